@@ -1,0 +1,30 @@
+"""Alembic's environment: the tables of every module, and the owner's connection."""
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+from ticketing import main  # noqa: F401 (imports every module, and so every table)
+from ticketing.infra import bus  # noqa: F401 (the tables that only workers use)
+from ticketing.infra.config import get_settings
+from ticketing.infra.db import Base
+
+#: Partitions are made by time, not by the models.
+PARTITIONED = ("outbox_",)
+
+
+def is_ours(name: str | None, kind: str, parents: object) -> bool:
+    return not (kind == "table" and name is not None and name.startswith(PARTITIONED) and name != "outbox_cursor")
+
+
+def run() -> None:
+    url = context.config.attributes.get("url") or get_settings().migration_database_url or get_settings().database_url
+    engine = create_engine(url, poolclass=pool.NullPool, connect_args={"options": "-c lock_timeout=4s"})
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection, target_metadata=Base.metadata, include_name=is_ours, transaction_per_migration=True
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()

@@ -1,0 +1,219 @@
+"""Messages meet their handlers here: once each, in order, with patience for outages and dead letters for poison.
+
+The road that a message took (the outbox log itself, or Kafka) makes no difference: both call `deliver`.
+"""
+
+import asyncio
+import random
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+from sqlalchemy import BigInteger, Identity, SmallInteger, Text, func
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ticketing.infra import log, metrics
+from ticketing.infra.db import Base, Database
+from ticketing.infra.outbox import Delivery, Message
+
+Handler = Callable[[AsyncSession, Any], Awaitable[None]]
+
+BACKOFF_FIRST_SECONDS = 0.1
+BACKOFF_MAX_SECONDS = 15.0
+
+_log = log.get_logger(__name__)
+
+
+class Retry(Exception):
+    """What a handler needs is not there at the moment; the message is not at fault and waits its turn."""
+
+
+# An outage is not the message's fault: it is tried again for as long as the outage lasts, in its place.
+OUTAGES = (Retry, OperationalError, InterfaceError, PoolTimeout, RedisError, OSError)
+
+
+class Stopped(Exception):
+    """The process was asked to stop while a message waited; the message stays where it is."""
+
+
+class Poison(Exception):
+    """This message failed every time while everything around it worked."""
+
+    def __init__(self, error: BaseException, attempts: int) -> None:
+        self.error, self.attempts = error, attempts
+        super().__init__(f"{type(error).__name__} after {attempts} attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A consumer group: a name, and the handler of each message it reacts to. It skips all others."""
+
+    name: str
+    handlers: Mapping[type[Message], Handler]
+
+    @property
+    def topics(self) -> list[str]:
+        return sorted(message.topic for message in self.handlers)
+
+    def find(self, topic: str) -> tuple[type[Message], Handler] | None:
+        return next(((m, h) for m, h in self.handlers.items() if m.topic == topic), None)
+
+
+class BatchGroup(Protocol):
+    """A group that takes many messages at once, and needs no inbox because its effect is the same however often."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def topics(self) -> list[str]: ...
+
+    async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
+        """Deal with all of them; those of other topics are skipped."""
+
+
+AnyGroup = Group | BatchGroup
+
+
+class InboxRow(Base):
+    """This consumer has done this message. Commits together with the effect."""
+
+    __tablename__ = "inbox"
+
+    consumer: Mapped[str] = mapped_column(Text, primary_key=True)
+    message_id: Mapped[UUID] = mapped_column(primary_key=True)
+    done_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class DeadLetter(Base):
+    """A message that a consumer of the log gave up on. With Kafka the same goes to `<topic>.dlq`."""
+
+    __tablename__ = "dead_letters"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    consumer: Mapped[str] = mapped_column(Text)
+    organization_id: Mapped[UUID | None]
+    topic: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    message_id: Mapped[UUID]
+    message: Mapped[dict[str, Any]]
+    error: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
+    """Run the group's handler in one transaction with its inbox row; False when this was a redelivery.
+
+    Raises:
+        Exception: whatever the handler raised; nothing was changed then.
+    """
+    found = group.find(delivery.topic)
+    if found is None:
+        return False
+    message_type, handler = found
+    if delivery.schema_version > message_type.schema_version:
+        raise ValueError(f"{delivery.topic} has schema version {delivery.schema_version}, which is unknown here")
+    async with database.transaction() as session:
+        if not await _is_first(session, group, delivery):
+            return False
+        await handler(session, message_type.model_validate(delivery.payload))
+    return True
+
+
+async def _is_first(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
+    """Writes the inbox row; False when it was there. Asked with RETURNING, for rowcount says -1 after an insert."""
+    row = insert(InboxRow).values(consumer=group.name, message_id=delivery.message_id)
+    return await session.scalar(row.on_conflict_do_nothing().returning(InboxRow.message_id)) is not None
+
+
+async def deliver_patiently(
+    database: Database, group: Group, delivery: Delivery, attempts_max: int, stop: asyncio.Event
+) -> None:
+    """Deliver, whatever it takes: wait through outages, and give a failing message `attempts_max` tries in its place.
+
+    Raises:
+        Poison: the message itself is at fault.
+        Stopped: `stop` was set while waiting; the message was not taken.
+    """
+    attempts, waits = 0, 0
+    restore = _set_context(delivery)
+    try:
+        while True:
+            try:
+                done = await deliver(database, group, delivery)
+                metrics.CONSUMED.labels(group.name, delivery.topic, "done" if done else "seen").inc()
+                return
+            except OUTAGES as error:
+                _log.warning("consumer_waits", group=group.name, topic=delivery.topic, error=type(error).__name__)
+            except Exception as error:
+                attempts += 1
+                _log.warning(
+                    "consumer_failed", group=group.name, topic=delivery.topic, attempt=attempts, exc_info=error
+                )
+                if attempts >= attempts_max or isinstance(error, ValidationError):
+                    raise Poison(error, attempts) from error
+            metrics.RETRIES.labels(group.name, delivery.topic).inc()
+            await _pause(waits, stop)
+            waits += 1
+    finally:
+        restore()
+
+
+def backoff_seconds(waits: int) -> float:
+    """How long to wait before the next try: doubling, bounded, and jittered so that many don't return as one."""
+    longest = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(waits, 20))
+    return longest * random.uniform(0.5, 1)  # noqa: S311
+
+
+async def _pause(waits: int, stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), backoff_seconds(waits))
+    except TimeoutError:
+        return
+    raise Stopped
+
+
+async def bury(database: Database, group: Group, delivery: Delivery, poison: Poison) -> None:
+    """Keep a poisonous message for a person to look at, and count it as done."""
+    error = "".join(traceback.format_exception(poison.error, limit=-5))[-8000:]
+    async with database.transaction() as session:
+        if not await _is_first(session, group, delivery):
+            return
+        session.add(
+            DeadLetter(
+                consumer=group.name,
+                organization_id=delivery.organization_id,
+                topic=delivery.topic,
+                key=delivery.key,
+                message_id=delivery.message_id,
+                message=orjson.loads(orjson.dumps(delivery)),
+                error=error,
+                attempts=poison.attempts,
+            )
+        )
+    metrics.DEAD_LETTERS.labels(group.name, delivery.topic).inc()
+    _log.error("dead_letter", group=group.name, topic=delivery.topic, message_id=str(delivery.message_id))
+
+
+def _set_context(delivery: Delivery) -> Callable[[], None]:
+    """Lines and facts that this message causes carry its correlation id."""
+    variables = (log.correlation_id, log.traceparent, log.actor)
+    values = (delivery.correlation_id, delivery.traceparent, delivery.actor)
+    tokens = [variable.set(value) for variable, value in zip(variables, values, strict=True)]
+
+    def restore() -> None:
+        for variable, token in zip(variables, tokens, strict=True):
+            variable.reset(token)
+
+    return restore

@@ -1,0 +1,134 @@
+"""One `Settings`, read from the environment and `.env`; a wrong value stops the start with a sentence that names it."""
+
+import base64
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ConfigurationError(Exception):
+    """The environment does not describe a system that can start; the text names the variable and what is right."""
+
+
+class Settings(BaseSettings):
+    """Every knob of the platform. The environment variable is the field's name in upper case."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True)
+
+    environment: Literal["development", "production"] = "development"
+    port: int = Field(8000, ge=1, le=65535)
+    data_dir: Path = Path(".data")
+    public_url: str = ""
+    trusted_proxies: str = "127.0.0.1"
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    database_url: str = ""
+    migration_database_url: str = ""
+    database_pool_size: int = Field(10, ge=1, le=200)
+    database_pool_timeout_seconds: float = Field(5, gt=0, le=60)
+    redis_url: str = ""
+    kafka_bootstrap_servers: str = ""
+    kafka_partitions: int = Field(6, ge=1, le=1000)
+    kafka_replication_factor: int = Field(1, ge=1, le=9)
+
+    jwt_secret: SecretStr = SecretStr("")
+    access_token_seconds: int = Field(900, ge=60, le=3600)
+    refresh_token_seconds: int = Field(30 * 86_400, ge=3600, le=365 * 86_400)
+    ticket_signing_key: SecretStr = SecretStr("")
+    mock_webhook_secret: SecretStr = SecretStr("")
+
+    outbox_retention_days: int = Field(7, ge=1, le=365)
+    consumer_max_attempts: int = Field(8, ge=1, le=100)
+    idempotency_retention_hours: int = Field(24, ge=24, le=24 * 30)
+    expiry_sweep_seconds: float = Field(1, ge=0.1, le=60)
+    reservation_extensions_max: int = Field(1, ge=0, le=10)
+    stream_seconds_max: int = Field(600, ge=10, le=86_400)
+    stream_frames_per_second: int = Field(4, ge=1, le=50)
+    metrics_port: int | None = Field(None, ge=1, le=65535)
+
+    @field_validator("database_url", "migration_database_url")
+    @classmethod
+    def _driver(cls, url: str) -> str:
+        """One driver, psycopg 3, whatever way the address is spelt."""
+        if not url:
+            return url
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+            raise ValueError("must look like postgresql://user:password@host:5432/database")
+        return f"postgresql+psycopg://{rest}"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must look like redis://host:6379/0, rediss://… or unix:///path/to.sock")
+        return url
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url.rstrip("/")
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr) -> SecretStr:
+        # RFC 7518 §3.2: an HS256 key has at least as many bits as the hash.
+        if secret.get_secret_value() and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("must have at least 32 bytes")
+        return secret
+
+    @field_validator("ticket_signing_key")
+    @classmethod
+    def _seed(cls, key: SecretStr) -> SecretStr:
+        for part in key.get_secret_value().split(","):
+            if part and len(base64.b64decode(part, validate=True)) != 32:
+                raise ValueError("must be 32 bytes in base64 (several, newest first, separated by commas)")
+        return key
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.environment == "production":
+            for name in ("database_url", "redis_url", "jwt_secret", "ticket_signing_key", "public_url"):
+                value = getattr(self, name)
+                if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
+                    raise ValueError(f"{name.upper()} must be set when ENVIRONMENT is production")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """Where people reach us: PUBLIC_URL, or this machine."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def is_distributed(self) -> bool:
+        """True when messages travel over Kafka, False when consumers read the outbox log themselves."""
+        return bool(self.kafka_bootstrap_servers)
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: one sentence per wrong variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
+
+
+def _sentence(where: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{where[0]!s}".upper() + f": {text[0].lower()}{text[1:]}" if where else text
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return load_settings()

@@ -1,0 +1,49 @@
+"""The one shape of every JSON answer: success, message, data or errors, meta."""
+
+from typing import Any, Generic, TypeVar
+
+import orjson
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from ticketing.infra import log
+
+T = TypeVar("T")
+
+
+class Envelope(BaseModel, Generic[T]):
+    """A successful answer; used as the response model, so that the OpenAPI document shows what is inside."""
+
+    success: bool = True
+    message: str = "OK"
+    data: T
+    meta: dict[str, Any] | None = None
+
+
+class ErrorEntry(BaseModel):
+    """One thing that was wrong; `field` names the input that can be changed."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorEnvelope(BaseModel):
+    """An answer that says no."""
+
+    success: bool = False
+    message: str
+    errors: list[ErrorEntry]
+    meta: dict[str, Any]
+
+
+def envelope(data: T, message: str = "OK", **meta: Any) -> Envelope[T]:
+    """Wrap what a route returns."""
+    return Envelope(message=message, data=data, meta=meta or None)
+
+
+def error_response(status: int, message: str, errors: list[dict[str, Any]]) -> Response:
+    """Render the error envelope with the correlation id of this request."""
+    meta = {"correlation_id": log.correlation_id.get()}
+    body = orjson.dumps({"success": False, "message": message, "errors": errors, "meta": meta}, default=str)
+    return Response(body, status, media_type="application/json")

@@ -1,0 +1,108 @@
+"""The types that request and response bodies are made of, with the limits that they all share."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from babel.numbers import list_currencies
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    PlainSerializer,
+    StringConstraints,
+)
+
+#: A trillion minor units: more than any price, and safe in a JavaScript number.
+AMOUNT_MAX = 10**12
+
+
+class Body(BaseModel):
+    """What a client sends. An unknown field is an error: it is most often a misspelt one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Out(BaseModel):
+    """What a client receives."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _printable(text: str) -> str:
+    # Postgres can't store NUL, and the other control characters have no business in a name or on a ticket.
+    if any((ord(c) < 32 and c not in "\n\t\r") or ord(c) == 127 for c in text):
+        raise ValueError("must not contain control characters")
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        raise ValueError("must be valid Unicode")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if any(c in text for c in "\n\r\t"):
+        raise ValueError("must be one line")
+    return _printable(text)
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
+ShortName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_one_line)
+]
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(_printable)]
+SeatLabel = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
+Email = Annotated[EmailStr, StringConstraints(max_length=254), AfterValidator(_one_line)]
+
+
+@lru_cache(maxsize=1)
+def _currencies() -> frozenset[str]:
+    return frozenset(list_currencies())
+
+
+def _currency(code: str) -> str:
+    if code not in _currencies():
+        raise ValueError("must be an ISO 4217 code, such as EUR")
+    return code
+
+
+def _timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be an IANA time zone, such as Europe/Amsterdam")
+    return name
+
+
+def _utc(moment: datetime) -> datetime:
+    if not 1970 <= moment.year <= 2200:
+        raise ValueError("must lie between the years 1970 and 2200")
+    return moment.astimezone(UTC)
+
+
+def _text_only(value: object) -> object:
+    # A bare number would be read as seconds since 1970, which nobody means.
+    if isinstance(value, int | float):
+        raise ValueError("must be an RFC 3339 time, such as 2027-05-01T19:30:00Z")
+    return value
+
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
+Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_timezone)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_utc)]
+
+#: A time as clients read it: RFC 3339 in UTC.
+Moment = Annotated[datetime, PlainSerializer(lambda t: rfc3339(t), return_type=str, when_used="json")]
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2027-05-01T19:30:00Z`, with microseconds when there are any."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Money(Out):
+    """An amount in minor units (cents) of an ISO 4217 currency."""
+
+    amount: int
+    currency: str

@@ -1,0 +1,196 @@
+"""A retried POST has no second effect: the first answer is stored in the transaction that made it, and given again.
+
+A claim is an advisory lock of the transaction, so it is gone with a crashed process; nothing is ever left "in flight".
+"""
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.routing import APIRoute
+from sqlalchemy import LargeBinary, SmallInteger, Text, func, select
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+from starlette.responses import Response
+
+from ticketing.infra import security
+from ticketing.infra.db import Base, Database, Db
+from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
+
+KEY_LENGTH_MAX = 255
+
+#: Answers that say nothing about the request itself: the same request may fare better a moment later.
+_FORGOTTEN_CODES = {"invalid", "idempotency_mismatch", "idempotency_in_flight"}
+_FORGOTTEN_STATUSES = {400, 401, 413, 415, 429}
+
+
+class IdempotencyKeyMissing(BadRequest):
+    """Send an Idempotency-Key header: without one, a retry could do this twice."""
+
+    code = "idempotency_key_missing"
+
+
+class IdempotencyInFlight(Conflict):
+    """The first request with this Idempotency-Key is still running; ask again in a moment."""
+
+    code, retry_after_seconds = "idempotency_in_flight", 1
+
+
+class IdempotencyMismatch(TicketingError):
+    """This Idempotency-Key was used for another request; use a new key for a new request."""
+
+    status, code = 422, "idempotency_mismatch"
+
+
+class StoredAnswer(Base):
+    """The first answer to a caller's key."""
+
+    __tablename__ = "idempotency_keys"
+
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int] = mapped_column(SmallInteger)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class Replay(Exception):
+    """The answer is known already."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status, self.body = status, body
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """This request is the first with its key, and leaves its answer under it."""
+
+    caller: str
+    key: str
+    fingerprint: bytes
+    is_sealed: bool = False
+
+    async def remember(self, session: AsyncSession, response: Response) -> None:
+        """Store the answer in the transaction that made it."""
+        await session.execute(self._row(response))
+
+    async def remember_failure(self, database: Database, response: Response, error: TicketingError) -> None:
+        """Store a refusal; its own transaction was rolled back, so this is one of its own."""
+        if error.code in _FORGOTTEN_CODES or error.status in _FORGOTTEN_STATUSES or error.status >= 500:
+            return
+        async with database.transaction() as session:
+            await session.execute(self._row(response).on_conflict_do_nothing())
+
+    def _row(self, response: Response) -> Insert:
+        body = bytes(response.body)
+        return insert(StoredAnswer).values(
+            caller=self.caller,
+            key=self.key,
+            fingerprint=self.fingerprint,
+            status=response.status_code,
+            body=security.seal(body) if self.is_sealed else body,
+        )
+
+
+async def claim(
+    request: Request,
+    session: Db,
+    idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
+) -> None:
+    """Claim the key of a POST, when it has one; raises what `open_claim` raises."""
+    if idempotency_key is None:
+        return
+    caller, fingerprint = security.identify(request), await fingerprint_of(request)
+    is_sealed = getattr(request.scope.get("route"), "is_sealed", False)
+    request.state.claim = await open_claim(session, caller, idempotency_key, fingerprint, is_sealed)
+    request.state.session = session
+
+
+async def fingerprint_of(request: Request) -> bytes:
+    """What makes two requests the same: address and body."""
+    return hashlib.sha256(f"{request.url.path}?{request.url.query}\n".encode() + await request.body()).digest()
+
+
+async def open_claim(
+    session: AsyncSession, caller: str, key: str, fingerprint: bytes, is_sealed: bool = False
+) -> Claim:
+    """Look the key up under a lock of this transaction.
+
+    Raises:
+        Replay: the request was answered before.
+        IdempotencyMismatch, IdempotencyInFlight, Invalid: see the classes.
+    """
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isprintable():
+        raise Invalid("Send 1 to 255 printable characters.", field="Idempotency-Key")
+    lock = hashlib.sha256(f"{caller}\n{key}".encode()).digest()[:8]
+    if not await session.scalar(select(func.pg_try_advisory_xact_lock(int.from_bytes(lock, "big", signed=True)))):
+        raise IdempotencyInFlight
+    # A statement after the lock's: its snapshot must be younger than the commit of whoever held the lock.
+    stored = await session.get(StoredAnswer, (caller, key))
+    if stored is None:
+        return Claim(caller, key, fingerprint, is_sealed)
+    if stored.fingerprint != fingerprint:
+        raise IdempotencyMismatch
+    raise Replay(stored.status, security.unseal(stored.body) if is_sealed else stored.body)
+
+
+async def require_key(
+    idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters; required")] = None,
+) -> str:
+    """The header, on routes that can't do without it.
+
+    Raises:
+        IdempotencyKeyMissing: the header is absent or empty.
+    """
+    if not idempotency_key:
+        raise IdempotencyKeyMissing(field="Idempotency-Key")
+    return idempotency_key
+
+
+IdempotencyKey = Annotated[str, Depends(require_key)]
+
+
+class Route(APIRoute):
+    """A route whose POST honours Idempotency-Key. Every module's router is made of these."""
+
+    is_sealed = False
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        given = list(options.get("dependencies") or [])
+        if "POST" in (options.get("methods") or ()) and not any(d.dependency is claim for d in given):
+            options["dependencies"] = [Depends(claim), *given]
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_once(request: Request) -> Response:
+            # The function-scoped transaction is still open here, and commits when this returns.
+            response = await handle(request)
+            if (mine := getattr(request.state, "claim", None)) is not None:
+                await mine.remember(request.state.session, response)
+            return response
+
+        return handle_once
+
+
+class SealedRoute(Route):
+    """A route whose answers hold a secret (tokens, keys): they are stored encrypted."""
+
+    is_sealed = True
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer replays."""
+    app.add_exception_handler(Replay, _on_replay)
+
+
+async def _on_replay(request: Request, answer: Exception) -> Response:
+    assert isinstance(answer, Replay)  # noqa: S101 (narrowing for the type checker)
+    headers = {"Idempotency-Replayed": "true"}
+    return Response(answer.body, answer.status, headers, media_type="application/json")

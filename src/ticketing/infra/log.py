@@ -1,0 +1,63 @@
+"""Structured logs: one JSON object a line, each with the correlation id of the request or message that caused it."""
+
+import logging
+import sys
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+
+#: Who and what this line of work belongs to. Set at the edge, carried through the outbox, set again by the consumer.
+correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
+traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+actor: ContextVar[str] = ContextVar("actor", default="")
+
+
+def get_logger(name: str) -> Any:
+    return structlog.get_logger(name)
+
+
+def configure(log_format: str, level: str, process: str) -> None:
+    """Send our lines and every library's through the same renderer to standard output."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_context(process),
+    ]
+    render: Any = structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer()
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            render,
+        ],
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # uvicorn brings handlers of its own, which would print every line twice.
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    # APScheduler tells of every run at INFO, which is once a second here.
+    logging.getLogger("apscheduler").setLevel("WARNING")
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _add_context(process: str) -> Any:
+    def add(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        event["process"] = process
+        for name, variable in (("correlation_id", correlation_id), ("actor", actor)):
+            if value := variable.get():
+                event.setdefault(name, value)
+        return event
+
+    return add

@@ -1,0 +1,48 @@
+"""Every metric of the platform, by name. In several processes they add up through PROMETHEUS_MULTIPROC_DIR."""
+
+import os
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+REQUESTS = Counter("ticketing_http_requests_total", "HTTP requests", ["method", "route", "status"])
+REQUEST_SECONDS = Histogram("ticketing_http_request_seconds", "Time to answer", ["method", "route"], buckets=_FAST)
+HOLDS = Counter("ticketing_holds_total", "Attempts to hold, by what became of them", ["outcome"])
+HOLD_SECONDS = Histogram("ticketing_hold_seconds", "Time to decide a hold", buckets=_FAST)
+EXPIRED = Counter("ticketing_reservations_expired_total", "Reservations that ran out")
+PAYMENTS = Counter("ticketing_payments_total", "Payments, by what became of them", ["provider", "outcome"])
+TICKETS = Counter("ticketing_tickets_issued_total", "Tickets issued")
+CHECK_INS = Counter("ticketing_check_ins_total", "Scans at the door, by result", ["result"])
+OUTBOX_READ = Counter("ticketing_outbox_read_total", "Rows that a reader has taken from the log", ["reader"])
+OUTBOX_LAG_SECONDS = Gauge(
+    "ticketing_outbox_lag_seconds", "Age of the last row read when it was read", ["reader"], multiprocess_mode="max"
+)
+CONSUMED = Counter("ticketing_messages_consumed_total", "Messages, by outcome", ["group", "topic", "outcome"])
+RETRIES = Counter("ticketing_message_retries_total", "Tries that failed and were repeated", ["group", "topic"])
+DEAD_LETTERS = Counter("ticketing_dead_letters_total", "Messages given up", ["group", "topic"])
+STREAMS = Gauge("ticketing_sse_streams", "Open event streams", multiprocess_mode="livesum")
+FRAMES = Counter("ticketing_sse_frames_total", "Frames sent to viewers", ["kind"])
+SLOW_VIEWERS = Counter("ticketing_sse_slow_viewers_total", "Viewers disconnected because they did not drain")
+POOL = Gauge("ticketing_db_pool_connections", "Database connections", ["state"], multiprocess_mode="livesum")
+
+
+def render() -> bytes:
+    """The Prometheus text of this process, or of all that share PROMETHEUS_MULTIPROC_DIR."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def serve(port: int) -> None:
+    """A `/metrics` of its own, for a worker that runs away from the API."""
+    start_http_server(port)
+
+
+def tell_read(reader: str, rows: int, age_seconds: float) -> None:
+    """A reader of the log has taken so many rows, the last of which was so old."""
+    OUTBOX_READ.labels(reader).inc(rows)
+    OUTBOX_LAG_SECONDS.labels(reader).set(age_seconds)

@@ -1,0 +1,233 @@
+"""The outbox is a log: facts are appended in the transaction that made them true, and readers move a cursor along it.
+
+Rows are never updated. A reader takes windows of *finished* transactions: all rows whose transaction is older than the
+oldest one still running. Inside a window the order is that of `id`. A plain `id > last` would lose rows that commit
+late, and ordering by transaction would let two transactions on one reservation swap their facts: the second may have
+been given its number first.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from ticketing.infra import log
+from ticketing.infra.db import Base, Database, new_id
+
+LEASE_SECONDS = 10
+PAGE_ROWS = 500
+
+
+class Xid8(UserDefinedType[str]):
+    """A transaction's number that never wraps round; travels as text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+class Message(BaseModel):
+    """A fact on the bus, in the past tense. Subclasses are its published language: fields are added, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    topic: ClassVar[str]
+    schema_version: ClassVar[int] = 1
+    #: The field whose value keeps the order: all facts of one aggregate travel in one partition.
+    key_field: ClassVar[str]
+
+    #: Whose fact it is; None for facts about people, which belong to no tenant.
+    organization_id: UUID | None = None
+
+    @property
+    def key(self) -> str:
+        return str(getattr(self, self.key_field))
+
+
+class OutboxRow(Base):
+    """One fact. Partitioned by time, so that old ones are dropped and not deleted."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("ix_outbox_xid_id", "xid", "id"),
+        Index("ix_outbox_organization_id_id", "organization_id", "id"),
+        {"postgresql_partition_by": "RANGE (occurred_at)"},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    occurred_at: Mapped[datetime] = mapped_column(server_default=func.now(), primary_key=True)
+    xid: Mapped[str] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
+    organization_id: Mapped[UUID | None]
+    message_id: Mapped[UUID] = mapped_column(default=new_id)
+    topic: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    schema_version: Mapped[int] = mapped_column(SmallInteger)
+    payload: Mapped[dict[str, Any]]
+    correlation_id: Mapped[str] = mapped_column(Text)
+    traceparent: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+
+
+class Cursor(Base):
+    """How far a reader has come, and who is reading for it."""
+
+    __tablename__ = "outbox_cursor"
+
+    reader: Mapped[str] = mapped_column(Text, primary_key=True)
+    window_from: Mapped[str] = mapped_column(Xid8, server_default=text("'0'"))
+    window_to: Mapped[str | None] = mapped_column(Xid8)
+    last_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lease_owner: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+def publish(session: AsyncSession, message: Message) -> None:
+    """Append a fact; it is written when the session flushes, and true when the transaction commits."""
+    session.info["has_published"] = True
+    session.add(
+        OutboxRow(
+            organization_id=message.organization_id,
+            topic=message.topic,
+            key=message.key,
+            schema_version=message.schema_version,
+            payload=message.model_dump(mode="json"),
+            correlation_id=log.correlation_id.get(),
+            traceparent=log.traceparent.get(),
+            actor=log.actor.get(),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it arrives, by whatever road: its payload and what the header says."""
+
+    message_id: UUID
+    topic: str
+    key: str
+    schema_version: int
+    occurred_at: datetime
+    organization_id: UUID | None
+    payload: dict[str, Any]
+    correlation_id: str
+    traceparent: str
+    actor: str
+    #: Where it stands in the log; 0 when it came over Kafka.
+    log_id: int = 0
+
+
+class LeaseLost(Exception):
+    """Another process reads for this reader now; what this one was about to do must not be done."""
+
+
+class LogReader:
+    """Reads the log for one reader, under a lease with a fencing token.
+
+    Every call opens a short transaction of its own. `read` and `advance` raise LeaseLost as soon as another process has
+    taken over, so that one which was paused and wakes up can't move the cursor.
+    """
+
+    def __init__(self, database: Database, reader: str, owner: str) -> None:
+        self._database, self._reader, self._owner = database, reader, owner
+        self._fence = 0
+
+    async def acquire(self) -> bool:
+        """Take or renew the lease; False while somebody else holds it."""
+        async with self._database.transaction() as session:
+            fence = await session.scalar(
+                text(_ACQUIRE), {"reader": self._reader, "owner": self._owner, "seconds": LEASE_SECONDS}
+            )
+        self._fence = fence or 0
+        return fence is not None
+
+    async def release(self) -> None:
+        """Let the next process begin at once."""
+        async with self._database.transaction() as session:
+            await session.execute(text(_RELEASE), {"reader": self._reader, "fence": self._fence})
+
+    async def read(self, limit: int = PAGE_ROWS) -> list[Delivery]:
+        """The next rows in log order, at most `limit`; none when the reader is up to date. Renews the lease."""
+        async with self._database.transaction() as session:
+            cursor = await self._hold(session)
+            while True:
+                window = cursor if cursor["window_to"] is not None else await self._open_window(session)
+                if window is None:
+                    return []
+                rows = (await session.execute(text(_PAGE), {**window, "limit": limit})).mappings().all()
+                if rows:
+                    return [_delivery(row) for row in rows]
+                # The window was read to its end; the next one may be there already.
+                await session.execute(text(_CLOSE_WINDOW), {"reader": self._reader})
+                cursor = await self._hold(session)
+
+    async def advance(self, log_id: int) -> None:
+        """Everything up to this row of the page is done for good."""
+        async with self._database.transaction() as session:
+            await self._hold(session)
+            await session.execute(text(_ADVANCE), {"reader": self._reader, "last_id": log_id})
+
+    async def _hold(self, session: AsyncSession) -> dict[str, Any]:
+        query = {"reader": self._reader, "fence": self._fence, "seconds": LEASE_SECONDS}
+        row = (await session.execute(text(_HOLD), query)).mappings().one_or_none()
+        if row is None:
+            raise LeaseLost(self._reader)
+        return dict(row)
+
+    async def _open_window(self, session: AsyncSession) -> dict[str, Any] | None:
+        row = (await session.execute(text(_OPEN_WINDOW), {"reader": self._reader})).mappings().one_or_none()
+        return dict(row) if row is not None else None
+
+
+def _delivery(row: Any) -> Delivery:
+    names = Delivery.__dataclass_fields__.keys() - {"log_id"}
+    return Delivery(**{name: row[name] for name in names}, log_id=row["id"])
+
+
+_ACQUIRE = """
+insert into outbox_cursor as c (reader, lease_owner, lease_until, fence)
+values (:reader, :owner, clock_timestamp() + make_interval(secs => :seconds), 1)
+on conflict (reader) do update
+   set lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, fence = c.fence + 1
+ where c.lease_owner is null or c.lease_owner = excluded.lease_owner or c.lease_until < clock_timestamp()
+returning fence"""
+
+_RELEASE = """
+update outbox_cursor set lease_owner = null, lease_until = null where reader = :reader and fence = :fence"""
+
+# The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew.
+_HOLD = """
+update outbox_cursor set lease_until = clock_timestamp() + make_interval(secs => :seconds), updated_at = now()
+ where reader = :reader and fence = :fence
+returning window_from::text, window_to::text, last_id"""
+
+_OPEN_WINDOW = """
+with horizon as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
+     waiting as (select min(o.id) as first_id from outbox o, outbox_cursor c, horizon h
+                  where c.reader = :reader and o.xid >= c.window_from and o.xid < h.xid)
+update outbox_cursor c set window_to = h.xid, last_id = w.first_id - 1
+  from waiting w, horizon h
+ where c.reader = :reader and w.first_id is not null
+returning c.window_from::text, c.window_to::text, c.last_id"""
+
+_PAGE = """
+select id, message_id, topic, key, schema_version, occurred_at, organization_id, payload,
+       correlation_id, traceparent, actor
+  from outbox
+ where id > :last_id and xid >= cast(:window_from as xid8) and xid < cast(:window_to as xid8)
+ order by id
+ limit :limit"""
+
+_CLOSE_WINDOW = """
+update outbox_cursor set window_from = window_to, window_to = null, last_id = 0 where reader = :reader"""
+
+_ADVANCE = """
+update outbox_cursor set last_id = :last_id where reader = :reader"""

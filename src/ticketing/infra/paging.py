@@ -1,0 +1,55 @@
+"""Pages by cursor: a list that grows while it is read neither skips nor repeats a row."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Query
+
+from ticketing.infra.errors import Invalid
+
+T = TypeVar("T")
+
+
+class PageQuery:
+    """`?limit=&cursor=`; the cursor is opaque to clients."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        cursor: Annotated[str | None, Query(max_length=500)] = None,
+    ) -> None:
+        self.limit = limit
+        self.after = _read(cursor) if cursor else None
+
+    def after_id(self) -> UUID:
+        """The cursor of a list that is ordered by id alone. Raises Invalid when it is another list's."""
+        try:
+            return UUID(str((self.after or [None])[-1]))
+        except ValueError:
+            raise Invalid("Use a cursor that an earlier page gave.", field="cursor") from None
+
+    def cut(self, rows: Sequence[T], position: Callable[[T], list[Any]]) -> tuple[list[T], str | None]:
+        """Cut `limit + 1` rows to a page, and the cursor of the next one: the `position` of the last row kept."""
+        kept = list(rows[: self.limit])
+        return kept, _write(position(kept[-1])) if len(rows) > self.limit else None
+
+
+Page = Annotated[PageQuery, Depends()]
+
+
+def _write(position: list[Any]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
+
+
+def _read(cursor: str) -> list[Any]:
+    try:
+        position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError):
+        position = None
+    if not isinstance(position, list) or not position or not all(isinstance(p, str | int) for p in position):
+        raise Invalid("Use a cursor that an earlier page gave.", field="cursor")
+    return position

@@ -1,0 +1,143 @@
+"""Events, what is sold for them, and their seats. The seat row alone says who owns a seat."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ticketing.infra.db import Base, Identified
+
+
+class EventStatus(StrEnum):
+    """draft -> published -> cancelled | completed; a draft may be cancelled too."""
+
+    #: Seen by its organization only; nothing can be held.
+    DRAFT = "draft"
+    #: Public; on sale while the sale window is open.
+    PUBLISHED = "published"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+
+
+class SeatStatus(StrEnum):
+    """A seat's state; the first letter of the word is what the map and the table carry."""
+
+    AVAILABLE = "a"
+    HELD = "h"
+    SOLD = "s"
+    BLOCKED = "b"
+
+
+class Event(Identified, Base):
+    """The concert, match or show."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        ForeignKeyConstraint(["organization_id", "venue_id"], ["venues.organization_id", "venues.id"]),
+        CheckConstraint("status in ('draft', 'published', 'cancelled', 'completed')", name="status"),
+        CheckConstraint("hold_seconds between 5 and 3600", name="hold_seconds"),
+        CheckConstraint("max_per_order between 1 and 1000", name="max_per_order"),
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+        CheckConstraint("ends_at is null or ends_at > starts_at", name="ends_after_start"),
+        CheckConstraint("sales_end_at > sales_start_at", name="sale_window"),
+        Index("ix_events_public", "starts_at", "id", postgresql_where=text("status = 'published'")),
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
+    venue_id: Mapped[UUID | None]
+    #: The plan that seats/sync copied; null until then.
+    plan_version: Mapped[int | None] = mapped_column(Integer)
+    title: Mapped[str] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime | None]
+    currency: Mapped[str] = mapped_column(Text)
+    sales_start_at: Mapped[datetime | None]
+    sales_end_at: Mapped[datetime | None]
+    hold_seconds: Mapped[int] = mapped_column(Integer)
+    max_per_order: Mapped[int] = mapped_column(Integer)
+    status: Mapped[EventStatus] = mapped_column(Text, default=EventStatus.DRAFT)
+
+
+class TicketType(Identified, Base):
+    """What is sold: it prices the seats of its categories, or carries a capacity of its own (general admission)."""
+
+    __tablename__ = "ticket_types"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        UniqueConstraint("event_id", "name"),
+        ForeignKeyConstraint(["organization_id", "event_id"], ["events.organization_id", "events.id"]),
+        Index("ix_ticket_types_organization_id_event_id", "organization_id", "event_id"),
+        CheckConstraint("price_minor >= 0", name="price"),
+        CheckConstraint("held >= 0 and sold >= 0", name="counters"),
+        CheckConstraint("held + sold <= coalesce(capacity, 0)", name="capacity"),
+        CheckConstraint("max_per_order between 1 and 1000", name="max_per_order"),
+    )
+
+    organization_id: Mapped[UUID]
+    event_id: Mapped[UUID]
+    name: Mapped[str] = mapped_column(Text)
+    price_minor: Mapped[int] = mapped_column(BigInteger)
+    #: General admission: how many there are. Null for a type that prices seats.
+    capacity: Mapped[int | None] = mapped_column(Integer)
+    held: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    sold: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    max_per_order: Mapped[int | None] = mapped_column(Integer)
+
+
+class CategoryPrice(Base):
+    """Which ticket type prices a category of seats; one per category, by key."""
+
+    __tablename__ = "category_prices"
+    __table_args__ = (
+        ForeignKeyConstraint(["organization_id", "event_id"], ["events.organization_id", "events.id"]),
+        ForeignKeyConstraint(
+            ["organization_id", "ticket_type_id"], ["ticket_types.organization_id", "ticket_types.id"]
+        ),
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    category: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket_type_id: Mapped[UUID]
+
+
+class EventSeat(Base):
+    """A seat of one event. Narrow, because it is the row that everybody wants; its place on the map is in the plan.
+
+    A trigger refuses to hand a sold seat, or a seat under a running hold, to another reservation.
+    """
+
+    __tablename__ = "event_seats"
+    __table_args__ = (
+        ForeignKeyConstraint(["organization_id", "event_id"], ["events.organization_id", "events.id"]),
+        UniqueConstraint("organization_id", "event_id", "label"),
+        CheckConstraint("status in ('a', 'h', 's', 'b')", name="status"),
+        CheckConstraint("(status in ('h', 's')) = (reservation_id is not null)", name="owner"),
+        CheckConstraint("(status = 'h') = (held_until is not null)", name="held_until"),
+        # Room for updates in the same page: a seat changes state several times in its life.
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    label: Mapped[str] = mapped_column(Text)
+    category: Mapped[str] = mapped_column(Text)
+    status: Mapped[SeatStatus] = mapped_column(Text, server_default="a", default=SeatStatus.AVAILABLE)
+    reservation_id: Mapped[UUID | None]
+    held_until: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(Integer, server_default="0", default=0)

@@ -1,0 +1,92 @@
+"""Orders: what was bought, under a reference that a person can read aloud."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ticketing.infra.db import Base, Identified
+
+
+class OrderStatus(StrEnum):
+    """pending -> paid -> partially_refunded -> refunded; a pending one ends as expired or cancelled."""
+
+    PENDING = "pending"
+    PAID = "paid"
+    #: Some of the money went back.
+    PARTIALLY_REFUNDED = "partially_refunded"
+    #: All of the money went back.
+    REFUNDED = "refunded"
+    #: The hold ran out before money came.
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Order(Identified, Base):
+    """A purchase."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        UniqueConstraint("organization_id", "reservation_id"),
+        ForeignKeyConstraint(["organization_id", "event_id"], ["events.organization_id", "events.id"]),
+        ForeignKeyConstraint(
+            ["organization_id", "reservation_id"], ["reservations.organization_id", "reservations.id"]
+        ),
+        CheckConstraint(
+            "status in ('pending', 'paid', 'partially_refunded', 'refunded', 'expired', 'cancelled')", name="status"
+        ),
+        CheckConstraint("total_minor >= 0", name="total"),
+        CheckConstraint("refunded_minor between 0 and total_minor", name="refunded"),
+        Index("ix_orders_organization_id_event_id_id", "organization_id", "event_id", "id"),
+        Index("ix_orders_user_id_id", "user_id", "id"),
+        Index("ix_orders_organization_id_buyer_email", "organization_id", "buyer_email"),
+    )
+
+    organization_id: Mapped[UUID]
+    event_id: Mapped[UUID]
+    reservation_id: Mapped[UUID]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    #: "7F3K-9QXM": eight of 31 letters and digits that can't be mistaken for one another.
+    reference: Mapped[str] = mapped_column(Text, unique=True)
+    status: Mapped[OrderStatus] = mapped_column(Text, default=OrderStatus.PENDING)
+    #: Lower case, as `by-reference` compares it.
+    buyer_email: Mapped[str] = mapped_column(Text)
+    buyer_name: Mapped[str] = mapped_column(Text)
+    total_minor: Mapped[int] = mapped_column(BigInteger)
+    refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    currency: Mapped[str] = mapped_column(Text)
+    paid_at: Mapped[datetime | None]
+
+
+class OrderLine(Base):
+    """A seat, or a quantity of a ticket type, as it was bought: name and price don't change with the event."""
+
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        ForeignKeyConstraint(["organization_id", "order_id"], ["orders.organization_id", "orders.id"]),
+        CheckConstraint("quantity >= 1", name="quantity"),
+        CheckConstraint("price_minor >= 0", name="price"),
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    seat_number: Mapped[int | None] = mapped_column(Integer)
+    seat_label: Mapped[str | None] = mapped_column(Text)
+    ticket_type_id: Mapped[UUID]
+    name: Mapped[str] = mapped_column(Text)
+    quantity: Mapped[int] = mapped_column(Integer)
+    price_minor: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,124 @@
+"""Payments and refunds: one row per attempt, and every webhook that was ever taken."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ticketing.infra.db import Base, Identified
+
+
+class PaymentStatus(StrEnum):
+    """Moves forward only: pending -> failed | superseded -> succeeded -> refunded. Money does not un-arrive."""
+
+    PENDING = "pending"
+    FAILED = "failed"
+    #: Another payment paid the order while this one was open.
+    SUPERSEDED = "superseded"
+    #: The money arrived and pays the order.
+    SUCCEEDED = "succeeded"
+    #: The money arrived and all of it goes, or went, back: it came twice, or too late for its seats.
+    REFUNDED = "refunded"
+
+
+class RefundStatus(StrEnum):
+    """requested -> sent -> succeeded | failed."""
+
+    #: Decided; the provider does not know yet.
+    REQUESTED = "requested"
+    #: The provider has taken it.
+    SENT = "sent"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Payment(Identified, Base):
+    """One attempt to pay an order."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        UniqueConstraint("provider", "provider_ref"),
+        ForeignKeyConstraint(["organization_id", "order_id"], ["orders.organization_id", "orders.id"]),
+        Index("ix_payments_organization_id_order_id", "organization_id", "order_id"),
+        CheckConstraint("status in ('pending', 'failed', 'superseded', 'succeeded', 'refunded')", name="status"),
+        CheckConstraint("provider in ('mock', 'stripe')", name="provider"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("refunded_minor between 0 and amount_minor", name="refunded"),
+        Index("uq_payments_one_open", "order_id", unique=True, postgresql_where=text("status = 'pending'")),
+        Index("uq_payments_one_success", "order_id", unique=True, postgresql_where=text("status = 'succeeded'")),
+    )
+
+    organization_id: Mapped[UUID]
+    order_id: Mapped[UUID]
+    provider: Mapped[str] = mapped_column(Text)
+    provider_ref: Mapped[str] = mapped_column(Text)
+    status: Mapped[PaymentStatus] = mapped_column(Text, default=PaymentStatus.PENDING)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    #: Sum of the refunds that were decided, whatever their state short of failed.
+    refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    currency: Mapped[str] = mapped_column(Text)
+    checkout_url: Mapped[str | None] = mapped_column(Text)
+    arrived_at: Mapped[datetime | None]
+
+
+class Refund(Identified, Base):
+    """One attempt to give money back."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        ForeignKeyConstraint(["organization_id", "payment_id"], ["payments.organization_id", "payments.id"]),
+        ForeignKeyConstraint(["organization_id", "order_id"], ["orders.organization_id", "orders.id"]),
+        Index("ix_refunds_organization_id_order_id", "organization_id", "order_id"),
+        Index("ix_refunds_payment_id", "payment_id"),
+        CheckConstraint("status in ('requested', 'sent', 'succeeded', 'failed')", name="status"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+    )
+
+    organization_id: Mapped[UUID]
+    payment_id: Mapped[UUID]
+    order_id: Mapped[UUID]
+    status: Mapped[RefundStatus] = mapped_column(Text, default=RefundStatus.REQUESTED)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    requested_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    provider_ref: Mapped[str | None] = mapped_column(Text)
+
+
+class PaymentEvent(Base):
+    """A verified webhook, kept whole. Not a tenant's row: it may arrive before the payment that it speaks of."""
+
+    __tablename__ = "payment_events"
+    __table_args__ = (
+        Index("ix_payment_events_waiting", "received_at", postgresql_where=text("processed_at is null")),
+        Index("ix_payment_events_provider_provider_ref", "provider", "provider_ref"),
+    )
+
+    provider: Mapped[str] = mapped_column(Text, primary_key=True)
+    event_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    type: Mapped[str] = mapped_column(Text)
+    provider_ref: Mapped[str] = mapped_column(Text)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(Text)
+    body: Mapped[dict[str, Any]]
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    processed_at: Mapped[datetime | None]
+    #: What became of it: "applied", "seen", "mismatch", "abandoned".
+    outcome: Mapped[str | None] = mapped_column(Text)
+    tries: Mapped[int] = mapped_column(SmallInteger, server_default="0", default=0)

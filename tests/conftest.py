@@ -1,0 +1,90 @@
+"""Real servers for every test: one Postgres and one Valkey a session, a fresh migrated database a test."""
+
+import base64
+import os
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+# Before anything of ours reads the environment.
+os.environ |= {
+    "JWT_SECRET": "a secret for tests that is long enough",
+    "MOCK_WEBHOOK_SECRET": "whsec for tests",
+    "TICKET_SIGNING_KEY": base64.b64encode(b"k" * 32).decode(),
+    "LOG_FORMAT": "json",
+    "LOG_LEVEL": "warning",
+}
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from tests.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
+from tests.world import World
+from ticketing.infra import migrate
+from ticketing.infra.config import Settings, get_settings
+from ticketing.infra.db import Database
+from ticketing.infra.embedded_postgres import EmbeddedPostgres
+from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.main import create_app
+
+TEMPLATE = "template_ticketing"
+# Tests ask whether commits are isolated, not whether they survive a power cut.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), FAST) as server:
+        server.create_database(TEMPLATE)
+        migrate.upgrade(server.url(TEMPLATE))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of this test's own, as the migrations made it."""
+    name = f"test_{uuid4().hex}"
+    postgres.create_database(name, TEMPLATE)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def settings(database_url: str, valkey: EmbeddedValkey) -> Settings:
+    update = {"database_url": database_url, "redis_url": valkey.url()}
+    return get_settings().model_copy(update=update)
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """What a worker has: a database without the app around it."""
+    database = Database(settings)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """The app without a socket between: for everything but streams, races and crashes."""
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def world(client: httpx2.AsyncClient) -> World:
+    """People, organizations, venues and events, made through the public API."""
+    return World(client)

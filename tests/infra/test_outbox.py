@@ -1,0 +1,151 @@
+"""The log: nothing lost, nothing twice, in order, whatever commits late."""
+
+from typing import ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import ProgrammingError
+
+from ticketing.infra import outbox
+from ticketing.infra.db import Database
+from ticketing.infra.outbox import LeaseLost, LogReader, Message, OutboxRow
+
+
+class SeatPainted(Message):
+    topic: ClassVar[str] = "seat.painted"
+    key_field: ClassVar[str] = "seat_id"
+
+    seat_id: UUID
+    colour: str
+
+
+def painted(seat_id: UUID, colour: str) -> SeatPainted:
+    return SeatPainted(seat_id=seat_id, colour=colour)
+
+
+async def write(database: Database, *messages: Message) -> None:
+    async with database.transaction() as session:
+        for message in messages:
+            outbox.publish(session, message)
+
+
+async def reader_of(database: Database, name: str = "tests", owner: str = "me") -> LogReader:
+    reader = LogReader(database, name, owner)
+    assert await reader.acquire()
+    return reader
+
+
+async def colours(reader: LogReader, limit: int = 500) -> list[str]:
+    """Read to the end, page by page."""
+    seen = []
+    while page := await reader.read(limit):
+        seen += [row.payload["colour"] for row in page]
+        await reader.advance(page[-1].log_id)
+    return seen
+
+
+async def test_a_reader_gets_every_row_once_and_in_order(database: Database) -> None:
+    seat = uuid4()
+    await write(database, *[painted(seat, str(n)) for n in range(7)])
+    reader = await reader_of(database)
+    assert await colours(reader, limit=3) == [str(n) for n in range(7)]
+    await write(database, painted(seat, "again"))
+    assert await colours(reader, limit=3) == ["again"]
+
+
+async def test_a_row_that_commits_late_is_not_lost(database: Database) -> None:
+    """`id > last` would have passed it: its number is smaller than one that is read already."""
+    reader = await reader_of(database)
+    async with database.transaction() as late:
+        outbox.publish(late, painted(uuid4(), "late"))
+        await late.flush()
+        await write(database, painted(uuid4(), "early"))
+        # The window ends before the oldest transaction that still runs.
+        assert await colours(reader) == []
+    assert await colours(reader) == ["late", "early"]
+
+
+async def test_two_transactions_on_one_seat_keep_its_order(database: Database) -> None:
+    """The one that began first writes last: ordering by transaction would swap the facts."""
+    seat = uuid4()
+    reader = await reader_of(database)
+    async with database.transaction() as first:
+        await first.execute(select(func.pg_current_xact_id()))
+        await write(database, painted(seat, "one"))
+        outbox.publish(first, painted(seat, "two"))
+    assert await colours(reader) == ["one", "two"]
+
+
+async def test_a_rolled_back_fact_never_happened(database: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with database.transaction() as session:
+            outbox.publish(session, painted(uuid4(), "no"))
+            await session.flush()
+            raise RuntimeError
+    assert await colours(await reader_of(database)) == []
+
+
+async def test_a_crash_before_advance_brings_the_page_again(database: Database) -> None:
+    await write(database, *[painted(uuid4(), str(n)) for n in range(4)])
+    first = await reader_of(database)
+    page = await first.read(2)
+    await first.advance(page[-1].log_id)
+    await first.read(2)  # taken, and then the process is gone
+    await first.release()
+    assert await colours(await reader_of(database, owner="next")) == ["2", "3"]
+
+
+async def test_readers_do_not_disturb_one_another(database: Database) -> None:
+    await write(database, painted(uuid4(), "red"))
+    assert await colours(await reader_of(database, "one")) == ["red"]
+    assert await colours(await reader_of(database, "two")) == ["red"]
+
+
+async def test_only_one_process_reads_for_a_reader(database: Database) -> None:
+    first = await reader_of(database, owner="first")
+    second = LogReader(database, "tests", "second")
+    assert not await second.acquire()
+    await first.release()
+    assert await second.acquire()
+
+
+async def test_a_reader_that_was_paused_can_neither_read_nor_advance(database: Database) -> None:
+    await write(database, painted(uuid4(), "red"))
+    paused = await reader_of(database, owner="paused")
+    page = await paused.read()
+    async with database.transaction() as session:  # its lease runs out while it sleeps
+        await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
+    successor = await reader_of(database, owner="successor")
+    with pytest.raises(LeaseLost):
+        await paused.advance(page[-1].log_id)
+    with pytest.raises(LeaseLost):
+        await paused.read()
+    assert await colours(successor) == ["red"]
+
+
+async def test_rows_of_the_log_are_never_changed(database: Database) -> None:
+    await write(database, painted(uuid4(), "red"))
+    for statement in ("update outbox set topic = 'x'", "delete from outbox"):
+        with pytest.raises(ProgrammingError, match="append-only"):
+            async with database.transaction() as session:
+                await session.execute(text(statement))
+
+
+async def test_old_partitions_are_dropped_and_new_ones_made(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(
+            text("create table outbox_20200101 partition of outbox for values from ('2020-01-01') to ('2020-01-02')")
+        )
+        assert await session.scalar(text("select drop_outbox_partitions(7)")) == 1
+        await session.execute(text("select make_outbox_partitions(5)"))
+        days = await session.scalar(text("select count(*) from pg_inherits where inhparent = 'outbox'::regclass"))
+    assert days == 7  # today, five days ahead, and the default
+
+
+async def test_a_row_finds_its_day(database: Database) -> None:
+    await write(database, painted(uuid4(), "red"))
+    async with database.transaction() as session:
+        partition = await session.scalar(select(text("tableoid::regclass::text")).select_from(OutboxRow))
+    assert partition is not None
+    assert partition != "outbox_default"
