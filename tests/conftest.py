@@ -11,6 +11,7 @@ os.environ |= {
     "MOCK_WEBHOOK_SECRET": "whsec for tests",
     "TICKET_SIGNING_KEY": base64.b64encode(b"k" * 32).decode(),
     "LOG_FORMAT": "json",
+    "ARGON2_MEMORY_KIB": "64",
     "LOG_LEVEL": "warning",
 }
 
@@ -26,6 +27,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.embedded_postgres import EmbeddedPostgres
 from ticketing.infra.embedded_valkey import EmbeddedValkey
 from ticketing.main import create_app
+from ticketing.modules import payments
 
 TEMPLATE = "template_ticketing"
 # Tests ask whether commits are isolated, not whether they survive a power cut.
@@ -72,8 +74,11 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     app = create_app(settings)
+    # The mock provider calls our webhook over HTTP; here there is no socket, so it reaches the application itself.
+    payments.use_transport(httpx2.ASGITransport(app))
     async with app.router.lifespan_context(app):
         yield app
+    payments.use_transport(None)
 
 
 @pytest.fixture

@@ -153,6 +153,7 @@ async def deliver_patiently(
             try:
                 done = await deliver(database, group, delivery)
                 metrics.CONSUMED.labels(group.name, delivery.topic, "done" if done else "seen").inc()
+                _log.info("message_done" if done else "message_seen", group=group.name, topic=delivery.topic)
                 return
             except OUTAGES as error:
                 _log.warning("consumer_waits", group=group.name, topic=delivery.topic, error=type(error).__name__)
@@ -172,7 +173,7 @@ async def deliver_patiently(
 
 def backoff_seconds(waits: int) -> float:
     """How long to wait before the next try: doubling, bounded, and jittered so that many don't return as one."""
-    longest = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2 ** min(waits, 20))
+    longest = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(waits, 20))
     return longest * random.uniform(0.5, 1)  # noqa: S311
 
 

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr = SecretStr("")
     access_token_seconds: int = Field(900, ge=60, le=3600)
     refresh_token_seconds: int = Field(30 * 86_400, ge=3600, le=365 * 86_400)
+    argon2_memory_kib: int = Field(65_536, ge=64, le=1_048_576)
     ticket_signing_key: SecretStr = SecretStr("")
     mock_webhook_secret: SecretStr = SecretStr("")
 
@@ -98,6 +99,9 @@ class Settings(BaseSettings):
                 value = getattr(self, name)
                 if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
                     raise ValueError(f"{name.upper()} must be set when ENVIRONMENT is production")
+            # OWASP's password storage cheat sheet names 19 MiB as the least for argon2id.
+            if self.argon2_memory_kib < 19 * 1024:
+                raise ValueError("ARGON2_MEMORY_KIB must be at least 19456 when ENVIRONMENT is production")
         return self
 
     @property

@@ -57,6 +57,8 @@ class Database:
             # A request that can't get a connection in time is told so with a 503; it never waits for ever.
             pool_timeout=settings.database_pool_timeout_seconds,
             pool_pre_ping=True,
+            # Values of statements hold e-mail addresses and codes; an exception's text ends up in a log.
+            hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={"application_name": "ticketing", "connect_timeout": 5, "options": "-c timezone=UTC"},

@@ -49,7 +49,7 @@ def choose_identity(base: Path, data: Path) -> Identity:
 
 
 def _closed_folder(base: Path, owner: tuple[int, int]) -> Identity:
-    """For a folder below one that is closed to others, such as /root: "nobody", but allowed to pass."""
+    """For a folder below one that is closed to others, such as a home: "nobody", but allowed to pass."""
     become = ("setpriv", f"--reuid={owner[0]}", f"--regid={owner[1]}", "--clear-groups")
     prefix = (*become, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--")
     if not _works(prefix):

@@ -133,7 +133,9 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     content_type = request.headers.get("content-type", "")
     if request.method in {"POST", "PATCH", "PUT"} and _is_other_media(request, content_type):
         return error_response(415, _HTTP_CODES[415][1], [{"code": _HTTP_CODES[415][0], "message": _HTTP_CODES[415][1]}])
-    return error_response(422, "Some values are not valid.", [_field_entry(e) for e in entries])
+    # A body that a dependency reads as well is validated, and found wrong, more than once.
+    unique = {(entry["field"], entry["message"]): entry for entry in map(_field_entry, entries)}
+    return error_response(422, "Some values are not valid.", list(unique.values()))
 
 
 def _is_other_media(request: Request, content_type: str) -> bool:
@@ -164,8 +166,11 @@ async def _on_lost_database(request: Request, error: Exception) -> Response:
 async def _on_bug(request: Request, error: Exception) -> Response:
     # The text of the exception stays in our log: it may hold SQL, values or paths.
     _log.error("unhandled_error", exc_info=error, path=request.url.path)
-    return error_response(
+    response = error_response(
         500,
         "Something went wrong on our side. Nothing was changed.",
         [{"code": "internal", "message": "Something went wrong on our side."}],
     )
+    # The framework calls this handler outside of our middleware, which sets the header on every other answer.
+    response.headers["X-Correlation-ID"] = log.correlation_id.get()
+    return response

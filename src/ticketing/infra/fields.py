@@ -1,5 +1,6 @@
 """The types that request and response bodies are made of, with the limits that they all share."""
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated
@@ -81,9 +82,12 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+
+
 def _text_only(value: object) -> object:
-    # A bare number would be read as seconds since 1970, which nobody means.
-    if isinstance(value, int | float):
+    # A bare number, also one in quotes, would be read as seconds since 1970, which nobody means.
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DATED.match(value)):
         raise ValueError("must be an RFC 3339 time, such as 2027-05-01T19:30:00Z")
     return value
 

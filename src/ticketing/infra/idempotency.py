@@ -13,15 +13,18 @@ from fastapi import Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
 from sqlalchemy import LargeBinary, SmallInteger, Text, func, select
 from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.responses import Response
 
-from ticketing.infra import security
+from ticketing.infra import log, security
 from ticketing.infra.db import Base, Database, Db
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
 
 KEY_LENGTH_MAX = 255
+
+_log = log.get_logger(__name__)
 
 #: Answers that say nothing about the request itself: the same request may fare better a moment later.
 _FORGOTTEN_CODES = {"invalid", "idempotency_mismatch", "idempotency_in_flight"}
@@ -77,14 +80,20 @@ class Claim:
 
     async def remember(self, session: AsyncSession, response: Response) -> None:
         """Store the answer in the transaction that made it."""
+        if response.status_code in _FORGOTTEN_STATUSES:
+            return
         await session.execute(self._row(response))
 
     async def remember_failure(self, database: Database, response: Response, error: TicketingError) -> None:
         """Store a refusal; its own transaction was rolled back, so this is one of its own."""
         if error.code in _FORGOTTEN_CODES or error.status in _FORGOTTEN_STATUSES or error.status >= 500:
             return
-        async with database.transaction() as session:
-            await session.execute(self._row(response).on_conflict_do_nothing())
+        try:
+            async with database.transaction() as session:
+                await session.execute(self._row(response).on_conflict_do_nothing())
+        except SQLAlchemyError as lost:
+            # Nothing was changed, so a retry may run afresh; it must not cost the client the reason.
+            _log.warning("refusal_not_remembered", error=type(lost).__name__)
 
     def _row(self, response: Response) -> Insert:
         body = bytes(response.body)
@@ -113,7 +122,7 @@ async def claim(
 
 async def fingerprint_of(request: Request) -> bytes:
     """What makes two requests the same: address and body."""
-    return hashlib.sha256(f"{request.url.path}?{request.url.query}\n".encode() + await request.body()).digest()
+    return security.keyed_digest(f"{request.url.path}?{request.url.query}\n".encode() + await request.body())
 
 
 async def open_claim(

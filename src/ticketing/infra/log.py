@@ -40,7 +40,7 @@ def configure(log_format: str, level: str, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # uvicorn brings handlers of its own, which would print every line twice.
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     # APScheduler tells of every run at INFO, which is once a second here.

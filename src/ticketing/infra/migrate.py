@@ -35,4 +35,5 @@ async def current(session: AsyncSession) -> str | None:
     """The version that the database has; None when it has no tables yet."""
     if not await session.scalar(text("select to_regclass('alembic_version')")):
         return None
-    return await session.scalar(text("select version_num from alembic_version"))
+    version: str | None = await session.scalar(text("select version_num from alembic_version"))
+    return version

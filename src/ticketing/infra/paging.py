@@ -20,7 +20,7 @@ class PageQuery:
     def __init__(
         self,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
-        cursor: Annotated[str | None, Query(max_length=500)] = None,
+        cursor: Annotated[str | None, Query(max_length=2000)] = None,
     ) -> None:
         self.limit = limit
         self.after = _read(cursor) if cursor else None
@@ -50,6 +50,11 @@ def _read(cursor: str) -> list[Any]:
         position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
         position = None
-    if not isinstance(position, list) or not position or not all(isinstance(p, str | int) for p in position):
+    if not isinstance(position, list) or not position or not all(_is_storable(p) for p in position):
         raise Invalid("Use a cursor that an earlier page gave.", field="cursor")
     return position
+
+
+def _is_storable(part: object) -> bool:
+    # Postgres answers a number beyond its largest, or a NUL, with an error of its own.
+    return "\0" not in part if isinstance(part, str) else isinstance(part, int) and abs(part) < 2**63

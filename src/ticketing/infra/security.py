@@ -2,13 +2,16 @@
 
 import asyncio
 import hashlib
+import hmac
 import os
 import secrets
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import jwt
@@ -17,7 +20,9 @@ from fastapi import Request
 from passlib.hash import argon2
 
 from ticketing.infra.config import get_settings
-from ticketing.infra.errors import Unauthenticated
+from ticketing.infra.errors import Overloaded, Unauthenticated
+
+T = TypeVar("T")
 
 ALGORITHM = "HS256"
 ISSUER = "ticketing"
@@ -25,6 +30,8 @@ AUDIENCE = "ticketing-api"
 
 # argon2 takes 64 MiB and about 100 ms of a core each: more at once would only make all of them late.
 _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+# And who would wait longer than a few seconds is told so at once.
+_hashing_places = threading.BoundedSemaphore(100)
 
 
 class TokenExpired(Unauthenticated):
@@ -112,32 +119,53 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def keyed_digest(content: bytes) -> bytes:
+    """What may be compared but not searched: content that people chose, such as a body with a password in it.
+
+    A plain hash of it would let whoever reads the database try a billion passwords a second, past argon2.
+    """
+    return hmac.digest(_derived_key("digest"), content, "sha256")
+
+
 async def hash_password(password: str) -> str:
-    """argon2id with the library's parameters, off the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(_hashing, argon2.hash, password)
+    """argon2id with ARGON2_MEMORY_KIB, off the event loop. Raises Overloaded."""
+    return await _in_turn(lambda: str(_hasher().hash(password)))
 
 
 async def verify_password(password: str, stored: str | None) -> bool:
-    """Compare; an unknown user (`None`) costs the same time as a known one."""
-    loop = asyncio.get_running_loop()
-    matches = await loop.run_in_executor(_hashing, lambda: argon2.verify(password, stored or _nobodys_hash()))
-    return bool(matches) and stored is not None
+    """Compare; an unknown user (`None`) costs the same time as a known one. Raises Overloaded."""
+    matches = await _in_turn(lambda: bool(argon2.verify(password, stored or _nobodys_hash())))
+    return matches and stored is not None
+
+
+async def _in_turn(work: Callable[[], T]) -> T:
+    if not _hashing_places.acquire(blocking=False):
+        raise Overloaded
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_hashing, work)
+    finally:
+        _hashing_places.release()
+
+
+@lru_cache(maxsize=1)
+def _hasher() -> Any:
+    return argon2.using(memory_cost=get_settings().argon2_memory_kib)
 
 
 @lru_cache(maxsize=1)
 def _nobodys_hash() -> str:
-    return str(argon2.hash(secrets.token_hex(16)))
+    return str(_hasher().hash(secrets.token_hex(16)))
 
 
 def seal(plain: bytes) -> bytes:
     """Encrypt what must not lie readable in the database."""
     nonce = os.urandom(12)
-    return nonce + AESGCM(_sealing_key()).encrypt(nonce, plain, None)
+    return nonce + AESGCM(_derived_key("seal")).encrypt(nonce, plain, None)
 
 
 def unseal(sealed: bytes) -> bytes:
-    return AESGCM(_sealing_key()).decrypt(sealed[:12], sealed[12:], None)
+    return AESGCM(_derived_key("seal")).decrypt(sealed[:12], sealed[12:], None)
 
 
-def _sealing_key() -> bytes:
-    return hashlib.sha256(b"seal:" + get_settings().jwt_secret.get_secret_value().encode()).digest()
+def _derived_key(purpose: str) -> bytes:
+    return hashlib.sha256(f"{purpose}:{get_settings().jwt_secret.get_secret_value()}".encode()).digest()

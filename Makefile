@@ -1,0 +1,85 @@
+# `make` lists what there is. A clean clone needs Python 3.11 or later, and nothing is written outside the checkout.
+# Works with GNU make 3.81 (macOS) and later.
+
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
+endif
+
+TOOLS := .cache/tools
+UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
+PY := .venv/bin/python
+RUN_READY := .venv/.ready-to-run
+DEV_READY := .venv/.ready-to-develop
+
+UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+export UV_CACHE_DIR
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "Python 3.11 or later is needed and $(PYTHON) is not: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header --no-emit-index-url $(ARGS) pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo", see ARGS=--help
+	@exec $(PY) -m ticketing.cli up --with-parent $(ARGS)
+
+test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres"
+	@exec $(PY) -m pytest $(ARGS)
+
+lint: $(DEV_READY) ## Check style and types
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+
+fmt: $(DEV_READY) ## Put the code into its usual form
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+bench: $(RUN_READY) ## Measure; results are printed as ratios
+	@exec $(PY) -m benchmarks $(ARGS)
+
+lock: $(UV) ## Write the locks again; ARGS=--upgrade takes the newest versions
+	@$(COMPILE) -o requirements.lock
+	@$(COMPILE) --group dev -o requirements-dev.lock
+
+clean: ## Remove everything that was made here except .data and .env
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist artifacts
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The runtime lock is a part of the development lock, so whoever is ready to develop is ready to run.
+$(RUN_READY): requirements.lock pyproject.toml | $(PY)
+	@echo "Installing what it takes to run"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
+	@touch $@
+
+$(DEV_READY): requirements-dev.lock requirements.lock pyproject.toml | $(PY)
+	@echo "Installing what it takes to develop"
+	@$(UV) pip sync --quiet --python $(PY) --require-hashes requirements-dev.lock
+	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
+	@touch $(RUN_READY) $@
+
+# A broken link, left behind by a Python that has gone, counts as no Python: then everything is made again.
+$(PY): | $(UV)
+	@$(CHECK_PYTHON)
+	@rm -rf .venv
+	@$(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
+
+# Debian leaves out what venv needs to install pip; there, pip itself may be at hand.
+$(TOOLS)/bin/uv:
+	@$(CHECK_PYTHON)
+	@echo "Fetching uv into $(TOOLS)"
+	@rm -rf $(TOOLS)
+	@{ $(PYTHON) -m venv $(TOOLS) >/dev/null 2>&1 \
+	    && $(TOOLS)/bin/python -m pip install --quiet --no-cache-dir uv; } \
+	  || { rm -rf $(TOOLS); $(PYTHON) -m pip install --quiet --no-cache-dir --target $(TOOLS) uv; } \
+	  || { rm -rf $(TOOLS); echo "uv could not be fetched with $(PYTHON): install uv, or python3-venv." >&2; exit 1; }

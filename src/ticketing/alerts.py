@@ -1,0 +1,45 @@
+"""What a person has to look at, beyond the log and the dead letters that `health` knows by itself."""
+
+from sqlalchemy import text
+
+from ticketing.modules.health import Alert
+
+_AGE = "extract(epoch from now() - {since})"
+
+ALERTS = (
+    Alert(
+        "holds_not_swept",
+        10,
+        "seconds",
+        text(f"select null, {_AGE.format(since='min(expires_at)')} from reservations where status = 'active'"),  # noqa: S608
+    ),
+    Alert(
+        "webhooks_waiting",
+        300,
+        "seconds",
+        text(f"select null, {_AGE.format(since='min(received_at)')} from payment_events where processed_at is null"),  # noqa: S608
+    ),
+    Alert(
+        "payments_mismatched",
+        0,
+        "count",
+        text("select null, count(*) from payment_events where outcome in ('mismatch', 'abandoned')"),
+    ),
+    Alert(
+        "refunds_not_sent",
+        300,
+        "seconds",
+        text(f"select null, {_AGE.format(since='min(created_at)')} from refunds where status = 'requested'"),  # noqa: S608
+    ),
+    Alert(
+        "paid_without_tickets",
+        60,
+        "seconds",
+        text(
+            f"""select min(o.reference), {_AGE.format(since="min(o.paid_at)")} from orders o
+                 where o.status = 'paid' and o.paid_at > now() - interval '7 days'
+                   and not exists (select from tickets t
+                                    where t.organization_id = o.organization_id and t.order_id = o.id)"""  # noqa: S608
+        ),
+    ),
+)

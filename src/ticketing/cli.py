@@ -1,0 +1,190 @@
+"""The command line: `ticketing up` for one machine; `serve`, `worker`, `migrate` and `seed` for a deployment."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from ticketing.child import follow_supervisor
+from ticketing.infra.config import ConfigurationError, get_settings
+from ticketing.infra.ports import CannotListen, listen
+from ticketing.infra.processes import EmbeddedError
+
+app = typer.Typer(
+    help="A multi-tenant event-ticketing platform.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WORKERS = ("relay", "consumers", "scheduler")
+DRAIN_SECONDS = 10
+"""How long a stopping API process lets running requests finish; open event streams are cut after it."""
+WRONG_USE = 2
+
+Port = Annotated[int | None, typer.Option(help="Port to listen on; PORT, else 8000.", min=1, max=65535)]
+
+
+@app.command()
+def up(
+    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept; DATA_DIR, else .data.")] = None,
+    port: Port = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="API processes; one per CPU, at most 4.", min=0, max=64)] = 0,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Build the demo on the first start.")] = True,
+    verbose: Annotated[bool, typer.Option(help="Logs to the terminal instead of DATA_DIR/logs.")] = False,
+    with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Open the whole platform on this machine: databases, API, workers and a demo. Ctrl-C closes it.
+
+    PostgreSQL and Valkey are started from their wheels unless DATABASE_URL and REDIS_URL name others. What the
+    processes write goes to DATA_DIR/logs, what you need to know to the terminal.
+    """
+    from ticketing import up as one_machine
+
+    _set(PORT=port, DATA_DIR=data_dir)
+    processes = workers or max(1, min(4, os.cpu_count() or 1))
+    choices = one_machine.Choices(host, processes, demo, verbose, with_parent)
+    with _errors_in_one_sentence():
+        one_machine.Platform(get_settings(), choices).run()
+
+
+@app.command()
+def serve(
+    port: Port = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a container.")] = "127.0.0.1",
+    fd: Annotated[int | None, typer.Option(help="A socket that already listens, by its descriptor.")] = None,
+) -> None:
+    """Answer HTTP requests, in one process. SIGTERM lets running requests finish."""
+    import uvicorn
+
+    _set(PORT=port)
+    with _errors_in_one_sentence():
+        settings = get_settings()
+        _begin("api")
+        listener = socket.socket(fileno=fd) if fd is not None else listen(host, settings.port)
+        config = uvicorn.Config(
+            "ticketing.main:create_app",
+            factory=True,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.trusted_proxies,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        # uvicorn sends itself the signal once more when it has drained; being told to stop is no failure.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise typer.Exit(1)
+
+
+@app.command()
+def worker(
+    only: Annotated[str, typer.Option(help="Which of them, separated by commas.")] = ",".join(WORKERS),
+) -> None:
+    """Run the relay, the consumers and the scheduler. SIGTERM lets them finish what they have begun."""
+    names = {name.strip() for name in only.split(",") if name.strip()}
+    if not names or names - set(WORKERS):
+        _fail(f"--only: one or more of {', '.join(WORKERS)}, separated by commas.", WRONG_USE)
+    with _errors_in_one_sentence():
+        _begin("-".join(sorted(names)))
+        _run_workers(names)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date; does nothing when it is."""
+    from ticketing.infra import migrate as migrations
+    from ticketing.infra.application_role import admit
+
+    with _errors_in_one_sentence():
+        settings = get_settings()
+        url = settings.migration_database_url or settings.database_url
+        if not url:
+            raise ConfigurationError("DATABASE_URL: must name the database to bring up to date")
+        migrations.upgrade(url)
+        admit(url, settings.database_url or url)
+
+
+@app.command()
+def seed(
+    base_url: Annotated[str | None, typer.Option(help="Where the API answers; PUBLIC_URL, else this machine.")] = None,
+) -> None:
+    """Build the demo through the public API, once, and print its log-ins."""
+    import httpx2
+
+    from ticketing.seed import seed as build_demo
+
+    with _errors_in_one_sentence():
+        address = base_url or get_settings().base_url
+        try:
+            log_ins = build_demo(address)
+        except (RuntimeError, httpx2.HTTPError) as error:
+            _fail(f"the demo could not be built at {address}: {error}", 1)
+        typer.echo("Demo log-ins")
+        for log_in in log_ins:
+            typer.echo(f"  {log_in.email:<32}{log_in.password:<18}{log_in.role}")
+
+
+def _run_workers(names: set[str]) -> None:
+    import uvloop
+
+    from ticketing import workers
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await workers.run(names, stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+def _begin(process: str) -> None:
+    """What every long-running process does first."""
+    from ticketing.infra import log
+
+    settings = get_settings()
+    log.configure(settings.log_format, settings.log_level, process)
+    follow_supervisor()
+
+
+def _set(**values: object) -> None:
+    """What the command line says goes before the environment, for us and for those that we start."""
+    os.environ.update({name: str(value) for name, value in values.items() if value is not None})
+
+
+@contextmanager
+def _errors_in_one_sentence() -> Iterator[None]:
+    from ticketing.up import StartFailed
+
+    try:
+        yield
+    except (ConfigurationError, CannotListen) as error:
+        _fail(str(error), WRONG_USE)
+    except (EmbeddedError, StartFailed) as error:
+        _fail(str(error), 1)
+
+
+def _fail(sentence: str, status: int) -> NoReturn:
+    typer.echo(f"ticketing: {sentence}", err=True)
+    raise typer.Exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(app(prog_name="ticketing"))

@@ -1,0 +1,88 @@
+"""The application: routers, error handler, middleware and lifespan, and nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from ticketing.alerts import ALERTS
+from ticketing.infra import docs, errors, idempotency, log, redis
+from ticketing.infra.config import Settings, get_settings
+from ticketing.infra.db import Database
+from ticketing.infra.envelope import ErrorEnvelope
+from ticketing.infra.middleware import RequestContext
+from ticketing.infra.nudge import Nudge
+from ticketing.modules import (
+    events,
+    health,
+    iam,
+    orders,
+    organizations,
+    payments,
+    realtime,
+    reservations,
+    tickets,
+    venues,
+)
+from ticketing.web import mount_web
+
+MODULES = (iam, organizations, venues, events, reservations, orders, payments, tickets, realtime)
+
+BODY_BYTES_MAX = 64 * 1024 * 1024  # a stadium's seating plan is about 15 MB
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API and the pages. Raises ConfigurationError when the environment is wrong."""
+    settings = settings or get_settings()
+    app = FastAPI(
+        title="Ticketing",
+        version="1",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
+    )
+    app.state.settings = settings
+    errors.install(app)
+    idempotency.install(app)
+    api = APIRouter(prefix="/api/v1")
+    for module in MODULES:
+        api.include_router(module.router)
+    app.include_router(api)
+    for router in (payments.pages, tickets.well_known, health.router):
+        app.include_router(router)
+    docs.install(app)
+    _mount_pages(app)
+    app.add_middleware(RequestContext, body_bytes_max=BODY_BYTES_MAX)
+    return app
+
+
+def _mount_pages(app: FastAPI) -> None:
+    """The browser's pages; their facts are the API's own answers, so that they read well without script."""
+
+    async def list_events() -> list[dict[str, Any]]:
+        async with app.state.database.transaction() as session:
+            return [event.model_dump(mode="json") for event in await events.describe_upcoming(session)]
+
+    async def find_event(event_id: str) -> dict[str, Any] | None:
+        async with app.state.database.transaction() as session:
+            event = await events.find_published(session, event_id)
+            return event.model_dump(mode="json") if event else None
+
+    mount_web(app, list_events=list_events, find_event=find_event)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state, settings = app.state, app.state.settings
+    log.configure(settings.log_format, settings.log_level, "api")
+    state.redis = redis.connect(settings)
+    state.database = Database(settings, nudge=Nudge(state.redis))
+    state.holds = reservations.Holds(state.database, settings.reservation_extensions_max)
+    state.alerts = ALERTS
+    async with realtime.lifespan(app):
+        yield
+    await state.database.close()
+    await state.redis.aclose()

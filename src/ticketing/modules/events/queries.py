@@ -1,0 +1,128 @@
+"""Reading events, and who may see them. The tenant filter lives here."""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.errors import NotFound, TicketingError
+from ticketing.infra.paging import PageQuery
+from ticketing.modules import iam, organizations
+from ticketing.modules.events.models import CategoryPrice, Event, EventStatus, TicketType
+
+
+class EventNotOnSale(TicketingError):
+    """This event is not on sale at this moment."""
+
+    status, code = 422, "event_not_on_sale"
+
+
+async def get_event(session: AsyncSession, event_id: UUID) -> Event:
+    """An event in any state, of any organization.
+
+    Raises:
+        NotFound: there is none.
+    """
+    event = await session.get(Event, event_id)
+    if event is None:
+        raise NotFound
+    return event
+
+
+async def get_own_event(
+    session: AsyncSession, organization_id: UUID, event_id: UUID, *, is_locked: bool = False
+) -> Event:
+    """An event of this organization; `is_locked` keeps others from changing it until the transaction ends.
+
+    Raises:
+        NotFound: there is none, or it is another organization's: the two look the same.
+    """
+    query = select(Event).where(Event.organization_id == organization_id, Event.id == event_id)
+    # The key stays what it is, so this lock lets holds and orders refer to the event all the while.
+    query = query.with_for_update(key_share=True).execution_options(populate_existing=True) if is_locked else query
+    event = (await session.execute(query)).scalar_one_or_none()
+    if event is None:
+        raise NotFound
+    return event
+
+
+async def get_public_event(session: AsyncSession, event_id: UUID, viewer: iam.Identity | None) -> Event:
+    """An event as the public sees it: a draft is shown to members of its organization only.
+
+    Raises:
+        NotFound: there is none, or this viewer may not know of it.
+    """
+    event = await get_event(session, event_id)
+    if event.status == EventStatus.DRAFT and not await _is_member(session, event, viewer):
+        raise NotFound
+    return event
+
+
+async def _is_member(session: AsyncSession, event: Event, viewer: iam.Identity | None) -> bool:
+    if viewer is None:
+        return False
+    return await organizations.find_role(session, event.organization_id, viewer.user_id) is not None
+
+
+async def get_event_on_sale(session: AsyncSession, event_id: UUID) -> Event:
+    """An event of which seats and places can be held now, by Postgres' clock.
+
+    Raises:
+        NotFound: there is none, or it is a draft.
+        EventNotOnSale: cancelled, completed, over, or outside its sale window.
+    """
+    row = (await session.execute(select(Event, *_SALE).where(Event.id == event_id))).one_or_none()
+    if row is None or row.Event.status == EventStatus.DRAFT:
+        raise NotFound
+    if reason := _refusal(row):
+        raise EventNotOnSale(reason, field="event_id")
+    event: Event = row.Event
+    return event
+
+
+def is_over() -> ColumnElement[bool]:
+    """True once the event has ended; one without an end is taken to be over a day after its start."""
+    return func.coalesce(Event.ends_at, Event.starts_at + text("interval '1 day'")) <= func.now()
+
+
+_SALE = (
+    (Event.sales_start_at > func.now()).label("is_early"),
+    or_(Event.sales_end_at <= func.now(), is_over()).label("is_late"),
+)
+
+
+def _refusal(row: Row[Event, bool, bool]) -> str | None:
+    if row.Event.status != EventStatus.PUBLISHED:
+        return f"This event is {row.Event.status}."
+    if row.is_early:
+        return "The sale of this event has not begun."
+    return "The sale of this event has ended." if row.is_late else None
+
+
+async def list_own_events(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[Event]:
+    """One page and one more, newest first, in all states."""
+    query = select(Event).where(Event.organization_id == organization_id)
+    if page.after is not None:
+        query = query.where(Event.id < page.after_id())
+    return list(await session.scalars(query.order_by(Event.id.desc()).limit(page.limit + 1)))
+
+
+async def list_ticket_types(session: AsyncSession, event_id: UUID) -> list[TicketType]:
+    """What is sold for an event, in the order in which it was made."""
+    return list(await session.scalars(select(TicketType).where(_sold_for(event_id)).order_by(TicketType.id)))
+
+
+def _sold_for(event_id: UUID) -> ColumnElement[bool]:
+    # The index leads with the organization; the event alone says which one that is.
+    owner = select(Event.organization_id).where(Event.id == event_id).scalar_subquery()
+    return and_(TicketType.organization_id == owner, TicketType.event_id == event_id)
+
+
+async def prices_by_category(session: AsyncSession, event: Event) -> dict[str, TicketType]:
+    """The ticket type that prices each category of seats; a category that is missing here can't be bought."""
+    query = (
+        select(CategoryPrice.category, TicketType)
+        .join(TicketType, TicketType.id == CategoryPrice.ticket_type_id)
+        .where(CategoryPrice.organization_id == event.organization_id, CategoryPrice.event_id == event.id)
+    )
+    return {category: ticket_type for category, ticket_type in await session.execute(query)}

@@ -1,0 +1,205 @@
+"""Bodies about events, ticket types and seats."""
+
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from ticketing.infra.fields import (
+    AMOUNT_MAX,
+    Body,
+    Currency,
+    LongText,
+    Moment,
+    Money,
+    Name,
+    Out,
+    SeatLabel,
+    ShortName,
+    Timestamp,
+)
+from ticketing.modules.events.models import EventStatus
+
+CAPACITY_MAX = 1_000_000
+SEATS_PER_BLOCK_MAX = 10_000
+
+HoldSeconds = Annotated[int, Field(strict=True, ge=5, le=3600)]
+PerOrder = Annotated[int, Field(strict=True, ge=1, le=1000)]
+
+
+class CreateEvent(Body):
+    """An event begins as a draft."""
+
+    title: Name
+    venue_id: UUID | None = None
+    starts_at: Timestamp
+    ends_at: Timestamp | None = None
+    currency: Currency
+    description: LongText | None = None
+    sales_start_at: Timestamp | None = None
+    sales_end_at: Timestamp | None = None
+    hold_seconds: HoldSeconds = 300
+    max_per_order: PerOrder = 10
+
+
+class UpdateEvent(Body):
+    """What is left out stays as it is; null empties what may be empty."""
+
+    title: Name | None = None
+    venue_id: UUID | None = None
+    starts_at: Timestamp | None = None
+    ends_at: Timestamp | None = None
+    currency: Currency | None = None
+    description: LongText | None = None
+    sales_start_at: Timestamp | None = None
+    sales_end_at: Timestamp | None = None
+    hold_seconds: HoldSeconds | None = None
+    max_per_order: PerOrder | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_empty(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for name in ("title", "starts_at", "currency", "hold_seconds", "max_per_order"):
+                if name in given and given[name] is None:
+                    raise ValueError(f"{name} can't be empty")
+        return given
+
+
+class CreateTicketType(Body):
+    """What is sold: either it prices seats by their categories, or it has a capacity of its own."""
+
+    name: Name
+    price: Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX, description="Minor units of the event's currency")]
+    capacity: Annotated[int, Field(strict=True, ge=1, le=CAPACITY_MAX)] | None = None
+    categories: Annotated[list[ShortName], Field(min_length=1, max_length=200)] | None = None
+    max_per_order: PerOrder | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.capacity is None) == (self.categories is None):
+            raise ValueError("send either categories, to price seats, or a capacity, for general admission")
+        return self
+
+
+class ChooseSeats(Body):
+    seats: Annotated[list[SeatLabel], Field(min_length=1, max_length=SEATS_PER_BLOCK_MAX)]
+
+    @model_validator(mode="after")
+    def _no_twins(self) -> Self:
+        if len(set(self.seats)) != len(self.seats):
+            raise ValueError("a seat is in the list of seats twice")
+        return self
+
+
+class OrganizationBrief(Out):
+    id: UUID
+    name: str
+    slug: str
+
+
+class VenueBrief(Out):
+    id: UUID
+    name: str
+    city: str | None
+    country: str | None
+    timezone: str
+
+
+class TicketTypeOut(Out):
+    """The numbers belong to general admission, and are null for a type that prices seats."""
+
+    id: UUID
+    event_id: UUID
+    name: str
+    price: Money
+    capacity: int | None
+    available: int | None
+    held: int | None
+    sold: int | None
+    categories: list[str]
+    max_per_order: int | None
+
+
+class Availability(Out):
+    """Seats and places together; what is left over is blocked by the house."""
+
+    capacity: int = 0
+    available: int = 0
+    held: int = 0
+    sold: int = 0
+    blocked: int = 0
+
+
+class EventOut(Out):
+    id: UUID
+    organization: OrganizationBrief
+    title: str
+    description: str | None
+    status: EventStatus
+    starts_at: Moment
+    ends_at: Moment | None
+    currency: str
+    venue: VenueBrief | None
+    sales_start_at: Moment | None
+    sales_end_at: Moment | None
+    hold_seconds: int
+    max_per_order: int
+    has_seats: bool
+    plan_version: int | None
+    price_from: Money | None
+    ticket_types: list[TicketTypeOut]
+    availability: Availability
+    created_at: Moment
+
+
+class SyncedOut(Out):
+    seats: int
+    plan_version: int
+
+
+class BlockedOut(Out):
+    seats: int
+
+
+class SeatOut(Out):
+    """A seat of an event; only the OpenAPI document reads this, the rows come out of Postgres as they are sent."""
+
+    number: int
+    label: str
+    section: str
+    row: str
+    seat: str
+    category: str
+    status: Literal["available", "held", "sold", "blocked"]
+    price: Money | None
+    x: float | None
+    y: float | None
+    version: int
+
+
+class LayoutSeatOut(Out):
+    number: int
+    label: str
+    section: str
+    row: str
+    seat: str
+    category: str
+    x: float | None
+    y: float | None
+
+
+class CategoryOut(Out):
+    name: str
+    color: str
+
+
+class SeatmapOut(Out):
+    """Where everything is; like SeatOut for the OpenAPI document only."""
+
+    plan_version: int | None
+    width: float
+    height: float
+    seats: list[LayoutSeatOut]
+    categories: list[CategoryOut]
+    areas: list[dict[str, Any]]

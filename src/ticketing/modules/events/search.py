@@ -1,0 +1,85 @@
+"""Finding published events."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import StringConstraints
+from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.errors import Invalid
+from ticketing.infra.fields import LongText, Timestamp
+from ticketing.infra.paging import PageQuery
+from ticketing.modules import organizations, venues
+from ticketing.modules.events.models import Event, EventStatus
+
+Words = Annotated[LongText, StringConstraints(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """`?q=&city=&from=&to=&organization=&sort=`: what is left out does not narrow the search."""
+
+    q: Annotated[Words | None, Query(description="In the title, or the venue's name or city")] = None
+    city: Annotated[Words | None, Query()] = None
+    starts_from: Annotated[Timestamp | None, Query(alias="from")] = None
+    starts_before: Annotated[Timestamp | None, Query(alias="to")] = None
+    organization: Annotated[Words | None, Query(description="An id or a slug")] = None
+    sort: Annotated[Literal["starts_at", "-starts_at"], Query()] = "starts_at"
+
+
+async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> list[Event]:
+    """One page and one more, by the time of the start.
+
+    Raises:
+        Invalid: the cursor belongs to another search.
+    """
+    query = select(Event).where(Event.status == EventStatus.PUBLISHED, *_conditions(wanted))
+    is_rising = wanted.sort == "starts_at"
+    place = tuple_(Event.starts_at, Event.id)
+    if page.after is not None:
+        last = tuple_(*_position(page.after, wanted.sort))
+        query = query.where(place > last if is_rising else place < last)
+    order = (Event.starts_at, Event.id) if is_rising else (Event.starts_at.desc(), Event.id.desc())
+    return list(await session.scalars(query.order_by(*order).limit(page.limit + 1)))
+
+
+def position_of(event: Event, sort: str) -> list[Any]:
+    """Where the next page goes on after this event."""
+    return [sort, event.starts_at.isoformat(), str(event.id)]
+
+
+def _position(after: list[Any], sort: str) -> tuple[datetime, UUID]:
+    try:
+        of_sort, starts_at, event_id = after
+        if of_sort != sort:
+            raise ValueError
+        return datetime.fromisoformat(starts_at), UUID(event_id)
+    except (ValueError, TypeError, AttributeError):
+        raise Invalid("Use a cursor that an earlier page of this search gave.", field="cursor") from None
+
+
+def _conditions(wanted: EventQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.q:
+        is_there = Event.venue_id.in_(venues.venue_ids(words=wanted.q))
+        conditions.append(Event.title.icontains(wanted.q, autoescape=True) | is_there)
+    if wanted.city:
+        conditions.append(Event.venue_id.in_(venues.venue_ids(city=wanted.city)))
+    if wanted.starts_from is not None:
+        conditions.append(Event.starts_at >= wanted.starts_from)
+    if wanted.starts_before is not None:
+        conditions.append(Event.starts_at < wanted.starts_before)
+    if wanted.organization:
+        conditions.append(Event.organization_id.in_(_organization(wanted.organization)))
+    return conditions
+
+
+def _organization(id_or_slug: str) -> Select[UUID] | list[UUID]:
+    try:
+        return [UUID(id_or_slug)]
+    except ValueError:
+        return select(organizations.Organization.id).where(organizations.Organization.slug == id_or_slug)

@@ -1,0 +1,210 @@
+"""Who owns a seat: the only code that hands seats out, sells them and takes them back.
+
+Every statement is set-based, names the owner that it expects in its WHERE clause, and bumps the seat's `version`.
+Locks are taken in the order of `number`, so two of these functions can't wait for each other in a circle. A hold that
+has run out by Postgres' clock is no hold: the seat is available at that instant, whether anybody has swept it or not.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.errors import Conflict, TicketingError
+from ticketing.modules.events.models import Event
+
+
+class SeatUnknown(TicketingError):
+    """There is no such seat at this event."""
+
+    status, code = 422, "seat_unknown"
+
+
+class SeatTaken(Conflict):
+    """One of these seats is already held or sold."""
+
+    code = "seat_unavailable"
+
+
+class SeatContended(Conflict):
+    """Somebody else is asking for one of these seats at this very moment; try again."""
+
+    code, retry_after_seconds = "seat_contended", 1
+
+
+class SeatsLost(Exception):
+    """The seats are not owned by the reservation that its row says they are: a bug, never the client's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenSeat:
+    """A seat that is held now."""
+
+    number: int
+    label: str
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken, in the order of the request, and the reservations whose run-out holds it came from."""
+
+    seats: list[TakenSeat]
+    lapsed: set[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Retaken:
+    """The seats that changed hands, and the reservations whose run-out holds were overwritten."""
+
+    numbers: list[int]
+    lapsed: set[UUID]
+
+
+async def take_seats(
+    session: AsyncSession, event: Event, labels: Sequence[str], reservation_id: UUID, held_until: datetime
+) -> Taken:
+    """Hold all of these seats for a reservation, or none.
+
+    Raises:
+        SeatUnknown, SeatTaken: with the labels, under `seats`.
+        SeatContended: another transaction has a seat locked just now; a fresh try may win.
+    """
+    place = {"organization_id": event.organization_id, "event_id": event.id}
+    rows = (await session.execute(_LOCK_LABELS, {**place, "labels": list(labels)})).all()
+    locked = {row.label: row for row in rows}
+    if missing := [label for label in dict.fromkeys(labels) if label not in locked]:
+        await _explain_missing(session, place, missing, locked.values())
+    _refuse_taken(rows)
+    numbers = [row.number for row in rows]
+    held = {**place, "numbers": numbers, "reservation_id": reservation_id, "held_until": held_until}
+    _expect(await session.execute(_HOLD, held), len(numbers))
+    seats = [TakenSeat(locked[label].number, label, locked[label].category) for label in dict.fromkeys(labels)]
+    return Taken(seats, _lapsed(rows, reservation_id))
+
+
+async def retake_seats(
+    session: AsyncSession, organization_id: UUID, event_id: UUID, numbers: Sequence[int], reservation_id: UUID
+) -> Retaken | None:
+    """Sell seats whose hold may have run out, for money that came late: all of them, or None and nothing is changed.
+
+    A seat can be had when it is available, under a run-out hold, or still this reservation's own.
+    """
+    place = {"organization_id": organization_id, "event_id": event_id, "numbers": list(numbers)}
+    rows = (await session.execute(_LOCK_NUMBERS, place)).all()
+    if len(rows) != len(set(numbers)):
+        return None
+    if not all(row.is_free or row.reservation_id == reservation_id for row in rows):
+        return None
+    changing = [row.number for row in rows if row.status != "s"]
+    sold = {**place, "numbers": changing, "reservation_id": reservation_id}
+    _expect(await session.execute(_SELL_AGAIN, sold), len(changing))
+    return Retaken(changing, _lapsed(rows, reservation_id))
+
+
+async def extend_seats(
+    session: AsyncSession,
+    organization_id: UUID,
+    event_id: UUID,
+    reservation_id: UUID,
+    numbers: Sequence[int],
+    held_until: datetime,
+) -> None:
+    """Move the end of a hold.
+
+    Raises:
+        SeatsLost: one of the seats is not held by this reservation.
+    """
+    owned = _owned(organization_id, event_id, reservation_id, numbers)
+    _expect(await session.execute(_EXTEND, {**owned, "held_until": held_until}), len(set(numbers)))
+
+
+async def release_seats(
+    session: AsyncSession, organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers: Sequence[int]
+) -> list[int]:
+    """Give back those of the seats that this reservation still owns, held or sold; answers their numbers, sorted."""
+    result = await session.execute(_RELEASE, _owned(organization_id, event_id, reservation_id, numbers))
+    return sorted(result.scalars())
+
+
+async def mark_sold(
+    session: AsyncSession, organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers: Sequence[int]
+) -> None:
+    """Turn held seats into sold ones.
+
+    Raises:
+        SeatsLost: one of the seats is not held by this reservation.
+    """
+    owned = _owned(organization_id, event_id, reservation_id, numbers)
+    _expect(await session.execute(_SELL, owned), len(set(numbers)))
+
+
+async def _explain_missing(
+    session: AsyncSession, place: dict[str, Any], missing: list[str], locked: Iterable[Any]
+) -> None:
+    """Say why a seat could not be locked: it does not exist, it is taken, or it is being decided about just now."""
+    rows = (await session.execute(_LOOK, {**place, "labels": missing})).all()
+    if unknown := [label for label in missing if label not in {row.label for row in rows}]:
+        raise SeatUnknown(field="seats", seats=unknown)
+    _refuse_taken([*locked, *rows])
+    raise SeatContended(field="seats", seats=missing)
+
+
+def _refuse_taken(rows: Iterable[Any]) -> None:
+    if taken := [row.label for row in rows if not row.is_free]:
+        raise SeatTaken(field="seats", seats=taken)
+
+
+def _lapsed(rows: Iterable[Any], reservation_id: UUID) -> set[UUID]:
+    return {row.reservation_id for row in rows if row.reservation_id not in {None, reservation_id}}
+
+
+def _owned(organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers: Sequence[int]) -> dict[str, Any]:
+    return {
+        "organization_id": organization_id,
+        "event_id": event_id,
+        "reservation_id": reservation_id,
+        "numbers": list(numbers),
+    }
+
+
+def _expect(result: Any, count: int) -> None:
+    assert isinstance(result, CursorResult)  # noqa: S101 (narrowing for the type checker)
+    if result.rowcount != count:
+        raise SeatsLost(f"{result.rowcount} of {count} seats were changed")
+
+
+# `<=` mirrors the trigger, which defends a hold while `held_until > now()`.
+FREE = "(status = 'a' or status = 'h' and held_until <= now())"
+_COLUMNS = f"number, label, category, status, reservation_id, {FREE} as is_free"
+_PLACE = "organization_id = :organization_id and event_id = :event_id"
+_NUMBERED = f"{_PLACE} and number = any(cast(:numbers as integer[]))"
+_LABELLED = f"{_PLACE} and label = any(cast(:labels as text[]))"
+# An UPDATE locks rows in the order in which it happens to find them; this reads and locks them in ours.
+_IN_ORDER = f"""
+with mine as materialized (
+    select number from event_seats where {_NUMBERED} and reservation_id = :reservation_id order by number for update)
+update event_seats e set version = e.version + 1,"""  # noqa: S608 (only constants)
+_MINE = """
+ where e.organization_id = :organization_id and e.event_id = :event_id and e.number = mine.number
+   and e.reservation_id = :reservation_id"""
+
+# SKIP LOCKED: a loser is told so at once, and never stands in a queue with a connection in its hand.
+_LOCK_LABELS = text(f"select {_COLUMNS} from event_seats where {_LABELLED} order by number for update skip locked")  # noqa: S608
+_LOCK_NUMBERS = text(f"select {_COLUMNS} from event_seats where {_NUMBERED} order by number for update")  # noqa: S608
+_LOOK = text(f"select {_COLUMNS} from event_seats where {_LABELLED}")  # noqa: S608
+_HOLD = text(f"""
+update event_seats set status = 'h', reservation_id = :reservation_id, held_until = :held_until, version = version + 1
+ where {_NUMBERED} and {FREE}""")  # noqa: S608
+_SELL_AGAIN = text(f"""
+update event_seats set status = 's', reservation_id = :reservation_id, held_until = null, version = version + 1
+ where {_NUMBERED} and ({FREE} or status = 'h' and reservation_id = :reservation_id)""")  # noqa: S608
+_EXTEND = text(f"{_IN_ORDER} held_until = :held_until from mine {_MINE} and e.status = 'h'")
+_SELL = text(f"{_IN_ORDER} status = 's', held_until = null from mine {_MINE} and e.status = 'h'")
+_RELEASE = text(f"""{_IN_ORDER} status = 'a', reservation_id = null, held_until = null
+  from mine {_MINE} and e.status in ('h', 's')
+returning e.number""")

@@ -1,0 +1,117 @@
+"""Routes of events for those who work in an organization."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from ticketing.infra import idempotency
+from ticketing.infra.db import Db
+from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.paging import Page
+from ticketing.modules import organizations
+from ticketing.modules.events import queries, seat_plan, service, ticket_types, views
+from ticketing.modules.events.schemas import (
+    BlockedOut,
+    ChooseSeats,
+    CreateEvent,
+    CreateTicketType,
+    EventOut,
+    SyncedOut,
+    TicketTypeOut,
+    UpdateEvent,
+)
+
+router = APIRouter(prefix="/orgs/{org_id}/events", route_class=idempotency.Route)
+
+
+@router.post("", status_code=201)
+async def create_event(body: CreateEvent, access: organizations.Staff, session: Db) -> Envelope[EventOut]:
+    """Create a draft."""
+    event = await service.create_event(session, access, body.model_dump())
+    return envelope(await views.describe_event(session, event))
+
+
+@router.get("")
+async def list_events(page: Page, access: organizations.Scanner, session: Db) -> Envelope[list[EventOut]]:
+    """The organization's events in all states, newest first."""
+    rows = await queries.list_own_events(session, access.organization_id, page)
+    kept, cursor = page.cut(rows, lambda event: [str(event.id)])
+    return envelope(await views.describe_events(session, kept), next_cursor=cursor)
+
+
+@router.get("/{event_id}")
+async def get_event(event_id: UUID, access: organizations.Scanner, session: Db) -> Envelope[EventOut]:
+    """One event of the organization, in whatever state."""
+    event = await queries.get_own_event(session, access.organization_id, event_id)
+    return envelope(await views.describe_event(session, event))
+
+
+@router.patch("/{event_id}")
+async def update_event(
+    event_id: UUID, body: UpdateEvent, access: organizations.Staff, session: Db
+) -> Envelope[EventOut]:
+    """Change a draft or a published event; what is left out stays as it is."""
+    event = await service.update_event(session, access, event_id, body.model_dump(exclude_unset=True))
+    return envelope(await views.describe_event(session, event))
+
+
+@router.post("/{event_id}/publish")
+async def publish_event(event_id: UUID, access: organizations.Staff, session: Db) -> Envelope[EventOut]:
+    """Make a draft public."""
+    event = await service.publish_event(session, access, event_id)
+    return envelope(await views.describe_event(session, event))
+
+
+@router.post("/{event_id}/cancel")
+async def cancel_event(event_id: UUID, access: organizations.Staff, session: Db) -> Envelope[EventOut]:
+    """Cancel a draft or a published event."""
+    event = await service.cancel_event(session, access, event_id)
+    return envelope(await views.describe_event(session, event))
+
+
+@router.post("/{event_id}/ticket-types", status_code=201)
+async def create_ticket_type(
+    event_id: UUID, body: CreateTicketType, access: organizations.Staff, session: Db
+) -> Envelope[TicketTypeOut]:
+    """Price categories of seats, or sell general admission with a capacity."""
+    event = await service.get_open_event(session, access, event_id)
+    ticket_type = await ticket_types.create_ticket_type(session, access, event, body)
+    categories = sorted(set(body.categories or []))
+    return envelope(views.describe_ticket_type(ticket_type, event.currency, categories))
+
+
+@router.get("/{event_id}/ticket-types")
+async def list_ticket_types(
+    event_id: UUID, access: organizations.Scanner, session: Db
+) -> Envelope[list[TicketTypeOut]]:
+    """What is sold for an event, oldest first."""
+    event = await queries.get_own_event(session, access.organization_id, event_id)
+    return envelope((await views.describe_ticket_types(session, [event]))[event.id])
+
+
+@router.post("/{event_id}/seats/sync")
+async def sync_seats(event_id: UUID, access: organizations.Staff, session: Db) -> Envelope[SyncedOut]:
+    """Copy the venue's plan into the event; doing it again changes nothing."""
+    event = await service.get_open_event(session, access, event_id)
+    seats = await seat_plan.sync_seats(session, access, event)
+    return envelope(SyncedOut(seats=seats, plan_version=event.plan_version or 0))
+
+
+@router.post("/{event_id}/seats/block")
+async def block_seats(
+    event_id: UUID, body: ChooseSeats, access: organizations.Staff, session: Db
+) -> Envelope[BlockedOut]:
+    """Keep available seats back for the house, all or none."""
+    event = await service.get_open_event(session, access, event_id)
+    await seat_plan.block_seats(session, access, event, body.seats)
+    return envelope(BlockedOut(seats=len(body.seats)))
+
+
+@router.post("/{event_id}/seats/unblock")
+async def unblock_seats(
+    event_id: UUID, body: ChooseSeats, access: organizations.Staff, session: Db
+) -> Envelope[BlockedOut]:
+    """Give blocked seats to the public, all or none."""
+    event = await service.get_open_event(session, access, event_id)
+    await seat_plan.unblock_seats(session, access, event, body.seats)
+    return envelope(BlockedOut(seats=len(body.seats)))

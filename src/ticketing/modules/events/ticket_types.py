@@ -1,0 +1,112 @@
+"""What is sold for an event: prices for categories of seats, and general admission with a capacity."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import outbox
+from ticketing.infra.db import new_id
+from ticketing.infra.errors import Conflict, Invalid
+from ticketing.modules import organizations, venues
+from ticketing.modules.events.messages import TicketTypeCreated
+from ticketing.modules.events.models import CategoryPrice, Event, TicketType
+from ticketing.modules.events.schemas import CreateTicketType
+
+
+class NameTaken(Conflict):
+    """This event has a ticket type of this name already."""
+
+    code = "name_taken"
+
+
+class CategoryPriced(Conflict):
+    """Another ticket type prices one of these categories already."""
+
+    code = "category_priced"
+
+
+async def create_ticket_type(
+    session: AsyncSession, access: organizations.Access, event: Event, body: CreateTicketType
+) -> TicketType:
+    """Add a ticket type to an event that the caller has locked.
+
+    Raises:
+        Invalid: some categories are not in the venue's plan; they are under `categories`.
+        NameTaken, CategoryPriced: see the classes.
+    """
+    categories = list(dict.fromkeys(body.categories or []))
+    await _refuse_unknown(session, event, categories)
+    ticket_type = await _insert(session, event, body)
+    await _price(session, ticket_type, categories)
+    facts: dict[str, Any] = {"event_id": str(event.id), **body.model_dump(exclude_none=True)}
+    organizations.record(session, access, "ticket_type.created", f"ticket_type:{ticket_type.id}", None, facts)
+    place = {"organization_id": event.organization_id, "event_id": event.id}
+    outbox.publish(session, TicketTypeCreated(**place, ticket_type_ids=[ticket_type.id]))
+    return ticket_type
+
+
+async def _insert(session: AsyncSession, event: Event, body: CreateTicketType) -> TicketType:
+    row = upsert(TicketType).values(
+        id=new_id(),
+        organization_id=event.organization_id,
+        event_id=event.id,
+        name=body.name,
+        price_minor=body.price,
+        capacity=body.capacity,
+        max_per_order=body.max_per_order,
+    )
+    row = row.on_conflict_do_nothing(index_elements=["event_id", "name"])
+    ticket_type = (await session.scalars(row.returning(TicketType))).one_or_none()
+    if ticket_type is None:
+        raise NameTaken(field="name")
+    return ticket_type
+
+
+async def _price(session: AsyncSession, ticket_type: TicketType, categories: list[str]) -> None:
+    if not categories:
+        return
+    place = {"organization_id": ticket_type.organization_id, "event_id": ticket_type.event_id}
+    is_its = (CategoryPrice.organization_id == place["organization_id"], CategoryPrice.event_id == place["event_id"])
+    # The event's row is locked, so nobody else prices a category between this look and the insert.
+    taken = list(await session.scalars(select(CategoryPrice.category).where(*is_its)))
+    if twice := sorted(set(taken) & set(categories)):
+        raise CategoryPriced(field="categories", categories=twice)
+    rows = [{**place, "category": category, "ticket_type_id": ticket_type.id} for category in categories]
+    await session.execute(insert(CategoryPrice), rows)
+
+
+async def _refuse_unknown(session: AsyncSession, event: Event, categories: list[str]) -> None:
+    if not categories:
+        return
+    if event.venue_id is None:
+        raise Invalid("This event has no venue, so it has no seats to price.", field="categories")
+    venue = await venues.get_venue(session, event.organization_id, event.venue_id)
+    version = event.plan_version or venue.plan_version
+    plan = await venues.get_plan(session, event.organization_id, venue.id, version)
+    known = {category["name"] for category in plan.layout["categories"]}
+    if unknown := [category for category in categories if category not in known]:
+        raise Invalid("The venue's plan has no such category.", field="categories", categories=unknown)
+
+
+async def list_unpriced(session: AsyncSession, organization_id: UUID, event_id: UUID) -> list[str]:
+    """Categories of this event's seats that no ticket type prices."""
+    place = {"organization_id": organization_id, "event_id": event_id}
+    return list((await session.execute(_UNPRICED, place)).scalars())
+
+
+async def refuse_unpriced(session: AsyncSession, event: Event) -> None:
+    """Raises Invalid, with the categories under `categories`, when some of the event's seats have no price."""
+    if unpriced := await list_unpriced(session, event.organization_id, event.id):
+        message = "Every category of seats needs a ticket type that prices it."
+        raise Invalid(message, field="ticket_types", categories=unpriced)
+
+
+_UNPRICED = text("""
+select distinct category from event_seats e
+ where organization_id = :organization_id and event_id = :event_id
+   and not exists (select from category_prices c where c.organization_id = e.organization_id
+                                                   and c.event_id = e.event_id and c.category = e.category)
+ order by category""")

@@ -1,0 +1,71 @@
+"""Routes of orders."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+
+from ticketing.infra import idempotency
+from ticketing.infra.db import Db
+from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.idempotency import IdempotencyKey
+from ticketing.infra.paging import Page
+from ticketing.modules import iam, organizations
+from ticketing.modules.orders import queries, service
+from ticketing.modules.orders.export import write_csv
+from ticketing.modules.orders.models import Order
+from ticketing.modules.orders.queries import OrderFilterQuery
+from ticketing.modules.orders.schemas import CreateOrder, OrderOut
+
+router = APIRouter(tags=["orders"], route_class=idempotency.Route)
+
+
+@router.post("/orders", status_code=201)
+async def create_order(
+    body: CreateOrder, key: IdempotencyKey, buyer: iam.CurrentUser, session: Db
+) -> Envelope[OrderOut]:
+    """Order what a running reservation holds; an order that costs nothing is paid at once."""
+    return envelope(await _out(session, await service.create_order(session, buyer.user_id, body)), "Ordered")
+
+
+@router.get("/orders/by-reference/{reference}")
+async def get_order_by_reference(
+    reference: str, email: Annotated[str, Query(min_length=3, max_length=254)], session: Db
+) -> Envelope[OrderOut]:
+    """For whoever has the reference and the address that it was bought with."""
+    return envelope(await _out(session, await queries.get_order_by_reference(session, reference, email)))
+
+
+@router.get("/orders/{order_id}")
+async def get_order(order_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[OrderOut]:
+    """The buyer's own, or one of an organization whose staff the caller is."""
+    return envelope(await _out(session, await queries.get_visible_order(session, order_id, viewer)))
+
+
+@router.get("/me/orders")
+async def list_mine(buyer: iam.CurrentUser, page: Page, session: Db) -> Envelope[list[OrderOut]]:
+    """The caller's orders, newest first."""
+    rows, cursor = await queries.list_of_user(session, buyer.user_id, page)
+    return envelope(await queries.describe(session, rows), next_cursor=cursor)
+
+
+@router.get("/orgs/{org_id}/orders")
+async def list_orders(
+    access: organizations.Staff, wanted: OrderFilterQuery, page: Page, session: Db
+) -> Envelope[list[OrderOut]]:
+    """The organization's orders, newest first."""
+    rows, cursor = await queries.list_of_organization(session, access.organization_id, wanted, page)
+    return envelope(await queries.describe(session, rows), next_cursor=cursor)
+
+
+@router.get("/orgs/{org_id}/orders.csv", response_class=StreamingResponse)
+async def export_orders(access: organizations.Staff, wanted: OrderFilterQuery, request: Request) -> StreamingResponse:
+    """The same orders as a file, oldest first, read in transactions of its own: the request's has ended by then."""
+    text = write_csv(request.app.state.database, access.organization_id, wanted)
+    headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
+    return StreamingResponse(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _out(session: Db, order: Order) -> OrderOut:
+    return (await queries.describe(session, [order]))[0]

@@ -1,0 +1,93 @@
+"""What an order is asked for with, and what it looks like."""
+
+from collections.abc import Iterable
+from typing import Self
+from uuid import UUID
+
+from ticketing.infra.fields import Body, Email, Moment, Money, Name, Out, ShortName
+from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
+
+
+class Buyer(Body):
+    """Who buys; the tickets and the way back to the order go to this address."""
+
+    email: Email
+    name: Name
+
+
+class CreateOrder(Body):
+    reservation_id: UUID
+    buyer: Buyer
+    promo_code: ShortName | None = None
+
+
+class BuyerOut(Out):
+    email: str
+    name: str
+
+
+class OrderEventOut(Out):
+    """As much of the event as a buyer wants to read beside the order."""
+
+    id: UUID
+    title: str
+    starts_at: Moment
+    venue_name: str | None
+
+
+class OrderLineOut(Out):
+    """A seat, or a quantity of a ticket type; the price is that of one."""
+
+    seat: str | None
+    ticket_type_id: UUID
+    name: str
+    quantity: int
+    price: Money
+
+    @classmethod
+    def of(cls, line: OrderLine, currency: str) -> Self:
+        return cls(
+            seat=line.seat_label,
+            ticket_type_id=line.ticket_type_id,
+            name=line.name,
+            quantity=line.quantity,
+            price=Money(amount=line.price_minor, currency=currency),
+        )
+
+
+class OrderOut(Out):
+    id: UUID
+    reference: str
+    status: OrderStatus
+    organization_id: UUID
+    event_id: UUID
+    event: OrderEventOut
+    reservation_id: UUID
+    #: Until when a pending order can be paid.
+    expires_at: Moment
+    buyer: BuyerOut
+    lines: list[OrderLineOut]
+    total: Money
+    #: What has gone back to the buyer so far.
+    refunded: Money
+    created_at: Moment
+    paid_at: Moment | None
+
+    @classmethod
+    def of(cls, order: Order, lines: Iterable[OrderLine], event: OrderEventOut, expires_at: Moment) -> Self:
+        return cls(
+            id=order.id,
+            reference=order.reference,
+            status=order.status,
+            organization_id=order.organization_id,
+            event_id=order.event_id,
+            event=event,
+            reservation_id=order.reservation_id,
+            expires_at=expires_at,
+            buyer=BuyerOut(email=order.buyer_email, name=order.buyer_name),
+            lines=[OrderLineOut.of(line, order.currency) for line in lines],
+            total=Money(amount=order.total_minor, currency=order.currency),
+            refunded=Money(amount=order.refunded_minor, currency=order.currency),
+            created_at=order.created_at,
+            paid_at=order.paid_at,
+        )

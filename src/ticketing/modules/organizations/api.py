@@ -1,0 +1,134 @@
+"""Routes of tenants: the organization itself, its members, its keys and its audit log."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from ticketing.infra import idempotency
+from ticketing.infra.db import Db
+from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.paging import Page
+from ticketing.modules import iam
+from ticketing.modules.organizations import api_keys, members, queries, service
+from ticketing.modules.organizations.access import Admin, Scanner
+from ticketing.modules.organizations.schemas import (
+    AddMember,
+    ApiKeyOut,
+    AuditEntryOut,
+    ChangeRole,
+    CreateApiKey,
+    CreateOrganization,
+    MemberOut,
+    MembershipOut,
+    MeOut,
+    MyOrganizationOut,
+    NewApiKeyOut,
+    OrganizationOut,
+    UpdateOrganization,
+)
+
+router = APIRouter(tags=["organizations"], route_class=idempotency.Route)
+sealed = APIRouter(route_class=idempotency.SealedRoute)
+
+
+@router.get("/me", tags=["iam"])
+async def get_me(identity: iam.CurrentUser, session: Db) -> Envelope[MeOut]:
+    """Who I am, and where I work."""
+    user = await iam.get_user(session, identity.user_id)
+    memberships = [MembershipOut.of(*row) for row in await queries.list_memberships(session, user.id)]
+    return envelope(MeOut(id=user.id, email=user.email, display_name=user.display_name, memberships=memberships))
+
+
+@router.post("/orgs", status_code=201)
+async def create_organization(
+    body: CreateOrganization, user: iam.CurrentUser, session: Db
+) -> Envelope[OrganizationOut]:
+    """Open an organization and become its first admin."""
+    organization = await service.create_organization(session, user, body.name, body.slug)
+    return envelope(OrganizationOut.model_validate(organization))
+
+
+@router.get("/orgs")
+async def list_my_organizations(page: Page, user: iam.CurrentUser, session: Db) -> Envelope[list[MyOrganizationOut]]:
+    """The organizations that I work for."""
+    rows = await queries.list_memberships(session, user.user_id, page)
+    kept, cursor = page.cut(rows, lambda row: [str(row[1].id)])
+    return envelope([MyOrganizationOut.of(*row) for row in kept], next_cursor=cursor)
+
+
+@router.get("/orgs/{org_id}")
+async def get_organization(access: Scanner, session: Db) -> Envelope[OrganizationOut]:
+    """For every member."""
+    organization = await queries.get_organization(session, access.organization_id)
+    return envelope(OrganizationOut.model_validate(organization))
+
+
+@router.patch("/orgs/{org_id}")
+async def update_organization(body: UpdateOrganization, access: Admin, session: Db) -> Envelope[OrganizationOut]:
+    """Change name or slug."""
+    organization = await service.update_organization(session, access, body.model_dump(exclude_unset=True))
+    return envelope(OrganizationOut.model_validate(organization))
+
+
+@router.get("/orgs/{org_id}/audit-log")
+async def list_audit_log(page: Page, access: Admin, session: Db) -> Envelope[list[AuditEntryOut]]:
+    """Who changed what, newest first."""
+    rows = await queries.list_audit(session, access.organization_id, page)
+    kept, cursor = page.cut(rows, lambda entry: [str(entry.id)])
+    return envelope([AuditEntryOut.model_validate(entry) for entry in kept], next_cursor=cursor)
+
+
+@router.post("/orgs/{org_id}/members", status_code=201)
+async def add_member(body: AddMember, access: Admin, session: Db) -> Envelope[MemberOut]:
+    """Give a registered person a role."""
+    return envelope(MemberOut.of(*await members.add_member(session, access, body.email, body.role)))
+
+
+@router.get("/orgs/{org_id}/members")
+async def list_members(page: Page, access: Admin, session: Db) -> Envelope[list[MemberOut]]:
+    """Everybody who works here."""
+    rows = await queries.list_members(session, access.organization_id, page)
+    kept, cursor = page.cut(rows, lambda member: [str(member.user_id)])
+    users = await iam.list_users(session, [member.user_id for member in kept])
+    return envelope([MemberOut.of(member, users[member.user_id]) for member in kept], next_cursor=cursor)
+
+
+@router.patch("/orgs/{org_id}/members/{user_id}")
+async def change_role(user_id: UUID, body: ChangeRole, access: Admin, session: Db) -> Envelope[MemberOut]:
+    """Give a member another role."""
+    member = await members.change_role(session, access, user_id, body.role)
+    return envelope(MemberOut.of(member, await iam.get_user(session, user_id)))
+
+
+@router.delete("/orgs/{org_id}/members/{user_id}")
+async def remove_member(user_id: UUID, access: Admin, session: Db) -> Envelope[None]:
+    """End a membership, also one's own."""
+    await members.remove_member(session, access, user_id)
+    return envelope(None, "Removed.")
+
+
+@sealed.post("/orgs/{org_id}/api-keys", status_code=201)
+async def create_api_key(body: CreateApiKey, access: Admin, session: Db) -> Envelope[NewApiKeyOut]:
+    """Make a key for a machine. This answer is the only one that shows it."""
+    key, text = await api_keys.create_key(session, access, body.name, body.role)
+    return envelope(
+        NewApiKeyOut(**ApiKeyOut.model_validate(key).model_dump(), key=text), "Keep this key: it is not shown again."
+    )
+
+
+@router.get("/orgs/{org_id}/api-keys")
+async def list_api_keys(page: Page, access: Admin, session: Db) -> Envelope[list[ApiKeyOut]]:
+    """All keys, revoked ones too; never their text."""
+    rows = await queries.list_keys(session, access.organization_id, page)
+    kept, cursor = page.cut(rows, lambda key: [str(key.id)])
+    return envelope([ApiKeyOut.model_validate(key) for key in kept], next_cursor=cursor)
+
+
+@router.delete("/orgs/{org_id}/api-keys/{key_id}")
+async def revoke_api_key(key_id: UUID, access: Admin, session: Db) -> Envelope[None]:
+    """Revoke a key, at once and for good."""
+    await api_keys.revoke_key(session, access, key_id)
+    return envelope(None, "Revoked.")
+
+
+router.include_router(sealed)

@@ -1,0 +1,31 @@
+"""The audit log: who changed what, in the transaction that changed it."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import log
+from ticketing.modules.organizations.access import Access
+from ticketing.modules.organizations.models import AuditEntry
+
+
+def record(
+    session: AsyncSession,
+    access: Access,
+    action: str,
+    subject: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:
+    """Append an entry, such as `member.added`, `member:<id>`. Ids, not names: the log can never be cleaned."""
+    session.add(
+        AuditEntry(
+            organization_id=access.organization_id,
+            actor=access.actor,
+            action=action,
+            subject=subject,
+            before=before,
+            after=after,
+            correlation_id=log.correlation_id.get(),
+        )
+    )

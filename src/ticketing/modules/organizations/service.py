@@ -1,0 +1,66 @@
+"""Tenants: opening one, and changing what it is called."""
+
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import outbox
+from ticketing.infra.db import new_id
+from ticketing.infra.errors import Conflict
+from ticketing.modules import iam
+from ticketing.modules.organizations.access import Access
+from ticketing.modules.organizations.audit import record
+from ticketing.modules.organizations.messages import MemberAdded, OrganizationCreated, OrganizationUpdated
+from ticketing.modules.organizations.models import Member, Organization, Role
+
+
+class SlugTaken(Conflict):
+    """Another organization has this slug."""
+
+    code = "slug_taken"
+
+
+async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str) -> Organization:
+    """Open a tenant; its creator is its first admin. Raises SlugTaken."""
+    row = insert(Organization).values(id=new_id(), name=name, slug=slug)
+    organization = (await session.scalars(row.on_conflict_do_nothing().returning(Organization))).one_or_none()
+    if organization is None:
+        raise SlugTaken(field="slug")
+    ids = {"organization_id": organization.id, "user_id": user.user_id}
+    await session.execute(insert(Member).values(**ids, role=Role.ORG_ADMIN))
+    access = Access(organization.id, user.actor, user.user_id, Role.ORG_ADMIN)
+    record(session, access, "organization.created", f"organization:{organization.id}", None, _facts(organization))
+    outbox.publish(session, OrganizationCreated(organization_id=organization.id, name=name, slug=slug))
+    outbox.publish(session, MemberAdded(**ids, role=Role.ORG_ADMIN))
+    return organization
+
+
+async def update_organization(session: AsyncSession, access: Access, changes: dict[str, str]) -> Organization:
+    """Change name or slug. Raises SlugTaken."""
+    organization = await lock_organization(session, access.organization_id)
+    before = _facts(organization)
+    after = before | changes
+    if after == before:
+        return organization
+    try:
+        await session.execute(update(Organization).where(Organization.id == organization.id).values(**changes))
+    except IntegrityError:
+        # The transaction is lost, and so is this request: nothing more is done in it.
+        raise SlugTaken(field="slug") from None
+    record(session, access, "organization.updated", f"organization:{organization.id}", before, after)
+    outbox.publish(session, OrganizationUpdated(organization_id=organization.id, **after))
+    return organization
+
+
+async def lock_organization(session: AsyncSession, organization_id: UUID) -> Organization:
+    """The organization, for one transaction at a time; rows that only refer to it (events, orders) don't wait."""
+    query = select(Organization).where(Organization.id == organization_id)
+    query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return (await session.scalars(query)).one()
+
+
+def _facts(organization: Organization) -> dict[str, str]:
+    return {"name": organization.name, "slug": organization.slug}

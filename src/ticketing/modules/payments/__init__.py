@@ -1,0 +1,60 @@
+"""Money: payments begin, webhooks tell what became of them, and refunds give it back; every attempt is a row of its own."""
+
+from fastapi import APIRouter
+
+from ticketing.modules.payments import api
+from ticketing.modules.payments.messages import (
+    PaymentCreated,
+    PaymentFailed,
+    PaymentReturned,
+    PaymentSucceeded,
+    PaymentSuperseded,
+    RefundRequested,
+    RefundSent,
+    RefundSucceeded,
+)
+from ticketing.modules.payments.mock import use_transport
+from ticketing.modules.payments.mock_page import router as pages
+from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
+from ticketing.modules.payments.queries import list_payments, list_refunds
+from ticketing.modules.payments.refunds import (
+    NothingToRefund,
+    RefundTooLarge,
+    refund_order,
+    request_refund,
+    send_refund,
+)
+from ticketing.modules.payments.schemas import PaymentOut, RefundOut
+from ticketing.modules.payments.webhooks import retry_waiting_events
+
+router = APIRouter()
+router.include_router(api.router)
+router.include_router(api.inbound)
+
+__all__ = [
+    "NothingToRefund",
+    "Payment",
+    "PaymentCreated",
+    "PaymentFailed",
+    "PaymentOut",
+    "PaymentReturned",
+    "PaymentStatus",
+    "PaymentSucceeded",
+    "PaymentSuperseded",
+    "Refund",
+    "RefundOut",
+    "RefundRequested",
+    "RefundSent",
+    "RefundStatus",
+    "RefundSucceeded",
+    "RefundTooLarge",
+    "list_payments",
+    "list_refunds",
+    "pages",
+    "refund_order",
+    "request_refund",
+    "retry_waiting_events",
+    "router",
+    "send_refund",
+    "use_transport",
+]

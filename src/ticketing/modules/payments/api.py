@@ -1,0 +1,82 @@
+"""Routes of payments."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+from ticketing.infra import idempotency
+from ticketing.infra.db import Db
+from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.idempotency import IdempotencyKey
+from ticketing.modules import iam, orders
+from ticketing.modules.payments import queries, service, webhooks
+from ticketing.modules.payments.models import Payment
+from ticketing.modules.payments.providers import Provider, ProviderEvent, choose_provider, get_provider
+from ticketing.modules.payments.schemas import PaymentOut, StartPayment
+
+WEBHOOK_BYTES_MAX = 64 * 1024
+
+# Not idempotency.Route: a webhook's own event id keeps it to once, and nothing is stored before it is verified.
+inbound = APIRouter(tags=["payments"])
+router = APIRouter(tags=["payments"], route_class=idempotency.Route)
+
+
+class Taken(BaseModel):
+    """False: kept, because the payment that it speaks of is not known yet; it will be tried again."""
+
+    is_applied: bool
+
+
+@inbound.post(
+    "/payments/webhooks/{provider}", max_body_size=WEBHOOK_BYTES_MAX, responses={202: {"model": Envelope[Taken]}}
+)
+async def take_webhook(provider: str, request: Request, response: Response, session: Db) -> Envelope[Taken]:
+    """What a provider tells us, signed by it."""
+    known = get_provider(request.app.state.settings, provider)
+    event = _verify(known, request, await request.body())
+    is_applied = await webhooks.take_event(session, known.name, event)
+    response.status_code = 200 if is_applied else 202
+    return envelope(Taken(is_applied=is_applied), "Taken")
+
+
+def _verify(provider: Provider, request: Request, raw: bytes) -> ProviderEvent:
+    try:
+        return provider.verify(request.headers, raw)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+@router.post("/payments", status_code=201)
+async def start_payment(
+    body: StartPayment, key: IdempotencyKey, buyer: iam.CurrentUser, request: Request, session: Db
+) -> Envelope[PaymentOut]:
+    """Begin to pay an order; a second POST gives the payment that is open."""
+    provider = choose_provider(request.app.state.settings, body.provider)
+    payment, client_secret = await service.start_payment(session, buyer.user_id, body.order_id, provider)
+    out = (await _out(session, [payment], request))[0]
+    return envelope(out.model_copy(update={"client_secret": client_secret}), "Payment started")
+
+
+@router.get("/payments/{payment_id}")
+async def get_payment(payment_id: UUID, viewer: iam.CurrentUser, request: Request, session: Db) -> Envelope[PaymentOut]:
+    """A payment of the buyer's own, or of an organization whose staff the caller is."""
+    payment = await queries.get_visible_payment(session, payment_id, viewer)
+    return envelope((await _out(session, [payment], request))[0])
+
+
+@router.get("/orders/{order_id}/payments")
+async def list_payments(
+    order_id: UUID, viewer: iam.CurrentUser, request: Request, session: Db
+) -> Envelope[list[PaymentOut]]:
+    """Every attempt to pay this order, oldest first, with what went back of each."""
+    order = await orders.get_visible_order(session, order_id, viewer)
+    return envelope(await _out(session, await queries.list_payments(session, order), request))
+
+
+async def _out(session: Db, payments: list[Payment], request: Request) -> list[PaymentOut]:
+    refunds = await queries.list_refunds(session, payments)
+    # Where the caller found us, unless there is one address for everybody.
+    site = request.app.state.settings.public_url or str(request.base_url).rstrip("/")
+    return [PaymentOut.of(payment, refunds[payment.id], site) for payment in payments]

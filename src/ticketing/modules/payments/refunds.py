@@ -1,0 +1,151 @@
+"""Money goes back: decided here, sent by a consumer, done when the provider says so. Cancelling is another act."""
+
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import outbox
+from ticketing.infra.bus import Retry
+from ticketing.infra.config import get_settings
+from ticketing.infra.errors import Conflict
+from ticketing.modules import orders
+from ticketing.modules.payments.messages import RefundRequested, RefundSent, RefundSucceeded
+from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
+from ticketing.modules.payments.providers import ProviderUnreachable, find_provider
+from ticketing.modules.payments.queries import lock_payment
+
+_UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.SENT)
+
+
+class NothingToRefund(Conflict):
+    """No money has been taken for this order, or all of it has gone back."""
+
+    code = "nothing_to_refund"
+
+
+class RefundTooLarge(Conflict):
+    """This is more than is left of what was paid."""
+
+    code = "refund_too_large"
+
+
+async def refund_order(
+    session: AsyncSession, order: orders.Order, amount_minor: int | None, reason: str, requested_by: UUID | None
+) -> Refund:
+    """Give money of a paid order back: so many minor units, or all that is left of it. No ticket is voided by this.
+
+    Raises:
+        NothingToRefund, RefundTooLarge (with `refundable_minor`).
+    """
+    await orders.lock_order(session, order.id)
+    paid = select(Payment).where(Payment.organization_id == order.organization_id, Payment.order_id == order.id)
+    paid = paid.where(Payment.status == PaymentStatus.SUCCEEDED).with_for_update()
+    payment = await session.scalar(paid.execution_options(populate_existing=True))
+    if payment is None or payment.refunded_minor == payment.amount_minor:
+        raise NothingToRefund
+    left = payment.amount_minor - payment.refunded_minor
+    return await request_refund(session, payment, left if amount_minor is None else amount_minor, reason, requested_by)
+
+
+async def request_refund(
+    session: AsyncSession, payment: Payment, amount_minor: int, reason: str, requested_by: UUID | None
+) -> Refund:
+    """Decide a refund of a payment that the caller has locked; the provider is told by a consumer.
+
+    Raises:
+        RefundTooLarge: with `refundable_minor`.
+    """
+    left = payment.amount_minor - payment.refunded_minor
+    if amount_minor > left:
+        raise RefundTooLarge(field="amount", refundable_minor=left)
+    payment.refunded_minor += amount_minor
+    refund = Refund(
+        organization_id=payment.organization_id,
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        status=RefundStatus.REQUESTED,
+        amount_minor=amount_minor,
+        currency=payment.currency,
+        reason=reason,
+        requested_by=requested_by,
+    )
+    session.add(refund)
+    await session.flush()  # gives it its id and its time
+    await session.refresh(refund)
+    outbox.publish(session, RefundRequested.of(refund))
+    return refund
+
+
+async def send_refund(session: AsyncSession, message: RefundRequested) -> None:
+    """Tell the provider, which keeps it to once by the refund's id however often we are told.
+
+    Nothing is locked meanwhile: the provider's answer may come, by webhook, before this transaction ends.
+
+    Raises:
+        Retry: the provider does not answer, or is not set up here at the moment.
+    """
+    refund = await session.get_one(Refund, message.refund_id)
+    payment = await session.get_one(Payment, refund.payment_id)
+    if refund.status != RefundStatus.REQUESTED:
+        return
+    provider = find_provider(get_settings(), payment.provider)
+    if provider is None:
+        raise Retry(f"{payment.provider} is not set up here")
+    try:
+        provider_ref = await provider.refund(refund, payment)
+    except ProviderUnreachable as error:
+        raise Retry(str(error)) from error
+    await _note_sent(session, refund, provider_ref)
+
+
+async def _note_sent(session: AsyncSession, refund: Refund, provider_ref: str) -> None:
+    named = update(Refund).where(Refund.id == refund.id).values(provider_ref=provider_ref).returning(Refund.status)
+    if await session.scalar(named) == RefundStatus.REQUESTED:
+        await session.execute(update(Refund).where(Refund.id == refund.id).values(status=RefundStatus.SENT))
+        outbox.publish(session, RefundSent.of(refund))
+
+
+async def find_refund(session: AsyncSession, provider: str, provider_ref: str) -> Refund | None:
+    """By the provider's name for it."""
+    query = select(Refund).join(Payment, Payment.id == Refund.payment_id)
+    return await session.scalar(query.where(Payment.provider == provider, Refund.provider_ref == provider_ref))
+
+
+async def lock_with_order(session: AsyncSession, payment_id: UUID) -> Payment:
+    """The payment, locked after its order, as everybody does who moves money."""
+    payment = await session.get_one(Payment, payment_id)
+    await orders.lock_order(session, payment.order_id)
+    return await lock_payment(session, payment_id)
+
+
+async def lock_refund(
+    session: AsyncSession, payment: Payment, amount_minor: int, named: Refund | None
+) -> Refund | None:
+    """The refund that is meant: the named one, or the oldest of this amount that is under way."""
+    query = select(Refund).where(Refund.payment_id == payment.id)
+    if named is not None:
+        query = query.where(Refund.id == named.id)
+    else:
+        query = query.where(Refund.amount_minor == amount_minor, Refund.status.in_(_UNDER_WAY))
+    query = query.order_by(Refund.id).limit(1).with_for_update()
+    return await session.scalar(query.execution_options(populate_existing=True))
+
+
+async def complete_refund(session: AsyncSession, payment: Payment, refund: Refund) -> bool:
+    """The money is back with the buyer; False when that was known."""
+    if refund.status not in _UNDER_WAY:
+        return False
+    refund.status = RefundStatus.SUCCEEDED
+    outbox.publish(session, RefundSucceeded.of(refund))
+    # Money that never paid the order (it came twice, or too late) went back without a change of the order.
+    if payment.status == PaymentStatus.SUCCEEDED:
+        await orders.note_refund(session, payment.order_id, refund.amount_minor)
+        if await _sum_done(session, payment) == payment.amount_minor:
+            payment.status = PaymentStatus.REFUNDED
+    return True
+
+
+async def _sum_done(session: AsyncSession, payment: Payment) -> int:
+    done = (Refund.payment_id == payment.id) & (Refund.status == RefundStatus.SUCCEEDED)
+    return int(await session.scalar(select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(done)) or 0)

@@ -1,0 +1,70 @@
+"""What a payment is asked for with, and what payments and refunds look like."""
+
+from collections.abc import Iterable
+from typing import Literal, Self
+from uuid import UUID
+
+from ticketing.infra.fields import Body, Moment, Money, Out
+from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
+
+
+class StartPayment(Body):
+    order_id: UUID
+    provider: Literal["mock", "stripe"]
+
+
+class RefundOut(Out):
+    id: UUID
+    order_id: UUID
+    payment_id: UUID
+    status: RefundStatus
+    amount: Money
+    reason: str
+    created_at: Moment
+
+    @classmethod
+    def of(cls, refund: Refund) -> Self:
+        return cls(
+            id=refund.id,
+            order_id=refund.order_id,
+            payment_id=refund.payment_id,
+            status=refund.status,
+            amount=Money(amount=refund.amount_minor, currency=refund.currency),
+            reason=refund.reason,
+            created_at=refund.created_at,
+        )
+
+
+class PaymentOut(Out):
+    id: UUID
+    order_id: UUID
+    provider: str
+    provider_ref: str
+    status: PaymentStatus
+    amount: Money
+    #: What goes, or went, back of it.
+    refunded: Money
+    refunds: list[RefundOut]
+    created_at: Moment
+    arrived_at: Moment | None
+    checkout_url: str | None
+    client_secret: str | None
+
+    @classmethod
+    def of(cls, payment: Payment, refunds: Iterable[Refund], site: str, client_secret: str | None = None) -> Self:
+        """`site` is the address under which the caller reached us: a page of our own is found there."""
+        url = payment.checkout_url
+        return cls(
+            id=payment.id,
+            order_id=payment.order_id,
+            provider=payment.provider,
+            provider_ref=payment.provider_ref,
+            status=payment.status,
+            amount=Money(amount=payment.amount_minor, currency=payment.currency),
+            refunded=Money(amount=payment.refunded_minor, currency=payment.currency),
+            refunds=[RefundOut.of(refund) for refund in refunds],
+            created_at=payment.created_at,
+            arrived_at=payment.arrived_at,
+            checkout_url=site + url if url and url.startswith("/") else url,
+            client_secret=client_secret,
+        )

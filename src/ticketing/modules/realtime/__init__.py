@@ -1,0 +1,8 @@
+"""The live seat map: from messages to frames, and from frames to everybody who watches."""
+
+from ticketing.modules.realtime import models  # noqa: F401 (registers the tables)
+from ticketing.modules.realtime.api import router
+from ticketing.modules.realtime.frames import SeatFrames
+from ticketing.modules.realtime.hub import Hub, lifespan
+
+__all__ = ["Hub", "SeatFrames", "lifespan", "router"]

@@ -1,0 +1,37 @@
+"""Timed holds: a buyer has seats or places for some minutes, alone; then they are bought, or free again at once."""
+
+from ticketing.modules.reservations.api import router
+from ticketing.modules.reservations.confirm import confirm, release_confirmed
+from ticketing.modules.reservations.expiry import expire_due
+from ticketing.modules.reservations.hold import HoldRequest
+from ticketing.modules.reservations.holds import Holds
+from ticketing.modules.reservations.messages import (
+    ReservationCancelled,
+    ReservationConfirmed,
+    ReservationCreated,
+    ReservationExpired,
+    ReservationExtended,
+)
+from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
+from ticketing.modules.reservations.queries import get_reservation, lapsed_places, list_items, lock_reservation
+
+__all__ = [
+    "HoldRequest",
+    "Holds",
+    "Reservation",
+    "ReservationCancelled",
+    "ReservationConfirmed",
+    "ReservationCreated",
+    "ReservationExpired",
+    "ReservationExtended",
+    "ReservationItem",
+    "ReservationStatus",
+    "confirm",
+    "expire_due",
+    "get_reservation",
+    "lapsed_places",
+    "list_items",
+    "lock_reservation",
+    "release_confirmed",
+    "router",
+]

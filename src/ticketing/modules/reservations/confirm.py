@@ -1,0 +1,109 @@
+"""Money makes a hold final: judged in the transaction in which it arrives, so that no delay can undo it."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import log, outbox
+from ticketing.modules import events
+from ticketing.modules.reservations.contents import facts, places, seat_numbers
+from ticketing.modules.reservations.expiry import expire_overtaken
+from ticketing.modules.reservations.messages import ReservationConfirmed
+from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
+from ticketing.modules.reservations.queries import is_lapsed, list_items, lock_reservation
+
+_log = log.get_logger(__name__)
+
+
+class _Gone(Exception):
+    """Somebody else has them by now."""
+
+
+async def confirm(session: AsyncSession, reservation_id: UUID) -> bool:
+    """Sell what the reservation holds. After its end, take the same seats and places again if they are free.
+
+    Answers False when they are gone; nothing was changed then. Confirming twice is confirming once.
+
+    Raises:
+        SeatContended: another reservation's run-out hold on one of the seats is being decided just now; try again.
+    """
+    reservation = await lock_reservation(session, reservation_id)
+    if reservation.status == ReservationStatus.CONFIRMED:
+        return True
+    items = await list_items(session, reservation)
+    is_late = reservation.status != ReservationStatus.ACTIVE or await is_lapsed(session, reservation)
+    try:
+        async with session.begin_nested():  # seats and places or neither, and the caller's transaction stays alive
+            await (_take_again if is_late else _sell)(session, reservation, items)
+            await _set_confirmed(session, reservation, [item.position for item in items], True)
+    except _Gone:
+        return False
+    except (events.SeatsLost, events.PlacesLost) as error:
+        # A bug, if it ever happens: the buyer gets the money back, and we an alarm.
+        _log.error("hold_lost", reservation_id=str(reservation_id), error=str(error))
+        return False
+    reservation.status = ReservationStatus.CONFIRMED
+    reservation.version += 1
+    outbox.publish(session, ReservationConfirmed(**facts(reservation, items), is_late=is_late))
+    return True
+
+
+async def _sell(session: AsyncSession, reservation: Reservation, items: list[ReservationItem]) -> None:
+    where = (reservation.organization_id, reservation.event_id, reservation.id)
+    if numbers := seat_numbers(items):
+        await events.mark_sold(session, *where, numbers)
+    if wanted := places(items):
+        await events.mark_places_sold(session, reservation.event_id, wanted)
+
+
+async def _take_again(session: AsyncSession, reservation: Reservation, items: list[ReservationItem]) -> None:
+    if numbers := seat_numbers(items):
+        where = (reservation.organization_id, reservation.event_id, numbers, reservation.id)
+        if (retaken := await events.retake_seats(session, *where)) is None:
+            raise _Gone
+        await expire_overtaken(session, retaken.lapsed)
+    if wanted := places(items):
+        if reservation.status == ReservationStatus.ACTIVE:  # run out, but not swept: its places are still counted
+            await events.mark_places_sold(session, reservation.event_id, wanted)
+        elif not await events.retake_places(session, reservation.event_id, wanted):
+            raise _Gone
+
+
+async def release_confirmed(
+    session: AsyncSession, reservation_id: UUID, units: Mapping[int, int]
+) -> tuple[list[int], list[UUID]]:
+    """Give sold seats and places back, because their tickets were voided.
+
+    Args:
+        units: how many of each position; a seat's position has one.
+
+    Answers the seat numbers and the ticket types whose state on the map has changed.
+    """
+    reservation = await lock_reservation(session, reservation_id)
+    items = [item for item in await list_items(session, reservation) if item.position in units]
+    seats = [item for item in items if item.seat_number is not None and item.is_confirmed]
+    given_back: dict[UUID, int] = {}
+    for item in items:
+        if item.seat_number is None:
+            given_back[item.ticket_type_id] = given_back.get(item.ticket_type_id, 0) + units[item.position]
+    await _set_confirmed(session, reservation, [item.position for item in seats], False)
+    where = (reservation.organization_id, reservation.event_id, reservation.id)
+    await events.release_seats(session, *where, seat_numbers(seats))
+    await events.release_places(session, reservation.event_id, given_back, from_sold=True)
+    return seat_numbers(seats), list(given_back)
+
+
+async def _set_confirmed(
+    session: AsyncSession, reservation: Reservation, positions: Collection[int], is_confirmed: bool
+) -> None:
+    await session.execute(
+        update(ReservationItem)
+        .where(
+            ReservationItem.organization_id == reservation.organization_id,
+            ReservationItem.reservation_id == reservation.id,
+            ReservationItem.position.in_(positions),
+        )
+        .values(is_confirmed=is_confirmed)
+    )

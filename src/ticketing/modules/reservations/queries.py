@@ -1,0 +1,85 @@
+"""Reading reservations."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, case, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.errors import NotFound
+from ticketing.infra.paging import PageQuery
+from ticketing.modules.reservations.contents import Ended
+from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
+
+
+def _lapsed() -> ColumnElement[bool]:
+    return (Reservation.status == ReservationStatus.ACTIVE) & (Reservation.expires_at < func.now())
+
+
+async def get_reservation(session: AsyncSession, reservation_id: UUID) -> Reservation:
+    """Raises NotFound."""
+    reservation = await session.get(Reservation, reservation_id)
+    if reservation is None:
+        raise NotFound
+    return reservation
+
+
+async def lock_reservation(session: AsyncSession, reservation_id: UUID) -> Reservation:
+    """The row, fresh and locked until the transaction ends. Raises NotFound."""
+    query = select(Reservation).where(Reservation.id == reservation_id).with_for_update()
+    reservation = await session.scalar(query.execution_options(populate_existing=True))
+    if reservation is None:
+        raise NotFound
+    return reservation
+
+
+async def is_lapsed(session: AsyncSession, reservation: Reservation) -> bool:
+    """Its time is over, by the database's clock, whether or not anybody has swept it."""
+    return bool(await session.scalar(select(_lapsed()).where(Reservation.id == reservation.id)))
+
+
+async def list_items(session: AsyncSession, reservation: Reservation) -> list[ReservationItem]:
+    return (await items_by_reservation(session, [reservation]))[reservation.id]
+
+
+async def items_by_reservation(
+    session: AsyncSession, reservations: Sequence[Reservation | Ended]
+) -> dict[UUID, list[ReservationItem]]:
+    """The items of each, in order."""
+    keys = [(r.organization_id, r.id) for r in reservations]
+    query = (
+        select(ReservationItem)
+        .where(tuple_(ReservationItem.organization_id, ReservationItem.reservation_id).in_(keys))
+        .order_by(ReservationItem.reservation_id, ReservationItem.position)
+    )
+    found: dict[UUID, list[ReservationItem]] = {r.id: [] for r in reservations}
+    for item in (await session.scalars(query)).all():
+        found[item.reservation_id].append(item)
+    return found
+
+
+async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) -> tuple[list[Reservation], str | None]:
+    """A buyer's reservations, newest first."""
+    query = select(Reservation).where(Reservation.user_id == user_id).order_by(Reservation.id.desc())
+    if page.after:
+        query = query.where(Reservation.id < page.after_id())
+    rows = (await session.scalars(query.limit(page.limit + 1))).all()
+    return page.cut(rows, lambda r: [str(r.id)])
+
+
+async def statuses_now(session: AsyncSession, reservations: Sequence[Reservation]) -> dict[UUID, ReservationStatus]:
+    """The status as it is at this instant: a hold that has run out is expired, swept or not."""
+    status = case((_lapsed(), ReservationStatus.EXPIRED), else_=Reservation.status)
+    query = select(Reservation.id, status).where(Reservation.id.in_([r.id for r in reservations]))
+    return {row[0]: ReservationStatus(row[1]) for row in await session.execute(query)}
+
+
+async def lapsed_places(session: AsyncSession, event_id: UUID) -> dict[UUID, int]:
+    """General-admission places by ticket type that still count as held, though their time is over."""
+    query = (
+        select(ReservationItem.ticket_type_id, func.sum(ReservationItem.quantity))
+        .join(Reservation, Reservation.id == ReservationItem.reservation_id)
+        .where(_lapsed(), Reservation.event_id == event_id, ReservationItem.seat_number.is_(None))
+        .group_by(ReservationItem.ticket_type_id)
+    )
+    return {row[0]: int(row[1]) for row in await session.execute(query)}

@@ -1,0 +1,100 @@
+"""What a hold is asked for with, and what it looks like."""
+
+from typing import Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from ticketing.infra.fields import Body, Moment, Money, Name, Out, SeatLabel
+from ticketing.modules.reservations.hold import BestAvailable, HoldRequest
+from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
+
+#: More than any event's max_per_order, so that its own limit is what a buyer reads about.
+SEATS_MAX = 1000
+
+
+class HoldItem(Body):
+    """Places of a general-admission ticket type."""
+
+    ticket_type_id: UUID
+    quantity: int = Field(ge=1, le=SEATS_MAX)
+
+
+class HoldBestAvailable(Body):
+    """The best seats together, wherever they are."""
+
+    quantity: int = Field(ge=1, le=SEATS_MAX)
+    category: Name | None = None
+    section: Name | None = None
+
+
+class HoldSeats(Body):
+    """Seats by label, and/or quantities; or the best available. All of it or nothing."""
+
+    event_id: UUID
+    seats: list[SeatLabel] = Field(default=[], max_length=SEATS_MAX)
+    items: list[HoldItem] = Field(default=[], max_length=50)
+    best_available: HoldBestAvailable | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.best_available and (self.seats or self.items):
+            raise ValueError("best_available can't be combined with seats or items")
+        if not (self.seats or self.items or self.best_available):
+            raise ValueError("name seats, items or best_available")
+        if len(set(self.seats)) < len(self.seats):
+            raise ValueError("seats names a seat twice")
+        if len({item.ticket_type_id for item in self.items}) < len(self.items):
+            raise ValueError("items names a ticket type twice")
+        return self
+
+    def as_request(self, user_id: UUID, key: str, fingerprint: bytes) -> HoldRequest:
+        best = self.best_available
+        return HoldRequest(
+            user_id=user_id,
+            key=key,
+            fingerprint=fingerprint,
+            event_id=self.event_id,
+            seats=tuple(self.seats),
+            places={item.ticket_type_id: item.quantity for item in self.items},
+            best_available=BestAvailable(best.quantity, best.category, best.section) if best else None,
+        )
+
+
+class ReservationItemOut(Out):
+    seat: str | None
+    ticket_type_id: UUID
+    quantity: int
+    price: Money
+
+
+class ReservationOut(Out):
+    id: UUID
+    event_id: UUID
+    status: ReservationStatus
+    expires_at: Moment
+    #: How often it may still be extended.
+    extensions_left: int
+    items: list[ReservationItemOut]
+    total: Money
+
+    @classmethod
+    def of(cls, reservation: Reservation, items: list[ReservationItem], extensions_left: int) -> Self:
+        currency = reservation.currency
+        return cls(
+            id=reservation.id,
+            event_id=reservation.event_id,
+            status=reservation.status,
+            expires_at=reservation.expires_at,
+            extensions_left=extensions_left,
+            items=[
+                ReservationItemOut(
+                    seat=item.seat_label,
+                    ticket_type_id=item.ticket_type_id,
+                    quantity=item.quantity,
+                    price=Money(amount=item.price_minor, currency=currency),
+                )
+                for item in items
+            ],
+            total=Money(amount=reservation.total_minor, currency=currency),
+        )

@@ -1,0 +1,92 @@
+"""What a buyer does with a hold that runs: more time, once, or none of it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import outbox
+from ticketing.infra.errors import Conflict, NotFound
+from ticketing.modules import events
+from ticketing.modules.reservations.contents import facts, places, seat_numbers
+from ticketing.modules.reservations.messages import ReservationCancelled, ReservationExtended
+from ticketing.modules.reservations.models import Reservation, ReservationStatus
+from ticketing.modules.reservations.queries import is_lapsed, list_items, lock_reservation
+
+
+class HoldRanOut(Conflict):
+    """This reservation has run out; its seats are free for everybody again."""
+
+    code = "reservation_expired"
+
+
+class HoldEnded(Conflict):
+    """This reservation has ended."""
+
+    code = "reservation_ended"
+
+
+class ExtensionLimit(Conflict):
+    """This reservation can't be extended again."""
+
+    code = "extension_limit"
+
+
+async def lock_own(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> Reservation:
+    """The buyer's reservation, locked. Raises NotFound when it is unknown or somebody else's."""
+    reservation = await lock_reservation(session, reservation_id)
+    if reservation.user_id != user_id:
+        raise NotFound
+    return reservation
+
+
+async def check_runs(session: AsyncSession, reservation: Reservation) -> None:
+    """Raises HoldRanOut or HoldEnded unless the hold still runs, by the database's clock."""
+    if reservation.status == ReservationStatus.EXPIRED or await is_lapsed(session, reservation):
+        raise HoldRanOut
+    if reservation.status != ReservationStatus.ACTIVE:
+        raise HoldEnded(f"This reservation is {reservation.status}.")
+
+
+async def extend(session: AsyncSession, reservation_id: UUID, user_id: UUID, extensions_max: int) -> Reservation:
+    """Add the event's `hold_seconds` to the time that is left.
+
+    Raises:
+        NotFound, HoldRanOut, HoldEnded, ExtensionLimit.
+    """
+    reservation = await lock_own(session, reservation_id, user_id)
+    await check_runs(session, reservation)
+    if reservation.extensions >= extensions_max:
+        raise ExtensionLimit
+    event = await events.get_event(session, reservation.event_id)
+    reservation.expires_at += timedelta(seconds=event.hold_seconds)
+    reservation.extensions += 1
+    reservation.version += 1
+    items = await list_items(session, reservation)
+    if numbers := seat_numbers(items):
+        where = (reservation.organization_id, reservation.event_id, reservation.id)
+        await events.extend_seats(session, *where, numbers, reservation.expires_at)
+    outbox.publish(session, ReservationExtended(**facts(reservation, items), expires_at=reservation.expires_at))
+    return reservation
+
+
+async def cancel(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> Reservation:
+    """Free the seats at once; cancelling twice is cancelling once.
+
+    Raises:
+        NotFound, HoldRanOut, HoldEnded (it was bought).
+    """
+    reservation = await lock_own(session, reservation_id, user_id)
+    if reservation.status == ReservationStatus.CANCELLED:
+        return reservation
+    await check_runs(session, reservation)
+    items = await list_items(session, reservation)
+    where = (reservation.organization_id, reservation.event_id, reservation.id)
+    await events.release_seats(session, *where, seat_numbers(items))
+    await events.release_places(session, reservation.event_id, places(items))
+    reservation.status = ReservationStatus.CANCELLED
+    reservation.ended_at = func.now()
+    reservation.version += 1
+    outbox.publish(session, ReservationCancelled(**facts(reservation, items)))
+    return reservation

@@ -1,0 +1,98 @@
+"""Routes of tickets, for their holders and for staff."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from ticketing.infra import idempotency
+from ticketing.infra.db import Db
+from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.idempotency import IdempotencyKey
+from ticketing.infra.paging import Page
+from ticketing.modules import iam
+from ticketing.modules.tickets import documents, queries, refunds, service
+from ticketing.modules.tickets.codes import keyring
+from ticketing.modules.tickets.documents import File
+from ticketing.modules.tickets.schemas import OrderRefundOut, RefundOrder, TicketOut, TransferOut, TransferTicket
+
+router = APIRouter(tags=["tickets"], route_class=idempotency.Route)
+well_known = APIRouter(tags=["tickets"])
+
+
+@router.get("/me/tickets")
+async def list_mine(holder: iam.CurrentUser, page: Page, session: Db) -> Envelope[list[TicketOut]]:
+    """What the caller holds, newest first."""
+    rows, cursor = await queries.list_of_user(session, holder.user_id, page)
+    return envelope(await queries.describe(session, rows), next_cursor=cursor)
+
+
+@router.get("/tickets/{ticket_id}")
+async def get_ticket(ticket_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[TicketOut]:
+    """The holder's own, or one of an organization whose staff the caller is."""
+    ticket = await queries.get_visible_ticket(session, ticket_id, viewer)
+    return envelope((await queries.describe(session, [ticket]))[0])
+
+
+@router.get("/orders/{order_id}/tickets")
+async def list_of_order(order_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[list[TicketOut]]:
+    """All tickets of an order; those that were given away come without their code."""
+    _, tickets, held_ids = await queries.get_visible_order(session, order_id, viewer)
+    return envelope(await queries.describe(session, tickets, held_ids))
+
+
+@router.get("/tickets/{ticket_id}/pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}})
+async def get_pdf(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
+    """The ticket on a page."""
+    return _file(await documents.ticket_pdf(request.app.state.database, ticket_id, viewer))
+
+
+@router.get("/tickets/{ticket_id}/qr.svg", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+async def get_qr(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
+    """The ticket's code as a drawing."""
+    return _file(await documents.ticket_qr(request.app.state.database, ticket_id, viewer), "inline")
+
+
+@router.get(
+    "/tickets/{ticket_id}/calendar.ics", response_class=Response, responses={200: {"content": {"text/calendar": {}}}}
+)
+async def get_calendar(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
+    """The event as an appointment."""
+    return _file(await documents.ticket_calendar(request.app.state.database, ticket_id, viewer))
+
+
+@router.get(
+    "/orders/{order_id}/tickets.pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}}
+)
+async def get_order_pdf(order_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
+    """The tickets of an order, a page each."""
+    return _file(await documents.order_pdf(request.app.state.database, order_id, viewer))
+
+
+@router.post("/tickets/{ticket_id}/transfer")
+async def transfer_ticket(
+    ticket_id: UUID, body: TransferTicket, giver: iam.CurrentUser, session: Db
+) -> Envelope[TransferOut]:
+    """Give the ticket to somebody else with an account; the code shown until now opens nothing any more."""
+    await service.transfer_ticket(session, ticket_id, giver, body.email)
+    return envelope(TransferOut(ticket_id=ticket_id, email=body.email), "Transferred")
+
+
+@router.post("/orders/{order_id}/refunds", status_code=201)
+async def refund_order(
+    order_id: UUID, body: RefundOrder, key: IdempotencyKey, staff: iam.CurrentUser, session: Db
+) -> Envelope[OrderRefundOut]:
+    """Give money back, void tickets, or both. For staff of the order's organization."""
+    return envelope(await refunds.refund(session, order_id, staff, body), "Refunded")
+
+
+@well_known.get("/.well-known/ticketing-keys.json")
+async def get_keys(response: Response) -> dict[str, Any]:
+    """The public keys of tickets, for scanners that work without a network; how a code is read is told in codes.py."""
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return keyring().as_jwks()
+
+
+def _file(file: File, disposition: str = "attachment") -> Response:
+    headers = {"Content-Disposition": f'{disposition}; filename="{file.name}"'}
+    return Response(file.content, media_type=file.media_type, headers=headers)

@@ -1,0 +1,118 @@
+"""What the door sends and receives."""
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from ticketing.infra.fields import Body, Moment, Out, ShortName, Timestamp
+from ticketing.modules.tickets.codes import CODE_LENGTH_MAX
+from ticketing.modules.tickets.models import Ticket, TicketStatus
+
+SCANS_MAX = 1000
+
+Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=CODE_LENGTH_MAX)]
+#: The scanning device's own word for a scan, such as a UUID: a scan that is sent twice is one scan.
+Nonce = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
+
+
+class CheckInTicket(Body):
+    """A code that somebody showed at a gate. `scanned_at` is the device's word; without it, now."""
+
+    code: Code
+    gate: ShortName | None = None
+    scanned_at: Timestamp | None = None
+    nonce: Nonce | None = None
+
+
+class OfflineScan(Body):
+    """A scan that was made without a network."""
+
+    code: Code
+    gate: ShortName | None = None
+    scanned_at: Timestamp
+    nonce: Nonce
+
+
+class SyncScans(Body):
+    """Up to a thousand scans, in any order, of which any may have been sent before."""
+
+    scans: Annotated[list[OfflineScan], Field(min_length=1, max_length=SCANS_MAX)]
+
+
+class DoorTicketOut(Out):
+    """What the person at the door needs to see of a ticket."""
+
+    id: UUID
+    ticket_type_id: UUID
+    name: str
+    seat: str | None
+    holder_name: str
+    status: TicketStatus
+    checked_in_at: Moment | None
+    gate: str | None
+
+    @classmethod
+    def of(cls, ticket: Ticket) -> Self:
+        return cls(
+            id=ticket.id,
+            ticket_type_id=ticket.ticket_type_id,
+            name=ticket.name,
+            seat=ticket.seat_label,
+            holder_name=ticket.holder_name,
+            status=ticket.status,
+            checked_in_at=ticket.checked_in_at,
+            gate=ticket.checked_in_gate,
+        )
+
+
+class CheckInOut(Out):
+    """Come in."""
+
+    result: str = "admitted"
+    ticket: DoorTicketOut
+
+
+class ScanOut(Out):
+    """What became of one scan; `result` is a check-in's result or the code of its refusal."""
+
+    nonce: str
+    result: str
+    message: str
+    ticket_id: UUID | None = None
+    #: When and where the ticket was admitted, by this scan or another.
+    first_scanned_at: Moment | None = None
+    gate: str | None = None
+
+
+class SyncOut(Out):
+    """One result per scan, in the order in which they were sent."""
+
+    results: list[ScanOut]
+
+
+class GateOut(Out):
+    gate: str | None
+    checked_in: int
+
+
+class StatsOut(Out):
+    """How far the door is. `issued` counts the tickets that can be, or were, admitted."""
+
+    issued: int
+    checked_in: int
+    voided: int
+    by_gate: list[GateOut]
+    #: Refused scans, by result.
+    refused: dict[str, int]
+
+
+class OfflineTicketOut(Out):
+    """A ticket as a scanner without a network needs it. The name is an initial: devices get lost."""
+
+    id: UUID
+    code_version: int
+    status: TicketStatus
+    seat: str | None
+    name: str
+    holder_initial: str

@@ -1,0 +1,58 @@
+"""Facts about tickets. All facts of one order's tickets travel in order: the key is the order."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from ticketing.infra import outbox
+
+
+class _TicketFact(outbox.Message):
+    """What every fact about tickets says."""
+
+    key_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+    event_id: UUID
+
+
+class TicketsIssued(_TicketFact):
+    """The tickets of a paid order exist now."""
+
+    topic: ClassVar[str] = "tickets.issued"
+
+    user_id: UUID
+    ticket_ids: list[UUID]
+
+
+class TicketTransferred(_TicketFact):
+    """A ticket has a new holder; the old code opens nothing any more."""
+
+    topic: ClassVar[str] = "ticket.transferred"
+
+    ticket_id: UUID
+    from_user_id: UUID
+    to_user_id: UUID
+    code_version: int
+
+
+class TicketsVoided(_TicketFact):
+    """These tickets open nothing any more, and their seats and places are on sale again."""
+
+    topic: ClassVar[str] = "tickets.voided"
+
+    ticket_ids: list[UUID]
+    #: What has changed on the map of the event.
+    seat_numbers: list[int]
+    ticket_type_ids: list[UUID]
+
+
+class TicketCheckedIn(_TicketFact):
+    """A ticket was admitted; once more for the same ticket only when an offline scan proves to have come first."""
+
+    topic: ClassVar[str] = "ticket.checked_in"
+
+    ticket_id: UUID
+    gate: str | None
+    checked_in_at: datetime
+    is_correction: bool = False

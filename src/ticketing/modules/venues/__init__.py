@@ -1,0 +1,20 @@
+"""Venues and their seating plans; a published version of a plan never changes."""
+
+from ticketing.modules.venues import models  # noqa: F401 (registers the tables)
+from ticketing.modules.venues.api import router
+from ticketing.modules.venues.messages import VenueCreated
+from ticketing.modules.venues.models import SeatingPlan, Venue
+from ticketing.modules.venues.queries import find_venue, get_plan, get_venue, list_venues_by_ids, plan_seats, venue_ids
+
+__all__ = [
+    "SeatingPlan",
+    "Venue",
+    "VenueCreated",
+    "find_venue",
+    "get_plan",
+    "get_venue",
+    "list_venues_by_ids",
+    "plan_seats",
+    "router",
+    "venue_ids",
+]

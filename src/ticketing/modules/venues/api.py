@@ -1,0 +1,53 @@
+"""Routes of venues, for those who work in an organization."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.exceptions import HTTPException
+
+from ticketing.infra import idempotency
+from ticketing.infra.db import Db
+from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.paging import Page
+from ticketing.modules import organizations
+from ticketing.modules.venues import pretix, queries, service
+from ticketing.modules.venues.schemas import CreateVenue, ImportVenue, VenueOut
+
+router = APIRouter(prefix="/orgs/{org_id}/venues", tags=["venues"], route_class=idempotency.Route)
+
+_FILE = {"requestBody": {"required": True, "content": {"application/json": {"schema": pretix.SCHEMA}}}}
+
+
+@router.post("", status_code=201)
+async def create_venue(body: CreateVenue, access: organizations.Staff, session: Db) -> Envelope[VenueOut]:
+    """Create a venue from sections, rows and numbers of seats."""
+    return envelope(VenueOut.model_validate(await service.create_venue(session, access, body)))
+
+
+@router.post("/import", status_code=201, openapi_extra=_FILE)
+async def import_venue(
+    request: Request,
+    options: Annotated[ImportVenue, Query()],
+    access: organizations.Staff,
+    session: Db,
+) -> Envelope[VenueOut]:
+    """Create a venue from a seating plan in another program's open format; the body is the plan itself."""
+    if "json" not in request.headers.get("content-type", ""):
+        raise HTTPException(415)
+    venue = await service.import_venue(session, access, await request.body(), options)
+    return envelope(VenueOut.model_validate(venue))
+
+
+@router.get("")
+async def list_venues(page: Page, access: organizations.Scanner, session: Db) -> Envelope[list[VenueOut]]:
+    """The organization's venues, newest first."""
+    rows = await queries.list_venues(session, access.organization_id, page)
+    kept, cursor = page.cut(rows, lambda venue: [str(venue.id)])
+    return envelope([VenueOut.model_validate(venue) for venue in kept], next_cursor=cursor)
+
+
+@router.get("/{venue_id}")
+async def get_venue(venue_id: UUID, access: organizations.Scanner, session: Db) -> Envelope[VenueOut]:
+    """One venue."""
+    return envelope(VenueOut.model_validate(await queries.get_venue(session, access.organization_id, venue_id)))

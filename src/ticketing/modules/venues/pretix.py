@@ -1,0 +1,160 @@
+"""Reading seating plans in the open JSON format of pretix: zones become sections, and all positions are kept.
+
+Source of the format: `seating-plan.schema.json` in pretix. Positions nest there (a seat's counts from its row, a
+row's from its zone); here every one counts from the corner of the plan. Rows are checked one by one, so that a
+stadium's plan is read in a thread without holding up the others.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from pydantic import AliasChoices, Field, StringConstraints, ValidationError
+
+from ticketing.infra.errors import BadRequest, Invalid
+from ticketing.infra.fields import Name, ShortName
+from ticketing.modules.venues.plans import (
+    ROWS_MAX,
+    SEATS_MAX,
+    SEATS_PER_ROW_MAX,
+    SECTIONS_MAX,
+    Draft,
+    refuse_too_many,
+)
+from ticketing.modules.venues.pretix_areas import ORIGIN, Area, Color, Extent, Part, Point
+
+CATEGORIES_MAX = 200
+AREAS_MAX = 1_000
+
+#: How the body is described in the OpenAPI document.
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A seating plan in pretix's open JSON format: `name, size, categories, zones: [{name, position, "
+    "rows: [{row_number, position, seats: [{seat_guid, seat_number, position, category}]}], areas}]`.",
+    "required": ["name", "categories", "zones"],
+}
+
+PartType = TypeVar("PartType", bound=Part)
+
+
+class Category(Part):
+    name: ShortName
+    color: Color | None = None
+
+
+class Size(Part):
+    width: Extent
+    height: Extent
+
+
+class Frame(Part):
+    """The outermost layer; zones are read one at a time."""
+
+    name: Name
+    size: Size | None = None
+    categories: Annotated[list[Category], Field(max_length=CATEGORIES_MAX)]
+    zones: Annotated[list[Any], Field(max_length=SECTIONS_MAX)]
+
+
+class Zone(Part):
+    name: Annotated[ShortName | None, Field(validation_alias=AliasChoices("name", "zone_id"))] = None
+    position: Point
+    rows: Annotated[list[Any], Field(max_length=ROWS_MAX)]
+    areas: Annotated[list[Area], Field(max_length=AREAS_MAX, default_factory=list)]
+
+
+class Seat(Part):
+    seat_guid: Annotated[str, StringConstraints(max_length=200)] | None = None
+    seat_number: ShortName
+    position: Point
+    category: str
+
+
+class Row(Part):
+    row_number: ShortName
+    position: Point = ORIGIN
+    seats: Annotated[list[Seat], Field(max_length=SEATS_PER_ROW_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan and the name that its file gives it."""
+
+    name: str
+    draft: Draft
+
+
+def read_plan(file: bytes) -> Plan:
+    """Read and check a whole file. Slow for a stadium: call it in a thread.
+
+    Raises:
+        BadRequest: it is not JSON.
+        Invalid: the field is the path of the first thing that is wrong, such as `zones.0.rows.3.seats.7.category`.
+    """
+    try:
+        document = orjson.loads(file)
+    except orjson.JSONDecodeError:
+        raise BadRequest("The request body is not valid JSON.") from None
+    frame = _check(Frame, document, "")
+    draft, guids = Draft(), set[str]()
+    for index, category in enumerate(frame.categories):
+        _refuse_twin(category.name, {c["name"] for c in draft.categories}, f"categories.{index}.name")
+        draft.add_category(category.name, category.color)
+    known = {category.name for category in frame.categories}
+    for index, zone in enumerate(frame.zones):
+        _read_zone(draft, _check(Zone, zone, f"zones.{index}"), f"zones.{index}", f"Zone {index + 1}", known, guids)
+    _measure(draft, frame.size)
+    return Plan(frame.name, draft)
+
+
+def _read_zone(draft: Draft, zone: Zone, path: str, name: str, known: set[str], guids: set[str]) -> None:
+    for index, raw in enumerate(zone.rows):
+        row_path = f"{path}.rows.{index}"
+        row = _check(Row, raw, row_path)
+        refuse_too_many({f"{row_path}.seats": draft.capacity + len(row.seats)}, SEATS_MAX, "seats up to here")
+        corner = zone.position + row.position
+        for place, seat in enumerate(row.seats):
+            seat_path = f"{row_path}.seats.{place}"
+            _check_seat(seat, seat_path, known, guids)
+            x, y = corner.x + seat.position.x, corner.y + seat.position.y
+            path_of_label = f"{seat_path}.seat_number"
+            draft.add_seat(zone.name or name, row.row_number, seat.seat_number, seat.category, x, y, path_of_label)
+    for area in zone.areas:
+        draft.areas.append(area.placed(zone.position))
+        reach = area.reach(zone.position)
+        draft.width, draft.height = max(draft.width, reach.x), max(draft.height, reach.y)
+
+
+def _check_seat(seat: Seat, path: str, known: set[str], guids: set[str]) -> None:
+    if seat.category not in known:
+        raise Invalid("There is no category of this name in `categories`.", field=f"{path}.category")
+    if seat.seat_guid is not None:
+        _refuse_twin(seat.seat_guid, guids, f"{path}.seat_guid")
+        guids.add(seat.seat_guid)
+
+
+def _refuse_twin(name: str, known: set[str], path: str) -> None:
+    if name in known:
+        raise Invalid(f"{name} is there twice.", field=path)
+
+
+def _measure(draft: Draft, size: Size | None) -> None:
+    """The size that the file gives, or what the seats and areas need."""
+    if size is not None:
+        draft.width, draft.height = size.width, size.height
+    else:
+        draft.width = max([draft.width, *draft.xs])
+        draft.height = max([draft.height, *draft.ys])
+
+
+def _check(model: type[PartType], raw: Any, path: str) -> PartType:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join([path, *(str(part) for part in first["loc"] if part not in _BRANCHES)]).strip(".")
+        raise Invalid(str(first["msg"]).removeprefix("Value error, "), field=where or "body") from None
+
+
+# Names that pydantic puts into a path for the branches of a union; no field of the file is called like that.
+_BRANCHES = {"Caption", "constrained-str", "str", "function-after[_printable(), constrained-str]"}

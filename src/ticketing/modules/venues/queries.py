@@ -1,0 +1,72 @@
+"""Reading venues and their plans."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.errors import NotFound
+from ticketing.infra.paging import PageQuery
+from ticketing.modules.venues.models import PlanSeat, SeatingPlan, Venue
+
+
+async def find_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID) -> Venue | None:
+    """An organization's venue; None when there is none or it is another organization's."""
+    is_it = (Venue.organization_id == organization_id) & (Venue.id == venue_id)
+    return (await session.scalars(select(Venue).where(is_it))).one_or_none()
+
+
+async def get_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID) -> Venue:
+    """Raises NotFound."""
+    venue = await find_venue(session, organization_id, venue_id)
+    if venue is None:
+        raise NotFound
+    return venue
+
+
+async def list_venues(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[Venue]:
+    """One page of an organization's venues and one more, newest first."""
+    query = select(Venue).where(Venue.organization_id == organization_id)
+    if page.after is not None:
+        query = query.where(Venue.id < page.after_id())
+    return list(await session.scalars(query.order_by(Venue.id.desc()).limit(page.limit + 1)))
+
+
+async def list_venues_by_ids(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Venue]:
+    """Venues of whatever organization; unknown ids are left out."""
+    venues = await session.scalars(select(Venue).where(Venue.id.in_(ids)))
+    return {venue.id: venue for venue in venues}
+
+
+async def get_plan(session: AsyncSession, organization_id: UUID, venue_id: UUID, version: int) -> SeatingPlan:
+    """What surrounds the seats of one version of a plan.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    plan = await session.get(SeatingPlan, (organization_id, venue_id, version))
+    if plan is None:
+        raise NotFound
+    return plan
+
+
+def plan_seats(organization_id: UUID, venue_id: UUID, version: int) -> Select[Any]:
+    """The seats of one version of a plan, to be selected from, joined or inserted from."""
+    return select(PlanSeat).where(
+        PlanSeat.organization_id == organization_id,
+        PlanSeat.venue_id == venue_id,
+        PlanSeat.plan_version == version,
+    )
+
+
+def venue_ids(*, words: str | None = None, city: str | None = None) -> Select[UUID]:
+    """Ids of the venues whose name or city contains the words, and that lie in the city, in upper or lower case."""
+    query = select(Venue.id)
+    if words:
+        is_named = Venue.name.icontains(words, autoescape=True)
+        query = query.where(is_named | Venue.city.icontains(words, autoescape=True))
+    if city:
+        query = query.where(Venue.city.icontains(city, autoescape=True))
+    return query

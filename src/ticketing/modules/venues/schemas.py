@@ -1,0 +1,61 @@
+"""Bodies about venues."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from ticketing.infra.fields import Body, Moment, Name, Out, ShortName, Timezone
+from ticketing.modules.venues.plans import ROWS_MAX, SEATS_PER_ROW_MAX, SECTIONS_MAX
+
+#: ISO 3166-1 alpha-2.
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+
+class CreateRow(Body):
+    """A row of seats that are numbered from 1."""
+
+    name: ShortName
+    seats: Annotated[int, Field(strict=True, ge=1, le=SEATS_PER_ROW_MAX)]
+
+
+class CreateSection(Body):
+    name: ShortName
+    category: ShortName
+    rows: Annotated[list[CreateRow], Field(min_length=1, max_length=ROWS_MAX)]
+
+
+class CreateVenue(Body):
+    """A venue drawn up as sections, rows and numbers of seats; without sections it has standing places only."""
+
+    name: Name
+    city: Name | None = None
+    country: Country | None = None
+    timezone: Timezone
+    sections: Annotated[list[CreateSection], Field(max_length=SECTIONS_MAX, default_factory=list)]
+
+
+class ImportOptions(Body):
+    """What a seating plan's file does not say."""
+
+    name: Name | None = None
+    city: Name | None = None
+    country: Country | None = None
+    timezone: Timezone = "UTC"
+
+
+class ImportVenue(ImportOptions):
+    """The query of an import."""
+
+    format: Literal["pretix"]
+
+
+class VenueOut(Out):
+    id: UUID
+    name: str
+    city: str | None
+    country: str | None
+    timezone: str
+    capacity: int
+    plan_version: int
+    created_at: Moment

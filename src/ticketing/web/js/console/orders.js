@@ -1,0 +1,31 @@
+// The organization's orders, newest first, with search and a table to take away.
+
+import { getPage } from '../api.js';
+import { el, fill } from '../dom.js';
+import { saveFile } from '../files.js';
+import { formatMoney } from '../money.js';
+import { shortDate } from '../when.js';
+import { t } from '../words.js';
+import { act } from './forms.js';
+
+export function ordersBox(org) {
+  const table = el('div', { class: 'scroll', dataset: { testid: 'console-orders' } });
+  const search = el('input', { type: 'search', 'aria-label': t('home.search_button'), dataset: { testid: 'order-search' } });
+  const refresh = async () => {
+    const q = search.value.trim();
+    const { data } = await getPage(`/orgs/${org.id}/orders?limit=50${q ? `&q=${encodeURIComponent(q)}` : ''}`);
+    fill(table, data.length > 0 ? tableOf(data) : el('p', { class: 'muted' }, t('console.no_orders')));
+  };
+  search.addEventListener('change', () => act(refresh));
+  const csv = el('button', { type: 'button', class: 'button small', onclick: () => saveFile(`/orgs/${org.id}/orders.csv`, `orders-${org.slug}.csv`) }, t('console.csv'));
+  return { box: el('section', { class: 'box' }, el('div', { class: 'box-head' }, el('h2', {}, t('console.orders')), search, csv), table), refresh };
+}
+
+function tableOf(orders) {
+  const head = ['order.reference', 'console.when', 'console.buyer', 'door.event', 'console.status'].map((key) => el('th', { scope: 'col' }, t(key)));
+  const row = (order) => el('tr', { dataset: { reference: order.reference } },
+    el('td', {}, el('a', { href: `/o/${encodeURIComponent(order.reference)}` }, order.reference)), el('td', {}, shortDate(order.created_at)),
+    el('td', {}, order.buyer?.name ?? '', el('div', { class: 'muted small-text' }, order.buyer?.email ?? '')), el('td', {}, order.event?.title ?? ''),
+    el('td', {}, el('span', { class: `tag tag-${order.status}` }, t(`status.${order.status}`))), el('td', { class: 'number' }, formatMoney(order.total)));
+  return el('table', {}, el('thead', {}, el('tr', {}, head, el('th', { scope: 'col', class: 'number' }, t('total')))), el('tbody', {}, orders.map(row)));
+}

@@ -1,0 +1,65 @@
+// A new venue: typed in as sections of equal rows, or imported from a seating plan.
+
+import { post } from '../api.js';
+import { el } from '../dom.js';
+import { notice } from '../notice.js';
+import { t } from '../words.js';
+import { act, input, labelled } from './forms.js';
+
+const ROWS_MAX = 500;
+const ROW_SEATS_MAX = 1000;
+
+export function newVenueBox(org, done) {
+  const lines = el('div', { class: 'stack' }, sectionLine());
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC';
+  const file = input('plan', { type: 'file', accept: '.json,application/json' });
+  const form = el('form', { class: 'stack', dataset: { testid: 'venue-form' } },
+    el('div', { class: 'form-grid' }, labelled('console.venue_name', input('name', { required: true, maxlength: 200 })), labelled('console.city', input('city', { maxlength: 200 })), labelled('console.timezone', input('timezone', { value: zone, required: true }))),
+    lines,
+    el('div', { class: 'actions' }, el('button', { type: 'button', class: 'button', onclick: () => lines.append(sectionLine()) }, t('console.section_add')), el('button', { class: 'button primary' }, t('console.venue_create'))),
+    labelled('console.venue_import', file));
+  form.addEventListener('submit', (submitted) => {
+    submitted.preventDefault();
+    act(() => createVenue(org, form, lines, done));
+  });
+  file.addEventListener('change', () => act(() => importVenue(org, form, file, done)));
+  return el('details', { class: 'box' }, el('summary', {}, t('console.new_venue')), form);
+}
+
+function sectionLine() {
+  const line = el('div', { class: 'form-line' },
+    labelled('console.section', input('section', { maxlength: 50 })), labelled('console.rows', input('rows', { type: 'number', min: 1, max: ROWS_MAX, value: 10 })),
+    labelled('console.category', input('category', { maxlength: 50 })), labelled('console.seats_per_row', input('seats', { type: 'number', min: 1, max: ROW_SEATS_MAX, value: 20 })));
+  return line;
+}
+
+/** A, B, … Z, AA, AB, …: how rows are called where nobody says otherwise. */
+function rowName(index) {
+  const letter = String.fromCharCode(65 + (index % 26));
+  return index < 26 ? letter : rowName(Math.floor(index / 26) - 1) + letter;
+}
+
+function sectionOf(line) {
+  const value = (name) => line.querySelector(`[name=${name}]`).value.trim();
+  const rows = Array.from({ length: Number(value('rows')) }, (_, index) => ({ name: rowName(index), seats: Number(value('seats')) }));
+  return { name: value('section'), category: value('category') || value('section'), rows };
+}
+
+const placeOf = ({ name, city, timezone }) => ({ ...(name && { name }), ...(city && { city }), timezone });
+
+async function createVenue(org, form, lines, done) {
+  const sections = [...lines.children].map(sectionOf).filter((section) => section.name);
+  announce(await post(`/orgs/${org.id}/venues`, { ...placeOf(Object.fromEntries(new FormData(form))), sections }));
+  form.reset();
+  await done();
+}
+
+async function importVenue(org, form, file, done) {
+  const plan = JSON.parse(await file.files[0].text());
+  const query = new URLSearchParams({ format: 'pretix', ...placeOf(Object.fromEntries(new FormData(form))) });
+  announce(await post(`/orgs/${org.id}/venues/import?${query}`, plan));
+  file.value = '';
+  await done();
+}
+
+const announce = (venue) => notice(t('console.venue_created', venue), { kind: 'good' });

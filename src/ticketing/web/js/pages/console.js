@@ -1,0 +1,52 @@
+// /console: an organizer's events, venues and orders, for one organization at a time.
+
+import { get, post } from '../api.js';
+import { eventsBox, newEventBox } from '../console/events.js';
+import { act, input, labelled, options } from '../console/forms.js';
+import { ordersBox } from '../console/orders.js';
+import { newVenueBox } from '../console/venues.js';
+import { el, fill } from '../dom.js';
+import { ensureLogin } from '../login.js';
+import { lasting } from '../storage.js';
+import { t } from '../words.js';
+
+const SLOT = 'ticketing.organization';
+
+export async function open(main) {
+  if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
+  const orgs = await get('/orgs?limit=100');
+  const body = el('div', { class: 'console' });
+  const chosen = orgs.find((org) => org.id === lasting.get(SLOT)) ?? orgs[0];
+  const select = el('select', { dataset: { testid: 'console-org' } }, options(orgs.map((org) => [org.id, org.name]), chosen?.id));
+  const show = () => {
+    const org = orgs.find((one) => one.id === select.value);
+    lasting.set(SLOT, org.id);
+    act(() => drawOrganization(body, org));
+  };
+  select.addEventListener('change', show);
+  fill(main, el('section', { class: 'console' }, el('div', { class: 'console-head' }, el('h1', {}, t('console.title')), chosen && labelled('console.organization', select), chosen && el('a', { class: 'button', href: '/door' }, t('door.title'))), !chosen && el('p', {}, t('console.none')), body, newOrgBox(!chosen)));
+  return chosen && show();
+}
+
+async function drawOrganization(body, org) {
+  const events = eventsBox(org);
+  const orders = ordersBox(org);
+  const event = newEventBox(org, events.refresh);
+  fill(body, events.box, event.box, newVenueBox(org, event.loadVenues), orders.box);
+  await Promise.all([events.refresh(), orders.refresh(), event.loadVenues()]);
+}
+
+function newOrgBox(isOpen) {
+  const slugOf = (name) => name.toLowerCase().normalize('NFKD').replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 60);
+  const form = el('form', { class: 'form-grid', dataset: { testid: 'org-form' } }, labelled('console.org_name', input('name', { required: true, maxlength: 200 })), el('div', {}, el('button', { class: 'button primary' }, t('console.create'))));
+  form.addEventListener('submit', (submitted) => {
+    submitted.preventDefault();
+    const name = form.elements.namedItem('name').value.trim();
+    act(async () => {
+      const org = await post('/orgs', { name, slug: slugOf(name) });
+      lasting.set(SLOT, org.id);
+      location.reload();
+    });
+  });
+  return el('details', { class: 'box', open: isOpen }, el('summary', {}, t('console.new_org')), form);
+}

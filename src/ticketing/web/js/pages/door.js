@@ -1,0 +1,89 @@
+// /door: one code, one answer, large enough to read at arm's length. Hand scanners type the code and press Enter.
+
+import { get, getPage, post } from '../api.js';
+import { options } from '../console/forms.js';
+import { cameraButton } from '../camera-scan.js';
+import { verdictOf } from '../door-verdict.js';
+import { el, fill } from '../dom.js';
+import { icon } from '../icons.js';
+import { randomKey } from '../idempotency.js';
+import { ensureLogin } from '../login.js';
+import { notice } from '../notice.js';
+import { lasting } from '../storage.js';
+import { t } from '../words.js';
+
+const STATS_MS = 5000;
+const GATE = 'ticketing.gate';
+
+export async function open(main) {
+  if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
+  const orgs = await get('/orgs?limit=100');
+  if (orgs.length === 0) return fill(main, el('section', { class: 'narrow' }, el('h1', {}, t('door.title')), el('p', {}, t('door.staff_only'))));
+  const org = el('select', { dataset: { testid: 'door-org' } }, options(orgs.map((one) => [one.id, one.name]), lasting.get('ticketing.organization') ?? orgs[0].id));
+  const event = el('select', { dataset: { testid: 'door-event' } });
+  const desk = makeDesk(org, event);
+  org.addEventListener('change', () => loadEvents(org, event, desk));
+  event.addEventListener('change', desk.showStats);
+  const field = (key, control) => el('label', { class: 'field' }, el('span', {}, t(key)), control);
+  fill(main, el('section', { class: 'door' }, el('h1', {}, t('door.title')),
+    el('div', { class: 'form-grid' }, field('console.organization', org), field('door.event', event), field('door.gate', desk.gate)),
+    desk.form, desk.camera, desk.result, desk.stats));
+  await loadEvents(org, event, desk);
+  setInterval(desk.showStats, STATS_MS);
+  return desk.form.elements.namedItem('code').focus();
+}
+
+async function loadEvents(org, event, desk) {
+  const { data } = await getPage(`/orgs/${org.value}/events?limit=100`);
+  const open = data.filter((one) => one.status === 'published');
+  fill(event, options(open.map((one) => [one.id, one.title]), open[0]?.id));
+  if (open.length === 0) notice(t('door.no_event'));
+  await desk.showStats();
+}
+
+function makeDesk(org, event) {
+  const gate = el('input', { value: lasting.get(GATE) ?? '', maxlength: 50, dataset: { testid: 'door-gate' } });
+  gate.addEventListener('change', () => lasting.set(GATE, gate.value.trim()));
+  const code = el('input', { name: 'code', required: true, autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false', dataset: { testid: 'code-input' } });
+  const form = el('form', { class: 'door-form' }, el('label', { class: 'field' }, el('span', {}, t('door.code')), code), el('button', { class: 'button primary', dataset: { testid: 'check-in' } }, t('door.check')));
+  const result = el('div', { class: 'door-result', role: 'status', 'aria-live': 'assertive', dataset: { testid: 'check-result', result: '' } });
+  const stats = el('p', { class: 'muted centred', dataset: { testid: 'door-stats' } });
+  const path = () => `/orgs/${org.value}/events/${event.value}/check-ins`;
+  const showStats = async () => {
+    const numbers = event.value ? await get(`${path()}/stats`).catch(() => null) : null;
+    if (numbers) stats.textContent = statsWords(numbers);
+  };
+  const check = async (text) => {
+    show(result, await scan(path(), { code: text, ...(gate.value.trim() && { gate: gate.value.trim() }) }));
+    showStats();
+  };
+  form.addEventListener('submit', (submitted) => {
+    submitted.preventDefault();
+    check(code.value.trim());
+    code.value = '';
+    code.focus();
+  });
+  return { gate, form, result, stats, showStats, camera: cameraButton(check) };
+}
+
+/** The nonce makes a repeated sending of one scan the same scan, while a second scan of the ticket is a second one. */
+async function scan(path, body) {
+  try {
+    return verdictOf(await post(path, { ...body, nonce: randomKey() }), null);
+  } catch (error) {
+    return verdictOf(null, error);
+  }
+}
+
+function show(host, { kind, result, title, text }) {
+  host.className = `door-result ${kind}`;
+  host.dataset.result = result;
+  fill(host, icon(kind === 'good' ? 'check' : 'cross', 56), el('h2', {}, title), text && el('p', {}, text));
+}
+
+function statsWords(numbers) {
+  const inside = numbers.checked_in ?? numbers.admitted ?? 0;
+  const issued = numbers.issued ?? numbers.total ?? numbers.tickets ?? 0;
+  // `issued` may or may not count those who are inside already; nobody can be more inside than there are tickets.
+  return t('door.inside', { inside, issued: Math.max(inside, issued) });
+}

@@ -1,0 +1,134 @@
+// /e/{id}: the map beside the panel, the list below, and one desk that all three listen to.
+
+import { get } from '../api.js';
+import { choosePanel } from '../choosepanel.js';
+import { serverNow } from '../clock.js';
+import { Desk } from '../desk.js';
+import { el, fill, oncePerFrame } from '../dom.js';
+import { closedReason, eventHead } from '../eventhead.js';
+import { heldPanel } from '../heldpanel.js';
+import { tellLosses } from '../losses.js';
+import { showLost } from '../lost.js';
+import { showTip, stateKey } from '../mapframe.js';
+import { formatMoney } from '../money.js';
+import { connectionBar } from '../notice.js';
+import { SeatList } from '../seatlist.js';
+import { SeatMap } from '../seatmap.js';
+import { STATE_NAMES, Seats } from '../seats.js';
+import { onSessionChange } from '../session.js';
+import { SeatStream } from '../stream.js';
+import { t } from '../words.js';
+
+export async function open(main, eventId) {
+  const path = `/events/${encodeURIComponent(eventId)}`;
+  // The server's facts already say whether there are seats; then the plan need not wait for the event.
+  const early = main.querySelector('[data-has-seats=true]') ? get(`${path}/seatmap`) : null;
+  const event = await findEvent(path);
+  if (!event) return showLost(main);
+  event.ticket_types ??= [];
+  const seatmap = event.has_seats ? await (early ?? get(`${path}/seatmap`)) : null;
+  const desk = new Desk(event, seatmap?.seats?.length > 0 ? new Seats(seatmap, event.ticket_types) : null);
+  document.title = `${event.title} · ${t('brand')}`;
+  const closed = closedReason(event, serverNow());
+  const live = drawPage(main, desk, closed);
+  tellLosses(desk);
+  listenLive(desk, live);
+  onSessionChange(() => desk.resume());
+  return desk.resume();
+}
+
+/** Drafts are known to their organization only: the server may have said 404 where this person may look. */
+async function findEvent(path) {
+  try {
+    return await get(path);
+  } catch (error) {
+    if (error.status === 404 || error.status === 422) return null;
+    throw error;
+  }
+}
+
+function drawPage(main, desk, closed) {
+  const panel = el('aside', { class: 'panel', 'aria-label': t('panel.title'), dataset: { testid: 'panel' } });
+  const mapHost = desk.seats && el('div', { class: 'map' });
+  const listHost = desk.seats && el('section', { class: 'list-part', id: 'list' }, el('h2', {}, t('list.title')), el('p', { class: 'muted' }, t('list.explain')));
+  const page = el('article', { class: desk.seats ? 'event' : 'event no-map', dataset: { testid: 'event' } }, eventHead(desk.event),
+    closed && el('p', { class: 'closed', role: 'status', dataset: { testid: 'closed' } }, closed),
+    desk.seats && el('a', { class: 'skip', href: '#list' }, t('list.skip')),
+    desk.seats && el('div', { class: 'map-part' }, mapHost, stateKey()), panel, listHost);
+  fill(main, page);
+  const map = desk.seats && drawMap(mapHost, desk);
+  if (desk.seats) new SeatList(listHost, desk);
+  keepPanel(panel, desk);
+  return map?.canvas ?? page;
+}
+
+function drawMap(host, desk) {
+  const { left, top, right, bottom } = desk.seats.bounds;
+  host.style.setProperty('--plan-ratio', String((bottom - top) / Math.max(1, right - left)));
+  const map = new SeatMap(host, desk.seats, {
+    toggle: (number) => desk.toggle(number),
+    say: (number, where) => showTip(map.frame, number < 0 ? null : wordsOf(desk, number), where),
+  });
+  const mine = () => map.setMine([...desk.picks, ...desk.heldNumbers]);
+  desk.on('states', ({ detail }) => map.seatsChanged(detail.changed));
+  desk.on('picks reservation', ({ detail }) => {
+    mine();
+    if (detail?.number >= 0 && desk.picks.has(detail.number) && document.activeElement?.dataset.seat) map.reveal(detail.number);
+  });
+  desk.on('reservation', () => desk.heldNumbers.length > 0 && map.reveal(desk.heldNumbers[0]));
+  desk.on('filter', () => map.setFilter(desk.filter));
+  desk.on('stream', ({ detail }) => host.classList.toggle('is-lost', detail.state === 'lost'));
+  return map;
+}
+
+function wordsOf(desk, number) {
+  const { seats } = desk;
+  const seat = seats.list[number];
+  const price = seats.priceOf(number);
+  const isMine = desk.picks.has(number) || desk.heldNumbers.includes(number);
+  const state = isMine ? 'mine' : STATE_NAMES[seats.states[number]];
+  return [
+    t('seat.long', { section: seat.section, row: seat.row, seat: seats.seatName(number) }),
+    [price && formatMoney(price), seat.category, t(`state.${state}`)].filter(Boolean).join(' · '),
+    seat.view_note ?? seat.note,
+  ].filter(Boolean);
+}
+
+/** Shows choosing or holding, whichever is true, and swaps the two only when that changes. */
+function keepPanel(host, desk) {
+  let shown = null;
+  let shownFor;
+  const update = oncePerFrame(() => {
+    const wanted = desk.reservation?.id ?? null;
+    if (!shown || wanted !== shownFor) {
+      shown = wanted ? heldPanel(desk) : choosePanel(desk);
+      shownFor = wanted;
+      host.replaceChildren(shown.node);
+      host.dataset.phase = wanted ? 'held' : 'choosing';
+      if (wanted) host.scrollIntoView({ block: 'nearest' });
+    }
+    shown.update();
+  });
+  desk.on('states picks filter busy stream reservation', update);
+  update();
+}
+
+function listenLive(desk, node) {
+  desk.on('stream', ({ detail }) => {
+    node.dataset.stream = detail.state;
+    connectionBar(detail.state);
+  });
+  desk.on('states', () => (node.dataset.version = String(desk.version)));
+  if (desk.event.status === 'draft') return showOnce(desk);
+  return new SeatStream(desk.event.id, {
+    snapshot: (frame) => desk.takeSnapshot(frame),
+    changes: (frame) => desk.takeChanges(frame),
+    state: (state) => desk.streamIs(state),
+  });
+}
+
+/** A stream carries no log-in, so a draft, which needs one, is shown as it is at this moment. */
+async function showOnce(desk) {
+  desk.takeSnapshot(await get(`/events/${desk.event.id}/availability`));
+  desk.streamIs('live');
+}

@@ -1,0 +1,63 @@
+// /: a search box first, then the events as cards.
+
+import { getPage } from '../api.js';
+import { eventCard } from '../card.js';
+import { el, fill } from '../dom.js';
+import { icon } from '../icons.js';
+import { notice } from '../notice.js';
+import { sorry } from '../sorry.js';
+import { t } from '../words.js';
+
+const PAUSE_MS = 250;
+
+export async function open(main) {
+  // The server has written this page already. It is taken over where it stands, so that nothing that somebody
+  // is typing gets lost, nothing jumps and nothing flashes.
+  if (!main.querySelector('.home')) fill(main, el('section', { class: 'home' }, el('h1', {}, t('home.title')), searchForm(), el('div', { class: 'cards', dataset: { testid: 'events' } })));
+  const form = main.querySelector('form');
+  const cards = main.querySelector('.cards');
+  const more = el('div', { class: 'more' });
+  cards.after(more);
+  const search = makeSearch(form.elements.namedItem('q'), cards, more);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    search();
+  });
+  await search();
+}
+
+function searchForm() {
+  const input = el('input', { id: 'q', name: 'q', type: 'search', value: new URLSearchParams(location.search).get('q') ?? '', maxlength: 200, dataset: { testid: 'search' } });
+  return el('form', { class: 'search', role: 'search', action: '/', method: 'get' }, el('label', { class: 'sr', for: 'q' }, t('home.search')), icon('search'), input, el('button', { class: 'button primary' }, t('home.search_button')));
+}
+
+function makeSearch(input, cards, more) {
+  let turn = 0;
+  let timer = 0;
+  const load = async (cursor = null) => {
+    const mine = (turn += 1);
+    const query = new URLSearchParams({ limit: '24', ...(input.value.trim() && { q: input.value.trim() }), ...(cursor && { cursor }) });
+    try {
+      const page = await getPage(`/events?${query}`);
+      // A slow answer to an older question must not replace a newer one.
+      if (mine === turn) show(page, cursor);
+    } catch (error) {
+      notice(sorry(error), { kind: 'bad' });
+    }
+  };
+  const show = ({ data, meta }, cursor) => {
+    const fresh = data.map(eventCard);
+    if (cursor) cards.append(...fresh);
+    else fill(cards, fresh.length > 0 ? fresh : el('p', { class: 'muted', dataset: { testid: 'no-events' } }, t(input.value.trim() ? 'home.none' : 'home.empty')));
+    const next = meta?.next_cursor;
+    fill(more, next && el('button', { type: 'button', class: 'button', onclick: () => load(next) }, t('home.more')));
+  };
+  input.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      history.replaceState(null, '', input.value.trim() ? `/?q=${encodeURIComponent(input.value.trim())}` : '/');
+      load();
+    }, PAUSE_MS);
+  });
+  return () => load();
+}

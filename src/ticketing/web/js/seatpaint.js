@@ -1,0 +1,128 @@
+// Paints seats. One path per look, not per seat: a tile of a thousand seats is a handful of fills.
+// Every look is opaque and of one shape, so a seat's new state is simply painted over its old one.
+
+import { AVAILABLE, BLOCKED, HELD, SOLD } from './seats.js';
+
+const DETAIL_PX = 2.6;
+const NUMBER_PX = 9;
+
+/** `view` maps plan units to pixels: {k, dx, dy}; `radius` is in pixels; `isDimmed(number)` is the filter. */
+export function paintSeats(ctx, seats, numbers, view, radius, palette, isDimmed) {
+  for (const [key, group] of byLook(seats, numbers, isDimmed)) {
+    ctx.fillStyle = fillOf(key, palette);
+    ctx.fill(circles(seats, group, view, radius));
+    if (radius >= DETAIL_PX) paintDetail(ctx, seats, key, group, view, radius, palette);
+  }
+}
+
+function byLook(seats, numbers, isDimmed) {
+  const groups = new Map();
+  for (const number of numbers) {
+    const state = seats.states[number];
+    const isFree = state === AVAILABLE;
+    // 0…: available by category; 100…: the same dimmed by the filter; negative: the other states.
+    const key = isFree ? (seats.category[number] % 6) + (isDimmed?.(number) ? 100 : 0) : -state;
+    const group = groups.get(key);
+    if (group) group.push(number);
+    else groups.set(key, [number]);
+  }
+  return groups;
+}
+
+function fillOf(key, palette) {
+  if (key >= 100) return palette.dimmed[key - 100];
+  if (key >= 0) return palette.categories[key];
+  return { [-SOLD]: palette.sold, [-HELD]: palette.held, [-BLOCKED]: palette.blocked }[key] ?? palette.unknown;
+}
+
+function circles(seats, group, { k, dx, dy }, radius) {
+  const path = new Path2D();
+  for (const number of group) {
+    const x = seats.x[number] * k + dx;
+    const y = seats.y[number] * k + dy;
+    path.moveTo(x + radius, y);
+    path.arc(x, y, radius, 0, 6.2832);
+  }
+  return path;
+}
+
+function paintDetail(ctx, seats, key, group, view, radius, palette) {
+  if (key === -SOLD) stroke(ctx, strokes(seats, group, view, radius, cross), palette.soldInk, Math.max(1, radius * 0.2));
+  else if (key === -HELD) stroke(ctx, strokes(seats, group, view, radius, hatch), palette.heldInk, Math.max(1, radius * 0.14));
+  else if (key >= 0 && radius >= NUMBER_PX) paintNames(ctx, seats, group, view, radius, key >= 100 ? palette.areaInk : palette.inks[key], palette.font);
+}
+
+function stroke(ctx, path, colour, width) {
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = width;
+  ctx.stroke(path);
+}
+
+function strokes(seats, group, { k, dx, dy }, radius, draw) {
+  const path = new Path2D();
+  for (const number of group) draw(path, seats.x[number] * k + dx, seats.y[number] * k + dy, radius);
+  return path;
+}
+
+function cross(path, x, y, radius) {
+  const arm = radius * 0.45;
+  path.moveTo(x - arm, y - arm);
+  path.lineTo(x + arm, y + arm);
+  path.moveTo(x + arm, y - arm);
+  path.lineTo(x - arm, y + arm);
+}
+
+function hatch(path, x, y, radius) {
+  const inner = radius * 0.9;
+  path.moveTo(x + inner, y);
+  path.arc(x, y, inner, 0, 6.2832);
+  for (const shift of [-0.55, 0, 0.55]) {
+    // The chord of a diagonal that passes the centre at a distance of |shift| radii.
+    const half = inner * Math.sqrt(1 - shift * shift) * 0.7071;
+    const off = inner * shift * 0.7071;
+    path.moveTo(x + off - half, y + off + half);
+    path.lineTo(x + off + half, y + off - half);
+  }
+}
+
+function paintNames(ctx, seats, group, { k, dx, dy }, radius, colour, font) {
+  ctx.fillStyle = colour;
+  ctx.font = `600 ${Math.round(radius * 0.85)}px ${font}`;
+  ctx.textAlign = 'center';
+  ctx.textBaseline = 'middle';
+  for (const number of group) ctx.fillText(seats.seatName(number), seats.x[number] * k + dx, seats.y[number] * k + dy + 0.5, radius * 1.8);
+}
+
+/** A picked or held seat of one's own: filled with the accent, ticked, and ringed twice so that it never melts away. */
+export function paintMine(ctx, x, y, radius, palette, isSmall) {
+  const size = Math.max(radius, 4);
+  ring(ctx, x, y, size + 3.5, palette.mine, 2);
+  disc(ctx, x, y, size + 1, palette.accent);
+  if (isSmall) return;
+  ctx.strokeStyle = palette.accentInk;
+  ctx.lineWidth = Math.max(1.5, size * 0.22);
+  ctx.beginPath();
+  ctx.moveTo(x - size * 0.42, y + size * 0.05);
+  ctx.lineTo(x - size * 0.1, y + size * 0.38);
+  ctx.lineTo(x + size * 0.45, y - size * 0.32);
+  ctx.stroke();
+}
+
+export function paintHalo(ctx, x, y, radius, palette, isFocus) {
+  ring(ctx, x, y, Math.max(radius, 4) + 3, isFocus ? palette.accent : palette.mine, isFocus ? 3 : 1.5);
+}
+
+function ring(ctx, x, y, radius, colour, width) {
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = width;
+  ctx.beginPath();
+  ctx.arc(x, y, radius, 0, 6.2832);
+  ctx.stroke();
+}
+
+function disc(ctx, x, y, radius, colour) {
+  ctx.fillStyle = colour;
+  ctx.beginPath();
+  ctx.arc(x, y, radius, 0, 6.2832);
+  ctx.fill();
+}

@@ -1,0 +1,117 @@
+// Paints what is not a seat: the stage, sections seen from afar, their names, and the names of rows.
+// From afar a section is its rows drawn as broad strokes, which follows curves, aisles and boxes that a hull would not.
+
+import { mix } from './palette.js';
+
+const BREAK = 2.6;
+
+export class SectionShapes {
+  constructor(seats) {
+    this.seats = seats;
+    this.shapes = seats.sections.map((section) => shapeOf(seats, section));
+    this.rowNames = seats.sections.flatMap((section) => section.rows.flatMap((row) => rowEnds(seats, row)));
+  }
+
+  /** `box` is the part of the plan to paint; the context already maps plan units to pixels. */
+  paint(ctx, box, palette, isDimmed) {
+    for (const shape of this.shapes) {
+      if (shape.left > box.right || shape.right < box.left || shape.top > box.bottom || shape.bottom < box.top) continue;
+      const share = shape.section.total ? shape.section.free / shape.section.total : 0;
+      ctx.lineWidth = shape.width;
+      ctx.lineCap = 'square';
+      ctx.lineJoin = 'round';
+      for (const [category, path] of shape.paths) {
+        ctx.strokeStyle = toneOf(category, share, palette, isDimmed?.(category));
+        ctx.stroke(path);
+      }
+    }
+  }
+}
+
+/** `textPx` is the largest height of words, in the pixels of the context. */
+export function paintAreas(ctx, seats, palette, k, textPx = 26) {
+  for (const area of seats.areas) {
+    ctx.fillStyle = palette.area;
+    ctx.fill(area.outline);
+    if (!area.text) continue;
+    ctx.fillStyle = palette.areaInk;
+    const size = Math.min(area.height * 0.36, (area.width / area.text.length) * 1.2, textPx / k);
+    ctx.font = `600 ${size}px ${palette.font}`;
+    ctx.textAlign = 'center';
+    ctx.textBaseline = 'middle';
+    ctx.fillText(area.text, area.x + area.width / 2, area.y + area.height / 2);
+  }
+}
+
+/** The fuller a section still is of free seats, the stronger its colour; sold out is the grey of sold seats. */
+function toneOf(category, share, palette, isDimmed) {
+  if (share === 0) return palette.sold;
+  return mix(palette.categories[category % 6], palette.paper, isDimmed ? 0.85 : 0.55 - 0.45 * share);
+}
+
+function shapeOf(seats, section) {
+  const numbers = section.rows.flatMap((row) => row.seats);
+  const width = rowPitch(seats, section) * 1.12;
+  const paths = new Map();
+  for (const row of section.rows) addRow(seats, row, paths);
+  const xs = numbers.map((number) => seats.x[number]);
+  const ys = numbers.map((number) => seats.y[number]);
+  const pad = width;
+  const box = { left: Math.min(...xs) - pad, right: Math.max(...xs) + pad, top: Math.min(...ys) - pad, bottom: Math.max(...ys) + pad };
+  // The shorter side, as if the section stood upright: how much room its name has.
+  const room = Math.min((numbers.length / section.rows.length) * seats.pitch, section.rows.length * width);
+  return { section, width, paths, ...box, room, label: labelPlace(seats, section) };
+}
+
+function addRow(seats, row, paths) {
+  let last = -1;
+  for (const number of row.seats) {
+    const category = seats.category[number];
+    if (!paths.has(category)) paths.set(category, new Path2D());
+    const path = paths.get(category);
+    const isBroken = last < 0 || seats.category[last] !== category || distance(seats, last, number) > seats.pitch * BREAK;
+    if (isBroken) path.moveTo(seats.x[number] - 0.01, seats.y[number]);
+    path.lineTo(seats.x[number], seats.y[number]);
+    last = number;
+  }
+}
+
+const distance = (seats, a, b) => Math.hypot(seats.x[a] - seats.x[b], seats.y[a] - seats.y[b]);
+
+function rowPitch(seats, section) {
+  const gaps = [];
+  for (let index = 1; index < section.rows.length; index += 1) {
+    const middle = section.rows[index].seats[section.rows[index].seats.length >> 1];
+    gaps.push(Math.min(...section.rows[index - 1].seats.map((other) => distance(seats, middle, other))));
+  }
+  gaps.sort((a, b) => a - b);
+  return Math.min(gaps[gaps.length >> 1] ?? seats.pitch, seats.pitch * 2);
+}
+
+/** The seat nearest to the section's middle: a section in two halves must not be named in the gap between them. */
+function labelPlace(seats, section) {
+  const numbers = section.rows.flatMap((row) => row.seats);
+  const middle = { x: mean(numbers.map((n) => seats.x[n])), y: mean(numbers.map((n) => seats.y[n])) };
+  let best = numbers[0];
+  const away = (n) => (seats.x[n] - middle.x) ** 2 + (seats.y[n] - middle.y) ** 2;
+  for (const number of numbers) if (away(number) < away(best)) best = number;
+  const isSplit = Math.sqrt(away(best)) > seats.pitch * 3;
+  return isSplit ? { x: seats.x[best], y: seats.y[best] } : middle;
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function rowEnds(seats, row) {
+  const ends = [];
+  const put = (end, inner) => {
+    const length = inner === undefined ? 1 : distance(seats, end, inner) || 1;
+    const dx = inner === undefined ? -1 : (seats.x[end] - seats.x[inner]) / length;
+    const dy = inner === undefined ? 0 : (seats.y[end] - seats.y[inner]) / length;
+    const align = dx < -0.4 ? 'right' : dx > 0.4 ? 'left' : 'center';
+    const away = seats.pitch * (align === 'center' ? 1 : 0.7);
+    ends.push({ text: String(row.name), align, x: seats.x[end] + dx * away, y: seats.y[end] + dy * away });
+  };
+  put(row.seats[0], row.seats[1]);
+  if (row.seats.length > 4) put(row.seats.at(-1), row.seats.at(-2));
+  return ends;
+}

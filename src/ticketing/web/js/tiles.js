@@ -1,0 +1,145 @@
+// Keeps the map as opaque bitmaps of 256 pixels at one zoom, so that panning is copying. While the zoom changes,
+// the old tiles are stretched; when it rests, new ones are painted within a time budget, a few per frame.
+
+const SIZE = 256;
+const KEPT = 220;
+const BUDGET_MS = 6;
+const PATCH_LIMIT = 160;
+
+export class Tiles {
+  /** `paint(ctx, view, box)` paints all of a tile; `patch(ctx, view, numbers)` repaints some seats over it. */
+  constructor(origin, { paint, patch }) {
+    this.origin = origin;
+    this.paint = paint;
+    this.patch = patch;
+    this.level = null;
+    this.under = null;
+  }
+
+  /** Begins a new zoom `k` (device pixels per plan unit), keeping the old tiles below until the new ones are there. */
+  setZoom(k) {
+    if (this.level?.k === k) return;
+    if (this.level?.tiles.size) this.under = this.level;
+    this.level = { k, tiles: new Map() };
+  }
+
+  /** Every tile must be painted again, but stays in use until then. */
+  spoil() {
+    for (const tile of this.level?.tiles.values() ?? []) tile.stale = true;
+  }
+
+  /** These seats changed; `place(number)` gives {x, y}, `reach` the distance in plan units that they cover. */
+  spoilSeats(numbers, place, reach) {
+    if (!this.level) return;
+    const { k, tiles } = this.level;
+    for (const number of numbers) {
+      const { x, y } = place(number);
+      const span = (value, from) => Math.floor(((value - from) * k) / SIZE);
+      for (let ty = span(y - reach, this.origin.y); ty <= span(y + reach, this.origin.y); ty += 1) {
+        for (let tx = span(x - reach, this.origin.x); tx <= span(x + reach, this.origin.x); tx += 1) tiles.get(`${tx},${ty}`)?.changed.push(number);
+      }
+    }
+  }
+
+  /**
+   * Draws the view whose left top corner is (x, y) in plan units, at zoom `k`, on a canvas of `width` × `height`
+   * device pixels. Returns true when tiles are still missing or old.
+   */
+  draw(ctx, { x, y, k, width, height }, drawGround) {
+    const wanted = this.#wanted({ x, y, k, width, height }, 0);
+    const missing = wanted.filter((place) => !this.level.tiles.has(place.key));
+    if (missing.length > 0) {
+      drawGround();
+      if (this.under) this.#blit(ctx, this.under, { x, y, k, width, height });
+    } else {
+      this.under = null;
+    }
+    this.#blit(ctx, this.level, { x, y, k, width, height });
+    return this.#work(wanted, this.#wanted({ x, y, k, width, height }, 1));
+  }
+
+  #wanted({ x, y, k, width, height }, ring) {
+    const ratio = k / this.level.k;
+    const left = (x - this.origin.x) * this.level.k;
+    const top = (y - this.origin.y) * this.level.k;
+    const places = [];
+    for (let ty = Math.floor(top / SIZE) - ring; ty <= Math.floor((top + height / ratio) / SIZE) + ring; ty += 1) {
+      for (let tx = Math.floor(left / SIZE) - ring; tx <= Math.floor((left + width / ratio) / SIZE) + ring; tx += 1) {
+        places.push({ key: `${tx},${ty}`, tx, ty });
+      }
+    }
+    return places;
+  }
+
+  #blit(ctx, level, { x, y, k, width, height }) {
+    const ratio = k / level.k;
+    const size = SIZE * ratio;
+    // Whole pixels make the copy exact and fast when the zoom is the tiles' own.
+    const left = ratio === 1 ? Math.round((this.origin.x - x) * k) : (this.origin.x - x) * k;
+    const top = ratio === 1 ? Math.round((this.origin.y - y) * k) : (this.origin.y - y) * k;
+    for (const tile of level.tiles.values()) {
+      const px = left + tile.tx * size;
+      const py = top + tile.ty * size;
+      if (px > width || py > height || px + size < 0 || py + size < 0) continue;
+      // A hair of overlap hides the seams that stretching would leave.
+      if (ratio === 1) ctx.drawImage(tile.canvas, px, py);
+      else ctx.drawImage(tile.canvas, px, py, size + 0.6, size + 0.6);
+    }
+  }
+
+  /**
+   * Paints what is missing in the view first, then what is old, then the ring around it, until the budget is spent.
+   * Returns true when there is something new to show, or more to do.
+   */
+  #work(wanted, around) {
+    const until = performance.now() + BUDGET_MS;
+    let hasNews = false;
+    for (const places of [wanted, around]) {
+      for (const place of places) {
+        if (!this.#needsWork(place)) continue;
+        if (performance.now() > until) return true;
+        this.#renew(place);
+        hasNews ||= places === wanted;
+      }
+    }
+    this.#forget();
+    return hasNews;
+  }
+
+  #needsWork({ key }) {
+    const tile = this.level.tiles.get(key);
+    return !tile || tile.stale || tile.changed.length > 0;
+  }
+
+  #renew({ key, tx, ty }) {
+    const { k, tiles } = this.level;
+    const tile = tiles.get(key) ?? newTile(tx, ty);
+    const view = { k, dx: -this.origin.x * k - tx * SIZE, dy: -this.origin.y * k - ty * SIZE };
+    if (tile.stale || tile.changed.length > PATCH_LIMIT) {
+      const left = this.origin.x + (tx * SIZE) / k;
+      const top = this.origin.y + (ty * SIZE) / k;
+      this.paint(tile.ctx, view, { left, top, right: left + SIZE / k, bottom: top + SIZE / k }, SIZE);
+    } else {
+      this.patch(tile.ctx, view, tile.changed);
+    }
+    tile.stale = false;
+    tile.changed = [];
+    tiles.delete(key);
+    tiles.set(key, tile);
+  }
+
+  #forget() {
+    const { tiles } = this.level;
+    for (const key of tiles.keys()) {
+      if (tiles.size <= KEPT) return;
+      tiles.delete(key);
+    }
+  }
+}
+
+function newTile(tx, ty) {
+  const canvas = document.createElement('canvas');
+  canvas.width = SIZE;
+  canvas.height = SIZE;
+  return { canvas, ctx: canvas.getContext('2d', { alpha: false }), tx, ty, stale: true, changed: [] };
+}

@@ -1,0 +1,32 @@
+"""The processes behind the API: relay, consumers and scheduler. They alone, with main.py, see every module."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ticketing.infra import log, metrics, redis
+from ticketing.infra.config import Settings, get_settings
+from ticketing.infra.db import Database
+from ticketing.infra.nudge import Nudge
+from ticketing.workers import consumers, relay, scheduler
+
+Worker = Callable[[Settings, Database, asyncio.Event], Coroutine[Any, Any, None]]
+
+WORKERS: dict[str, Worker] = {"relay": relay.run, "consumers": consumers.run, "scheduler": scheduler.run}
+
+
+async def run(only: set[str], stop: asyncio.Event) -> None:
+    """Run the named workers until `stop` is set; each finishes what it has in hand."""
+    settings = get_settings()
+    log.configure(settings.log_format, settings.log_level, "+".join(sorted(only)))
+    if settings.metrics_port is not None:
+        metrics.serve(settings.metrics_port)
+    connection = redis.connect(settings)
+    database = Database(settings, nudge=Nudge(connection))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for name in only:
+                tasks.create_task(WORKERS[name](settings, database, stop), name=name)
+    finally:
+        await database.close()
+        await connection.aclose()

@@ -1,0 +1,132 @@
+"""Who reacts to what, on one screen; and the loop that brings the messages, from the log itself or from Kafka."""
+
+import asyncio
+import os
+import socket
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from ticketing.infra import bus, kafka_consumer, log, metrics, redis
+from ticketing.infra.bus import Group
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
+from ticketing.infra.nudge import Wake
+from ticketing.infra.outbox import Delivery, LeaseLost, LogReader
+from ticketing.modules import orders, payments, realtime, reservations, tickets
+
+#: Between nudges a reader looks by itself, since a nudge may be lost.
+POLL_SECONDS = 1.0
+#: A second process stands by and tries so often to take the lease over.
+STANDBY_SECONDS = 2.0
+
+_log = log.get_logger(__name__)
+
+
+def groups(connection: Redis) -> list[bus.AnyGroup]:
+    """The whole policy: each consumer group, and the messages that it reacts to."""
+    return [
+        Group(
+            "orders",
+            {
+                reservations.ReservationExpired: orders.expire_order,
+                reservations.ReservationCancelled: orders.cancel_order,
+            },
+        ),
+        Group("payments", {payments.RefundRequested: payments.send_refund}),
+        Group("tickets", {orders.OrderPaid: tickets.issue_tickets}),
+        realtime.SeatFrames(connection),
+    ]
+
+
+async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
+    """Consume until `stop` is set: each group from Kafka where there is one, else from the log by its own cursor."""
+    connection = redis.connect(settings)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            if settings.is_distributed:
+                for group in groups(connection):
+                    tasks.create_task(kafka_consumer.consume(settings, database, group, stop))
+            else:
+                wake = Wake(connection)
+                listening = tasks.create_task(wake.listen())
+                for group in groups(connection):
+                    consumer = LogConsumer(database, group, wake.register(), settings.consumer_max_attempts)
+                    tasks.create_task(consumer.run(stop))
+                await stop.wait()
+                listening.cancel()
+    finally:
+        await connection.aclose()
+
+
+class LogConsumer:
+    """A consumer group that reads the log directly, in log order, under a lease."""
+
+    def __init__(self, database: Database, group: bus.AnyGroup, wake: asyncio.Event, attempts_max: int) -> None:
+        self._database, self._group, self._wake, self._attempts_max = database, group, wake, attempts_max
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.reader = LogReader(database, group.name, owner)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read until `stop` is set. An outage of the database is waited for, however long it lasts."""
+        waits = 0
+        while not stop.is_set():
+            try:
+                if await self.reader.acquire():
+                    await self._read(stop)
+                else:
+                    await _wait(stop, STANDBY_SECONDS)
+                waits = 0
+            except bus.Stopped:
+                break
+            except LeaseLost:
+                _log.warning("lease_lost", group=self._group.name)
+            except bus.OUTAGES as error:
+                _log.warning("log_unavailable", group=self._group.name, error=type(error).__name__)
+                waits += 1
+                await _wait(stop, bus.backoff_seconds(waits))
+        await self._release()
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._wake.clear()
+            page = await self.reader.read()
+            if page:
+                await self.consume(page, stop)
+                await self.reader.advance(page[-1].log_id)
+                metrics.tell_read(self._group.name, len(page), _age_seconds(page[-1]))
+            else:
+                await _wait(stop, POLL_SECONDS, self._wake)
+
+    async def consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
+        """Bring every message of a page to its handler; poison goes to the dead letters and its neighbours go on."""
+        if not isinstance(self._group, Group):
+            await self._group.consume(self._database, page)
+            return
+        for delivery in page:
+            if self._group.find(delivery.topic) is None:
+                continue
+            try:
+                await bus.deliver_patiently(self._database, self._group, delivery, self._attempts_max, stop)
+            except bus.Poison as poison:
+                await bus.bury(self._database, self._group, delivery, poison)
+
+    async def _release(self) -> None:
+        try:
+            await self.reader.release()
+        except bus.OUTAGES as error:
+            _log.info("lease_runs_out_by_itself", group=self._group.name, error=type(error).__name__)
+
+
+async def _wait(stop: asyncio.Event, seconds: float, wake: asyncio.Event | None = None) -> None:
+    """Until `stop` or `wake` is set, but not longer than `seconds`."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in (stop, wake) if event is not None]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
+def _age_seconds(delivery: Delivery) -> float:
+    return (datetime.now(UTC) - delivery.occurred_at).total_seconds()

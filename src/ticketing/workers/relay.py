@@ -1,0 +1,145 @@
+"""The relay carries the outbox log to Kafka: in order, one process at a time, its cursor behind the acknowledgements.
+
+A record may be published twice, after a failure or by a relay that was paused while another took over; none is left
+out. Each copy comes behind everything older, so a reader that skips known message ids sees the order of the log.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ticketing.infra import bus, log, metrics, redis
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database, new_id
+from ticketing.infra.kafka import (
+    PUBLISH_SECONDS,
+    DeliveryFailed,
+    KafkaProducer,
+    KafkaUnavailable,
+    Record,
+    ensure_topics,
+    pause,
+)
+from ticketing.infra.nudge import Wake
+from ticketing.infra.outbox import LEASE_SECONDS, Delivery, LeaseLost, LogReader, Message
+
+READER = "relay"
+POLL_SECONDS = 1.0
+#: How often a relay that stands by asks whether it may take over.
+STANDBY_SECONDS = 2.0
+OUTAGE_PAUSE_SECONDS = 1.0
+#: A page older than this is read again and not published: another relay might take over before it is acknowledged.
+PAGE_SECONDS_MAX = LEASE_SECONDS - PUBLISH_SECONDS - 2
+
+_OUTAGES = (DeliveryFailed, KafkaUnavailable, *bus.OUTAGES)
+_log = log.get_logger(__name__)
+
+
+async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
+    """Relay until `stop` is set. Without Kafka there is nothing to carry: the consumers read the log themselves."""
+    if not settings.is_distributed:
+        return
+    connection = redis.connect(settings)
+    wake = Wake(connection)
+    listening = asyncio.create_task(wake.listen())
+    producer = KafkaProducer(settings.kafka_bootstrap_servers, READER)
+    reader = LogReader(database, READER, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
+    try:
+        await Relay(settings, reader, producer, wake.register(), stop).run()
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})
+        await producer.close()
+        await connection.aclose()
+
+
+def known_topics(parent: type[Message] = Message) -> Iterator[str]:
+    """The topic of every message that some module publishes."""
+    for message in parent.__subclasses__():
+        if hasattr(message, "topic"):
+            yield message.topic
+        yield from known_topics(message)
+
+
+class Relay:
+    """Carries pages from the log to Kafka while the lease is held, and stands by while another relay holds it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        reader: LogReader,
+        producer: KafkaProducer,
+        wake: asyncio.Event,
+        stop: asyncio.Event,
+    ) -> None:
+        self._settings, self._reader, self._producer = settings, reader, producer
+        self._wake, self._stop = wake, stop
+        self._ensured: set[str] = set()
+
+    async def run(self) -> None:
+        """Until `stop` is set; an outage of the broker or the database is waited for, however long it lasts."""
+        while not self._stop.is_set():
+            try:
+                # Before every start over: a broker that lost its disk has lost its topics too.
+                self._ensured.clear()
+                await self._ensure(set(known_topics()))
+                if await self._reader.acquire():
+                    await self.carry()
+                else:
+                    await pause(self._stop, STANDBY_SECONDS)
+            except LeaseLost:
+                _log.warning("lease_lost", group=READER)
+            except _OUTAGES as error:
+                # An outage is not the messages' fault: they wait in the log for as long as it lasts.
+                _log.warning("relay_waits", error=type(error).__name__, reason=str(error)[:500])
+                await pause(self._stop, OUTAGE_PAUSE_SECONDS)
+        await self._release()
+
+    async def carry(self) -> None:
+        """Page after page until `stop` is set; raises LeaseLost when another relay has taken over."""
+        while not self._stop.is_set():
+            # Cleared before the read: a nudge that comes during it is not lost.
+            self._wake.clear()
+            read_at = time.monotonic()
+            page = await self._reader.read()
+            if page:
+                await self._carry_page(page, read_at)
+            else:
+                await self._wait_for_nudge()
+
+    async def _carry_page(self, page: list[Delivery], read_at: float) -> None:
+        await self._ensure({delivery.topic for delivery in page})
+        if time.monotonic() - read_at > PAGE_SECONDS_MAX:
+            return
+        await self._producer.publish([Record.of(delivery) for delivery in page])
+        await self._reader.advance(page[-1].log_id)
+        metrics.tell_read(READER, len(page), (datetime.now(UTC) - page[-1].occurred_at).total_seconds())
+
+    async def _ensure(self, topics: set[str]) -> None:
+        """Also for a page: the log may hold facts of a newer version, whose topics nobody here knows."""
+        if missing := topics - self._ensured:
+            await ensure_topics(
+                self._settings.kafka_bootstrap_servers,
+                missing,
+                partitions=self._settings.kafka_partitions,
+                replication_factor=self._settings.kafka_replication_factor,
+                patience_seconds=5,
+            )
+            self._ensured |= missing
+
+    async def _wait_for_nudge(self) -> None:
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._wake, self._stop)]
+        try:
+            await asyncio.wait(waiting, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+
+    async def _release(self) -> None:
+        try:
+            await self._reader.release()
+        except bus.OUTAGES as error:
+            _log.info("lease_runs_out_by_itself", group=READER, error=type(error).__name__)

@@ -1,0 +1,122 @@
+"""Jobs by the clock: sweep what has run out, keep the log's partitions, look again at webhooks that came too early.
+
+Nothing correct depends on these running on time: a hold that has run out is free at that instant, swept or not.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy import Delete, delete, func, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import log
+from ticketing.infra.bus import OUTAGES, InboxRow
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
+from ticketing.infra.idempotency import StoredAnswer
+from ticketing.modules import events, payments, reservations
+
+#: Days of log partitions that are made ahead: the scheduler may be away for a long weekend.
+PARTITIONS_AHEAD_DAYS = 3
+CLEAN_ROWS = 5000
+
+Job = Callable[[AsyncSession, Settings], Awaitable[int]]
+
+_log = log.get_logger(__name__)
+
+
+async def expire_reservations(session: AsyncSession, settings: Settings) -> int:
+    return await reservations.expire_due(session)
+
+
+async def keep_partitions(session: AsyncSession, settings: Settings) -> int:
+    await session.execute(text("select make_outbox_partitions(:days)"), {"days": PARTITIONS_AHEAD_DAYS})
+    dropped = await session.scalar(
+        text("select drop_outbox_partitions(:days)"), {"days": settings.outbox_retention_days}
+    )
+    return int(dropped or 0)
+
+
+async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
+    """Forget deliveries that can't come again, because the log no longer has them."""
+    days = timedelta(days=settings.outbox_retention_days + 1)
+    key = tuple_(InboxRow.consumer, InboxRow.message_id)
+    old = select(InboxRow.consumer, InboxRow.message_id).where(InboxRow.done_at < func.now() - days)
+    return await _delete(session, delete(InboxRow).where(key.in_(old.limit(CLEAN_ROWS))))
+
+
+async def clean_answers(session: AsyncSession, settings: Settings) -> int:
+    """Forget the first answers to old Idempotency-Keys."""
+    hours = timedelta(hours=settings.idempotency_retention_hours)
+    key = tuple_(StoredAnswer.caller, StoredAnswer.key)
+    old = select(StoredAnswer.caller, StoredAnswer.key).where(StoredAnswer.created_at < func.now() - hours)
+    return await _delete(session, delete(StoredAnswer).where(key.in_(old.limit(CLEAN_ROWS))))
+
+
+async def _delete(session: AsyncSession, statement: Delete) -> int:
+    return int((await session.execute(statement)).rowcount)  # type: ignore[attr-defined]
+
+
+async def complete_events(session: AsyncSession, settings: Settings) -> int:
+    return await events.complete_past_events(session)
+
+
+async def retry_webhooks(session: AsyncSession, settings: Settings) -> int:
+    return await payments.retry_waiting_events(session)
+
+
+#: Job, and seconds between its runs; None stands for EXPIRY_SWEEP_SECONDS.
+JOBS: dict[str, tuple[Job, float | None]] = {
+    "expire_reservations": (expire_reservations, None),
+    "retry_webhooks": (retry_webhooks, 10),
+    "complete_events": (complete_events, 60),
+    "keep_partitions": (keep_partitions, 3600),
+    "clean_inbox": (clean_inbox, 60),
+    "clean_answers": (clean_answers, 60),
+}
+
+
+async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
+    """Run the jobs until `stop` is set; the one that runs then finishes."""
+    scheduler = AsyncIOScheduler(timezone="UTC")
+    running: set[asyncio.Task[int]] = set()
+
+    async def start(name: str, job: Job) -> None:
+        task = asyncio.ensure_future(run_job(name, job, settings, database))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        await task
+
+    for name, (job, seconds) in JOBS.items():
+        every = seconds or settings.expiry_sweep_seconds
+        options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        scheduler.add_job(start, "interval", (name, job), seconds=every, id=name, jitter=every / 10, **options)
+    await run_job("keep_partitions", keep_partitions, settings, database)
+    scheduler.start()
+    await stop.wait()
+    scheduler.pause()
+    await asyncio.gather(*running, return_exceptions=True)
+    scheduler.shutdown(wait=False)
+
+
+async def run_job(name: str, job: Job, settings: Settings, database: Database) -> int:
+    """Run a job to its end, a transaction at a time, unless another process is at it; the number of rows done."""
+    total = 0
+    try:
+        while (done := await _run_once(name, job, settings, database)) > 0:
+            total += done
+    except OUTAGES as error:
+        _log.warning("job_waits", job=name, error=type(error).__name__)
+    except Exception as error:
+        _log.error("job_failed", job=name, exc_info=error)
+    if total:
+        _log.info("job_done", job=name, rows=total)
+    return total
+
+
+async def _run_once(name: str, job: Job, settings: Settings, database: Database) -> int:
+    async with database.transaction() as session:
+        mine = await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"job:{name}", 0))))
+        return await job(session, settings) if mine else 0

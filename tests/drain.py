@@ -1,0 +1,31 @@
+"""Runs every consumer group over the log until nothing is left: what the workers do, when the test wants it."""
+
+import asyncio
+
+from fastapi import FastAPI
+
+from ticketing.infra import bus
+from ticketing.infra.db import Database
+from ticketing.workers.consumers import LogConsumer, groups
+
+
+async def drain(app: FastAPI, *, attempts_max: int = 3) -> int:
+    """Deliver all that is in the log, and what that causes; the number of rows read."""
+    database: Database = app.state.database
+    total = 0
+    while read := sum([await drain_group(database, group, attempts_max) for group in groups(app.state.redis)]):
+        total += read
+    return total
+
+
+async def drain_group(database: Database, group: bus.AnyGroup, attempts_max: int = 3) -> int:
+    """One group, to the end of the log; the number of rows read."""
+    consumer = LogConsumer(database, group, asyncio.Event(), attempts_max)
+    stop, total = asyncio.Event(), 0
+    assert await consumer.reader.acquire()
+    while page := await consumer.reader.read():
+        await consumer.consume(page, stop)
+        await consumer.reader.advance(page[-1].log_id)
+        total += len(page)
+    await consumer.reader.release()
+    return total

@@ -1,0 +1,179 @@
+"""The main job, from an organizer's first click to the door, through the public API of a running platform."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+
+from tests.e2e.conftest import Platform
+from tests.world import API, Person, World, data, refusal
+
+
+async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
+    """The first true answer; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if answer := await ask():
+            return answer
+        assert time.monotonic() < deadline, "it never became true"
+        await asyncio.sleep(0.05)
+
+
+async def tickets_of(buyer: Person, order: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    async def ask() -> list[dict[str, Any]] | None:
+        mine = [t for t in data(await buyer.get("/me/tickets")) if t["order_id"] == order["id"]]
+        return mine if len(mine) == count else None
+
+    found: list[dict[str, Any]] = await eventually(ask)
+    return found
+
+
+async def test_from_sale_to_the_door(platform: Platform, world: World) -> None:
+    show, buyer = await world.show(seats=10, rows=2, capacity=50), await world.person("ada")
+    scanner = await world.member(show.tenant, "ORG_SCANNER")
+    items = [{"ticket_type_id": show.area_type_id, "quantity": 2}]
+    reservation = await world.hold(buyer, show, "Stalls-A-1", "Stalls-A-2", items=items)
+    order = await world.order(buyer, reservation)
+    assert order["status"] == "pending"
+    payment = await world.payment(buyer, order)
+    assert payment["amount"] == {"amount": 2 * 4500 + 2 * 2500, "currency": "EUR"}
+
+    # The buyer presses Pay on the provider's page; the provider tells us by its signed webhook.
+    paid = await world.client.post(payment["checkout_url"], data={"action": "pay"})
+    assert paid.status_code == 303, paid.text
+    assert paid.headers["location"].endswith(f"/o/{order['reference']}")
+    assert data(await buyer.get(f"/orders/{order['id']}"))["status"] == "paid"
+
+    tickets = await tickets_of(buyer, order, 4)
+    assert sorted(t["seat"] for t in tickets if t["seat"]) == ["Stalls-A-1", "Stalls-A-2"]
+    for suffix, kind in (("pdf", "application/pdf"), ("qr.svg", "image/svg+xml"), ("calendar.ics", "text/calendar")):
+        file = await buyer.get(f"/tickets/{tickets[0]['id']}/{suffix}")
+        assert file.status_code == 200
+        assert file.headers["content-type"].startswith(kind)
+
+    body = {"code": tickets[0]["code"], "gate": "North"}
+    admitted = data(await scanner.post(show.path("/check-ins"), body))
+    assert admitted["result"] == "admitted"
+    again = refusal(await scanner.post(show.path("/check-ins"), body), 409)
+    assert (again["code"], again["gate"]) == ("already_checked_in", "North")
+    facts = [row[0] for row in platform.query(f"select topic from outbox where organization_id = '{show.tenant.id}'")]
+    assert {"event.published", "reservation.confirmed", "order.paid", "payment.succeeded", "tickets.issued"} <= set(
+        facts
+    )
+
+
+async def test_fifty_buyers_want_one_seat_over_real_sockets(platform: Platform, world: World) -> None:
+    show = await world.show(seats=3, rows=1)
+    buyers = await asyncio.gather(*[world.person() for _ in range(50)])
+    body = {"event_id": show.id, "seats": ["Stalls-A-2"]}
+    answers = await asyncio.gather(*[buyer.post("/reservations", body) for buyer in buyers])
+    assert sorted(a.status_code for a in answers) == [201] + [409] * 49
+    assert {a.json()["errors"][0]["code"] for a in answers if a.status_code == 409} <= {
+        "seat_unavailable",
+        "seat_contended",
+    }
+    held = platform.query(f"select count(*) from event_seats where event_id = '{show.id}' and status = 'h'")
+    assert held == [(1,)]
+
+
+async def test_thirty_retries_of_one_key_over_two_processes(platform: Platform, world: World) -> None:
+    show, buyer = await world.show(seats=3, rows=1), await world.person()
+    body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
+    answers = await asyncio.gather(*[buyer.post("/reservations", body, key="once") for _ in range(30)])
+    made = [a for a in answers if a.status_code == 201]
+    assert len({a.content for a in made}) == 1
+    assert {a.json()["errors"][0]["code"] for a in answers if a.status_code != 201} <= {"idempotency_in_flight"}
+    assert platform.query(f"select count(*) from reservations where event_id = '{show.id}'") == [(1,)]
+
+
+async def test_a_webhook_ten_times_and_shuffled_makes_one_set_of_tickets(platform: Platform, world: World) -> None:
+    show, buyer = await world.show(seats=4, rows=1), await world.person()
+    order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1", "Stalls-A-2"))
+    payment = await world.payment(buyer, order)
+    same = {"id": f"evt_{order['id']}"}
+    kinds = ["payment.succeeded"] * 10 + ["payment.failed"] * 5
+    answers = await asyncio.gather(
+        *[world.webhook(k, payment, **(same if k == "payment.succeeded" else {})) for k in kinds]
+    )
+    assert {a.status_code for a in answers} == {200}
+    assert len(await tickets_of(buyer, order, 2)) == 2
+    await asyncio.sleep(0.5)  # time in which a second set would come
+    assert platform.query(f"select count(*) from tickets where order_id = '{order['id']}'") == [(2,)]
+    assert data(await buyer.get(f"/orders/{order['id']}"))["status"] == "paid"
+
+
+async def test_a_seat_is_back_within_a_second_of_its_time(world: World) -> None:
+    show, buyer = await world.show(seats=3, rows=1, hold_seconds=5), await world.person()
+    started = time.monotonic()
+    await world.hold(buyer, show, "Stalls-A-1")
+    next_buyer = await world.person()
+    body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
+    while (answer := await next_buyer.post("/reservations", body)).status_code == 409:
+        assert time.monotonic() - started < 6
+        await asyncio.sleep(0.05)
+    assert answer.status_code == 201
+    assert time.monotonic() - started > 4.5
+
+
+async def test_viewers_see_a_seat_go_and_come_back(world: World) -> None:
+    show, buyer = await world.show(seats=3, rows=1), await world.person()
+    async with world.client.stream("GET", f"{API}/events/{show.id}/stream") as stream:
+        frames = frames_of(stream)
+        name, snapshot = await anext(frames)
+        assert (name, snapshot["seats"]) == ("snapshot", "aaa")
+        held = await world.hold(buyer, show, "Stalls-A-2")
+        assert await next_change(frames) == [[1, "h"]]
+        data(await buyer.delete(f"/reservations/{held['id']}"))
+        assert await next_change(frames) == [[1, "a"]]
+
+
+async def frames_of(stream: httpx2.Response) -> Any:
+    name = ""
+    async for line in stream.aiter_lines():
+        if line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            yield name, json.loads(line.removeprefix("data:"))
+
+
+async def next_change(frames: Any) -> list[list[Any]]:
+    while True:
+        name, frame = await asyncio.wait_for(anext(frames), 10)
+        if name == "seats.updated":
+            changes: list[list[Any]] = frame["changes"]
+            return changes
+
+
+async def test_one_correlation_id_from_the_request_to_the_consumers_line(platform: Platform, world: World) -> None:
+    show, buyer = await world.show(seats=3, rows=1), await world.person()
+    order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
+    payment = await world.payment(buyer, order)
+    answer = await world.webhook("payment.succeeded", payment)
+    correlation_id = answer.headers["X-Correlation-ID"]
+    await tickets_of(buyer, order, 1)
+    query = f"select topic from outbox where correlation_id = '{correlation_id}'"
+    assert {row[0] for row in platform.query(query)} >= {"payment.succeeded", "order.paid", "tickets.issued"}
+    lines = [json.loads(line) for line in platform.logs("consumers").splitlines() if correlation_id in line]
+    assert any(line["event"] == "message_done" and line["topic"] == "order.paid" for line in lines)
+
+
+async def test_the_platform_tells_how_it_is(world: World) -> None:
+    for path in (
+        "/health/live",
+        "/health/ready",
+        "/health/alerts",
+        "/health",
+        "/health/db",
+        "/health/cache",
+        "/health/bus",
+    ):
+        assert (await world.client.get(path)).status_code == 200, path
+    text = (await world.client.get("/metrics")).text
+    for name in ("http_requests", "holds", "outbox_read", "messages_consumed", "sse_streams", "db_pool_connections"):
+        assert f"ticketing_{name}" in text
+    paths = (await world.client.get("/openapi.json")).json()["paths"]
+    assert f"{API}/reservations" in paths
+    assert "https://" not in (await world.client.get("/docs")).text

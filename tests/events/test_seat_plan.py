@@ -1,0 +1,115 @@
+"""Copying the plan into the event, and keeping seats back for the house."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select, text
+
+from tests.events.stage import EARLIER, Stage
+from tests.world import World, data, refusal
+from ticketing.infra.db import Database
+from ticketing.infra.outbox import OutboxRow
+
+
+@pytest.fixture
+async def stage(world: World, database: Database) -> Stage:
+    return Stage(database, await world.show(rows=1, seats=4))
+
+
+async def block(stage: Stage, *numbers: int, act: str = "block") -> Any:
+    seats = [f"Stalls-A-{number}" for number in numbers]
+    return await stage.show.tenant.admin.post(stage.show.path(f"/seats/{act}"), {"seats": seats})
+
+
+async def messages(database: Database, topic: str) -> list[dict[str, Any]]:
+    async with database.transaction() as session:
+        query = select(OutboxRow.payload).where(OutboxRow.topic == topic).order_by(OutboxRow.id)
+        return list(await session.scalars(query))
+
+
+async def renew_plan(database: Database, venue_id: str) -> None:
+    """Give the venue a second version of its plan, with one seat more."""
+    statements = (
+        "insert into seating_plans select organization_id, venue_id, 2, layout from seating_plans where venue_id = :id",
+        """insert into plan_seats select organization_id, venue_id, 2, number, label, section, "row", seat, category, x, y
+             from plan_seats where venue_id = :id""",
+        """insert into plan_seats select organization_id, venue_id, 2, 4, 'Stalls-A-5', section, "row", '5', category, x, y
+             from plan_seats where venue_id = :id and plan_version = 1 and number = 3""",
+        "update venues set plan_version = 2 where id = :id",
+    )
+    async with database.transaction() as session:
+        for statement in statements:
+            await session.execute(text(statement), {"id": venue_id})
+
+
+async def test_syncing_again_changes_nothing(stage: Stage, database: Database) -> None:
+    data(await block(stage, 1))
+    again = data(await stage.show.tenant.admin.post(stage.show.path("/seats/sync")))
+    assert again == {"seats": 4, "plan_version": 1}
+    assert await stage.letters() == "baaa"
+    assert len(await messages(database, "seats.synced")) == 1
+
+
+async def test_a_new_plan_replaces_the_seats(stage: Stage, database: Database) -> None:
+    await renew_plan(database, stage.show.venue_id)
+    await stage.take(["Stalls-A-1"], uuid4(), EARLIER)
+    data(await block(stage, 2))
+    again = data(await stage.show.tenant.admin.post(stage.show.path("/seats/sync")))
+    assert again == {"seats": 5, "plan_version": 2}
+    assert await stage.letters() == "aaaaa"
+    seatmap = data(await stage.show.tenant.admin.get(f"/events/{stage.show.id}/seatmap"))
+    assert (seatmap["plan_version"], len(seatmap["seats"])) == (2, 5)
+
+
+async def test_a_new_plan_waits_while_seats_are_held_or_sold(stage: Stage, database: Database) -> None:
+    await renew_plan(database, stage.show.venue_id)
+    buyer = uuid4()
+    await stage.take(["Stalls-A-2"], buyer)
+    for letters in ("ahaa", "asaa"):
+        answer = await stage.show.tenant.admin.post(stage.show.path("/seats/sync"))
+        assert refusal(answer, 409)["code"] == "seats_in_use"
+        assert await stage.letters() == letters
+        if letters == "ahaa":
+            await stage.sell(buyer, [1])
+
+
+async def test_an_event_without_a_venue_has_no_seats_to_sync(world: World) -> None:
+    show = await world.show(seats=0, capacity=1)
+    assert refusal(await show.tenant.admin.post(show.path("/seats/sync")), 422)["field"] == "venue_id"
+
+
+async def test_blocked_seats_are_kept_from_buyers_until_they_are_given_back(stage: Stage, database: Database) -> None:
+    assert data(await block(stage, 3, 2)) == {"seats": 2}
+    assert await stage.letters() == "abba"
+    seats = data(await stage.show.tenant.admin.get(f"/events/{stage.show.id}/seats?status=blocked"))
+    assert [seat["number"] for seat in seats] == [1, 2]
+    assert data(await block(stage, 2, act="unblock")) == {"seats": 1}
+    assert await stage.letters() == "aaba"
+    (blocked,), (unblocked,) = await messages(database, "seats.blocked"), await messages(database, "seats.unblocked")
+    assert (blocked["seat_numbers"], unblocked["seat_numbers"]) == ([1, 2], [1])
+
+
+async def test_blocking_is_all_or_nothing(stage: Stage) -> None:
+    await stage.take(["Stalls-A-1"])
+    data(await block(stage, 2))
+    error = refusal(await block(stage, 1, 2, 3), 409)
+    assert (error["code"], error["seats"]) == ("seat_unavailable", ["Stalls-A-1", "Stalls-A-2"])
+    error = refusal(await block(stage, 3, 9), 422)
+    assert (error["code"], error["seats"]) == ("seat_unknown", ["Stalls-A-9"])
+    error = refusal(await block(stage, 1, 2, act="unblock"), 409)
+    assert (error["code"], error["seats"]) == ("seat_not_blocked", ["Stalls-A-1"])
+    assert await stage.letters() == "hbaa"
+
+
+async def test_a_hold_that_has_run_out_does_not_keep_the_house_from_blocking(stage: Stage) -> None:
+    await stage.take(["Stalls-A-1"], uuid4(), EARLIER)
+    data(await block(stage, 1))
+    assert await stage.letters() == "baaa"
+
+
+@pytest.mark.parametrize("seats", [[], ["Stalls-A-1"] * 2, ["x" * 201], [1], None, ["a"] * 10_001, ["nul\x00"]])
+async def test_a_wrong_list_of_seats_is_refused(stage: Stage, seats: Any) -> None:
+    error = refusal(await stage.show.tenant.admin.post(stage.show.path("/seats/block"), {"seats": seats}), 422)
+    assert "seats" in error["field"] + error["message"]
+    assert await stage.letters() == "aaaa"

@@ -1,0 +1,184 @@
+"""Each effect once, in order, with patience for outages and dead letters for poison."""
+
+import asyncio
+import time
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.drain import drain_group
+from ticketing.infra import bus, log, outbox
+from ticketing.infra.bus import DeadLetter, Group, Retry
+from ticketing.infra.db import Database
+from ticketing.infra.outbox import Message
+from ticketing.workers.consumers import LogConsumer
+
+
+class BellRung(Message):
+    topic: ClassVar[str] = "bell.rung"
+    key_field: ClassVar[str] = "bell_id"
+
+    bell_id: UUID
+    times: int
+
+
+class Counter:
+    """A handler that writes each ring into a table, and fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.fail: dict[int, list[Exception]] = {}
+        self.correlation_ids: list[str] = []
+
+    async def __call__(self, session: AsyncSession, message: BellRung) -> None:
+        self.calls.append(message.times)
+        self.correlation_ids.append(log.correlation_id.get())
+        await session.execute(text("insert into rung values (:times)"), {"times": message.times})
+        if self.fail.get(message.times):
+            raise self.fail[message.times].pop(0)
+
+
+@pytest.fixture
+async def counter(database: Database) -> Counter:
+    async with database.transaction() as session:
+        await session.execute(text("create table rung (times int)"))
+    return Counter()
+
+
+@pytest.fixture
+def group(counter: Counter) -> Group:
+    return Group("ringers", {BellRung: counter})
+
+
+async def ring(database: Database, *times: int) -> None:
+    async with database.transaction() as session:
+        for n in times:
+            outbox.publish(session, BellRung(bell_id=uuid4(), times=n))
+
+
+async def rung(database: Database) -> list[int]:
+    async with database.transaction() as session:
+        return list((await session.scalars(text("select times from rung"))).all())
+
+
+async def test_effects_come_in_order(database: Database, group: Group) -> None:
+    await ring(database, *range(20))
+    await drain_group(database, group)
+    assert await rung(database) == list(range(20))
+
+
+async def test_a_redelivery_has_no_effect(database: Database, group: Group) -> None:
+    await ring(database, 1)
+    await drain_group(database, group)
+    async with database.transaction() as session:  # the cursor is lost, the inbox is not
+        await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
+    assert await drain_group(database, group) == 1
+    assert await rung(database) == [1]
+
+
+async def test_an_effect_and_its_inbox_row_commit_together(database: Database, group: Group, counter: Counter) -> None:
+    counter.fail[1] = [ValueError("after the effect")]
+    await ring(database, 1)
+    await drain_group(database, group)
+    assert counter.calls == [1, 1]
+    assert await rung(database) == [1]
+
+
+async def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[2] = [ValueError("no such bell")] * 9
+    await ring(database, 1, 2, 3)
+    await drain_group(database, group, attempts_max=3)
+    assert await rung(database) == [1, 3]
+    async with database.transaction() as session:
+        letter = (await session.scalars(select(DeadLetter))).one()
+    assert (letter.consumer, letter.topic, letter.attempts) == ("ringers", "bell.rung", 3)
+    assert "no such bell" in letter.error
+    assert letter.message["payload"]["times"] == 2
+
+
+async def test_an_outage_is_not_the_messages_fault(database: Database, group: Group, counter: Counter) -> None:
+    lost = OperationalError("select", {}, Exception("connection lost"))
+    counter.fail[1] = [Retry(), lost, lost, Retry(), ConnectionError()]
+    await ring(database, 1, 2)
+    started = time.monotonic()
+    await drain_group(database, group, attempts_max=1)
+    assert time.monotonic() - started > 0.1  # it backed off in its place
+    assert await rung(database) == [1, 2]
+
+
+async def test_a_message_that_waits_out_an_outage_stops_with_its_process(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[1] = [Retry()] * 1000
+    await ring(database, 1)
+    consumer, stop = LogConsumer(database, group, asyncio.Event(), 3), asyncio.Event()
+    running = asyncio.create_task(consumer.run(stop))
+    while len(counter.calls) < 2:
+        await asyncio.sleep(0.01)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    counter.fail.clear()
+    await drain_group(database, group)
+    assert await rung(database) == [1]
+
+
+async def test_a_newer_schema_is_not_guessed_at(database: Database, group: Group) -> None:
+    class NewBellRung(BellRung):
+        schema_version: ClassVar[int] = 2
+
+    async with database.transaction() as session:
+        outbox.publish(session, NewBellRung(bell_id=uuid4(), times=1))
+    await drain_group(database, group, attempts_max=1)
+    async with database.transaction() as session:
+        assert await session.scalar(select(func.count()).select_from(DeadLetter)) == 1
+
+
+async def test_an_unknown_field_is_ignored(database: Database, group: Group) -> None:
+    class LouderBellRung(BellRung):
+        volume: int
+
+    async with database.transaction() as session:
+        outbox.publish(session, LouderBellRung(bell_id=uuid4(), times=5, volume=11))
+    await drain_group(database, group)
+    assert await rung(database) == [5]
+
+
+async def test_the_correlation_id_travels_to_the_handler(database: Database, group: Group, counter: Counter) -> None:
+    token = log.correlation_id.set("from the request")
+    await ring(database, 1)
+    log.correlation_id.reset(token)
+    await drain_group(database, group)
+    assert counter.correlation_ids == ["from the request"]
+    assert log.correlation_id.get() == ""
+
+
+async def test_a_running_consumer_is_woken_by_a_nudge(database: Database, group: Group) -> None:
+    wake, stop = asyncio.Event(), asyncio.Event()
+    consumer = LogConsumer(database, group, wake, 3)
+    running = asyncio.create_task(consumer.run(stop))
+    await asyncio.sleep(0.3)  # it has found nothing, and sleeps
+    await ring(database, 1)
+    wake.set()
+    await _eventually(lambda: rung(database), [1], seconds=0.5)
+    stop.set()
+    await running
+
+
+async def _eventually(ask: Any, wanted: object, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while (answer := await ask()) != wanted:
+        assert time.monotonic() < deadline, answer
+        await asyncio.sleep(0.01)
+
+
+def test_the_wait_doubles_and_is_bounded() -> None:
+    waits = [bus.backoff_seconds(n) for n in range(40)]
+    assert waits[0] <= bus.BACKOFF_FIRST_SECONDS
+    assert max(waits) <= bus.BACKOFF_MAX_SECONDS
+    assert waits[10] > 5

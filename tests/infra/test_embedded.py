@@ -1,0 +1,271 @@
+"""The embedded servers start for everybody, keep their data, and never outlive the one who started them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from ticketing.infra import embedded, embedded_user
+from ticketing.infra.embedded import EmbeddedServer
+from ticketing.infra.embedded_postgres import EmbeddedPostgres
+from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.infra.processes import EmbeddedError, wait_for
+
+FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+LINUX_ONLY = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="reads /proc")
+
+LAUNCHER = """
+import sys, time
+from ticketing.infra import embedded
+from ticketing.infra.embedded_postgres import EmbeddedPostgres
+from ticketing.infra.embedded_valkey import EmbeddedValkey
+{patch}
+server = {server}(sys.argv[1])
+server.start()
+print(server.process.pid, flush=True)
+time.sleep(60)
+"""
+NO_KERNEL_SIGNAL = "embedded.dying_with_parent = lambda signal: []"
+NO_HELP_AT_ALL = NO_KERNEL_SIGNAL + "; embedded.EmbeddedServer._watch_over = lambda self: None"
+
+
+def query(postgres: EmbeddedPostgres, statement: str, database: str = "postgres") -> object:
+    with psycopg.connect(postgres.url(database).replace("+psycopg", ""), autocommit=True) as connection:
+        cursor = connection.execute(statement)  # type: ignore[arg-type]
+        return cursor.fetchone()[0] if cursor.description else None  # type: ignore[index]
+
+
+def processes_under(folder: Path) -> list[str]:
+    """The command lines of all processes that work in, or were started on, this folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            place = str((entry / "cwd").readlink())
+        except OSError:
+            continue
+        if str(folder) in command or place.startswith(str(folder)):
+            found.append(command)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """A process that has ended but was not yet buried has no command line."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except OSError:
+        return False
+
+
+def launch_elsewhere(server: str, base: Path, patch: str = "") -> tuple[subprocess.Popen[str], int]:
+    """Starts a server from another process; gives that process and the pid of the server."""
+    script = LAUNCHER.format(server=server, patch=patch)
+    launcher = subprocess.Popen([sys.executable, "-c", script, str(base)], stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout is not None
+    return launcher, int(launcher.stdout.readline())
+
+
+def kill_outright(launcher: subprocess.Popen[str]) -> None:
+    launcher.kill()
+    launcher.communicate()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "server"
+    if Path("/proc").exists():
+        assert wait_for(lambda: not processes_under(tmp_path), 5), processes_under(tmp_path)
+
+
+def test_postgres_starts_and_makes_databases(base: Path) -> None:
+    with EmbeddedPostgres(base, FAST) as postgres:
+        postgres.create_database("ticketing")
+        postgres.create_database("ticketing")
+        assert query(postgres, "SELECT current_database()", "ticketing") == "ticketing"
+        assert query(postgres, "SHOW fsync") == "off"
+        postgres.drop_database("ticketing")
+        assert query(postgres, "SELECT count(*) FROM pg_database WHERE datname = 'ticketing'") == 0
+
+
+def test_postgres_is_durable_unless_a_test_says_otherwise(base: Path) -> None:
+    with EmbeddedPostgres(base) as postgres:
+        assert query(postgres, "SHOW fsync") == "on"
+        assert query(postgres, "SHOW synchronous_commit") == "on"
+        assert query(postgres, "SHOW full_page_writes") == "on"
+
+
+def test_postgres_listens_on_loopback_only_and_wants_the_password(base: Path) -> None:
+    with EmbeddedPostgres(base, {**FAST, "listen_addresses": "*"}) as postgres:
+        assert query(postgres, "SHOW listen_addresses") == "127.0.0.1"
+        assert query(postgres, "SHOW password_encryption") == "scram-sha-256"
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(host="127.0.0.1", port=postgres.port, user="postgres", password="wrong", dbname="postgres")
+    assert (base / "password").stat().st_mode & 0o777 == 0o600
+    assert base.stat().st_mode & 0o077 == 0
+
+
+def test_postgres_data_survives_a_killed_server(base: Path) -> None:
+    with EmbeddedPostgres(base, FAST) as postgres:
+        query(postgres, "CREATE TABLE kept AS SELECT 7 AS number")
+        assert postgres.process is not None
+        os.kill(postgres.process.pid, signal.SIGKILL)
+        postgres.process.wait()
+        postgres.launch()
+        postgres.wait_until_ready()
+        assert query(postgres, "SELECT number FROM kept") == 7
+
+
+def test_a_second_start_on_a_folder_in_use_says_so(base: Path) -> None:
+    with EmbeddedPostgres(base, FAST):
+        with pytest.raises(EmbeddedError, match=rf"in use by process {os.getpid()}") as caught:
+            EmbeddedPostgres(base, FAST).start()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_stale_pid_file_that_names_a_living_stranger_is_no_obstacle(base: Path) -> None:
+    with EmbeddedPostgres(base, FAST) as postgres:
+        pass
+    postgres.pid_file.write_text(f"{os.getppid()}\n{postgres.data}\n0\n{postgres.port}\n\n127.0.0.1\n0 0\nready   \n")
+    with EmbeddedPostgres(base, FAST) as postgres:
+        assert query(postgres, "SELECT 1") == 1
+
+
+def test_an_interrupted_first_start_leaves_no_half_cluster(base: Path) -> None:
+    (base / "data.new").mkdir(parents=True)
+    (base / "data.new" / "PG_VERSION").write_text("18\n")
+    with EmbeddedPostgres(base, FAST) as postgres:
+        assert query(postgres, "SELECT 1") == 1
+
+
+def test_a_server_that_cannot_start_gives_its_reason(base: Path) -> None:
+    with pytest.raises(EmbeddedError, match="no_such_setting"):
+        EmbeddedPostgres(base, {"no_such_setting": "1"}).start()
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize("server", ["EmbeddedPostgres", "EmbeddedValkey"])
+@pytest.mark.parametrize("patch", ["", NO_KERNEL_SIGNAL], ids=["kernel", "guard"])
+def test_a_killed_launcher_leaves_no_orphans(base: Path, server: str, patch: str) -> None:
+    launcher, _ = launch_elsewhere(server, base, patch)
+    assert processes_under(base)
+    kill_outright(launcher)
+    assert wait_for(lambda: not processes_under(base), 10), processes_under(base)
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize("kind", [EmbeddedPostgres, EmbeddedValkey])
+def test_an_orphan_that_nobody_ended_is_ended_by_the_next_start(base: Path, kind: type[EmbeddedServer]) -> None:
+    launcher, pid = launch_elsewhere(kind.__name__, base, NO_HELP_AT_ALL)
+    kill_outright(launcher)
+    assert is_running(pid)
+    with kind(base) as server:
+        assert server.process is not None
+        assert server.process.pid != pid
+        assert not is_running(pid)
+
+
+def test_the_next_start_after_a_killed_launcher_has_the_data(base: Path) -> None:
+    launcher, _ = launch_elsewhere("EmbeddedPostgres", base)
+    kill_outright(launcher)
+    with EmbeddedPostgres(base, FAST) as postgres:
+        assert query(postgres, "SELECT 1") == 1
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("closed", [False, True], ids=["reachable", "below-a-closed-folder"])
+def test_root_without_user_namespaces(base: Path, monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
+    monkeypatch.setattr(embedded_user, "NAMESPACE", ("a-program-that-is-not-there",))
+    for folder in list(base.parents)[:3]:  # pytest's own folders are closed to others
+        folder.chmod(0o700 if closed else 0o755)
+    for _ in range(2):
+        with EmbeddedPostgres(base, FAST) as postgres:
+            assert query(postgres, "SELECT 1") == 1
+            assert postgres.process is not None
+            assert Path(f"/proc/{postgres.process.pid}").stat().st_uid == 65534
+
+
+@ROOT_ONLY
+def test_files_made_in_a_user_namespace_are_usable_without_one(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for expected in (True, False, False):
+        with EmbeddedPostgres(base, FAST) as postgres:
+            assert query(postgres, "SELECT 1") == 1
+            assert (postgres.data.stat().st_uid == 0) is expected
+        monkeypatch.setattr(embedded_user, "NAMESPACE", ("a-program-that-is-not-there",))
+
+
+@ROOT_ONLY
+def test_an_ordinary_user_starts_both(base: Path) -> None:
+    for folder in list(base.parents)[:3]:
+        folder.chmod(0o755)
+    base.mkdir()
+    os.chown(base, 65534, 65534)
+    source = Path(embedded.__file__).parents[2]
+    packages = Path(psycopg.__file__).parents[1]
+    script = (
+        "import sys; from ticketing.infra.embedded_postgres import EmbeddedPostgres as P;"
+        "from ticketing.infra.embedded_valkey import EmbeddedValkey as V;"
+        "P(sys.argv[1] + '/p').start().stop(); V(sys.argv[1] + '/v').start().stop(); print('both')"
+    )
+    for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        environment = {"PYTHONPATH": f"{source}:{packages}", "PATH": "/usr/bin:/bin"}
+        command = [python, "-c", script, str(base)]
+        try:
+            outcome = subprocess.run(
+                command,
+                user=65534,
+                group=65534,
+                extra_groups=[],
+                env=environment,
+                cwd="/",
+                capture_output=True,
+                text=True,
+            )
+        except PermissionError:
+            continue
+        assert outcome.stdout == "both\n", outcome.stderr
+        return
+    pytest.skip("no Python here that an ordinary user can run")
+
+
+def test_valkey_keeps_its_data_when_it_is_killed(base: Path) -> None:
+    with EmbeddedValkey(base) as valkey:
+        assert valkey.url().startswith("unix://")
+        with redis.Redis.from_url(valkey.url()) as client:
+            client.set("seat", "A-1")
+        assert valkey.process is not None
+        time.sleep(0.1)
+        os.kill(valkey.process.pid, signal.SIGKILL)
+        valkey.process.wait()
+        valkey.launch()
+        valkey.wait_until_ready()
+        with redis.Redis.from_url(valkey.url()) as client:
+            assert client.get("seat") == b"A-1"
+
+
+def test_valkey_in_a_long_folder_uses_a_port_and_a_password(base: Path) -> None:
+    with EmbeddedValkey(base / ("long" * 25)) as valkey:
+        assert valkey.url().startswith("redis://:")
+        with redis.Redis.from_url(valkey.url()) as client:
+            assert client.ping()
+        with socket.create_connection(("127.0.0.1", valkey.port)) as stranger:
+            stranger.sendall(b"PING\r\n")
+            assert stranger.recv(100).startswith(b"-NOAUTH")
+
+
+def test_a_folder_with_odd_letters_is_quoted(base: Path) -> None:
+    folder = base / "a b%20ü"
+    with EmbeddedValkey(folder) as valkey, redis.Redis.from_url(valkey.url()) as client:
+        assert client.ping()
+    with EmbeddedPostgres(folder, FAST) as postgres:
+        assert query(postgres, "SELECT 1") == 1

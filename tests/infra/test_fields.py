@@ -1,0 +1,51 @@
+"""The values that every body is made of, and their limits."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from ticketing.infra import fields
+
+GOOD: list[tuple[Any, object, object]] = [
+    (fields.Name, "  Ada ", "Ada"),
+    (fields.Name, "x" * 200, "x" * 200),
+    (fields.Name, "José 🎫", "José 🎫"),
+    (fields.LongText, "two\nlines", "two\nlines"),
+    (fields.Slug, "a", "a"),
+    (fields.Slug, "hall-2", "hall-2"),
+    (fields.Email, "Ada@Example.COM", "Ada@example.com"),
+    (fields.Currency, "EUR", "EUR"),
+    (fields.Timezone, "Europe/Amsterdam", "Europe/Amsterdam"),
+    (fields.Timestamp, "2027-05-01T21:30:00+02:00", datetime(2027, 5, 1, 19, 30, tzinfo=UTC)),
+    (fields.Timestamp, "2027-05-01T19:30:00.25Z", datetime(2027, 5, 1, 19, 30, 0, 250_000, tzinfo=UTC)),
+]
+BAD: list[tuple[Any, object]] = [
+    *((fields.Name, bad) for bad in ("", "  ", "x" * 201, "a\x00b", "a\nb", "\ud800", "a\x7fb", 7, None, ["a"])),
+    *((fields.LongText, bad) for bad in ("x" * 10_001, "a\x00b", "\ud800", 7)),
+    *((fields.Slug, bad) for bad in ("", "A", "-a", "a-", "a b", "ä", "a\n", "a" * 64)),
+    *((fields.Email, bad) for bad in ("", "ada", "@example.com", "a@b", "a b@example.com", "ada@example.com\n\x00")),
+    *((fields.Email, bad) for bad in ("a" * 250 + "@example.com", "a@" + "b" * 250 + ".com", "x" * 1_000_000)),
+    *((fields.Currency, bad) for bad in ("", "eur", "EURO", "ZZZ", "E\x00R", 978)),
+    *((fields.Timezone, bad) for bad in ("", "Mars/Base", "../etc/passwd", "x" * 65)),
+    *((fields.Timestamp, bad) for bad in ("2027-05-01", "2027-05-01T19:30:00", "tomorrow", "", None, True)),
+    *((fields.Timestamp, bad) for bad in (1_800_000_000, 1e9, "1800000000", "1800000000.5", "2027-02-30T00:00:00Z")),
+    *((fields.Timestamp, bad) for bad in ("1969-12-31T23:59:59Z", "2201-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00")),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "read"), GOOD, ids=repr)
+def test_a_good_value_is_read(kind: Any, value: object, read: object) -> None:
+    assert TypeAdapter(kind).validate_python(value) == read
+
+
+@pytest.mark.parametrize(("kind", "value"), BAD, ids=lambda part: repr(part)[:30])
+def test_a_bad_value_is_refused(kind: Any, value: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(kind).validate_python(value)
+
+
+def test_a_time_leaves_in_utc_with_a_z() -> None:
+    moment = datetime.fromisoformat("2027-05-01T21:30:00+02:00")
+    assert fields.rfc3339(moment) == "2027-05-01T19:30:00Z"

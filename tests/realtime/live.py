@@ -1,0 +1,127 @@
+"""Viewers over real sockets: an in-process transport buffers a stream, and shows nothing until it has ended."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+
+from ticketing.infra.outbox import LogReader
+from ticketing.modules.realtime import SeatFrames
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the test runner's signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve(app: FastAPI, send_buffer_bytes: int | None = None) -> AsyncIterator[int]:
+    """An app that has been started, on a port of its own; the port."""
+    listener = socket.socket()
+    if send_buffer_bytes is not None:  # inherited by each connection
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+    listener.bind(("127.0.0.1", 0))
+    server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none"))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    await until(lambda: server.started)
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = server.force_exit = True
+        await running
+        listener.close()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    id: str
+    data: dict[str, Any]
+
+
+class Viewer:
+    """A browser that watches: an EventSource in forty lines."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self.writer = reader, writer
+        self.status, self.headers = 0, ""
+        self.retries: list[int] = []
+        self._text = b""
+
+    @classmethod
+    async def open(cls, port: int, path: str, **headers: str) -> "Viewer":
+        viewer = cls(*await asyncio.open_connection("127.0.0.1", port))
+        lines = [f"GET {path} HTTP/1.1", "Host: test", *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items())]
+        viewer.writer.write("\r\n".join([*lines, "", ""]).encode())
+        head = (await viewer._reader.readuntil(b"\r\n\r\n")).decode()
+        viewer.status, viewer.headers = int(head.split()[1]), head.lower()
+        return viewer
+
+    async def next(self, seconds: float = 5, *, skip: str = "heartbeat") -> Event:
+        """The next event. Raises TimeoutError, and EOFError at the end of the stream."""
+        async with asyncio.timeout(seconds):
+            while True:
+                event = _parse(await self._block())
+                if "retry" in event:
+                    self.retries.append(int(event["retry"]))
+                elif event["event"] != skip:
+                    return Event(event["event"], event["id"], orjson.loads(event["data"]))
+
+    async def rest(self, seconds: float = 5) -> list[Event]:
+        """Everything up to the end of the stream."""
+        events = []
+        try:
+            while True:
+                events.append(await self.next(seconds, skip=""))
+        except EOFError:
+            return events
+
+    async def _block(self) -> str:
+        while b"\n\n" not in self._text:
+            size = int(await self._reader.readuntil(b"\r\n"), 16)
+            chunk = (await self._reader.readexactly(size + 2))[:-2]
+            if not chunk:
+                raise EOFError
+            self._text += chunk
+        block, _, self._text = self._text.partition(b"\n\n")
+        return block.decode()
+
+    def leave(self) -> None:
+        """As a phone leaves that is switched off: without a word."""
+        self.writer.transport.abort()
+
+
+#: Opens a viewer of a path.
+Watch = Callable[..., Awaitable[Viewer]]
+
+
+def _parse(block: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in block.split("\n"))
+
+
+async def show_changes(app: FastAPI) -> None:
+    """What the consumers would do: carry every message in the log to the viewers."""
+    database = app.state.database
+    frames, reader = SeatFrames(app.state.redis), LogReader(database, "realtime", "test")
+    assert await reader.acquire()
+    while page := await reader.read():
+        await frames.consume(database, page)
+        await reader.advance(page[-1].log_id)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait for something that is about to be true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 (nobody tells us)
+            await asyncio.sleep(0.01)

@@ -1,0 +1,96 @@
+import io
+import unicodedata
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from pypdf import PdfReader
+
+from ticketing.modules.tickets import pdf
+from ticketing.modules.tickets.codes import CodeClaims, Keyring
+from ticketing.modules.tickets.lettering import can_draw, visual_order
+from ticketing.modules.tickets.passes import Pass, Place
+
+SEAT = Pass(
+    ticket_id=UUID(int=7),
+    organization="Stadsschouwburg",
+    title="The Long Night",
+    starts_at=datetime(2030, 6, 1, 19, tzinfo=UTC),
+    ends_at=datetime(2030, 6, 1, 21, 30, tzinfo=UTC),
+    timezone="Europe/Amsterdam",
+    venue="Hall",
+    city="Utrecht",
+    place=Place("Stalls", "A", "12"),
+    kind="Seat",
+    holder="Ada Byron",
+    price_minor=4500,
+    currency="EUR",
+    reference="7F3K-9QXM",
+    code=Keyring([b"k" * 32]).sign(CodeClaims(UUID(int=7), UUID(int=9), 1)),
+)
+
+
+def pages(document: bytes) -> list[str]:
+    return [page.extract_text() for page in PdfReader(io.BytesIO(document)).pages]
+
+
+def test_a_ticket_says_what_when_where_who_and_how_much() -> None:
+    (text,) = pages(pdf.draw([SEAT]))
+    wanted = ("Stadsschouwburg", "The Long Night", "Saturday, 1 June 2030", "Amsterdam time", "Hall, Utrecht")
+    wanted += ("Stalls", "A", "12", "Ada Byron", "7F3K-9QXM", "€45.00")
+    for word in wanted:
+        assert word in text
+    # In the venue's time zone: nine in the evening there is seven in UTC.
+    assert "21:00" in text
+    assert "23:30" in text
+
+
+def test_the_code_can_be_read_off_the_page() -> None:
+    (text,) = pages(pdf.draw([SEAT]))
+    assert SEAT.code in "".join(text.split())
+
+
+def test_each_ticket_has_a_page_of_its_own() -> None:
+    tickets = [replace(SEAT, holder=f"Guest {n}") for n in range(3)]
+    texts = pages(pdf.draw(tickets))
+    assert ["Guest 0" in texts[0], "Guest 1" in texts[1], "Guest 2" in texts[2]] == [True] * 3
+
+
+def test_general_admission_says_so_and_a_free_ticket_is_free() -> None:
+    (text,) = pages(pdf.draw([replace(SEAT, place=None, kind="Standing", price_minor=0, venue=None, city=None)]))
+    assert "General admission" in text
+    assert "Standing" in text
+    assert "Free" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["Łukasz Żółć", "Δημήτρης", "Дмитрий", "Đặng Thị Ngọc", "山田太郎", "김철수", "გიორგი", "Արամ", "สมชาย"]
+)
+def test_names_of_many_scripts_are_on_the_ticket(name: str) -> None:
+    (text,) = pages(pdf.draw([replace(SEAT, holder=name)]))
+    assert can_draw(name)
+    assert unicodedata.normalize("NFC", name) in unicodedata.normalize("NFC", text)
+
+
+def test_scripts_from_right_to_left_are_brought_into_the_order_of_the_page() -> None:
+    assert visual_order("שלום") == "םולש"
+    assert visual_order("Ada Byron") == "Ada Byron"
+    # Meem, hah, meem, dal: initial, medial, medial, final, and read from the right.
+    assert visual_order("محمد") == "ﺪﻤﺤﻣ"
+    assert pages(pdf.draw([replace(SEAT, holder="محمد שלום")]))
+
+
+def test_texts_of_any_length_and_signs_of_no_font_still_make_one_page() -> None:
+    endless = replace(
+        SEAT, title="W" * 200, venue="x " * 100, holder="𓀀" * 200, place=Place("S" * 200, "R" * 50, "9" * 50)
+    )
+    assert len(pages(pdf.draw([endless]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "price"), [(4500, "EUR", "€45.00"), (12_000, "JPY", "JP¥12,000"), (1234, "KWD", "KWD 1.234")]
+)
+def test_prices_have_as_many_digits_as_their_currency(minor: int, currency: str, price: str) -> None:
+    text = pdf.price(replace(SEAT, price_minor=minor, currency=currency))
+    assert text.replace("\N{NO-BREAK SPACE}", " ") == price
