@@ -58,13 +58,13 @@ clean: ## Remove everything that was made here except .data and .env
 # The runtime lock is a part of the development lock, so whoever is ready to develop is ready to run.
 $(RUN_READY): requirements.lock pyproject.toml | $(PY)
 	@echo "Installing what it takes to run"
-	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --compile-bytecode --python $(PY) --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
 	@touch $@
 
 $(DEV_READY): requirements-dev.lock requirements.lock pyproject.toml | $(PY)
 	@echo "Installing what it takes to develop"
-	@$(UV) pip sync --quiet --python $(PY) --require-hashes requirements-dev.lock
+	@$(UV) pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements-dev.lock
 	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
 	@touch $(RUN_READY) $@
 

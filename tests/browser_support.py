@@ -9,6 +9,15 @@ from tests.machine import skip_or_fail
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = ROOT / "artifacts"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# A test's browser has no graphics card and nobody to greet, and asks nothing of any server but ours.
+ALONE = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 def find_chromium() -> str | None:
@@ -28,7 +37,7 @@ def chromium_or_skip() -> str:
 def launch_arguments() -> list[str]:
     """Chromium refuses its own sandbox as root, and a small /dev/shm, as containers have it, crashes its pages."""
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return [*sandbox, "--disable-dev-shm-usage"]
+    return [*sandbox, "--disable-dev-shm-usage", *ALONE]
 
 
 def screenshot_path(name: str) -> Path:

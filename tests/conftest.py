@@ -20,6 +20,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
+from tests.platform import platform  # noqa: F401
 from tests.world import World
 from ticketing.infra import migrate
 from ticketing.infra.config import Settings, get_settings

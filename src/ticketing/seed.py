@@ -5,6 +5,7 @@ What can't be built this way can't be built by a customer either, so nothing her
 
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -24,6 +25,7 @@ THEATRE_PRICES = {
 }
 ARENA_PRICES = {"Lower bowl": 9500, "Upper bowl": 6000}
 HELD_SECONDS = 900
+BUYERS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ def seed(base_url: str) -> tuple[Login, ...]:
         buyers = [people["ada@example.com"], people["grace@example.com"]]
         theatre = _theatre(people["organizer@theatre.example.com"])
         arena, quay = _harbour(people["organizer@harbour.example.com"])
-        _crowd(buyers, theatre, orders=24, holds=12)
-        _crowd(buyers, arena, orders=16, holds=8)
+        _crowd(buyers, theatre, orders=16, holds=8)
+        _crowd(buyers, arena, orders=10, holds=6)
         _stand(buyers, quay)
     return LOGINS
 
@@ -148,18 +150,25 @@ def _price(organizer: Person, org: str, event: str, prices: dict[str, int]) -> N
 
 
 def _crowd(buyers: list[Person], event: str, orders: int, holds: int) -> None:
-    """Some seats sold and some held, the same ones at every seeding."""
-    chance = random.Random("demo")  # noqa: S311
+    """Some seats sold and some held, the same ones at every seeding, a few buyers at a time."""
+    chance = random.Random("demo")  # noqa: S311 (a demo, not a secret)
     seats = data(buyers[0].client.get(f"/api/v1/events/{event}/seats"))
     rows: dict[tuple[str, str], list[str]] = {}
     for seat in seats:
         rows.setdefault((seat["section"], seat["row"]), []).append(seat["label"])
-    for n, row in enumerate(chance.sample(list(rows.values()), min(len(rows), orders + holds))):
+    wishes = []
+    for row in chance.sample(list(rows.values()), min(len(rows), orders + holds)):
         first = chance.randrange(max(1, len(row) - 4))
+        wishes.append(row[first : first + chance.randint(2, 4)])
+
+    def buy(n: int) -> None:
         buyer = buyers[n % len(buyers)]
-        held = buyer.post("/reservations", {"event_id": event, "seats": row[first : first + chance.randint(2, 4)]})
+        held = buyer.post("/reservations", {"event_id": event, "seats": wishes[n]})
         if n < orders:
             _pay(buyer, held["id"])
+
+    with ThreadPoolExecutor(BUYERS_AT_ONCE) as crowd:
+        list(crowd.map(buy, range(len(wishes))))
 
 
 def _stand(buyers: list[Person], event: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from tests.e2e.conftest import Platform
+from tests.platform import Platform
 from tests.world import API, Person, World, data, refusal
 
 
@@ -128,6 +128,25 @@ async def test_viewers_see_a_seat_go_and_come_back(world: World) -> None:
         assert await next_change(frames) == [[1, "h"]]
         data(await buyer.delete(f"/reservations/{held['id']}"))
         assert await next_change(frames) == [[1, "a"]]
+
+
+async def test_a_refunded_tickets_seat_is_back_on_the_map(world: World) -> None:
+    show, buyer = await world.show(seats=3, rows=1), await world.person()
+    order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-2"))
+    data(await world.webhook("payment.succeeded", await world.payment(buyer, order)))
+    ticket = (await tickets_of(buyer, order, 1))[0]
+    async with world.client.stream("GET", f"{API}/events/{show.id}/stream") as stream:
+        frames = frames_of(stream)
+        assert (await anext(frames))[1]["seats"] == "asa"
+        refund = {"ticket_ids": [ticket["id"]], "reason": "ill"}
+        data(await show.tenant.admin.post(f"/orders/{order['id']}/refunds", refund), 201)
+        assert await next_change(frames) == [[1, "a"]]
+
+    async def is_refunded() -> bool:
+        return bool(data(await buyer.get(f"/orders/{order['id']}"))["status"] == "refunded")
+
+    assert await eventually(is_refunded)  # the mock provider was told, and has confirmed by webhook
+    await world.hold(await world.person(), show, "Stalls-A-2")
 
 
 async def frames_of(stream: httpx2.Response) -> Any:

@@ -30,12 +30,13 @@ async def messages(database: Database, topic: str) -> list[dict[str, Any]]:
 
 async def renew_plan(database: Database, venue_id: str) -> None:
     """Give the venue a second version of its plan, with one seat more."""
+    columns = 'label, section, "row", seat, category, x, y'
+    plan = "select organization_id, venue_id, 2"
     statements = (
-        "insert into seating_plans select organization_id, venue_id, 2, layout from seating_plans where venue_id = :id",
-        """insert into plan_seats select organization_id, venue_id, 2, number, label, section, "row", seat, category, x, y
-             from plan_seats where venue_id = :id""",
-        """insert into plan_seats select organization_id, venue_id, 2, 4, 'Stalls-A-5', section, "row", '5', category, x, y
-             from plan_seats where venue_id = :id and plan_version = 1 and number = 3""",
+        f"insert into seating_plans {plan}, layout from seating_plans where venue_id = :id",
+        f"insert into plan_seats {plan}, number, {columns} from plan_seats where venue_id = :id",
+        f"insert into plan_seats {plan}, 4, 'Stalls-A-5', {columns.removeprefix('label, ')} from plan_seats"
+        " where venue_id = :id and plan_version = 1 and number = 3",
         "update venues set plan_version = 2 where id = :id",
     )
     async with database.transaction() as session:

@@ -33,7 +33,7 @@ async def test_a_key_is_shown_once_and_opens_its_organization(
     assert [{**key, "last_used_at": None} for key in listed] == [created]
     async with database.transaction() as session:
         for table in ("api_keys", "idempotency_keys", "audit_log", "outbox"):
-            rows = str((await session.execute(text(f"select * from {table}"))).all())  # noqa: S608
+            rows = str((await session.execute(text(f"select * from {table}"))).all())
             assert text_.rpartition("_")[2] not in rows, table
 
 

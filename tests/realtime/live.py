@@ -57,6 +57,8 @@ class Viewer:
         self._reader, self.writer = reader, writer
         self.status, self.headers = 0, ""
         self.retries: list[int] = []
+        #: The stream ended without its proper end.
+        self.is_cut = False
         self._text = b""
 
     @classmethod
@@ -84,7 +86,8 @@ class Viewer:
         try:
             while True:
                 events.append(await self.next(seconds, skip=""))
-        except EOFError:
+        except EOFError as end:
+            self.is_cut = isinstance(end, asyncio.IncompleteReadError)
             return events
 
     async def _block(self) -> str:

@@ -1,6 +1,7 @@
 """The sweep: in sets, beside others at work, and past a row that can't be swept."""
 
 import asyncio
+import time
 
 from fastapi import FastAPI
 from sqlalchemy import text
@@ -13,7 +14,7 @@ from ticketing.workers.scheduler import JOBS, run_job
 
 async def run_out(app: FastAPI, where: str = "true") -> None:
     async with app.state.database.transaction() as session:
-        await session.execute(text(f"update reservations set expires_at = now() - interval '1 s' where {where}"))  # noqa: S608
+        await session.execute(text(f"update reservations set expires_at = now() - interval '1 s' where {where}"))
         await session.execute(
             text("""update event_seats s set held_until = r.expires_at from reservations r
                      where r.id = s.reservation_id and s.status = 'h'""")
@@ -102,3 +103,16 @@ async def test_a_hold_and_the_sweep_at_the_same_instant_agree(app: FastAPI, worl
         query = text("""select count(*) from event_seats s join reservations r on r.id = s.reservation_id
                          where s.status = 'h' and r.status <> 'active'""")
         assert await session.scalar(query) == 0
+
+
+async def test_a_seat_is_back_within_a_second_with_no_scheduler_at_all(world: World) -> None:
+    show, buyer = await world.show(seats=2, rows=1, hold_seconds=5), await world.person()
+    next_buyer = await world.person()
+    await world.hold(buyer, show, "Stalls-A-1")
+    started = time.monotonic()
+    body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
+    while (answer := await next_buyer.post("/reservations", body)).status_code == 409:
+        assert time.monotonic() - started < 6
+        await asyncio.sleep(0.1)
+    assert answer.status_code == 201
+    assert time.monotonic() - started > 4

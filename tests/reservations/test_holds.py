@@ -22,9 +22,9 @@ async def backdate(app: FastAPI, reservation_id: str, seconds: float = 1) -> Non
     async with app.state.database.transaction() as session:
         values = {"id": reservation_id, "seconds": seconds}
         past = "now() - make_interval(secs => :seconds)"
-        await session.execute(text(f"update reservations set expires_at = {past} where id = :id"), values)  # noqa: S608
+        await session.execute(text(f"update reservations set expires_at = {past} where id = :id"), values)
         await session.execute(
-            text(f"update event_seats set held_until = {past} where reservation_id = :id"),  # noqa: S608
+            text(f"update event_seats set held_until = {past} where reservation_id = :id"),
             values,
         )
 

@@ -55,7 +55,10 @@ class RequestContext:
 
 
 def _limited(receive: Receive, headers: Headers, bytes_max: int) -> Receive:
-    """Stop reading a body that is, or says it is, too long. The framework has a limit too, but answers in plain text."""
+    """Stop reading a body that is, or says it is, too long. The framework's own limit answers in plain text."""
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        # There is no body (RFC 9112 §6.3), and a stream wants the server's own `receive`: see realtime's slow viewers.
+        return receive
     announced = headers.get("content-length", "")
     is_too_long = announced.isdecimal() and int(announced[:20]) > bytes_max
     received = 0

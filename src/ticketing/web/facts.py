@@ -32,9 +32,8 @@ def event_page(event: Event) -> str:
         for kind in event.get("ticket_types") or ()
     )
     about = escape(event.get("description") or "")
-    seats = "true" if event.get("has_seats") else "false"
     return f"""
-<article class="event" data-testid="event-facts" data-has-seats="{seats}">
+<article class="facts-only stack" data-testid="event-facts" data-plan="{escape(str(event.get("plan_version") or ""))}">
 <header class="event-head"><h1>{escape(event["title"])}</h1>
 <p class="muted">{_when(event, "%A, %d %B %Y, %H:%M")} · {_where(event)}</p></header>
 {f'<p class="about">{about}</p>' if about else ""}<ul class="plain-prices">{types}</ul><p>{_left(event)}</p>

@@ -84,7 +84,7 @@ class Pages:
 
     async def home(self, request: Request) -> Response:
         """Answer `/` with the events as plain cards."""
-        events = await _try(self.list_events) if self.list_events else WITHOUT_FACTS
+        events: Any = await _try(self.list_events) if self.list_events else WITHOUT_FACTS
         query = request.query_params.get("q", "")[:200]
         return self.page("home", "Events", facts.event_list(events, query) if events is not WITHOUT_FACTS else "")
 

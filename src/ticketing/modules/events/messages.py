@@ -67,9 +67,3 @@ class SeatsBlocked(SeatsMessage):
 
 class SeatsUnblocked(SeatsMessage):
     topic = "seats.unblocked"
-
-
-class SeatsReleased(SeatsMessage):
-    """Held or sold seats are available again."""
-
-    topic = "seats.released"

@@ -45,6 +45,7 @@ async def sync_seats(session: AsyncSession, access: organizations.Access, event:
         await _clear(session, event)
     plan = {"organization_id": event.organization_id, "event_id": event.id}
     await session.execute(_COPY, {**plan, "venue_id": venue.id, "plan_version": venue.plan_version})
+    await session.execute(_ANALYZE)
     before, event.plan_version = event.plan_version, venue.plan_version
     if event.status == EventStatus.PUBLISHED:
         await ticket_types.refuse_unpriced(session, event)
@@ -113,6 +114,8 @@ async def _clear(session: AsyncSession, event: Event) -> None:
         raise SeatsInUse
 
 
+# The planner has to know at once that there are thousands of rows; autovacuum would tell it in a minute.
+_ANALYZE = text("select analyze_seats()")
 _COPY = text("""
 insert into event_seats (organization_id, event_id, number, label, category)
 select organization_id, :event_id, number, label, category from plan_seats

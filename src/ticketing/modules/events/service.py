@@ -24,6 +24,8 @@ from ticketing.modules.events.models import Event, EventSeat, EventStatus, Ticke
 #: Events that one run of the scheduler completes; the next run takes the rest.
 COMPLETED_MAX = 500
 
+_CHECKED = ("venue_id", "starts_at", "ends_at", "sales_start_at", "sales_end_at")
+
 
 class WrongState(Conflict):
     """This is not possible in the event's present state."""
@@ -43,9 +45,8 @@ async def create_event(session: AsyncSession, access: organizations.Access, fiel
     Raises:
         Invalid: the venue is unknown, or two times contradict each other.
     """
+    await _check(session, access.organization_id, fields)
     event = Event(id=new_id(), organization_id=access.organization_id, status=EventStatus.DRAFT, **fields)
-    await _check_venue(session, event)
-    _check_times(event)
     session.add(event)
     await session.flush()  # What the session writes next refers to it, and its created_at is answered.
     await session.refresh(event, ["created_at"])
@@ -67,12 +68,12 @@ async def update_event(
     changed = [name for name, value in fields.items() if getattr(event, name) != value]
     if {"venue_id", "currency"} & set(changed) and await _is_in_use(session, event):
         raise AlreadyPriced(field="venue_id" if "venue_id" in changed else "currency")
+    # Checked before a field is set: the next query would write the row, and the database's refusal says too little.
+    await _check(session, event.organization_id, {name: fields.get(name, getattr(event, name)) for name in _CHECKED})
     for name in changed:
         setattr(event, name, fields[name])
     if "venue_id" in changed:
         event.plan_version = None
-    await _check_venue(session, event)
-    _check_times(event)
     if changed:
         organizations.record(session, access, "event.updated", f"event:{event.id}", before, _facts(event, fields))
         fact = EventUpdated(organization_id=event.organization_id, event_id=event.id, changed=changed)
@@ -155,16 +156,16 @@ async def _is_in_use(session: AsyncSession, event: Event) -> bool:
     return False
 
 
-async def _check_venue(session: AsyncSession, event: Event) -> None:
-    if event.venue_id and not await venues.find_venue(session, event.organization_id, event.venue_id):
-        raise Invalid("There is no such venue here.", field="venue_id")
-
-
-def _check_times(event: Event) -> None:
-    if event.ends_at is not None and event.ends_at <= event.starts_at:
+async def _check(session: AsyncSession, organization_id: UUID, fields: dict[str, Any]) -> None:
+    """Raises Invalid when the venue is unknown here, or when two times contradict each other."""
+    venue_id, ends_at = fields["venue_id"], fields["ends_at"]
+    sales_start_at, sales_end_at = fields["sales_start_at"], fields["sales_end_at"]
+    if ends_at is not None and ends_at <= fields["starts_at"]:
         raise Invalid("An event ends after it starts.", field="ends_at")
-    if event.sales_start_at and event.sales_end_at and event.sales_end_at <= event.sales_start_at:
+    if sales_start_at is not None and sales_end_at is not None and sales_end_at <= sales_start_at:
         raise Invalid("A sale ends after it starts.", field="sales_end_at")
+    if venue_id is not None and await venues.find_venue(session, organization_id, venue_id) is None:
+        raise Invalid("There is no such venue here.", field="venue_id")
 
 
 def _facts(event: Event, fields: dict[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,12 @@ from ticketing.modules.realtime.stream import SeatStream, begin_stream
 router = APIRouter(tags=["Realtime"], route_class=idempotency.Route)
 
 #: 16,000 letters would be a hundred times slower through the models; the document shows the model all the same.
-_ANSWERS: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing has changed since the answer with this ETag"}}
-_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}, "description": "snapshot, seats.updated, heartbeat"}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing has changed since the answer with this ETag"}
+}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "snapshot, seats.updated, heartbeat"}
+}
 
 
 @router.get("/events/{event_id}/availability", response_model=Envelope[AvailabilityOut], responses=_ANSWERS)
@@ -34,7 +38,7 @@ async def get_availability(
     return _answer(await queries.get_availability(session, event.organization_id, event.id), if_none_match)
 
 
-@router.get("/events/{event_id}/stream", response_class=SeatStream, responses=_STREAM)
+@router.get("/events/{event_id}/stream", status_code=200, response_class=SeatStream, responses=_STREAM)
 async def stream_seats(
     event_id: UUID, request: Request, viewer: iam.OptionalUser, last_event_id: Annotated[str, Header()] = ""
 ) -> Response:

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import log
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.modules import events, reservations
+from ticketing.modules import events, reservations, tickets
 from ticketing.modules.realtime import queries
 
 #: `seats:<event_id>`; a hub listens to all of them at once.
@@ -36,11 +36,11 @@ SHOWN: tuple[type[Message], ...] = (
     events.SeatsSynced,
     events.SeatsBlocked,
     events.SeatsUnblocked,
-    events.SeatsReleased,
     reservations.ReservationCreated,
     reservations.ReservationConfirmed,
     reservations.ReservationExpired,
     reservations.ReservationCancelled,
+    tickets.TicketsVoided,
 )
 _TYPES = {message.topic: message for message in SHOWN}
 

@@ -74,9 +74,11 @@ class Hub:
             yield
         finally:
             self.close()
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            # A cancellation can get lost in a library that is cleaning up or answering just then, so it is repeated.
+            while not all(loop.done() for loop in loops):
+                for loop in loops:
+                    loop.cancel()
+                await asyncio.wait(loops, timeout=0.5)
             for channel in self._channels.values():
                 channel.close()
 

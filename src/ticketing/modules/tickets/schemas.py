@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from ticketing.infra.fields import AMOUNT_MAX, Body, Email, LongText, Moment, Money, Out
 from ticketing.modules import events
@@ -93,17 +93,19 @@ class RefundOrder(Body):
     `ticket_ids`: these are voided, and their prices go back; or `amount` of that, which may be 0.
     """
 
-    amount: Annotated[int, Field(ge=0, le=AMOUNT_MAX)] | None = None
     ticket_ids: Annotated[list[UUID], Field(min_length=1, max_length=TICKETS_MAX), AfterValidator(_unique)] | None = (
         None
     )
+    amount: Annotated[int, Field(ge=0, le=AMOUNT_MAX)] | None = None
     reason: LongText = ""
 
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.amount == 0 and self.ticket_ids is None:
-            raise ValueError("amount must be at least 1 when no tickets are voided")
-        return self
+    @field_validator("amount")
+    @classmethod
+    def _gives_something(cls, amount: int | None, known: ValidationInfo) -> int | None:
+        # Tickets that are not well-formed are missing here, and are the mistake to talk about.
+        if amount == 0 and known.data.get("ticket_ids", []) is None:
+            raise ValueError("must be at least 1 when no tickets are voided")
+        return amount
 
 
 class OrderRefundOut(Out):

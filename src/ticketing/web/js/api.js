@@ -23,7 +23,13 @@ export class ApiError extends Error {
 
   /** True when nothing was decided and the same request may be sent again. */
   get passing() {
-    return this.status === 0 || this.status === 503 || this.status === 502 || this.status === 504 || this.code === 'idempotency_in_flight';
+    return (
+      this.status === 0 ||
+      this.status === 503 ||
+      this.status === 502 ||
+      this.status === 504 ||
+      this.code === 'idempotency_in_flight'
+    );
   }
 }
 

@@ -12,7 +12,12 @@ function boxOf(area, { x, y }) {
   if (area.polygon) {
     const xs = area.polygon.points.map((point) => x + point.x);
     const ys = area.polygon.points.map((point) => y + point.y);
-    return { x: Math.min(...xs), y: Math.min(...ys), width: Math.max(...xs) - Math.min(...xs), height: Math.max(...ys) - Math.min(...ys) };
+    return {
+      x: Math.min(...xs),
+      y: Math.min(...ys),
+      width: Math.max(...xs) - Math.min(...xs),
+      height: Math.max(...ys) - Math.min(...ys),
+    };
   }
   const radius = area.ellipse?.radius ?? (area.circle && { x: area.circle.radius, y: area.circle.radius });
   if (radius) return { x: x - radius.x, y: y - radius.y, width: radius.x * 2, height: radius.y * 2 };
@@ -24,7 +29,9 @@ function outlineOf(area, at, box) {
   const path = new Path2D();
   const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
   if (area.polygon) {
-    area.polygon.points.forEach((point, index) => (index ? path.lineTo(at.x + point.x, at.y + point.y) : path.moveTo(at.x + point.x, at.y + point.y)));
+    area.polygon.points.forEach((point, index) =>
+      index ? path.lineTo(at.x + point.x, at.y + point.y) : path.moveTo(at.x + point.x, at.y + point.y),
+    );
     path.closePath();
   } else if (area.circle || area.ellipse) {
     path.ellipse(middle.x, middle.y, box.width / 2, box.height / 2, 0, 0, 6.2832);

@@ -18,7 +18,12 @@ export function cameraButton(check) {
     else stop = await begin(video, check).catch(() => (notice(t('door.camera_none')), null));
     words.textContent = t(stop ? 'door.camera_stop' : 'door.camera');
   };
-  return el('div', { class: 'stack' }, video, el('button', { type: 'button', class: 'button', onclick: flip }, icon('camera'), words));
+  return el(
+    'div',
+    { class: 'stack' },
+    video,
+    el('button', { type: 'button', class: 'button', onclick: flip }, icon('camera'), words),
+  );
 }
 
 async function begin(video, check) {

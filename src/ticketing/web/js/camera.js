@@ -118,7 +118,11 @@ export class Camera {
     const step = (now) => {
       const part = Math.min(1, Math.max(0, (now - begun) / GLIDE_MS));
       const eased = 1 - (1 - part) ** 3;
-      this.#set(from.x + (to.x - from.x) * eased, from.y + (to.y - from.y) * eased, from.scale * (to.scale / from.scale) ** eased);
+      this.#set(
+        from.x + (to.x - from.x) * eased,
+        from.y + (to.y - from.y) * eased,
+        from.scale * (to.scale / from.scale) ** eased,
+      );
       this.frame = part < 1 ? requestAnimationFrame(step) : 0;
     };
     this.frame = requestAnimationFrame(step);

@@ -9,12 +9,28 @@ import { t } from './words.js';
 export function eventCard(event) {
   const zone = event.venue?.timezone;
   const { weekday, day, month } = dateBlock(event.starts_at, zone);
-  return el('a', { class: 'card', href: `/e/${encodeURIComponent(event.id)}`, dataset: { testid: 'event-card', event: event.id } },
+  return el(
+    'a',
+    { class: 'card', href: `/e/${encodeURIComponent(event.id)}`, dataset: { testid: 'event-card', event: event.id } },
     el('span', { class: 'date-block' }, el('span', {}, weekday), el('strong', {}, day), el('span', {}, month)),
-    el('span', { class: 'card-body' },
+    el(
+      'span',
+      { class: 'card-body' },
       el('span', { class: 'card-title' }, event.title),
       el('span', { class: 'muted' }, [clockTime(event.starts_at, zone), placeOf(event)].filter(Boolean).join(' · ')),
-      el('span', { class: 'card-foot' }, event.price_from && el('strong', {}, event.price_from.amount === 0 ? t('home.from_free') : t('home.from', { price: formatMoney(event.price_from) })), leftOf(event.availability))));
+      el(
+        'span',
+        { class: 'card-foot' },
+        event.price_from &&
+          el(
+            'strong',
+            {},
+            event.price_from.amount === 0 ? t('home.from_free') : t('home.from', { price: formatMoney(event.price_from) }),
+          ),
+        leftOf(event.availability),
+      ),
+    ),
+  );
 }
 
 function leftOf(counts) {

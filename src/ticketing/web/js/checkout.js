@@ -22,8 +22,19 @@ async function orderFor(reservation, buyer) {
     const order = await get(`/orders/${known}`).catch(() => null);
     if (order && ['pending', 'paid'].includes(order.status)) return order;
   }
-  const order = await post('/orders', { reservation_id: reservation.id, buyer });
+  const order = await post('/orders', { reservation_id: reservation.id, buyer }).catch((error) =>
+    orderElsewhere(reservation, error),
+  );
   forThisTab.set(slot(reservation.id), order.id);
+  return order;
+}
+
+/** The order was made in another tab or browser of the same person: it is found again instead of refused. */
+async function orderElsewhere(reservation, error) {
+  if (error.code !== 'already_ordered') throw error;
+  const mine = await get('/me/orders?limit=100');
+  const order = mine.find((one) => one.reservation_id === reservation.id);
+  if (!order) throw error;
   return order;
 }
 

@@ -1,6 +1,9 @@
 // Knows the server's time to well under a second, although the Date header only carries whole seconds.
 // Each answer proves that the offset lies in an interval; the intervals of several answers are intersected.
 
+// Cut to whole seconds, and written once a second by many servers: a Date may be this far behind.
+const DATE_MS = 2000;
+
 let low = -Infinity;
 let high = Infinity;
 
@@ -10,7 +13,7 @@ export function learnFromResponse(response, sentAt, receivedAt = Date.now()) {
   const keepable = /immutable|max-age=[1-9]/.test(response.headers.get('Cache-Control') ?? '');
   if (!Number.isFinite(date) || keepable || response.headers.has('Age')) return;
   const least = date - receivedAt;
-  const most = date + 1000 - sentAt;
+  const most = date + DATE_MS - sentAt;
   if (least > high || most < low) {
     // The local clock was moved, or the server's: what was learned before is worth nothing now.
     low = least;

@@ -40,7 +40,12 @@ class HoldCountdown extends HTMLElement {
     this.setAttribute('role', 'timer');
     const svg = svgElement('svg', { viewBox: '0 0 64 64', 'aria-hidden': 'true', class: 'ring' });
     const circle = { cx: 32, cy: 32, r: RADIUS, fill: 'none' };
-    this.#arc = svgElement('circle', { ...circle, class: 'ring-left', 'stroke-dasharray': ROUND, transform: 'rotate(-90 32 32)' });
+    this.#arc = svgElement('circle', {
+      ...circle,
+      class: 'ring-left',
+      'stroke-dasharray': ROUND,
+      transform: 'rotate(-90 32 32)',
+    });
     svg.append(svgElement('circle', { ...circle, class: 'ring-track' }), this.#arc);
     this.#digits = document.createElement('span');
     this.#digits.className = 'ring-digits';

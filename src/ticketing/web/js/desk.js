@@ -128,7 +128,9 @@ export class Desk extends EventTarget {
 
   hold() {
     const seats = [...this.picks].map((number) => this.seats.list[number].label);
-    const items = [...this.quantities].filter(([, quantity]) => quantity > 0).map(([ticket_type_id, quantity]) => ({ ticket_type_id, quantity }));
+    const items = [...this.quantities]
+      .filter(([, quantity]) => quantity > 0)
+      .map(([ticket_type_id, quantity]) => ({ ticket_type_id, quantity }));
     return this.#reserve({ ...(seats.length > 0 && { seats }), ...(items.length > 0 && { items }) });
   }
 
@@ -170,11 +172,19 @@ export class Desk extends EventTarget {
 
   get heldNumbers() {
     if (!this.seats) return [];
-    return (this.reservation?.items ?? []).map((item) => this.seats.byLabel.get(item.seat?.label ?? item.seat)).filter((number) => number !== undefined);
+    return (this.reservation?.items ?? [])
+      .map((item) => this.seats.byLabel.get(item.seat?.label ?? item.seat))
+      .filter((number) => number !== undefined);
   }
 
   extend() {
-    return this.#busily(async () => this.setReservation({ ...this.reservation, ...(await post(`/reservations/${this.reservation.id}/extend`)), wasExtended: true }));
+    return this.#busily(async () =>
+      this.setReservation({
+        ...this.reservation,
+        ...(await post(`/reservations/${this.reservation.id}/extend`)),
+        wasExtended: true,
+      }),
+    );
   }
 
   release() {

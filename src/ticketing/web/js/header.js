@@ -24,5 +24,9 @@ function known() {
     await logOut();
     location.assign('/');
   };
-  return [link('/me', t('nav.mine'), 'nav-me'), link('/console', t('nav.console'), 'nav-console'), el('button', { type: 'button', class: 'link', dataset: { testid: 'nav-logout' }, onclick: leave }, t('nav.logout'))];
+  return [
+    link('/me', t('nav.mine'), 'nav-me'),
+    link('/console', t('nav.console'), 'nav-console'),
+    el('button', { type: 'button', class: 'link', dataset: { testid: 'nav-logout' }, onclick: leave }, t('nav.logout')),
+  ];
 }

@@ -25,7 +25,7 @@ export function forgetKey(path, body) {
 }
 
 /** Short, because a seating plan of fifteen megabytes would not fit into the storage; FNV-1a, twice 32 bits. */
-function fingerprintOf(path, body) {
+export function fingerprintOf(path, body) {
   const text = `${path} ${JSON.stringify(body)}`;
   let [a, b] = [0x811c9dc5, 0x01000193];
   for (let index = 0; index < text.length; index += 1) {

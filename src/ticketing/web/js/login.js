@@ -7,6 +7,8 @@ import { currentUser } from './session.js';
 import { clearFieldErrors, showFieldErrors } from './sorry.js';
 import { t } from './words.js';
 
+const PASSWORD_LEAST = 10;
+
 /** A form that calls `done(user)` after a log-in or a registration. */
 export function loginForm(done, kind = 'login') {
   const form = el('form', { class: 'stack', dataset: { testid: 'login-form' }, novalidate: true });
@@ -19,17 +21,53 @@ export function loginForm(done, kind = 'login') {
   return form;
 }
 
-const labelled = (text, attributes, hint) => el('label', { class: 'field' }, el('span', {}, text), el('input', attributes), hint && el('small', {}, hint));
+const labelled = (text, attributes, hint) =>
+  el('label', { class: 'field' }, el('span', {}, text), el('input', attributes), hint && el('small', {}, hint));
 
 function fields(kind, change) {
   const isNew = kind === 'register';
   return [
-    isNew && labelled(t('login.name'), { name: 'display_name', autocomplete: 'name', maxlength: 120, dataset: { testid: 'login-name' } }),
-    labelled(t('login.email'), { name: 'email', type: 'email', required: true, autocomplete: 'email', dataset: { testid: 'login-email' } }),
-    labelled(t('login.password'), { name: 'password', type: 'password', required: true, autocomplete: isNew ? 'new-password' : 'current-password', dataset: { testid: 'login-password' } }, isNew && t('login.password_rule')),
+    isNew &&
+      labelled(t('login.name'), {
+        name: 'display_name',
+        autocomplete: 'name',
+        maxlength: 120,
+        dataset: { testid: 'login-name' },
+      }),
+    labelled(t('login.email'), {
+      name: 'email',
+      type: 'email',
+      required: true,
+      autocomplete: 'email',
+      dataset: { testid: 'login-email' },
+    }),
+    labelled(
+      t('login.password'),
+      {
+        name: 'password',
+        type: 'password',
+        required: true,
+        autocomplete: isNew ? 'new-password' : 'current-password',
+        dataset: { testid: 'login-password' },
+      },
+      isNew && t('login.password_rule'),
+    ),
     el('p', { class: 'form-error', role: 'alert', dataset: { testid: 'login-error' }, hidden: true }),
-    el('button', { class: 'button primary wide', dataset: { testid: 'login-submit' } }, t(isNew ? 'login.register' : 'login.enter')),
-    el('button', { type: 'button', class: 'link', dataset: { testid: 'register-toggle' }, onclick: () => change(isNew ? 'login' : 'register') }, t(isNew ? 'login.have_account' : 'login.no_account')),
+    el(
+      'button',
+      { class: 'button primary wide', dataset: { testid: 'login-submit' } },
+      t(isNew ? 'login.register' : 'login.enter'),
+    ),
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'link',
+        dataset: { testid: 'register-toggle' },
+        onclick: () => change(isNew ? 'login' : 'register'),
+      },
+      t(isNew ? 'login.have_account' : 'login.no_account'),
+    ),
   ];
 }
 
@@ -39,6 +77,11 @@ async function submit(form, kind, done) {
   const button = form.querySelector('[data-testid=login-submit]');
   const problem = form.querySelector('.form-error');
   clearFieldErrors(form);
+  // Said here in our own words, and without asking the server.
+  if (kind === 'register' && [...body.password].length < PASSWORD_LEAST) {
+    const short = { field: 'password', message: t('login.password_short') };
+    return showFieldErrors(form, { errors: [short] });
+  }
   button.disabled = true;
   try {
     done(await logIn(kind, body));
@@ -48,6 +91,7 @@ async function submit(form, kind, done) {
   } finally {
     button.disabled = false;
   }
+  return undefined;
 }
 
 /** Resolves to the user, at once when somebody is logged in; to null when the dialog is closed without. */
@@ -60,7 +104,11 @@ export function ensureLogin(reason) {
       user = someone;
       dialog.close();
     });
-    const close = el('button', { type: 'button', class: 'icon-button', 'aria-label': t('close'), onclick: () => dialog.close() }, icon('close'));
+    const close = el(
+      'button',
+      { type: 'button', class: 'icon-button', 'aria-label': t('close'), onclick: () => dialog.close() },
+      icon('close'),
+    );
     dialog.append(el('header', {}, el('h2', {}, t('login.title')), close), el('p', { class: 'muted' }, reason), form);
     dialog.addEventListener('close', () => {
       dialog.remove();

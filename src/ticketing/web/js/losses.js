@@ -41,12 +41,18 @@ function tellLost(desk, lost, goOn) {
     if (goOn) desk.hold();
   };
   const actions = near.length > 0 ? [{ label: t('lost.take', values), run: take, testid: 'take-neighbours' }] : [];
-  notice(near.length > 0 ? t('lost.near', values) : t('lost.nothing_near'), { kind: 'warn', title: t('lost.title', values), actions, stays: true });
+  notice(near.length > 0 ? t('lost.near', values) : t('lost.nothing_near'), {
+    kind: 'warn',
+    title: t('lost.title', values),
+    actions,
+    stays: true,
+  });
 }
 
 function tellExpired(desk, numbers) {
   const free = () => numbers.filter((number) => desk.seats?.canPick(number));
-  const actions = numbers.length > 0 ? [{ label: t('expired.again'), run: () => desk.pickInstead(free()), testid: 'try-again' }] : [];
+  const actions =
+    numbers.length > 0 ? [{ label: t('expired.again'), run: () => desk.pickInstead(free()), testid: 'try-again' }] : [];
   notice(t('expired.text'), { kind: 'warn', title: t('expired.title'), actions, stays: true });
 }
 

@@ -5,5 +5,14 @@ import { t } from './words.js';
 
 export function showLost(main) {
   if (main.querySelector('[data-testid=not-found]')) return;
-  fill(main, el('section', { class: 'narrow stack', dataset: { testid: 'not-found' } }, el('h1', {}, t('lost_page.title')), el('p', {}, t('lost_page.text')), el('p', {}, el('a', { class: 'button primary', href: '/' }, t('lost_page.home')))));
+  fill(
+    main,
+    el(
+      'section',
+      { class: 'narrow stack', dataset: { testid: 'not-found' } },
+      el('h1', {}, t('lost_page.title')),
+      el('p', {}, t('lost_page.text')),
+      el('p', {}, el('a', { class: 'button primary', href: '/' }, t('lost_page.home'))),
+    ),
+  );
 }

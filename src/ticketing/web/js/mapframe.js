@@ -5,18 +5,37 @@ import { icon } from './icons.js';
 import { t } from './words.js';
 
 export function buildMapFrame(host, map) {
-  const canvas = el('canvas', { class: 'map-canvas', 'aria-hidden': 'true', dataset: { testid: 'seat-map', stream: 'connecting' } });
+  const canvas = el('canvas', {
+    class: 'map-canvas',
+    'aria-hidden': 'true',
+    dataset: { testid: 'seat-map', stream: 'connecting' },
+  });
   const minimap = el('canvas', { class: 'minimap', 'aria-hidden': 'true', hidden: true });
-  const button = (name, key, run) => el('button', { type: 'button', class: 'map-button', 'aria-label': t(key), title: t(key), dataset: { testid: key }, onclick: run }, icon(name));
+  const button = (name, key, run) =>
+    el(
+      'button',
+      { type: 'button', class: 'map-button', 'aria-label': t(key), title: t(key), dataset: { testid: key }, onclick: run },
+      icon(name),
+    );
   const middle = () => [map.camera.width / 2, map.camera.height / 2];
   const buttons = [
     button('plus', 'map.closer', () => map.camera.glideZoom(...middle(), 1.8)),
     button('minus', 'map.further', () => map.camera.glideZoom(...middle(), 1 / 1.8)),
     button('whole', 'map.whole', () => map.camera.glideToFit()),
   ];
-  const stage = el('div', { class: 'map-stage', tabindex: 0, role: 'application', 'aria-label': t('map.title'), 'aria-describedby': 'map-help' }, canvas);
+  const stage = el(
+    'div',
+    { class: 'map-stage', tabindex: 0, role: 'application', 'aria-label': t('map.title'), 'aria-describedby': 'map-help' },
+    canvas,
+  );
   const tip = el('div', { class: 'map-tip', role: 'status', hidden: true });
-  host.append(stage, minimap, el('div', { class: 'map-buttons' }, buttons), tip, el('p', { id: 'map-help', class: 'sr' }, t('map.help')));
+  host.append(
+    stage,
+    minimap,
+    el('div', { class: 'map-buttons' }, buttons),
+    tip,
+    el('p', { id: 'map-help', class: 'sr' }, t('map.help')),
+  );
   return { stage, canvas, minimap, tip, zoomed: (camera) => showZoom(canvas, camera) };
 }
 

@@ -15,7 +15,10 @@ export class Minimap {
       if (event.buttons === 0 && event.type !== 'pointerdown') return;
       const box = canvas.getBoundingClientRect();
       const { left, top } = map.seats.bounds;
-      map.camera.centreOn(left + (event.clientX - box.left - this.inset.x) / this.scale, top + (event.clientY - box.top - this.inset.y) / this.scale);
+      map.camera.centreOn(
+        left + (event.clientX - box.left - this.inset.x) / this.scale,
+        top + (event.clientY - box.top - this.inset.y) / this.scale,
+      );
     };
     canvas.addEventListener('pointerdown', (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -55,7 +58,13 @@ export class Minimap {
   drawGround(ctx, { x, y, k }) {
     if (!this.groundAt) return;
     const ratio = k / this.groundAt.k;
-    ctx.drawImage(this.ground, (this.groundAt.x - x) * k, (this.groundAt.y - y) * k, this.ground.width * ratio, this.ground.height * ratio);
+    ctx.drawImage(
+      this.ground,
+      (this.groundAt.x - x) * k,
+      (this.groundAt.y - y) * k,
+      this.ground.width * ratio,
+      this.ground.height * ratio,
+    );
   }
 
   draw() {
@@ -69,10 +78,21 @@ export class Minimap {
     ctx.setTransform(sharp, 0, 0, sharp, 0, 0);
     ctx.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const size = scale / this.groundAt.k;
-    ctx.drawImage(this.ground, inset.x + (this.groundAt.x - left) * scale, inset.y + (this.groundAt.y - top) * scale, this.ground.width * size, this.ground.height * size);
+    ctx.drawImage(
+      this.ground,
+      inset.x + (this.groundAt.x - left) * scale,
+      inset.y + (this.groundAt.y - top) * scale,
+      this.ground.width * size,
+      this.ground.height * size,
+    );
     ctx.strokeStyle = palette.accent;
     ctx.lineWidth = 2;
-    const box = [inset.x + (camera.x - left) * scale, inset.y + (camera.y - top) * scale, (camera.width / camera.scale) * scale, (camera.height / camera.scale) * scale];
+    const box = [
+      inset.x + (camera.x - left) * scale,
+      inset.y + (camera.y - top) * scale,
+      (camera.width / camera.scale) * scale,
+      (camera.height / camera.scale) * scale,
+    ];
     ctx.strokeRect(...box);
   }
 }

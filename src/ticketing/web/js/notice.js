@@ -8,17 +8,39 @@ const GONE_MS = 6000;
 let timer = 0;
 
 function region() {
-  return document.querySelector('#notices') ?? document.body.appendChild(el('div', { id: 'notices', role: 'status', 'aria-live': 'polite' }));
+  return (
+    document.querySelector('#notices') ??
+    document.body.appendChild(el('div', { id: 'notices', role: 'status', 'aria-live': 'polite' }))
+  );
 }
 
 /** `kind` is good | warn | bad; `actions` are [{label, run, testid?}] buttons under the sentence. */
 export function notice(text, { kind = 'warn', title, actions = [], stays = kind === 'bad' || actions.length > 0 } = {}) {
   clearTimeout(timer);
   const buttons = actions.map(({ label, run, testid }) =>
-    el('button', { type: 'button', class: 'button small', dataset: { testid: testid ?? 'notice-action' }, onclick: () => (clearNotice(), run()) }, label),
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'button small',
+        dataset: { testid: testid ?? 'notice-action' },
+        onclick: () => (clearNotice(), run()),
+      },
+      label,
+    ),
   );
-  const close = el('button', { type: 'button', class: 'icon-button', 'aria-label': t('close'), onclick: clearNotice }, icon('close'));
-  const body = el('div', { class: 'notice-body' }, title && el('strong', {}, title), el('p', {}, text), buttons.length > 0 && el('div', { class: 'actions' }, buttons));
+  const close = el(
+    'button',
+    { type: 'button', class: 'icon-button', 'aria-label': t('close'), onclick: clearNotice },
+    icon('close'),
+  );
+  const body = el(
+    'div',
+    { class: 'notice-body' },
+    title && el('strong', {}, title),
+    el('p', {}, text),
+    buttons.length > 0 && el('div', { class: 'actions' }, buttons),
+  );
   fill(region(), el('div', { class: `notice ${kind}`, dataset: { testid: 'notice', kind } }, body, close));
   if (!stays) timer = setTimeout(clearNotice, GONE_MS);
 }
@@ -32,7 +54,11 @@ let barText = null;
 
 /** The quiet bar at the top while the connection is away; it says when it is back, then goes. */
 export function connectionBar(state) {
-  const bar = document.querySelector('#connection') ?? document.body.appendChild(el('div', { id: 'connection', role: 'status', dataset: { testid: 'connection-bar' }, hidden: true }));
+  const bar =
+    document.querySelector('#connection') ??
+    document.body.appendChild(
+      el('div', { id: 'connection', role: 'status', dataset: { testid: 'connection-bar' }, hidden: true }),
+    );
   const isNews = state === 'lost' || (state === 'live' && barText === 'lost');
   if (!isNews) return;
   barText = state;

@@ -1,8 +1,19 @@
 // The map's colours, read from tokens.css, so that light and dark are decided in one place only.
 
 const NAMES = {
-  paper: '--map-paper', area: '--map-area', areaInk: '--map-area-ink', label: '--map-label', sold: '--seat-sold', soldInk: '--seat-sold-ink',
-  held: '--seat-held', heldInk: '--seat-held-ink', blocked: '--seat-blocked', unknown: '--seat-unknown', mine: '--seat-mine', accent: '--accent', accentInk: '--accent-ink',
+  paper: '--map-paper',
+  area: '--map-area',
+  areaInk: '--map-area-ink',
+  label: '--map-label',
+  sold: '--seat-sold',
+  soldInk: '--seat-sold-ink',
+  held: '--seat-held',
+  heldInk: '--seat-held-ink',
+  blocked: '--seat-blocked',
+  unknown: '--seat-unknown',
+  mine: '--seat-mine',
+  accent: '--accent',
+  accentInk: '--accent-ink',
 };
 const CATEGORY_COLOURS = 6;
 const DIM = 0.8;

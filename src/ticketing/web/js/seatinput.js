@@ -133,7 +133,8 @@ class MapInput {
   #step(dx, dy) {
     const { map } = this;
     const middle = map.camera.toPlan(map.camera.width / 2, map.camera.height / 2);
-    const next = map.focus >= 0 ? map.grid.towards(map.focus, dx, dy) : map.grid.nearest(middle.x, middle.y, map.seats.pitch * 60);
+    const next =
+      map.focus >= 0 ? map.grid.towards(map.focus, dx, dy) : map.grid.nearest(middle.x, middle.y, map.seats.pitch * 60);
     if (next < 0) return;
     map.reveal(next);
     map.pointAt('focus', next);

@@ -15,7 +15,11 @@ export class SeatList {
     this.buttons = new Map();
     this.mine = new Set();
     this.summaries = desk.seats.sections.map((section) => this.#section(section));
-    const list = el('div', { class: 'seat-list', dataset: { testid: 'seat-list' } }, this.summaries.map((one) => one.details));
+    const list = el(
+      'div',
+      { class: 'seat-list', dataset: { testid: 'seat-list' } },
+      this.summaries.map((one) => one.details),
+    );
     list.addEventListener('click', (event) => this.#press(event));
     list.addEventListener('keydown', (event) => this.#move(event));
     host.append(list);
@@ -26,7 +30,11 @@ export class SeatList {
 
   #section(section) {
     const left = el('span', { class: 'muted' });
-    const details = el('details', { dataset: { section: section.name, testid: 'seat-section' } }, el('summary', {}, el('span', { class: 'grow' }, section.name), left));
+    const details = el(
+      'details',
+      { dataset: { section: section.name, testid: 'seat-section' } },
+      el('summary', {}, el('span', { class: 'grow' }, section.name), left),
+    );
     details.addEventListener('toggle', () => details.open && this.#fill(details, section));
     if (this.desk.seats.sections.length === 1) details.open = true;
     return { section, details, left };
@@ -37,14 +45,23 @@ export class SeatList {
     const rows = section.rows.map((row) => {
       const first = row.seats.find((number) => this.desk.seats.canPick(number)) ?? row.seats[0];
       const seats = row.seats.map((number) => this.#button(number, number === first));
-      return el('div', { class: 'row', role: 'group', 'aria-label': t('list.row', { row: row.name }), dataset: { row: row.name } }, el('span', { class: 'row-name', 'aria-hidden': 'true' }, row.name), el('div', { class: 'row-seats' }, seats));
+      return el(
+        'div',
+        { class: 'row', role: 'group', 'aria-label': t('list.row', { row: row.name }), dataset: { row: row.name } },
+        el('span', { class: 'row-name', 'aria-hidden': 'true' }, row.name),
+        el('div', { class: 'row-seats' }, seats),
+      );
     });
     details.append(el('div', { class: 'rows' }, rows));
   }
 
   #button(number, isStop) {
     const { seats } = this.desk;
-    const button = el('button', { type: 'button', tabindex: isStop ? 0 : -1, dataset: { seat: seats.list[number].label, number } }, seats.seatName(number));
+    const button = el(
+      'button',
+      { type: 'button', tabindex: isStop ? 0 : -1, dataset: { seat: seats.list[number].label, number } },
+      seats.seatName(number),
+    );
     this.buttons.set(number, button);
     this.#show(number);
     return button;
@@ -61,7 +78,15 @@ export class SeatList {
     button.dataset.state = state;
     button.setAttribute('aria-pressed', String(isMine));
     button.setAttribute('aria-disabled', String(!isMine && !seats.canPick(number)));
-    button.setAttribute('aria-label', t('list.seat', { row: seats.list[number].row, seat: seats.seatName(number), price: price ? formatMoney(price) : '', state: t(`state.${state}`) }));
+    button.setAttribute(
+      'aria-label',
+      t('list.seat', {
+        row: seats.list[number].row,
+        seat: seats.seatName(number),
+        price: price ? formatMoney(price) : '',
+        state: t(`state.${state}`),
+      }),
+    );
   }
 
   #refresh(changed) {

@@ -36,7 +36,10 @@ export class SeatMap {
     this.canvas = this.frame.canvas;
     this.ctx = this.canvas.getContext('2d', { alpha: false });
     const margin = seats.pitch * 4;
-    this.tiles = new Tiles({ x: seats.bounds.left - margin, y: seats.bounds.top - margin }, { paint: this.#paintTile, patch: this.#patchTile });
+    this.tiles = new Tiles(
+      { x: seats.bounds.left - margin, y: seats.bounds.top - margin },
+      { paint: this.#paintTile, patch: this.#patchTile },
+    );
     this.draw = oncePerFrame(() => this.#draw());
     this.camera = new Camera(seats, this.draw);
     this.minimap = new Minimap(this.frame.minimap, this);
@@ -82,7 +85,8 @@ export class SeatMap {
   /** The seats that changed are painted over; sections seen from afar follow at their leisure. */
   seatsChanged(numbers) {
     if (numbers.length > 400) this.tiles.spoil();
-    else if (this.showsSeats) this.tiles.spoilSeats(numbers, (number) => ({ x: this.seats.x[number], y: this.seats.y[number] }), this.radius * 1.2);
+    else if (this.showsSeats)
+      this.tiles.spoilSeats(numbers, (number) => ({ x: this.seats.x[number], y: this.seats.y[number] }), this.radius * 1.2);
     if (!this.showsSeats && !this.toneTimer) {
       this.toneTimer = setTimeout(() => {
         this.toneTimer = 0;
@@ -120,7 +124,9 @@ export class SeatMap {
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     this.#paintRowNames(ctx, view, box);
     const numbers = [];
-    this.grid.inBox(box.left - this.radius, box.top - this.radius, box.right + this.radius, box.bottom + this.radius, (number) => numbers.push(number));
+    this.grid.inBox(box.left - this.radius, box.top - this.radius, box.right + this.radius, box.bottom + this.radius, (number) =>
+      numbers.push(number),
+    );
     this.#patchTile(ctx, view, numbers);
   };
 

@@ -49,7 +49,8 @@ function circles(seats, group, { k, dx, dy }, radius) {
 function paintDetail(ctx, seats, key, group, view, radius, palette) {
   if (key === -SOLD) stroke(ctx, strokes(seats, group, view, radius, cross), palette.soldInk, Math.max(1, radius * 0.2));
   else if (key === -HELD) stroke(ctx, strokes(seats, group, view, radius, hatch), palette.heldInk, Math.max(1, radius * 0.14));
-  else if (key >= 0 && radius >= NUMBER_PX) paintNames(ctx, seats, group, view, radius, key >= 100 ? palette.areaInk : palette.inks[key], palette.font);
+  else if (key >= 0 && radius >= NUMBER_PX)
+    paintNames(ctx, seats, group, view, radius, key >= 100 ? palette.areaInk : palette.inks[key], palette.font);
 }
 
 function stroke(ctx, path, colour, width) {
@@ -90,7 +91,8 @@ function paintNames(ctx, seats, group, { k, dx, dy }, radius, colour, font) {
   ctx.font = `600 ${Math.round(radius * 0.85)}px ${font}`;
   ctx.textAlign = 'center';
   ctx.textBaseline = 'middle';
-  for (const number of group) ctx.fillText(seats.seatName(number), seats.x[number] * k + dx, seats.y[number] * k + dy + 0.5, radius * 1.8);
+  for (const number of group)
+    ctx.fillText(seats.seatName(number), seats.x[number] * k + dx, seats.y[number] * k + dy + 0.5, radius * 1.8);
 }
 
 /** A picked or held seat of one's own: filled with the accent, ticked, and ringed twice so that it never melts away. */

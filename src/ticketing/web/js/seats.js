@@ -51,7 +51,8 @@ export class Seats {
     this.section = new Uint16Array(this.count);
     for (const seat of this.list) {
       if (!seat) continue;
-      if (!found.has(seat.section)) found.set(seat.section, { name: seat.section, index: found.size, rows: new Map(), free: 0, total: 0 });
+      if (!found.has(seat.section))
+        found.set(seat.section, { name: seat.section, index: found.size, rows: new Map(), free: 0, total: 0 });
       const section = found.get(seat.section);
       if (!section.rows.has(seat.row)) section.rows.set(seat.row, { name: seat.row, section, seats: [] });
       section.rows.get(seat.row).seats.push(seat.number);

@@ -16,7 +16,13 @@ export function drawSectionNames(ctx, shapes, camera, palette) {
     const { x, y } = camera.toScreen(shape.label.x, shape.label.y);
     if (x < -80 || y < -40 || x > camera.width + 80 || y > camera.height + 40) continue;
     const bitmap = bitmapOf(shape.section, room, palette);
-    ctx.drawImage(bitmap, x - bitmap.width / SHARP / 2, y - bitmap.height / SHARP / 2, bitmap.width / SHARP, bitmap.height / SHARP);
+    ctx.drawImage(
+      bitmap,
+      x - bitmap.width / SHARP / 2,
+      y - bitmap.height / SHARP / 2,
+      bitmap.width / SHARP,
+      bitmap.height / SHARP,
+    );
   }
 }
 
@@ -26,7 +32,17 @@ function bitmapOf(section, room, palette) {
   const key = `${section.name}|${below}|${size}|${palette.paper}`;
   if (!bitmaps.has(key)) {
     if (bitmaps.size > 600) bitmaps.clear();
-    bitmaps.set(key, write([{ text: section.name, font: `650 ${size * SHARP}px ${palette.font}` }, below && { text: below, font: `${11 * SHARP}px ${palette.font}` }].filter(Boolean), palette, size));
+    bitmaps.set(
+      key,
+      write(
+        [
+          { text: section.name, font: `650 ${size * SHARP}px ${palette.font}` },
+          below && { text: below, font: `${11 * SHARP}px ${palette.font}` },
+        ].filter(Boolean),
+        palette,
+        size,
+      ),
+    );
   }
   return bitmaps.get(key);
 }

@@ -57,7 +57,12 @@ function shapeOf(seats, section) {
   const xs = numbers.map((number) => seats.x[number]);
   const ys = numbers.map((number) => seats.y[number]);
   const pad = width;
-  const box = { left: Math.min(...xs) - pad, right: Math.max(...xs) + pad, top: Math.min(...ys) - pad, bottom: Math.max(...ys) + pad };
+  const box = {
+    left: Math.min(...xs) - pad,
+    right: Math.max(...xs) + pad,
+    top: Math.min(...ys) - pad,
+    bottom: Math.max(...ys) + pad,
+  };
   // The shorter side, as if the section stood upright: how much room its name has.
   const room = Math.min((numbers.length / section.rows.length) * seats.pitch, section.rows.length * width);
   return { section, width, paths, ...box, room, label: labelPlace(seats, section) };

@@ -13,7 +13,12 @@ export const onSessionChange = (listener) => changes.addEventListener('change', 
 
 export function saveSession(body) {
   const { user, access_token, refresh_token, expires_in } = body;
-  lasting.set(SLOT, { user: user ?? currentUser(), access_token, refresh_token, expires_at: Date.now() + (expires_in ?? 900) * 1000 });
+  lasting.set(SLOT, {
+    user: user ?? currentUser(),
+    access_token,
+    refresh_token,
+    expires_at: Date.now() + (expires_in ?? 900) * 1000,
+  });
   changes.dispatchEvent(new Event('change'));
 }
 

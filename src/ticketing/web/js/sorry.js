@@ -17,7 +17,11 @@ export function showFieldErrors(form, error) {
   const rest = [];
   clearFieldErrors(form);
   for (const one of error.errors ?? []) {
-    const input = form.elements.namedItem(String(one.field ?? '').split('.').pop());
+    const input = form.elements.namedItem(
+      String(one.field ?? '')
+        .split('.')
+        .pop(),
+    );
     if (!input?.setCustomValidity) rest.push(one.message);
     else {
       input.setAttribute('aria-invalid', 'true');

@@ -10,15 +10,27 @@ import { t } from './words.js';
 
 export function ticketCard(ticket, order) {
   const seat = ticket.seat?.label ?? ticket.seat ?? null;
-  const name = seat ?? ticket.name ?? ticket.ticket_type?.name ?? order.lines?.find((line) => line.ticket_type_id === ticket.ticket_type_id)?.name ?? t('ticket.general');
-  const status = ticket.status ?? 'issued';
+  const name =
+    seat ??
+    ticket.name ??
+    ticket.ticket_type?.name ??
+    order.lines?.find((line) => line.ticket_type_id === ticket.ticket_type_id)?.name ??
+    t('ticket.general');
+  const status = ticket.status === 'issued' && ticket.code === null ? 'given' : (ticket.status ?? 'issued');
   const place = el('div', { class: 'qr', dataset: { testid: 'qr' } });
   if (status === 'issued') showCode(place, ticket, name);
-  return el('article', { class: `ticket is-${status}`, dataset: { testid: 'ticket', ticket: ticket.id, seat: seat ?? '', code: ticket.code ?? '' } },
+  return el(
+    'article',
+    { class: `ticket is-${status}`, dataset: { testid: 'ticket', ticket: ticket.id, seat: seat ?? '', code: ticket.code ?? '' } },
     place,
     el('h2', {}, seatWords(seat) ?? name),
-    el('p', { class: 'muted' }, [seat && (ticket.name ?? ticket.ticket_type?.name), t(`ticket.${status}`)].filter(Boolean).join(' · ')),
-    status === 'issued' && transfer(ticket));
+    el(
+      'p',
+      { class: 'muted' },
+      [seat && (ticket.name ?? ticket.ticket_type?.name), t(`ticket.${status}`)].filter(Boolean).join(' · '),
+    ),
+    status === 'issued' && transfer(ticket),
+  );
 }
 
 async function showCode(place, ticket, name) {
@@ -39,7 +51,17 @@ function seatWords(label) {
 }
 
 function transfer(ticket) {
-  const form = el('form', { class: 'stack' }, el('label', { class: 'field' }, el('span', {}, t('order.transfer_to')), el('input', { name: 'email', type: 'email', required: true, autocomplete: 'off' })), el('button', { class: 'button small' }, t('order.transfer_go')));
+  const form = el(
+    'form',
+    { class: 'stack' },
+    el(
+      'label',
+      { class: 'field' },
+      el('span', {}, t('order.transfer_to')),
+      el('input', { name: 'email', type: 'email', required: true, autocomplete: 'off' }),
+    ),
+    el('button', { class: 'button small' }, t('order.transfer_go')),
+  );
   const details = el('details', { class: 'transfer' }, el('summary', {}, icon('send', 18), t('order.transfer')), form);
   form.addEventListener('submit', async (event) => {
     event.preventDefault();

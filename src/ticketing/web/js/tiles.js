@@ -36,7 +36,8 @@ export class Tiles {
       const { x, y } = place(number);
       const span = (value, from) => Math.floor(((value - from) * k) / SIZE);
       for (let ty = span(y - reach, this.origin.y); ty <= span(y + reach, this.origin.y); ty += 1) {
-        for (let tx = span(x - reach, this.origin.x); tx <= span(x + reach, this.origin.x); tx += 1) tiles.get(`${tx},${ty}`)?.changed.push(number);
+        for (let tx = span(x - reach, this.origin.x); tx <= span(x + reach, this.origin.x); tx += 1)
+          tiles.get(`${tx},${ty}`)?.changed.push(number);
       }
     }
   }

@@ -16,7 +16,11 @@ function format(iso, options, timeZone) {
 }
 
 export const fullDate = (iso, zone) =>
-  format(iso, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, zone);
+  format(
+    iso,
+    { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+    zone,
+  );
 
 export const shortDate = (iso, zone) =>
   format(iso, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, zone);

@@ -14,14 +14,27 @@ export function eventsBox(org) {
   const box = el('section', { class: 'box' }, el('h2', {}, t('console.events')), rows);
   const refresh = async () => {
     const { data } = await getPage(`/orgs/${org.id}/events?limit=100`);
-    fill(rows, data.length > 0 ? data.map((event) => eventRow(org, event, refresh)) : el('p', { class: 'muted' }, t('console.no_events')));
+    fill(
+      rows,
+      data.length > 0 ? data.map((event) => eventRow(org, event, refresh)) : el('p', { class: 'muted' }, t('console.no_events')),
+    );
   };
   return { box, refresh };
 }
 
 function eventRow(org, event, refresh) {
   const counts = event.availability;
-  const step = (name, path, kind = '') => el('button', { type: 'button', class: `button small ${kind}`, dataset: { testid: `console-${name}`, event: event.id }, onclick: () => run(name, path) }, t(`console.${name}`));
+  const step = (name, path, kind = '') =>
+    el(
+      'button',
+      {
+        type: 'button',
+        class: `button small ${kind}`,
+        dataset: { testid: `console-${name}`, event: event.id },
+        onclick: () => run(name, path),
+      },
+      t(`console.${name}`),
+    );
   const run = (name, path) => {
     if (name === 'cancel' && !confirm(t('console.cancel_sure', { title: event.title }))) return;
     act(async () => {
@@ -30,41 +43,87 @@ function eventRow(org, event, refresh) {
       await refresh();
     });
   };
-  return el('div', { class: 'console-event', dataset: { testid: 'console-event', event: event.id } },
-    el('div', { class: 'box-head' },
-      el('div', { class: 'grow' }, el('strong', {}, event.title), ' ', el('span', { class: `tag tag-${event.status}` }, t(`status.${event.status}`)),
-        el('div', { class: 'muted small-text' }, [shortDate(event.starts_at, event.venue?.timezone), event.venue?.name, counts?.capacity && t('home.left', counts)].filter(Boolean).join(' · '))),
-      el('div', { class: 'actions' },
+  return el(
+    'div',
+    { class: 'console-event', dataset: { testid: 'console-event', event: event.id } },
+    el(
+      'div',
+      { class: 'box-head' },
+      el(
+        'div',
+        { class: 'grow' },
+        el('strong', {}, event.title),
+        ' ',
+        el('span', { class: `tag tag-${event.status}` }, t(`status.${event.status}`)),
+        el(
+          'div',
+          { class: 'muted small-text' },
+          [shortDate(event.starts_at, event.venue?.timezone), event.venue?.name, counts?.capacity && t('home.left', counts)]
+            .filter(Boolean)
+            .join(' · '),
+        ),
+      ),
+      el(
+        'div',
+        { class: 'actions' },
         event.status === 'draft' && step('publish', 'publish', 'primary'),
         event.status === 'published' && step('cancel', 'cancel', 'danger'),
-        el('a', { class: 'button small', href: `/e/${event.id}` }, t('console.view')))),
-    event.status !== 'cancelled' && pricesOf(org, event));
+        el('a', { class: 'button small', href: `/e/${event.id}` }, t('console.view')),
+      ),
+    ),
+    event.status !== 'cancelled' && pricesOf(org, event),
+  );
 }
 
 function pricesOf(org, event) {
   const body = el('div', { class: 'stack' });
-  const details = el('details', { class: 'prices-edit', dataset: { testid: 'console-prices' } }, el('summary', { class: 'link' }, t('console.prices')), body);
+  const details = el(
+    'details',
+    { class: 'prices-edit', dataset: { testid: 'console-prices' } },
+    el('summary', { class: 'link' }, t('console.prices')),
+    body,
+  );
   details.addEventListener('toggle', () => details.open && act(() => drawPrices(org, event.id, body)));
   return details;
 }
 
 async function drawPrices(org, eventId, body) {
   const event = await get(`/events/${eventId}`);
-  const categories = event.has_seats ? (await get(`/events/${eventId}/seatmap`)).categories.map((category) => category.name) : [];
+  const categories = event.has_seats
+    ? (await get(`/events/${eventId}/seatmap?plan=${event.plan_version ?? 0}`)).categories.map((category) => category.name)
+    : [];
   const priced = new Set(event.ticket_types.flatMap((type) => type.categories ?? []));
-  const line = (type) => el('li', {}, el('span', { class: 'grow' }, [type.name, type.categories?.join(', '), type.capacity].filter(Boolean).join(' · ')), el('strong', {}, formatMoney(type.price)));
+  const line = (type) =>
+    el(
+      'li',
+      {},
+      el('span', { class: 'grow' }, [type.name, type.categories?.join(', '), type.capacity].filter(Boolean).join(' · ')),
+      el('strong', {}, formatMoney(type.price)),
+    );
   const again = () => drawPrices(org, eventId, body);
-  fill(body, el('ul', { class: 'picked' }, event.ticket_types.map(line)), priceForm(org, event, categories.filter((name) => !priced.has(name)), again));
+  fill(
+    body,
+    el('ul', { class: 'picked' }, event.ticket_types.map(line)),
+    priceForm(
+      org,
+      event,
+      categories.filter((name) => !priced.has(name)),
+      again,
+    ),
+  );
 }
 
 function priceForm(org, event, categories, again) {
   const kinds = [['', t('console.without_seat')], ...categories.map((name) => [name, name])];
-  const form = el('form', { class: 'form-grid', dataset: { testid: 'price-form' } },
+  const form = el(
+    'form',
+    { class: 'form-grid', dataset: { testid: 'price-form' } },
     labelled('console.price_name', input('name', { required: true, maxlength: 50 })),
     labelled('console.price', input('price', { required: true, inputmode: 'decimal' })),
     labelled('console.price_for', el('select', { name: 'category' }, options(kinds, categories[0] ?? ''))),
     labelled('console.capacity', input('capacity', { type: 'number', min: 1, max: 1_000_000 })),
-    el('button', { class: 'button' }, t('console.price_add')));
+    el('button', { class: 'button' }, t('console.price_add')),
+  );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     const { name, price, category, capacity } = Object.fromEntries(new FormData(form));
@@ -82,28 +141,46 @@ function priceForm(org, event, categories, again) {
 /** The form for a new event; one with a venue gets its seats at once, so that prices can follow. */
 export function newEventBox(org, refresh) {
   const venue = el('select', { name: 'venue_id', dataset: { testid: 'event-venue' } });
-  const form = el('form', { class: 'stack', dataset: { testid: 'event-form' } },
-    el('div', { class: 'form-grid' },
+  const form = el(
+    'form',
+    { class: 'stack', dataset: { testid: 'event-form' } },
+    el(
+      'div',
+      { class: 'form-grid' },
       labelled('console.event_title', input('title', { required: true, maxlength: 200 })),
       labelled('console.venue', venue),
       labelled('console.starts', input('starts_at', { type: 'datetime-local', required: true })),
-      labelled('console.currency', input('currency', { value: 'EUR', pattern: '[A-Z]{3}', required: true, maxlength: 3 }))),
+      labelled('console.currency', input('currency', { value: 'EUR', pattern: '[A-Z]{3}', required: true, maxlength: 3 })),
+    ),
     labelled('console.description', el('textarea', { name: 'description', maxlength: 10_000 })),
-    el('div', {}, el('button', { class: 'button primary', dataset: { testid: 'event-create' } }, t('console.event_create'))));
+    el('div', {}, el('button', { class: 'button primary', dataset: { testid: 'event-create' } }, t('console.event_create'))),
+  );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     act(() => createEvent(org, form, refresh));
   });
   const loadVenues = async () => {
     const venues = await get(`/orgs/${org.id}/venues?limit=100`);
-    fill(venue, options([['', t('console.no_venue')], ...venues.map((one) => [one.id, `${one.name} (${one.capacity})`])], venues[0]?.id ?? ''));
+    fill(
+      venue,
+      options(
+        [['', t('console.no_venue')], ...venues.map((one) => [one.id, `${one.name} (${one.capacity})`])],
+        venues[0]?.id ?? '',
+      ),
+    );
   };
   return { box: el('details', { class: 'box' }, el('summary', {}, t('console.new_event')), form), loadVenues };
 }
 
 async function createEvent(org, form, refresh) {
   const { title, venue_id, starts_at, currency, description } = Object.fromEntries(new FormData(form));
-  const body = { title, starts_at: new Date(starts_at).toISOString(), currency, ...(venue_id && { venue_id }), ...(description && { description }) };
+  const body = {
+    title,
+    starts_at: new Date(starts_at).toISOString(),
+    currency,
+    ...(venue_id && { venue_id }),
+    ...(description && { description }),
+  };
   const event = await post(`/orgs/${org.id}/events`, body);
   if (venue_id) await post(`/orgs/${org.id}/events/${event.id}/seats/sync`);
   form.reset();

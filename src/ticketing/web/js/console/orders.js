@@ -17,15 +17,36 @@ export function ordersBox(org) {
     fill(table, data.length > 0 ? tableOf(data) : el('p', { class: 'muted' }, t('console.no_orders')));
   };
   search.addEventListener('change', () => act(refresh));
-  const csv = el('button', { type: 'button', class: 'button small', onclick: () => saveFile(`/orgs/${org.id}/orders.csv`, `orders-${org.slug}.csv`) }, t('console.csv'));
-  return { box: el('section', { class: 'box' }, el('div', { class: 'box-head' }, el('h2', {}, t('console.orders')), search, csv), table), refresh };
+  const csv = el(
+    'button',
+    { type: 'button', class: 'button small', onclick: () => saveFile(`/orgs/${org.id}/orders.csv`, `orders-${org.slug}.csv`) },
+    t('console.csv'),
+  );
+  return {
+    box: el('section', { class: 'box' }, el('div', { class: 'box-head' }, el('h2', {}, t('console.orders')), search, csv), table),
+    refresh,
+  };
 }
 
 function tableOf(orders) {
-  const head = ['order.reference', 'console.when', 'console.buyer', 'door.event', 'console.status'].map((key) => el('th', { scope: 'col' }, t(key)));
-  const row = (order) => el('tr', { dataset: { reference: order.reference } },
-    el('td', {}, el('a', { href: `/o/${encodeURIComponent(order.reference)}` }, order.reference)), el('td', {}, shortDate(order.created_at)),
-    el('td', {}, order.buyer?.name ?? '', el('div', { class: 'muted small-text' }, order.buyer?.email ?? '')), el('td', {}, order.event?.title ?? ''),
-    el('td', {}, el('span', { class: `tag tag-${order.status}` }, t(`status.${order.status}`))), el('td', { class: 'number' }, formatMoney(order.total)));
-  return el('table', {}, el('thead', {}, el('tr', {}, head, el('th', { scope: 'col', class: 'number' }, t('total')))), el('tbody', {}, orders.map(row)));
+  const head = ['order.reference', 'console.when', 'console.buyer', 'door.event', 'console.status'].map((key) =>
+    el('th', { scope: 'col' }, t(key)),
+  );
+  const row = (order) =>
+    el(
+      'tr',
+      { dataset: { reference: order.reference } },
+      el('td', {}, el('a', { href: `/o/${encodeURIComponent(order.reference)}` }, order.reference)),
+      el('td', {}, shortDate(order.created_at)),
+      el('td', {}, order.buyer?.name ?? '', el('div', { class: 'muted small-text' }, order.buyer?.email ?? '')),
+      el('td', {}, order.event?.title ?? ''),
+      el('td', {}, el('span', { class: `tag tag-${order.status}` }, t(`status.${order.status}`))),
+      el('td', { class: 'number' }, formatMoney(order.total)),
+    );
+  return el(
+    'table',
+    {},
+    el('thead', {}, el('tr', {}, head, el('th', { scope: 'col', class: 'number' }, t('total')))),
+    el('tbody', {}, orders.map(row)),
+  );
 }

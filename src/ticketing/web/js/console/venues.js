@@ -13,11 +13,25 @@ export function newVenueBox(org, done) {
   const lines = el('div', { class: 'stack' }, sectionLine());
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC';
   const file = input('plan', { type: 'file', accept: '.json,application/json' });
-  const form = el('form', { class: 'stack', dataset: { testid: 'venue-form' } },
-    el('div', { class: 'form-grid' }, labelled('console.venue_name', input('name', { required: true, maxlength: 200 })), labelled('console.city', input('city', { maxlength: 200 })), labelled('console.timezone', input('timezone', { value: zone, required: true }))),
+  const form = el(
+    'form',
+    { class: 'stack', dataset: { testid: 'venue-form' } },
+    el(
+      'div',
+      { class: 'form-grid' },
+      labelled('console.venue_name', input('name', { required: true, maxlength: 200 })),
+      labelled('console.city', input('city', { maxlength: 200 })),
+      labelled('console.timezone', input('timezone', { value: zone, required: true })),
+    ),
     lines,
-    el('div', { class: 'actions' }, el('button', { type: 'button', class: 'button', onclick: () => lines.append(sectionLine()) }, t('console.section_add')), el('button', { class: 'button primary' }, t('console.venue_create'))),
-    labelled('console.venue_import', file));
+    el(
+      'div',
+      { class: 'actions' },
+      el('button', { type: 'button', class: 'button', onclick: () => lines.append(sectionLine()) }, t('console.section_add')),
+      el('button', { class: 'button primary' }, t('console.venue_create')),
+    ),
+    labelled('console.venue_import', file),
+  );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     act(() => createVenue(org, form, lines, done));
@@ -27,9 +41,14 @@ export function newVenueBox(org, done) {
 }
 
 function sectionLine() {
-  const line = el('div', { class: 'form-line' },
-    labelled('console.section', input('section', { maxlength: 50 })), labelled('console.rows', input('rows', { type: 'number', min: 1, max: ROWS_MAX, value: 10 })),
-    labelled('console.category', input('category', { maxlength: 50 })), labelled('console.seats_per_row', input('seats', { type: 'number', min: 1, max: ROW_SEATS_MAX, value: 20 })));
+  const line = el(
+    'div',
+    { class: 'form-line' },
+    labelled('console.section', input('section', { maxlength: 50 })),
+    labelled('console.rows', input('rows', { type: 'number', min: 1, max: ROWS_MAX, value: 10 })),
+    labelled('console.category', input('category', { maxlength: 50 })),
+    labelled('console.seats_per_row', input('seats', { type: 'number', min: 1, max: ROW_SEATS_MAX, value: 20 })),
+  );
   return line;
 }
 
@@ -41,7 +60,10 @@ function rowName(index) {
 
 function sectionOf(line) {
   const value = (name) => line.querySelector(`[name=${name}]`).value.trim();
-  const rows = Array.from({ length: Number(value('rows')) }, (_, index) => ({ name: rowName(index), seats: Number(value('seats')) }));
+  const rows = Array.from({ length: Number(value('rows')) }, (_, index) => ({
+    name: rowName(index),
+    seats: Number(value('seats')),
+  }));
   return { name: value('section'), category: value('category') || value('section'), rows };
 }
 

@@ -17,14 +17,37 @@ export async function open(main) {
   const orgs = await get('/orgs?limit=100');
   const body = el('div', { class: 'console' });
   const chosen = orgs.find((org) => org.id === lasting.get(SLOT)) ?? orgs[0];
-  const select = el('select', { dataset: { testid: 'console-org' } }, options(orgs.map((org) => [org.id, org.name]), chosen?.id));
+  const select = el(
+    'select',
+    { dataset: { testid: 'console-org' } },
+    options(
+      orgs.map((org) => [org.id, org.name]),
+      chosen?.id,
+    ),
+  );
   const show = () => {
     const org = orgs.find((one) => one.id === select.value);
     lasting.set(SLOT, org.id);
     act(() => drawOrganization(body, org));
   };
   select.addEventListener('change', show);
-  fill(main, el('section', { class: 'console' }, el('div', { class: 'console-head' }, el('h1', {}, t('console.title')), chosen && labelled('console.organization', select), chosen && el('a', { class: 'button', href: '/door' }, t('door.title'))), !chosen && el('p', {}, t('console.none')), body, newOrgBox(!chosen)));
+  fill(
+    main,
+    el(
+      'section',
+      { class: 'console' },
+      el(
+        'div',
+        { class: 'console-head' },
+        el('h1', {}, t('console.title')),
+        chosen && labelled('console.organization', select),
+        chosen && el('a', { class: 'button', href: '/door' }, t('door.title')),
+      ),
+      !chosen && el('p', {}, t('console.none')),
+      body,
+      newOrgBox(!chosen),
+    ),
+  );
   return chosen && show();
 }
 
@@ -37,8 +60,19 @@ async function drawOrganization(body, org) {
 }
 
 function newOrgBox(isOpen) {
-  const slugOf = (name) => name.toLowerCase().normalize('NFKD').replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 60);
-  const form = el('form', { class: 'form-grid', dataset: { testid: 'org-form' } }, labelled('console.org_name', input('name', { required: true, maxlength: 200 })), el('div', {}, el('button', { class: 'button primary' }, t('console.create'))));
+  const slugOf = (name) =>
+    name
+      .toLowerCase()
+      .normalize('NFKD')
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 60);
+  const form = el(
+    'form',
+    { class: 'form-grid', dataset: { testid: 'org-form' } },
+    labelled('console.org_name', input('name', { required: true, maxlength: 200 })),
+    el('div', {}, el('button', { class: 'button primary' }, t('console.create'))),
+  );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     const name = form.elements.namedItem('name').value.trim();

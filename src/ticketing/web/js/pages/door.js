@@ -18,16 +18,40 @@ const GATE = 'ticketing.gate';
 export async function open(main) {
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
   const orgs = await get('/orgs?limit=100');
-  if (orgs.length === 0) return fill(main, el('section', { class: 'narrow' }, el('h1', {}, t('door.title')), el('p', {}, t('door.staff_only'))));
-  const org = el('select', { dataset: { testid: 'door-org' } }, options(orgs.map((one) => [one.id, one.name]), lasting.get('ticketing.organization') ?? orgs[0].id));
+  if (orgs.length === 0)
+    return fill(main, el('section', { class: 'narrow' }, el('h1', {}, t('door.title')), el('p', {}, t('door.staff_only'))));
+  const org = el(
+    'select',
+    { dataset: { testid: 'door-org' } },
+    options(
+      orgs.map((one) => [one.id, one.name]),
+      lasting.get('ticketing.organization') ?? orgs[0].id,
+    ),
+  );
   const event = el('select', { dataset: { testid: 'door-event' } });
   const desk = makeDesk(org, event);
   org.addEventListener('change', () => loadEvents(org, event, desk));
   event.addEventListener('change', desk.showStats);
   const field = (key, control) => el('label', { class: 'field' }, el('span', {}, t(key)), control);
-  fill(main, el('section', { class: 'door' }, el('h1', {}, t('door.title')),
-    el('div', { class: 'form-grid' }, field('console.organization', org), field('door.event', event), field('door.gate', desk.gate)),
-    desk.form, desk.camera, desk.result, desk.stats));
+  fill(
+    main,
+    el(
+      'section',
+      { class: 'door' },
+      el('h1', {}, t('door.title')),
+      el(
+        'div',
+        { class: 'form-grid' },
+        field('console.organization', org),
+        field('door.event', event),
+        field('door.gate', desk.gate),
+      ),
+      desk.form,
+      desk.camera,
+      desk.result,
+      desk.stats,
+    ),
+  );
   await loadEvents(org, event, desk);
   setInterval(desk.showStats, STATS_MS);
   return desk.form.elements.namedItem('code').focus();
@@ -36,7 +60,13 @@ export async function open(main) {
 async function loadEvents(org, event, desk) {
   const { data } = await getPage(`/orgs/${org.value}/events?limit=100`);
   const open = data.filter((one) => one.status === 'published');
-  fill(event, options(open.map((one) => [one.id, one.title]), open[0]?.id));
+  fill(
+    event,
+    options(
+      open.map((one) => [one.id, one.title]),
+      open[0]?.id,
+    ),
+  );
   if (open.length === 0) notice(t('door.no_event'));
   await desk.showStats();
 }
@@ -44,9 +74,26 @@ async function loadEvents(org, event, desk) {
 function makeDesk(org, event) {
   const gate = el('input', { value: lasting.get(GATE) ?? '', maxlength: 50, dataset: { testid: 'door-gate' } });
   gate.addEventListener('change', () => lasting.set(GATE, gate.value.trim()));
-  const code = el('input', { name: 'code', required: true, autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false', dataset: { testid: 'code-input' } });
-  const form = el('form', { class: 'door-form' }, el('label', { class: 'field' }, el('span', {}, t('door.code')), code), el('button', { class: 'button primary', dataset: { testid: 'check-in' } }, t('door.check')));
-  const result = el('div', { class: 'door-result', role: 'status', 'aria-live': 'assertive', dataset: { testid: 'check-result', result: '' } });
+  const code = el('input', {
+    name: 'code',
+    required: true,
+    autocomplete: 'off',
+    autocapitalize: 'off',
+    spellcheck: 'false',
+    dataset: { testid: 'code-input' },
+  });
+  const form = el(
+    'form',
+    { class: 'door-form' },
+    el('label', { class: 'field' }, el('span', {}, t('door.code')), code),
+    el('button', { class: 'button primary', dataset: { testid: 'check-in' } }, t('door.check')),
+  );
+  const result = el('div', {
+    class: 'door-result',
+    role: 'status',
+    'aria-live': 'assertive',
+    dataset: { testid: 'check-result', result: '' },
+  });
   const stats = el('p', { class: 'muted centred', dataset: { testid: 'door-stats' } });
   const path = () => `/orgs/${org.value}/events/${event.value}/check-ins`;
   const showStats = async () => {
@@ -82,8 +129,5 @@ function show(host, { kind, result, title, text }) {
 }
 
 function statsWords(numbers) {
-  const inside = numbers.checked_in ?? numbers.admitted ?? 0;
-  const issued = numbers.issued ?? numbers.total ?? numbers.tickets ?? 0;
-  // `issued` may or may not count those who are inside already; nobody can be more inside than there are tickets.
-  return t('door.inside', { inside, issued: Math.max(inside, issued) });
+  return t('door.inside', { inside: numbers.checked_in ?? 0, issued: numbers.issued ?? 0 });
 }

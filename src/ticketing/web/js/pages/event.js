@@ -21,12 +21,14 @@ import { t } from '../words.js';
 
 export async function open(main, eventId) {
   const path = `/events/${encodeURIComponent(eventId)}`;
-  // The server's facts already say whether there are seats; then the plan need not wait for the event.
-  const early = main.querySelector('[data-has-seats=true]') ? get(`${path}/seatmap`) : null;
+  // The server's facts already name the plan's version; then the plan need not wait for the event.
+  const planWritten = main.querySelector('[data-plan]')?.dataset.plan;
+  const early = planWritten ? fetchPlan(path, planWritten) : null;
   const event = await findEvent(path);
   if (!event) return showLost(main);
   event.ticket_types ??= [];
-  const seatmap = event.has_seats ? await (early ?? get(`${path}/seatmap`)) : null;
+  const isSamePlan = String(event.plan_version) === planWritten;
+  const seatmap = event.has_seats ? await (isSamePlan ? early : fetchPlan(path, event.plan_version)) : null;
   const desk = new Desk(event, seatmap?.seats?.length > 0 ? new Seats(seatmap, event.ticket_types) : null);
   document.title = `${event.title} · ${t('brand')}`;
   const closed = closedReason(event, serverNow());
@@ -36,6 +38,9 @@ export async function open(main, eventId) {
   onSessionChange(() => desk.resume());
   return desk.resume();
 }
+
+/** Browsers keep a plan for a year; its version in the address is what makes that safe. */
+const fetchPlan = (path, version) => get(`${path}/seatmap?plan=${version ?? 0}`);
 
 /** Drafts are known to their organization only: the server may have said 404 where this person may look. */
 async function findEvent(path) {
@@ -50,16 +55,45 @@ async function findEvent(path) {
 function drawPage(main, desk, closed) {
   const panel = el('aside', { class: 'panel', 'aria-label': t('panel.title'), dataset: { testid: 'panel' } });
   const mapHost = desk.seats && el('div', { class: 'map' });
-  const listHost = desk.seats && el('section', { class: 'list-part', id: 'list' }, el('h2', {}, t('list.title')), el('p', { class: 'muted' }, t('list.explain')));
-  const page = el('article', { class: desk.seats ? 'event' : 'event no-map', dataset: { testid: 'event' } }, eventHead(desk.event),
+  const listHost =
+    desk.seats &&
+    el(
+      'section',
+      { class: 'list-part', id: 'list' },
+      el('h2', {}, t('list.title')),
+      el('p', { class: 'muted' }, t('list.explain')),
+    );
+  const page = el(
+    'article',
+    { class: desk.seats ? 'event' : 'event no-map', dataset: { testid: 'event' } },
+    eventHead(desk.event),
     closed && el('p', { class: 'closed', role: 'status', dataset: { testid: 'closed' } }, closed),
     desk.seats && el('a', { class: 'skip', href: '#list' }, t('list.skip')),
-    desk.seats && el('div', { class: 'map-part' }, mapHost, stateKey()), panel, listHost);
+    desk.seats && el('div', { class: 'map-part' }, mapHost, stateKey()),
+    panel,
+    listHost,
+  );
   fill(main, page);
   const map = desk.seats && drawMap(mapHost, desk);
-  if (desk.seats) new SeatList(listHost, desk);
+  if (desk.seats) addList(listHost, panel, desk);
   keepPanel(panel, desk);
   return map?.canvas ?? page;
+}
+
+/** Below the list a way back up, so that a keyboard need not pass every price again. */
+function addList(host, panel, desk) {
+  new SeatList(host, desk);
+  const back = el(
+    'button',
+    {
+      type: 'button',
+      class: 'link',
+      dataset: { testid: 'list-to-panel' },
+      onclick: () => (panel.querySelector('[data-testid=hold-button]:enabled') ?? panel.querySelector('button, input'))?.focus(),
+    },
+    t('list.to_panel'),
+  );
+  host.append(back);
 }
 
 function drawMap(host, desk) {
@@ -105,12 +139,20 @@ function keepPanel(host, desk) {
       shownFor = wanted;
       host.replaceChildren(shown.node);
       host.dataset.phase = wanted ? 'held' : 'choosing';
-      if (wanted) host.scrollIntoView({ block: 'nearest' });
+      if (wanted) showHeld(host);
     }
     shown.update();
   });
   desk.on('states picks filter busy stream reservation', update);
   update();
+}
+
+/** The button that was pressed is gone: the keyboard and the screen reader go on at the new heading. */
+function showHeld(host) {
+  host.scrollIntoView({ block: 'nearest' });
+  const heading = host.querySelector('h2');
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
 }
 
 function listenLive(desk, node) {

@@ -13,7 +13,17 @@ const PAUSE_MS = 250;
 export async function open(main) {
   // The server has written this page already. It is taken over where it stands, so that nothing that somebody
   // is typing gets lost, nothing jumps and nothing flashes.
-  if (!main.querySelector('.home')) fill(main, el('section', { class: 'home' }, el('h1', {}, t('home.title')), searchForm(), el('div', { class: 'cards', dataset: { testid: 'events' } })));
+  if (!main.querySelector('.home'))
+    fill(
+      main,
+      el(
+        'section',
+        { class: 'home' },
+        el('h1', {}, t('home.title')),
+        searchForm(),
+        el('div', { class: 'cards', dataset: { testid: 'events' } }),
+      ),
+    );
   const form = main.querySelector('form');
   const cards = main.querySelector('.cards');
   const more = el('div', { class: 'more' });
@@ -27,8 +37,22 @@ export async function open(main) {
 }
 
 function searchForm() {
-  const input = el('input', { id: 'q', name: 'q', type: 'search', value: new URLSearchParams(location.search).get('q') ?? '', maxlength: 200, dataset: { testid: 'search' } });
-  return el('form', { class: 'search', role: 'search', action: '/', method: 'get' }, el('label', { class: 'sr', for: 'q' }, t('home.search')), icon('search'), input, el('button', { class: 'button primary' }, t('home.search_button')));
+  const input = el('input', {
+    id: 'q',
+    name: 'q',
+    type: 'search',
+    value: new URLSearchParams(location.search).get('q') ?? '',
+    maxlength: 200,
+    dataset: { testid: 'search' },
+  });
+  return el(
+    'form',
+    { class: 'search', role: 'search', action: '/', method: 'get' },
+    el('label', { class: 'sr', for: 'q' }, t('home.search')),
+    icon('search'),
+    input,
+    el('button', { class: 'button primary' }, t('home.search_button')),
+  );
 }
 
 function makeSearch(input, cards, more) {
@@ -36,7 +60,11 @@ function makeSearch(input, cards, more) {
   let timer = 0;
   const load = async (cursor = null) => {
     const mine = (turn += 1);
-    const query = new URLSearchParams({ limit: '24', ...(input.value.trim() && { q: input.value.trim() }), ...(cursor && { cursor }) });
+    const query = new URLSearchParams({
+      limit: '24',
+      ...(input.value.trim() && { q: input.value.trim() }),
+      ...(cursor && { cursor }),
+    });
     try {
       const page = await getPage(`/events?${query}`);
       // A slow answer to an older question must not replace a newer one.
@@ -48,7 +76,13 @@ function makeSearch(input, cards, more) {
   const show = ({ data, meta }, cursor) => {
     const fresh = data.map(eventCard);
     if (cursor) cards.append(...fresh);
-    else fill(cards, fresh.length > 0 ? fresh : el('p', { class: 'muted', dataset: { testid: 'no-events' } }, t(input.value.trim() ? 'home.none' : 'home.empty')));
+    else
+      fill(
+        cards,
+        fresh.length > 0
+          ? fresh
+          : el('p', { class: 'muted', dataset: { testid: 'no-events' } }, t(input.value.trim() ? 'home.none' : 'home.empty')),
+      );
     const next = meta?.next_cursor;
     fill(more, next && el('button', { type: 'button', class: 'button', onclick: () => load(next) }, t('home.more')));
   };

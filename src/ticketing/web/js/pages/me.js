@@ -13,19 +13,54 @@ export async function open(main) {
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
   const [orders, holds] = await Promise.all([get('/me/orders'), get('/me/reservations').catch(() => [])]);
   const active = (holds ?? []).filter((hold) => hold.status === 'active');
-  return fill(host, active.length > 0 && held(active), orders.length > 0 ? orders.map(orderCard) : el('p', { class: 'muted' }, t('me.none')));
+  return fill(
+    host,
+    active.length > 0 && held(active),
+    orders.length > 0 ? orders.map(orderCard) : el('p', { class: 'muted' }, t('me.none')),
+  );
 }
 
 function held(holds) {
-  const line = (hold) => el('a', { class: 'card', href: `/e/${hold.event_id}` }, el('span', { class: 'card-body' }, el('strong', {}, t('me.holds')), el('span', { class: 'muted' }, `${formatMoney(hold.total)} · ${t('me.pay')}`)));
+  const line = (hold) =>
+    el(
+      'a',
+      { class: 'card', href: `/e/${hold.event_id}` },
+      el(
+        'span',
+        { class: 'card-body' },
+        el('strong', {}, t('me.holds')),
+        el('span', { class: 'muted' }, `${formatMoney(hold.total)} · ${t('me.pay')}`),
+      ),
+    );
   return holds.map(line);
 }
 
 function orderCard(order) {
   const count = (order.lines ?? []).reduce((sum, line) => sum + (line.quantity ?? 1), 0);
-  return el('a', { class: 'card', href: `/o/${encodeURIComponent(order.reference)}`, dataset: { testid: 'my-order', reference: order.reference } },
-    el('span', { class: 'card-body' },
+  return el(
+    'a',
+    {
+      class: 'card',
+      href: `/o/${encodeURIComponent(order.reference)}`,
+      dataset: { testid: 'my-order', reference: order.reference },
+    },
+    el(
+      'span',
+      { class: 'card-body' },
       el('span', { class: 'card-title' }, order.event?.title ?? order.reference),
-      el('span', { class: 'muted' }, [order.event?.starts_at && shortDate(order.event.starts_at, order.event.timezone), order.event?.venue_name].filter(Boolean).join(' · ')),
-      el('span', { class: 'card-foot' }, el('span', { class: 'muted' }, `${t('me.tickets', { count })} · ${formatMoney(order.total)}`), el('span', { class: `tag tag-${order.status}` }, t(`status.${order.status}`)))));
+      el(
+        'span',
+        { class: 'muted' },
+        [order.event?.starts_at && shortDate(order.event.starts_at, order.event.timezone), order.event?.venue_name]
+          .filter(Boolean)
+          .join(' · '),
+      ),
+      el(
+        'span',
+        { class: 'card-foot' },
+        el('span', { class: 'muted' }, `${t('me.tickets', { count })} · ${formatMoney(order.total)}`),
+        el('span', { class: `tag tag-${order.status}` }, t(`status.${order.status}`)),
+      ),
+    ),
+  );
 }

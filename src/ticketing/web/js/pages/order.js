@@ -30,7 +30,9 @@ async function find(reference, email) {
     const order = await quietly(() => get(`/orders/${known.id}`));
     if (order) return order;
   }
-  const byMail = email && (await quietly(() => get(`/orders/by-reference/${encodeURIComponent(reference)}?email=${encodeURIComponent(email)}`)));
+  const byMail =
+    email &&
+    (await quietly(() => get(`/orders/by-reference/${encodeURIComponent(reference)}?email=${encodeURIComponent(email)}`)));
   if (byMail || !currentUser()) return byMail || null;
   // Somebody logged in may have given another e-mail address for the tickets than that of the account.
   return ((await quietly(() => get('/me/orders?limit=100'))) ?? []).find((order) => order.reference === reference) ?? null;
@@ -58,7 +60,8 @@ async function follow(host, order, reference) {
   }
 }
 
-const isMoving = (order, tickets) => order.status === 'pending' || (order.status === 'paid' && tickets.length < ticketCount(order));
+const isMoving = (order, tickets) =>
+  order.status === 'pending' || (order.status === 'paid' && tickets.length < ticketCount(order));
 const ticketCount = (order) => (order.lines ?? []).reduce((sum, line) => sum + (line.quantity ?? 1), 0) || 1;
 
 async function again(order, reference, email) {
@@ -74,8 +77,7 @@ async function ticketsOf(order) {
   if (order.status === 'pending' || order.status === 'expired') return [];
   if (order.tickets?.length > 0) return order.tickets;
   if (!currentUser()) return [];
-  const mine = (await quietly(() => get('/me/tickets?limit=100')).catch(() => null)) ?? [];
-  return mine.filter((ticket) => ticket.order_id === order.id);
+  return (await quietly(() => get(`/orders/${order.id}/tickets`)).catch(() => null)) ?? [];
 }
 
 async function pay(order) {
@@ -89,7 +91,19 @@ async function pay(order) {
 
 function askEmail(host, reference) {
   const problem = el('p', { class: 'form-error', role: 'alert', hidden: true });
-  const form = el('form', { class: 'stack' }, el('h1', {}, reference), el('label', { class: 'field' }, el('span', {}, t('order.need_email')), el('input', { name: 'email', type: 'email', required: true, autocomplete: 'email', dataset: { testid: 'order-email' } })), problem, el('button', { class: 'button primary' }, t('order.find')));
+  const form = el(
+    'form',
+    { class: 'stack' },
+    el('h1', {}, reference),
+    el(
+      'label',
+      { class: 'field' },
+      el('span', {}, t('order.need_email')),
+      el('input', { name: 'email', type: 'email', required: true, autocomplete: 'email', dataset: { testid: 'order-email' } }),
+    ),
+    problem,
+    el('button', { class: 'button primary' }, t('order.find')),
+  );
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     try {

@@ -72,7 +72,8 @@ export default {
   'state.unknown': 'loading',
 
   'map.title': 'Seat map',
-  'map.help': 'Arrow keys move from seat to seat, Enter picks or drops a seat, plus and minus zoom, zero shows the whole plan. The list below the map offers the same seats by section and row.',
+  'map.help':
+    'Arrow keys move from seat to seat, Enter picks or drops a seat, plus and minus zoom, zero shows the whole plan. The list below the map offers the same seats by section and row.',
   'map.closer': 'Closer',
   'map.further': 'Further away',
   'map.whole': 'Whole plan',
@@ -82,6 +83,7 @@ export default {
   'list.title': 'Seats as a list',
   'list.explain': 'By section and row. Arrow keys move within a section.',
   'list.skip': 'Skip the map, choose from the list',
+  'list.to_panel': 'Go to your seats and hold them',
   'list.row': 'Row {row}',
   'list.seat': ({ row, seat, price, state }) => `Row ${row}, seat ${seat}, ${price ? `${price}, ` : ''}${state}`,
 
@@ -122,6 +124,7 @@ export default {
   'login.name': 'Name',
   'login.email': 'E-mail',
   'login.password': 'Password',
+  'login.password_short': 'This is too short: it takes at least 10 characters.',
   'login.password_rule': 'At least 10 characters.',
   'login.enter': 'Log in',
   'login.register': 'Create account',
@@ -133,6 +136,8 @@ export default {
   'order.title.cancelled': 'This order was cancelled',
   'order.title.expired': 'This order ran out of time',
   'order.title.refunded': 'This order was refunded',
+  'order.title.partially_refunded': 'Partly refunded',
+  'order.text.partially_refunded': 'Some of the money is on its way back to you. Tickets that still show a code are valid.',
   'order.text.paid': 'Show one code per person at the door. They work from this screen, from the PDF, and on paper.',
   'order.text.paid_waiting': 'Paid. Your tickets are being written; this takes a few seconds.',
   'order.text.pending': 'As soon as the payment arrives, the tickets appear here by themselves.',
@@ -155,6 +160,7 @@ export default {
   'order.refund_rules': 'Refunds are made by the organizer. If an event is cancelled, everything is refunded without asking.',
   'ticket.issued': 'valid',
   'ticket.checked_in': 'used at the door',
+  'ticket.given': 'given to someone else',
   'ticket.voided': 'not valid any more',
   'ticket.general': 'Admission',
 
@@ -247,11 +253,17 @@ export default {
   'door.failed': 'Not checked',
   'door.inside': ({ inside, issued }) => `${number.format(inside)} of ${number.format(issued)} inside`,
 
-  'error.offline': 'The connection was lost before an answer came. Nothing was bought twice; press again to go on where you were.',
+  'error.offline':
+    'The connection was lost before an answer came. Nothing was bought twice; press again to go on where you were.',
   'error.seat_unavailable': 'One of these seats is held or sold already. Nothing was charged.',
   'error.seat_contended': 'Many people want this seat right now. Nothing was charged; try again.',
   'error.sold_out': 'There are not that many left together. Nothing was charged. Try fewer, or another category.',
   'error.reservation_expired': 'Your hold ran out. No money was taken, and the seats are free again.',
+  'error.reservation_ended': 'These seats are not held any more. No money was taken; choose again.',
+  'error.extension_limit': 'This hold was extended already. Pay before the ring is empty.',
+  'error.already_ordered': 'There is an order for these seats already. Find it under “My tickets”.',
+  'error.seat_not_for_sale': 'One of these seats is not on sale. Nothing was held or charged.',
+  'error.seat_unknown': 'One of these seats does not exist any more. Reload the page to see the present plan.',
   'error.already_paid': 'This order is paid already. Nothing was charged twice.',
   'error.event_not_on_sale': 'This event is not on sale right now. Nothing was held or charged.',
   'error.limit_exceeded': 'That is more than one order may have for this event. Nothing was held.',
@@ -265,5 +277,6 @@ export default {
   'error.email_taken': 'There is an account with this e-mail address already. Log in instead.',
   'error.forbidden': 'Your role does not allow this.',
   'error.not_found': 'This does not exist, or not any more.',
-  'error.unknown': ({ id }) => `Something went wrong on our side; nothing was charged.${id ? ` If you write to us, name ${id}.` : ''}`,
+  'error.unknown': ({ id }) =>
+    `Something went wrong on our side; nothing was charged.${id ? ` If you write to us, name ${id}.` : ''}`,
 };

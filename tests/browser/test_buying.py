@@ -1,0 +1,73 @@
+"""The main job in a browser: a seat is seen, held, paid and turned into a ticket, and everybody else sees it go."""
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+from tests.world import World, data
+
+
+async def test_two_browsers_want_one_seat(visit: Visit, world: World) -> None:
+    show, ada = await world.show(rows=1, seats=6), await world.person("ada")
+    first, second = await visit(), await visit()
+    for visitor in (first, second):
+        await visitor.open_event(show.id)
+        await visitor.seat("Stalls-A-3").click()
+        await visitor.sees("Stalls-A-3", "mine")
+
+    # The hold needs a name: the log-in opens in place, and the picked seat stays picked.
+    await first.by("hold-button").click()
+    await expect(first.by("login-dialog")).to_be_visible()
+    await first.fill_log_in(ada)
+    await expect(first.by("held-item")).to_have_attribute("data-seat", "Stalls-A-3")
+    await expect(first.by("countdown")).to_be_visible()
+
+    # The other one is told at once, is offered what is near, and is told kindly when trying all the same.
+    await second.sees("Stalls-A-3", "held")
+    await expect(second.by("notice")).to_contain_text("A-3 went to someone else a moment ago.")
+    await second.by("take-neighbours").click()
+    await expect(second.by("picked-seat")).to_have_count(1)
+    await expect(second.seat("Stalls-A-3")).to_have_attribute("aria-disabled", "true")
+    await second.seat("Stalls-A-3").click()
+    await expect(second.by("notice")).to_contain_text("is held by someone right now")
+    await expect(second.by("picked-seat")).not_to_have_attribute("data-picked", "Stalls-A-3")
+
+    reference = await first.pay()
+    await expect(first.by("order-status")).to_have_attribute("data-status", "paid")
+    await expect(first.by("order-reference")).to_have_text(reference)
+    await expect(first.by("ticket")).to_have_attribute("data-seat", "Stalls-A-3")
+    await expect(first.by("qr-image")).to_have_js_property("naturalWidth", await first.natural_width("qr-image"))
+    await second.sees("Stalls-A-3", "sold")
+    assert data(await ada.get("/me/tickets"))[0]["seat"] == "Stalls-A-3"
+
+
+async def test_two_tickets_without_a_seat(visit: Visit, world: World) -> None:
+    show, ada = await world.show(seats=0, capacity=50, area_price=2500), await world.person("ada")
+    visitor = await visit()
+    await visitor.log_in(ada)
+    await visitor.open_event(show.id)
+    for quantity in ("1", "2"):
+        await visitor.by("ga-plus").click()
+        await expect(visitor.by("ga-quantity")).to_have_text(quantity)
+    await expect(visitor.by("total")).to_have_text("€50.00")
+    await visitor.by("hold-button").click()
+    await expect(visitor.by("held-item")).to_contain_text("2 × Standing")
+    await visitor.pay()
+    await expect(visitor.by("ticket")).to_have_count(2)
+    await expect(visitor.by("qr-image")).to_have_count(2)
+    assert data(await world.client.get(f"/api/v1/events/{show.id}"))["availability"]["available"] == 48
+
+
+async def test_a_declined_payment_can_be_tried_again(visit: Visit, world: World) -> None:
+    show, ada = await world.show(rows=1, seats=2), await world.person("ada")
+    visitor = await visit()
+    await visitor.log_in(ada)
+    await visitor.open_event(show.id)
+    await visitor.seat("Stalls-A-1").click()
+    await visitor.by("hold-button").click()
+    await visitor.by("pay-button").click()
+    await visitor.page.get_by_role("button", name="Decline").click()
+    await expect(visitor.by("order-status")).to_have_attribute("data-status", "pending")
+    await visitor.by("pay-again").click()
+    await visitor.page.get_by_role("button", name="Pay").click()
+    await expect(visitor.by("order-status")).to_have_attribute("data-status", "paid")
+    await expect(visitor.by("ticket")).to_have_count(1)

@@ -1,0 +1,52 @@
+"""The organizer's console and the door, in a browser."""
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+from tests.world import World, data
+
+
+async def test_an_organizer_sees_the_event_and_its_orders(visit: Visit, world: World) -> None:
+    show, ada = await world.show(title="Late show", rows=1, seats=6), await world.person("ada")
+    order = await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2")
+    visitor = await visit()
+    await visitor.open("/console")
+    await visitor.fill_log_in(show.tenant.admin)
+    event = visitor.by("console-event")
+    await expect(event).to_contain_text("Late show")
+    await expect(event).to_contain_text("4 of 6 left")
+    row = visitor.page.locator(f'[data-reference="{order["reference"]}"]')
+    for words in ("Ada Byron", ada.email, "Late show", "paid", "€90.00"):
+        await expect(row).to_contain_text(words)
+
+
+async def test_an_organizer_puts_an_event_on_sale(visit: Visit, world: World) -> None:
+    show = await world.show(title="Draft", rows=1, seats=6, publish=False)
+    visitor = await visit()
+    visitor.page.on("dialog", lambda dialog: dialog.accept())
+    await visitor.log_in(show.tenant.admin)
+    await visitor.open("/console")
+    await visitor.by("console-publish").click()
+    await expect(visitor.by("notice")).to_contain_text("“Draft” is on sale.")
+    await expect(visitor.by("console-event")).to_contain_text("on sale")
+    assert data(await world.client.get(f"/api/v1/events/{show.id}"))["status"] == "published"
+
+
+async def test_the_door_admits_a_code_once(visit: Visit, world: World) -> None:
+    show, ada = await world.show(title="Late show", rows=1, seats=6), await world.person("ada")
+    scanner = await world.member(show.tenant, "ORG_SCANNER")
+    order = await world.buy(ada, show, "Stalls-A-1")
+    code = await world.code_of(ada, order)
+    visitor = await visit()
+    await visitor.open("/door")
+    await visitor.fill_log_in(scanner)
+    await visitor.by("door-gate").fill("North")
+    result = visitor.by("check-result")
+    for words, outcome in (("Welcome", "admitted"), ("Already inside", "already_checked_in")):
+        # A hand scanner types the code and presses Enter.
+        await visitor.by("code-input").fill(code)
+        await visitor.by("code-input").press("Enter")
+        await expect(result).to_have_attribute("data-result", outcome)
+        await expect(result).to_contain_text(words)
+    await expect(result).to_contain_text("North")
+    await expect(visitor.by("door-stats")).to_have_text("1 of 1 inside")

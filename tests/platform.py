@@ -1,0 +1,80 @@
+"""The whole platform, as `make run` opens it: two API processes, consumers, scheduler, Postgres and Valkey.
+
+One platform serves every test of the session that needs a real one. A folder whose tests do imports `client` and
+`world` from here into its conftest, and these then stand in front of the ones that speak to the app itself.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.world import WEBHOOK_SECRET, World
+from ticketing.infra.ports import free_port
+from ticketing.infra.processes import wait_for
+
+OPEN_SECONDS = 120
+
+
+@dataclass
+class Platform:
+    """A running platform."""
+
+    url: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        """Ask the database what is true."""
+        with psycopg.connect(self.database_url()) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def database_url(self) -> str:
+        line = (self.folder / "postgres" / "data" / "postmaster.pid").read_text().splitlines()
+        password = (self.folder / "postgres" / "password").read_text().strip()
+        return f"postgresql://postgres:{password}@127.0.0.1:{line[3]}/ticketing"
+
+    def logs(self, name: str) -> str:
+        return (self.folder / "logs" / f"{name}.log").read_text()
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    folder, port = tmp_path_factory.mktemp("platform") / "data", free_port()
+    output = folder.with_suffix(".out")
+    command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--workers", "2"]
+    variables = {"MOCK_WEBHOOK_SECRET": WEBHOOK_SECRET, "LOG_LEVEL": "info"}
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--data-dir", str(folder), "--port", str(port)],
+            env={**os.environ, **variables},
+            cwd=folder.parent,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    opened = wait_for(lambda: b"is open" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS)
+    assert opened, output.read_text()
+    assert process.poll() is None, output.read_text()
+    yield Platform(f"http://127.0.0.1:{port}", folder, process)
+    process.terminate()
+    assert process.wait(60) == 0, output.read_text()
+
+
+@pytest.fixture
+async def client(platform: Platform) -> AsyncIterator[httpx2.AsyncClient]:
+    """Many sockets to the real server."""
+    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=100)
+    async with httpx2.AsyncClient(base_url=platform.url, limits=limits, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def world(client: httpx2.AsyncClient) -> World:
+    return World(client)
