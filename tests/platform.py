@@ -4,18 +4,21 @@ One platform serves every test of the session that needs a real one. A folder wh
 `world` from here into its conftest, and these then stand in front of the ones that speak to the app itself.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psycopg
 import pytest
 
-from tests.world import WEBHOOK_SECRET, World
+from tests.world import WEBHOOK_SECRET, Person, World, data
 from ticketing.infra.ports import free_port
 from ticketing.infra.processes import wait_for
 
@@ -78,3 +81,22 @@ async def client(platform: Platform) -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 def world(client: httpx2.AsyncClient) -> World:
     return World(client)
+
+
+async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
+    """The first true answer; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if answer := await ask():
+            return answer
+        assert time.monotonic() < deadline, "it never became true"
+        await asyncio.sleep(0.05)
+
+
+async def tickets_of(buyer: Person, order: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    async def ask() -> list[dict[str, Any]] | None:
+        mine = [t for t in data(await buyer.get("/me/tickets")) if t["order_id"] == order["id"]]
+        return mine if len(mine) == count else None
+
+    found: list[dict[str, Any]] = await eventually(ask)
+    return found

@@ -75,7 +75,7 @@ class Tenant:
 
 @dataclass
 class Show:
-    """A published event with one section, "Stalls", of `rows` rows and `seats` seats each, and perhaps standing places."""
+    """A published event with one section, "Stalls", of rows and seats, and perhaps standing places."""
 
     tenant: Tenant
     id: str

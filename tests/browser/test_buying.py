@@ -27,7 +27,7 @@ async def test_two_browsers_want_one_seat(visit: Visit, world: World) -> None:
     await second.by("take-neighbours").click()
     await expect(second.by("picked-seat")).to_have_count(1)
     await expect(second.seat("Stalls-A-3")).to_have_attribute("aria-disabled", "true")
-    await second.seat("Stalls-A-3").click()
+    await second.seat("Stalls-A-3").click(force=True)
     await expect(second.by("notice")).to_contain_text("is held by someone right now")
     await expect(second.by("picked-seat")).not_to_have_attribute("data-picked", "Stalls-A-3")
 
@@ -35,7 +35,7 @@ async def test_two_browsers_want_one_seat(visit: Visit, world: World) -> None:
     await expect(first.by("order-status")).to_have_attribute("data-status", "paid")
     await expect(first.by("order-reference")).to_have_text(reference)
     await expect(first.by("ticket")).to_have_attribute("data-seat", "Stalls-A-3")
-    await expect(first.by("qr-image")).to_have_js_property("naturalWidth", await first.natural_width("qr-image"))
+    await first.sees_codes(1)
     await second.sees("Stalls-A-3", "sold")
     assert data(await ada.get("/me/tickets"))[0]["seat"] == "Stalls-A-3"
 
@@ -50,10 +50,9 @@ async def test_two_tickets_without_a_seat(visit: Visit, world: World) -> None:
         await expect(visitor.by("ga-quantity")).to_have_text(quantity)
     await expect(visitor.by("total")).to_have_text("€50.00")
     await visitor.by("hold-button").click()
-    await expect(visitor.by("held-item")).to_contain_text("2 × Standing")
+    await expect(visitor.by("held-item")).to_contain_text("2 \u00d7 Standing")
     await visitor.pay()
-    await expect(visitor.by("ticket")).to_have_count(2)
-    await expect(visitor.by("qr-image")).to_have_count(2)
+    await visitor.sees_codes(2)
     assert data(await world.client.get(f"/api/v1/events/{show.id}"))["availability"]["available"] == 48
 
 
@@ -70,4 +69,4 @@ async def test_a_declined_payment_can_be_tried_again(visit: Visit, world: World)
     await visitor.by("pay-again").click()
     await visitor.page.get_by_role("button", name="Pay").click()
     await expect(visitor.by("order-status")).to_have_attribute("data-status", "paid")
-    await expect(visitor.by("ticket")).to_have_count(1)
+    await visitor.sees_codes(1)

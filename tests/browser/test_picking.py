@@ -1,6 +1,8 @@
 """A seat can be picked on the drawing, and without ever touching a mouse."""
 
 import re
+from itertools import product
+from math import hypot
 
 from playwright.async_api import expect
 
@@ -8,22 +10,23 @@ from tests.browser.conftest import Visit
 from tests.browser.visitor import Visitor
 from tests.world import PASSWORD, World
 
-STEP_PX = 12
+#: Pixels to go from the middle of the drawing; a seat is larger than one step.
+STEPS = range(-96, 97, 8)
 TABS = 40
 
 
 async def find_seat(visitor: Visitor) -> tuple[float, float, str]:
-    """Move the mouse over the drawing, row by row, until a label names an available seat: where, and which."""
+    """Move the mouse over the drawing, outwards from its middle, until a label names a free seat: where, and which."""
     box = await visitor.by("seat-map").bounding_box()
     assert box
+    middle_x, middle_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     tip = visitor.page.locator(".map-tip")
-    for y in range(STEP_PX, int(box["height"]), STEP_PX):
-        for x in range(STEP_PX, int(box["width"]), STEP_PX):
-            await visitor.page.mouse.move(box["x"] + x, box["y"] + y)
-            words = await tip.inner_text() if await tip.is_visible() else ""
-            if named := re.match(r"Stalls, row (\w+), seat (\d+)\n.*available", words):
-                return box["x"] + x, box["y"] + y, f"Stalls-{named[1]}-{named[2]}"
-    raise AssertionError("The drawing names no available seat anywhere.")
+    for dx, dy in sorted(product(STEPS, STEPS), key=lambda step: hypot(*step)):
+        await visitor.page.mouse.move(middle_x + dx, middle_y + dy)
+        words = await tip.inner_text() if await tip.is_visible() else ""
+        if named := re.match(r"Stalls, row (\w+), seat (\d+)\n.*available", words):
+            return middle_x + dx, middle_y + dy, f"Stalls-{named[1]}-{named[2]}"
+    raise AssertionError("The drawing names no free seat around its middle.")
 
 
 async def test_a_click_on_the_drawing_picks_the_seat_that_it_names(visit: Visit, world: World) -> None:

@@ -14,13 +14,12 @@ CANCELLED = "net::ERR_ABORTED"
 
 @dataclass
 class Visitor:
-    """One person's window. `troubles` is what the browser complained about in its own words, `addresses` what it asked."""
+    """One person's window; `troubles` is what the browser complained about, `expected` what it may complain about."""
 
     url: str
     context: BrowserContext
     page: Page
     troubles: list[str] = field(default_factory=list)
-    addresses: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
 
     def listen(self) -> None:
@@ -36,7 +35,6 @@ class Visitor:
             self.troubles.append(f"console: {message.text} ({message.location.get('url')})")
 
     def _hear_request(self, request: Request) -> None:
-        self.addresses.append(request.url)
         if not request.url.startswith((f"{self.url}/", f"blob:{self.url}/", "data:")):
             self.troubles.append(f"left the origin: {request.url}")
 
@@ -86,8 +84,16 @@ class Visitor:
         await self.page.wait_for_url("**/o/*")
         return urlsplit(self.page.url).path.removeprefix("/o/")
 
-    async def picture(self, name: str) -> None:
-        await self.page.screenshot(path=screenshot_path(name))
+    async def sees_codes(self, count: int) -> None:
+        """Wait until this many tickets show their QR codes, drawn and not just asked for."""
+        drawn = "i => i.naturalWidth > 0"
+        await self.page.wait_for_function(
+            f"count => [...document.querySelectorAll('[data-testid=qr-image]')].filter({drawn}).length === count",
+            arg=count,
+        )
+
+    async def picture(self, name: str, *, whole: bool = False) -> None:
+        await self.page.screenshot(path=screenshot_path(name), full_page=whole)
 
     def assert_quiet(self) -> None:
         """The browser complained about nothing but what the test has announced in `expected`."""

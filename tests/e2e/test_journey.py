@@ -3,32 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
 
-from tests.platform import Platform
-from tests.world import API, Person, World, data, refusal
-
-
-async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
-    """The first true answer; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        if answer := await ask():
-            return answer
-        assert time.monotonic() < deadline, "it never became true"
-        await asyncio.sleep(0.05)
-
-
-async def tickets_of(buyer: Person, order: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    async def ask() -> list[dict[str, Any]] | None:
-        mine = [t for t in data(await buyer.get("/me/tickets")) if t["order_id"] == order["id"]]
-        return mine if len(mine) == count else None
-
-    found: list[dict[str, Any]] = await eventually(ask)
-    return found
+from tests.platform import Platform, eventually, tickets_of
+from tests.world import API, World, data, refusal
 
 
 async def test_from_sale_to_the_door(platform: Platform, world: World) -> None:

@@ -88,6 +88,11 @@ async def test_events_are_found_by_words_city_time_and_organization(world: World
     assert await find(world, q="", city="") == await find(world)
 
 
+async def test_letters_beyond_english_are_found_in_either_case(world: World) -> None:
+    await world.show(seats=0, capacity=1, title="Élan vital à Liège")
+    assert len(await find(world, q="éLAN VITAL À LIÈGE")) == 1
+
+
 @pytest.mark.parametrize(("words", "hits"), [("%", 1), ("_", 1), ("0% J", 1), ("z_N", 1), ("J__z", 0), ("\\", 0)])
 async def test_wildcards_are_only_letters(world: World, words: str, hits: int) -> None:
     await world.show(seats=0, capacity=1, title="100% Jazz_Night")

@@ -92,11 +92,12 @@ async def test_the_pattern_of_all_these_tokens_is_good_by_itself(client: httpx2.
     assert data(await person.get("/me"))["id"] == person.id
 
 
-@pytest.mark.parametrize("name", FORGED)
-async def test_a_bad_token_is_refused(client: httpx2.AsyncClient, name: str) -> None:
-    answer = await client.get(f"{API}/me", headers={"Authorization": f"Bearer {FORGED[name]}"})
-    assert refusal(answer, 401)["code"] == "unauthenticated"
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+async def test_a_bad_token_is_refused(client: httpx2.AsyncClient) -> None:
+    for name, token in FORGED.items():
+        answer = await client.get(f"{API}/me", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401, name
+        assert refusal(answer, 401)["code"] == "unauthenticated", name
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 async def test_an_expired_token_says_so(client: httpx2.AsyncClient) -> None:

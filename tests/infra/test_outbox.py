@@ -78,11 +78,14 @@ async def test_two_transactions_on_one_seat_keep_its_order(database: Database) -
 
 
 async def test_a_rolled_back_fact_never_happened(database: Database) -> None:
-    with pytest.raises(RuntimeError):
+    async def change_its_mind() -> None:
         async with database.transaction() as session:
             outbox.publish(session, painted(uuid4(), "no"))
             await session.flush()
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await change_its_mind()
     assert await colours(await reader_of(database)) == []
 
 

@@ -3,11 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Response
 
 from ticketing.infra import idempotency
 from ticketing.infra.db import Db
 from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.fields import SeatLabel
 from ticketing.infra.paging import Page
 from ticketing.modules import iam
 from ticketing.modules.events import queries, search, seat_lists, staff_api, views
@@ -46,7 +47,7 @@ async def get_event(event: SeenEvent, session: Db) -> Envelope[EventOut]:
 async def list_seats(
     event: SeenEvent,
     session: Db,
-    section: Annotated[str | None, Query(max_length=200)] = None,
+    section: SeatLabel | None = None,
     status: seat_lists.Status | None = None,
 ) -> Response:
     """The event's seats with their states, all of them or those of one section or state."""

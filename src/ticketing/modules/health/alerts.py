@@ -66,10 +66,10 @@ async def read_alerts(alerts: Iterable[Alert], on: Dependencies) -> list[Reading
 async def _read(alert: Alert, connection: AsyncConnection, values: dict[str, Any]) -> None:
     try:
         rows = (await connection.execute(alert.statement)).all()
+        found = [(subject, float(value)) for subject, value in rows if value is not None]
     except Exception as error:
         _log.warning("alert_not_read", alert=alert.name, error=type(error).__name__)
         return
-    found = [(subject, float(value)) for subject, value in rows if value is not None]
     values[alert.name] = max(found, key=lambda one: one[1], default=(None, 0.0))
 
 

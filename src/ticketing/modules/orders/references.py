@@ -16,6 +16,6 @@ def new_reference() -> str:
 def find_reference(text: str) -> str | None:
     """The reference that somebody has typed, in any case, with or without its hyphen; None when it can't be one."""
     symbols = "".join(text.upper().split()).replace("-", "")
-    if len(symbols) != LENGTH or any(symbol not in ALPHABET for symbol in symbols):
+    if not text.isascii() or len(symbols) != LENGTH or any(symbol not in ALPHABET for symbol in symbols):
         return None
     return f"{symbols[:4]}-{symbols[4:]}"

@@ -1,4 +1,4 @@
-"""Money: payments begin, webhooks tell what became of them, and refunds give it back; every attempt is a row of its own."""
+"""Money: payments begin, webhooks tell what became of them, refunds give it back; each attempt is a row."""
 
 from fastapi import APIRouter
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
@@ -29,16 +29,24 @@ class Taken(BaseModel):
     is_applied: bool
 
 
-@inbound.post(
-    "/payments/webhooks/{provider}", max_body_size=WEBHOOK_BYTES_MAX, responses={202: {"model": Envelope[Taken]}}
-)
+@inbound.post("/payments/webhooks/{provider}", responses={202: {"model": Envelope[Taken]}})
 async def take_webhook(provider: str, request: Request, response: Response, session: Db) -> Envelope[Taken]:
     """What a provider tells us, signed by it."""
     known = get_provider(request.app.state.settings, provider)
-    event = _verify(known, request, await request.body())
+    event = _verify(known, request, await _read(request))
     is_applied = await webhooks.take_event(session, known.name, event)
     response.status_code = 200 if is_applied else 202
     return envelope(Taken(is_applied=is_applied), "Taken")
+
+
+async def _read(request: Request) -> bytes:
+    """The raw body, of which not much more than WEBHOOK_BYTES_MAX is ever in memory. Raises HTTPException 413."""
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > WEBHOOK_BYTES_MAX:
+            raise HTTPException(413)
+    return bytes(raw)
 
 
 def _verify(provider: Provider, request: Request, raw: bytes) -> ProviderEvent:

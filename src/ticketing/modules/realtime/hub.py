@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import anyio
 import orjson
@@ -51,6 +52,7 @@ class Hub:
         self.stream_seconds_max = settings.stream_seconds_max
         self._channels: dict[UUID, Channel] = {}
         self._idle_since: dict[UUID, float] = {}
+        self._lookups: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._polled: dict[UUID, Position] = {}
         #: True while frames arrive by Redis; False while we poll.
         self.is_live = False
@@ -106,6 +108,10 @@ class Hub:
     def find(self, event_id: UUID) -> Channel | None:
         """The channel of an event that is, or was a moment ago, being watched."""
         return self._channels.get(event_id)
+
+    def lookup(self, event_id: UUID) -> asyncio.Lock:
+        """Held while an event is looked up: a thousand viewers after a restart ask for it once, not a thousand times."""
+        return self._lookups.setdefault(event_id, asyncio.Lock())
 
     async def _load(self, organization_id: UUID, event_id: UUID) -> Availability:
         async with self._database.transaction() as session:

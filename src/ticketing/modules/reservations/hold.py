@@ -56,6 +56,11 @@ class HoldRequest:
         best = self.best_available.quantity if self.best_available else 0
         return len(self.seats) + sum(self.places.values()) + best
 
+    @property
+    def seats_field(self) -> str:
+        """Where the request says which seats: what a client would change to get others, or fewer."""
+        return "seats" if self.best_available is None else "best_available.quantity"
+
 
 async def hold(session: AsyncSession, request: HoldRequest) -> tuple[Reservation, list[ReservationItem]]:
     """Hold everything that the request names.
@@ -67,7 +72,8 @@ async def hold(session: AsyncSession, request: HoldRequest) -> tuple[Reservation
     """
     event = await events.get_event_on_sale(session, request.event_id)
     if request.quantity > event.max_per_order:
-        raise LimitExceeded(f"One order may have at most {event.max_per_order} tickets of this event.", field="seats")
+        field = request.seats_field if request.seats or request.best_available else "items"
+        raise LimitExceeded(f"One order may have at most {event.max_per_order} tickets of this event.", field=field)
     now = await session.scalar(select(func.now()))
     assert now is not None  # noqa: S101 (narrowing for the type checker)
     reservation = Reservation(
@@ -111,7 +117,7 @@ async def _take_seats(
     if unpriced:
         raise SeatNotPriced(field="seats", seats=unpriced)
     items = [_item(reservation, prices[seat.category], seat=seat) for seat in taken.seats]
-    _check_type_limits(items, {price.id: price for price in prices.values()})
+    _check_type_limits(items, {price.id: price for price in prices.values()}, request.seats_field)
     return items
 
 
@@ -125,7 +131,7 @@ async def _take_places(
         if type_id not in types or types[type_id].capacity is None:
             raise Invalid("This event has no such general-admission ticket type.", field="items.ticket_type_id")
     items = [_item(reservation, types[type_id], quantity=n) for type_id, n in request.places.items()]
-    _check_type_limits(items, types)
+    _check_type_limits(items, types, "items")
     await events.take_places(session, event.id, request.places)
     return items
 
@@ -145,11 +151,11 @@ def _item(
     )
 
 
-def _check_type_limits(items: list[ReservationItem], types: dict[UUID, events.TicketType]) -> None:
+def _check_type_limits(items: list[ReservationItem], types: dict[UUID, events.TicketType], field: str) -> None:
     wanted: dict[UUID, int] = {}
     for item in items:
         wanted[item.ticket_type_id] = wanted.get(item.ticket_type_id, 0) + item.quantity
     for type_id, quantity in wanted.items():
         limit = types[type_id].max_per_order
         if limit is not None and quantity > limit:
-            raise LimitExceeded(f"One order may have at most {limit} of {types[type_id].name}.", field="items")
+            raise LimitExceeded(f"One order may have at most {limit} of {types[type_id].name}.", field=field)

@@ -17,13 +17,13 @@ class HoldItem(Body):
     """Places of a general-admission ticket type."""
 
     ticket_type_id: UUID
-    quantity: int = Field(ge=1, le=SEATS_MAX)
+    quantity: int = Field(strict=True, ge=1, le=SEATS_MAX)
 
 
 class HoldBestAvailable(Body):
     """The best seats together, wherever they are."""
 
-    quantity: int = Field(ge=1, le=SEATS_MAX)
+    quantity: int = Field(strict=True, ge=1, le=SEATS_MAX)
     category: Name | None = None
     section: Name | None = None
 

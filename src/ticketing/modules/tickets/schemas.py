@@ -96,7 +96,7 @@ class RefundOrder(Body):
     ticket_ids: Annotated[list[UUID], Field(min_length=1, max_length=TICKETS_MAX), AfterValidator(_unique)] | None = (
         None
     )
-    amount: Annotated[int, Field(ge=0, le=AMOUNT_MAX)] | None = None
+    amount: Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)] | None = None
     reason: LongText = ""
 
     @field_validator("amount")

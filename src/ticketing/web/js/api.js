@@ -106,11 +106,16 @@ async function errorOf(response) {
 }
 
 /** The new tokens, or null when the old ones are worth nothing any more. */
-async function refreshTokens(refresh_token) {
-  const response = await send('POST', '/auth/refresh', { refresh_token });
-  if (response.ok) return (await response.json()).data;
-  if (response.status >= 500 || response.status === 429) throw await errorOf(response);
-  return null;
+async function refreshTokens(refresh_token, key) {
+  const headers = { 'Idempotency-Key': key };
+  for (let attempt = 1; ; attempt += 1) {
+    const response = await send('POST', '/auth/refresh', { refresh_token }, headers);
+    if (response.ok) return (await response.json()).data;
+    if (response.status === 401) return null;
+    // 409: another tab's spending of the same token is on its way, and its answer is ours too.
+    if (response.status !== 409 || attempt === TRIES) throw await errorOf(response);
+    await pause(200 * attempt);
+  }
 }
 
 export async function logIn(kind, body) {

@@ -14,6 +14,8 @@ function setAttribute(node, name, value) {
   if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
   else if (name === 'class') node.className = value;
   else if (name === 'dataset') Object.assign(node.dataset, value);
+  // As the default, so that resetting a form brings it back.
+  else if (name === 'value' && node instanceof HTMLInputElement) node.defaultValue = value;
   else if (AS_PROPERTY.has(name)) node[name] = value;
   else if (value !== false) node.setAttribute(name, value === true ? '' : String(value));
 }

@@ -1,6 +1,11 @@
 // Who is logged in. The access token lives fifteen minutes; the refresh token is spent on each use, so only one
 // tab may refresh at a time: a second spend of the same token would end the whole family of them.
+// A lock alone is not enough. A tab may hold the lock and still read yesterday's storage, because browsers carry
+// writes from one process to another at their leisure; and a page that is left in mid-refresh never sees its answer.
+// So each spending has an idempotency key of its own, made from the token and the log-in's secret `chain`: whoever
+// spends an old token again gets the same new pair.
 
+import { fingerprintOf, randomKey } from './idempotency.js';
 import { lasting } from './storage.js';
 
 const SLOT = 'ticketing.session';
@@ -11,12 +16,14 @@ export const session = () => lasting.get(SLOT);
 export const currentUser = () => session()?.user ?? null;
 export const onSessionChange = (listener) => changes.addEventListener('change', listener);
 
-export function saveSession(body) {
+/** Keeps a log-in; a refreshed one goes on with its `chain`. */
+export function saveSession(body, chain = randomKey()) {
   const { user, access_token, refresh_token, expires_in } = body;
   lasting.set(SLOT, {
     user: user ?? currentUser(),
     access_token,
     refresh_token,
+    chain,
     expires_at: Date.now() + (expires_in ?? 900) * 1000,
   });
   changes.dispatchEvent(new Event('change'));
@@ -40,14 +47,14 @@ export async function accessToken(refresh) {
   return isFresh(known) ? known.access_token : renewToken(known.access_token, refresh);
 }
 
-/** Gives a token other than `spent`: another tab's newer one, or one from `refresh(refresh_token)`. */
+/** Gives a token other than `spent`: another tab's newer one, or one from `refresh(refresh_token, key)`. */
 export function renewToken(spent, refresh) {
   return alone(async () => {
     const known = session();
     if (!known) return null;
     if (known.access_token !== spent && isFresh(known)) return known.access_token;
-    const body = await refresh(known.refresh_token);
-    if (body) saveSession(body);
+    const body = await refresh(known.refresh_token, `refresh-${known.chain}-${fingerprintOf('', known.refresh_token)}`);
+    if (body) saveSession(body, known.chain);
     else if (session()?.refresh_token === known.refresh_token) endSession();
     return session()?.access_token ?? null;
   });

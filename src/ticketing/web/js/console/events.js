@@ -4,7 +4,6 @@ import { get, getPage, post } from '../api.js';
 import { el, fill } from '../dom.js';
 import { formatMoney, parseMinor } from '../money.js';
 import { notice } from '../notice.js';
-import { sorry } from '../sorry.js';
 import { shortDate } from '../when.js';
 import { t } from '../words.js';
 import { act, input, labelled, options } from './forms.js';
@@ -182,8 +181,13 @@ async function createEvent(org, form, refresh) {
     ...(description && { description }),
   };
   const event = await post(`/orgs/${org.id}/events`, body);
-  if (venue_id) await post(`/orgs/${org.id}/events/${event.id}/seats/sync`);
+  // From here on the draft exists: whatever fails next, it is in the list and the form must not make a second one.
   form.reset();
-  notice(t('console.event_created', { title }), { kind: 'good' });
-  await refresh().catch((error) => notice(sorry(error), { kind: 'bad' }));
+  try {
+    if (venue_id) await post(`/orgs/${org.id}/events/${event.id}/seats/sync`);
+    notice(t('console.event_created', { title }), { kind: 'good' });
+  } finally {
+    await refresh();
+  }
+}));
 }

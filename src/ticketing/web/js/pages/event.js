@@ -8,6 +8,7 @@ import { el, fill, oncePerFrame } from '../dom.js';
 import { closedReason, eventHead } from '../eventhead.js';
 import { heldPanel } from '../heldpanel.js';
 import { tellLosses } from '../losses.js';
+import { LiveFeed } from '../livefeed.js';
 import { showLost } from '../lost.js';
 import { showTip, stateKey } from '../mapframe.js';
 import { formatMoney } from '../money.js';
@@ -16,14 +17,14 @@ import { SeatList } from '../seatlist.js';
 import { SeatMap } from '../seatmap.js';
 import { STATE_NAMES, Seats } from '../seats.js';
 import { onSessionChange } from '../session.js';
-import { SeatStream } from '../stream.js';
 import { t } from '../words.js';
 
 export async function open(main, eventId) {
   const path = `/events/${encodeURIComponent(eventId)}`;
-  // The server's facts already name the plan's version; then the plan need not wait for the event.
+  // The server has written facts of public events only, with the plan's version: then nothing need wait for the event.
   const planWritten = main.querySelector('[data-plan]')?.dataset.plan;
   const early = planWritten ? fetchPlan(path, planWritten) : null;
+  const feed = planWritten === undefined ? null : new LiveFeed(eventId);
   const event = await findEvent(path);
   if (!event) return showLost(main);
   event.ticket_types ??= [];
@@ -34,7 +35,7 @@ export async function open(main, eventId) {
   const closed = closedReason(event, serverNow());
   const live = drawPage(main, desk, closed);
   tellLosses(desk);
-  listenLive(desk, live);
+  listenLive(desk, live, feed);
   onSessionChange(() => desk.resume());
   return desk.resume();
 }
@@ -155,18 +156,14 @@ function showHeld(host) {
   heading.focus({ preventScroll: true });
 }
 
-function listenLive(desk, node) {
+function listenLive(desk, node, feed) {
   desk.on('stream', ({ detail }) => {
     node.dataset.stream = detail.state;
     connectionBar(detail.state);
   });
   desk.on('states', () => (node.dataset.version = String(desk.version)));
   if (desk.event.status === 'draft') return showOnce(desk);
-  return new SeatStream(desk.event.id, {
-    snapshot: (frame) => desk.takeSnapshot(frame),
-    changes: (frame) => desk.takeChanges(frame),
-    state: (state) => desk.streamIs(state),
-  });
+  return (feed ?? new LiveFeed(desk.event.id)).join(desk);
 }
 
 /** A stream carries no log-in, so a draft, which needs one, is shown as it is at this moment. */

@@ -1,0 +1,57 @@
+"""Houses worth looking at: the demo's theatre with some life in it, and its arena of 16,296 seats."""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from tests.platform import tickets_of
+from tests.world import Person, Show, Tenant, World, data
+
+PLACE = {"format": "pretix", "city": "Utrecht", "country": "NL", "timezone": "Europe/Amsterdam"}
+ABOUT = "A late romance in a new staging, with live music. Two and a half hours, one interval."
+STANDING = {"name": "Standing floor", "price": 8000, "capacity": 2500}
+
+
+@dataclass(frozen=True)
+class Theatre:
+    """An evening in the theatre: who runs it, who stands at the door, and what one guest has bought."""
+
+    show: Show
+    scanner: Person
+    guest: Person
+    reference: str
+    code: str
+
+
+async def open_house(world: World, tenant: Tenant, plan_name: str, title: str, *more: dict[str, Any]) -> Show:
+    """A published event in one of the demo's seating plans, every category priced; `more` are further ticket types."""
+    admin = tenant.admin
+    plan = json.loads((files("ticketing") / "demo" / f"{plan_name}.json").read_text())
+    venue = data(await admin.post(tenant.path("/venues/import"), plan, params=PLACE), 201)
+    body = {"title": title, "venue_id": venue["id"], "starts_at": "2030-06-01T18:00:00Z", "currency": "EUR"}
+    event = data(await admin.post(tenant.path("/events"), {**body, "description": ABOUT}), 201)
+    show = Show(tenant, event["id"], venue["id"], None, None)
+    prices = [
+        {"name": category["name"], "price": 9500 - 1500 * n, "categories": [category["name"]]}
+        for n, category in enumerate(plan["categories"])
+    ]
+    for ticket_type in (*prices, *more):
+        data(await admin.post(show.path("/ticket-types"), ticket_type), 201)
+    data(await admin.post(show.path("/seats/sync")))
+    data(await admin.post(show.path("/publish")))
+    return show
+
+
+async def open_theatre(world: World) -> Theatre:
+    """The theatre with seats held and sold, and a guest who has two tickets."""
+    tenant = await world.tenant("theatre")
+    show = await open_house(world, tenant, "theatre", "The Winter's Tale")
+    guest, other = await world.person("guest"), await world.person("other")
+    order = await world.buy(guest, show, best_available={"quantity": 2, "category": "Premium"})
+    for quantity in (3, 4, 2):
+        await world.buy(other, show, best_available={"quantity": quantity, "category": "Standard"})
+        await world.hold(other, show, best_available={"quantity": quantity, "category": "Value"})
+    tickets = await tickets_of(guest, order, 2)
+    scanner = await world.member(tenant, "ORG_SCANNER")
+    return Theatre(show, scanner, guest, order["reference"], tickets[0]["code"])

@@ -1,0 +1,98 @@
+"""kill -9 in the middle of the work: nothing acknowledged is lost, and nobody has to help."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.e2e.test_journey import eventually, tickets_of
+from tests.platform import Platform
+from tests.world import API, Person, Show, World, data
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc")
+
+
+def kill(platform: Platform, what: str) -> int:
+    """End the first process of the platform whose command line has these words."""
+    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda p: int(p.name)):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            traces = line + str((entry / "cwd").readlink()) + (entry / "environ").read_text(errors="replace")
+        except OSError:
+            continue
+        if what in line and str(platform.folder) in traces:
+            os.kill(int(entry.name), signal.SIGKILL)
+            return int(entry.name)
+    raise AssertionError(f"there is no {what}")
+
+
+async def buy_patiently(world: World, buyer: Person, show: Show, seat: str) -> dict[str, Any]:
+    """What a person does at a bad moment: try the same thing again, under the same keys, until it is through."""
+    hold = {"event_id": show.id, "seats": [seat]}
+    reservation = await patiently(buyer, "/reservations", hold, f"hold {seat}")
+    contact = {"email": buyer.email, "name": "Ada Byron"}
+    order = await patiently(buyer, "/orders", {"reservation_id": reservation["id"], "buyer": contact}, f"order {seat}")
+    wish = {"order_id": order["id"], "provider": "mock"}
+    payment = await patiently(buyer, "/payments", wish, f"pay {seat}")
+
+    async def is_taken() -> bool:
+        try:
+            return (await world.webhook("payment.succeeded", payment, id=f"evt_{payment['id']}")).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    assert await eventually(is_taken, 30)
+    return order
+
+
+async def patiently(buyer: Person, path: str, body: dict[str, Any], key: str) -> dict[str, Any]:
+    async def ask() -> dict[str, Any] | None:
+        try:
+            answer = await buyer.post(path, body, key=key)
+        except httpx2.TransportError:  # the process that had our request is gone
+            return None
+        if answer.status_code == 201:
+            made: dict[str, Any] = data(answer, 201)
+            return made
+        code = answer.json()["errors"][0]["code"]
+        assert code in {"dependency_down", "overloaded", "idempotency_in_flight"}, answer.text
+        assert answer.status_code != 503 or answer.headers["Retry-After"]
+        return None
+
+    made: dict[str, Any] = await eventually(ask, 30)
+    return made
+
+
+@pytest.mark.parametrize("what", ["serve --fd", "--only consumers", "bin/postgres -D", "valkey-server"])
+async def test_everybody_who_is_told_so_has_a_seat_whatever_is_killed(
+    platform: Platform, world: World, what: str
+) -> None:
+    show, buyer = await world.show(seats=12, rows=1), await world.person()
+    buying = [asyncio.create_task(buy_patiently(world, buyer, show, seat)) for seat in show.labels]
+    await asyncio.sleep(0.3)
+    kill(platform, what)
+    orders = await asyncio.gather(*buying)
+    for order in orders:
+        await tickets_of(buyer, order, 1)
+    seats = f"select count(*) from event_seats where event_id = '{show.id}' and status = 's'"
+    tickets = f"select count(*), count(distinct seat_number) from tickets where event_id = '{show.id}'"
+    reservations = f"select count(*) from reservations where event_id = '{show.id}'"
+    assert (platform.query(seats), platform.query(tickets), platform.query(reservations)) == (
+        [(12,)],
+        [(12, 12)],
+        [(12,)],
+    )
+
+    async def is_ready() -> bool:
+        try:
+            answer = await world.client.get("/health/ready")
+        except httpx2.TransportError:
+            return False
+        return all(check["status"] == "ok" for check in data(answer)["checks"].values())
+
+    assert await eventually(is_ready, 30)
+    assert (await world.client.get(f"{API}/events/{show.id}")).status_code == 200

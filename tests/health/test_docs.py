@@ -1,0 +1,29 @@
+"""The interactive document works without internet, and shows what the API is."""
+
+import re
+
+import httpx2
+
+
+async def test_the_page_and_all_that_it_loads_come_from_here(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "script-src" not in policy
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert address.startswith("/static-docs/")
+        file = await client.get(address)
+        assert (file.status_code, len(file.content) > 100) == (200, True)
+    assert "<script>" not in page.text
+    assert (await client.get("/static-docs/redoc.standalone.js")).status_code == 404
+
+
+async def test_the_document_shows_streams_and_health(client: httpx2.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    stream = document["paths"]["/api/v1/events/{event_id}/stream"]["get"]["responses"]["200"]
+    assert "text/event-stream" in stream["content"]
+    for path in ("/health", "/health/live", "/health/ready", "/health/alerts", "/health/db", "/health/cache"):
+        assert path in document["paths"]

@@ -1,0 +1,59 @@
+"""One world for a whole module: a sweep asks thousands of questions about the same things, and changes none of them."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from tests.sweeps.stage import Stage, set_stage
+from tests.world import World
+from ticketing.infra.config import Settings, get_settings
+from ticketing.infra.embedded_postgres import EmbeddedPostgres
+from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.main import create_app
+from ticketing.modules import payments
+
+TEMPLATE = "template_ticketing"
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of this module's own, as the migrations made it."""
+    name = f"sweep_{uuid4().hex}"
+    postgres.create_database(name, TEMPLATE)
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def settings(database_url: str, valkey: EmbeddedValkey) -> Settings:
+    return get_settings().model_copy(update={"database_url": database_url, "redis_url": valkey.url()})
+
+
+@pytest.fixture(scope="module")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    payments.use_transport(httpx2.ASGITransport(app))
+    async with app.router.lifespan_context(app):
+        yield app
+    payments.use_transport(None)
+
+
+@pytest.fixture(scope="module")
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def world(client: httpx2.AsyncClient) -> World:
+    return World(client)
+
+
+@pytest.fixture(scope="module")
+async def stage(app: FastAPI, world: World) -> Stage:
+    """An organization with everything that an organization can have."""
+    return await set_stage(app, world, "home")

@@ -1,0 +1,98 @@
+"""The routes, as the OpenAPI document lists them: a new route is swept without anyone thinking of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pytest
+
+from tests.world import API
+from ticketing.infra.config import get_settings
+from ticketing.main import create_app
+
+Schema = dict[str, Any]
+
+METHODS = ("get", "post", "put", "patch", "delete")
+WEBHOOK = "POST /payments/webhooks/{provider}"
+STREAM = "GET /events/{event_id}/stream"
+
+
+@dataclass(frozen=True)
+class Route:
+    """An operation of the document. Its name is what the contract calls it: `POST /orgs/{org_id}/members`."""
+
+    name: str
+    operation: dict[str, Any]
+
+    @property
+    def method(self) -> str:
+        return self.name.split()[0]
+
+    @property
+    def path(self) -> str:
+        """The template of its whole path."""
+        path = self.name.split()[1]
+        return path if is_at_root(path) else API + path
+
+    @property
+    def is_list(self) -> bool:
+        return "cursor" in self.parameters("query")
+
+    @property
+    def body(self) -> Schema | None:
+        """The schema of its JSON body, resolved at the outermost level."""
+        content = self.operation.get("requestBody", {}).get("content", {})
+        return resolve(content["application/json"]["schema"]) if content else None
+
+    @property
+    def success_statuses(self) -> set[int]:
+        return {int(code) for code in self.operation["responses"] if code.startswith("2")}
+
+    def parameters(self, place: str) -> dict[str, Schema]:
+        """The schemas of its parameters in "path", "query" or "header", by name."""
+        return {p["name"]: p["schema"] for p in self.operation.get("parameters", []) if p["in"] == place}
+
+    def required(self, place: str) -> set[str]:
+        return {p["name"] for p in self.operation.get("parameters", []) if p["in"] == place and p.get("required")}
+
+    def answer(self, status: int) -> Schema | None:
+        """The schema of its JSON answer; None when the answer is something else than JSON."""
+        content = self.operation["responses"][str(status)].get("content", {})
+        schema: Schema = content.get("application/json", {}).get("schema", {})
+        return schema or None
+
+
+def is_at_root(path: str) -> bool:
+    """Operations and well-known files stand outside of the versioned API."""
+    return path.startswith(("/health", "/metrics", "/.well-known"))
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    return create_app(get_settings()).openapi()
+
+
+@lru_cache(maxsize=1)
+def all_routes() -> dict[str, Route]:
+    """Every route of the document by its name."""
+    found = {}
+    for path, operations in document()["paths"].items():
+        for method in METHODS:
+            if method in operations:
+                name = f"{method.upper()} {path.removeprefix(API)}"
+                found[name] = Route(name, operations[method])
+    return found
+
+
+def each_route(wanted: Callable[[Route], object] = lambda route: True) -> pytest.MarkDecorator:
+    """Run a test once for each of the routes that are wanted."""
+    chosen = [pytest.param(route, id=name) for name, route in all_routes().items() if wanted(route)]
+    return pytest.mark.parametrize("route", chosen)
+
+
+def resolve(schema: Schema) -> Schema:
+    """Follow a reference into the document's components."""
+    while "$ref" in schema:
+        schema = document()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema

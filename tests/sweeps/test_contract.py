@@ -1,0 +1,130 @@
+"""The published contract, route by route: address, status, envelope, shape, correlation, replay, pages."""
+
+import re
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
+from tests.sweeps.answers import faults
+from tests.sweeps.calls import EXAMPLES, examples_of, make, send
+from tests.sweeps.published import PUBLISHED
+from tests.sweeps.routes import STREAM, WEBHOOK, Route, all_routes, each_route
+from tests.sweeps.stage import Stage
+from tests.world import refusal
+
+#: Answers that are no JSON in an envelope.
+UNWRAPPED = ("text/", "application/pdf", "image/svg+xml")
+KEY_REQUIRED = {"POST /reservations", "POST /orders", "POST /payments", "POST /orders/{order_id}/refunds"}
+
+
+@pytest.mark.parametrize("route", PUBLISHED)
+def test_every_published_route_is_in_the_document_with_its_status(route: str) -> None:
+    assert PUBLISHED[route] in all_routes()[route].success_statuses
+
+
+def test_every_route_of_the_document_has_an_example_and_every_example_a_route() -> None:
+    assert {name.partition(" (")[0] for name in EXAMPLES} == set(all_routes())
+
+
+@each_route(lambda route: route.name != STREAM)
+async def test_a_good_request_gets_the_documented_answer(
+    client: httpx2.AsyncClient, stage: Stage, route: Route
+) -> None:
+    for maker in examples_of(route.name):
+        call = await make(maker, stage)
+        response = await send(client, call, headers={"X-Correlation-ID": "sane:1.b-c_d"})
+        assert response.status_code in route.success_statuses, f"{call.path}: {response.text[:500]}"
+        assert response.status_code == PUBLISHED.get(route.name, response.status_code)
+        assert response.headers["X-Correlation-ID"] == "sane:1.b-c_d"
+        check_success(route, response)
+
+
+def check_success(route: Route, response: httpx2.Response) -> None:
+    schema = route.answer(response.status_code)
+    if response.headers["Content-Type"].startswith(UNWRAPPED) or route.name.startswith("GET /.well-known"):
+        return
+    assert response.headers["Content-Type"] == "application/json"
+    assert schema is not None, "the document does not say what this answers"
+    body = response.json()
+    assert body.keys() - {"meta"} == {"success", "message", "data"}
+    assert body["success"] is True
+    assert body["message"]
+    assert faults(schema, body) == []
+    if route.is_list:
+        assert body["meta"].keys() == {"next_cursor"}
+
+
+def check_refusal(response: httpx2.Response) -> None:
+    body = response.json()
+    assert body.keys() == {"success", "message", "errors", "meta"}
+    assert body["success"] is False
+    assert body["message"]
+    assert body["errors"]
+    assert body["meta"] == {"correlation_id": response.headers["X-Correlation-ID"]}
+    for error in body["errors"]:
+        assert re.fullmatch(r"[a-z_]+", error["code"])
+        assert error["message"]
+        assert isinstance(error.get("field", ""), str)
+
+
+@each_route(lambda route: route.operation.get("security"))
+async def test_nobody_is_asked_to_log_in(client: httpx2.AsyncClient, stage: Stage, route: Route) -> None:
+    if route.name in {f"GET {path}" for path in reading_calls.BY_ANYBODY}:
+        pytest.skip("everybody may read this")
+    call = await make(next(examples_of(route.name)), stage)
+    response = await send(client, call, headers={"Authorization": None, "X-Correlation-ID": "mine"})
+    assert refusal(response, 401)["code"] == "unauthenticated"
+    assert response.headers["X-Correlation-ID"] == "mine"
+    check_refusal(response)
+
+
+@each_route(lambda route: route.name != STREAM)
+async def test_a_strange_correlation_id_is_replaced_on_refusals_too(client: httpx2.AsyncClient, route: Route) -> None:
+    path = re.sub(r"{\w+}", str(uuid4()), route.path)
+    headers = {"X-Correlation-ID": "two words"}
+    first, second = [await client.request(route.method, path, headers=headers) for _ in range(2)]
+    ids = {answer.headers["X-Correlation-ID"] for answer in (first, second)}
+    assert len(ids) == 2
+    assert all(re.fullmatch(r"[0-9a-f]{32}", each) for each in ids)
+    if first.is_error:
+        check_refusal(first)
+
+
+@each_route(lambda route: route.method == "POST" and route.name != WEBHOOK)
+async def test_the_same_key_gets_the_same_bytes(client: httpx2.AsyncClient, stage: Stage, route: Route) -> None:
+    for maker in examples_of(route.name):
+        call, key = await make(maker, stage), {"Idempotency-Key": uuid4().hex}
+        first, again = await send(client, call, headers=key), await send(client, call, headers=key)
+        assert first.status_code in route.success_statuses, first.text[:500]
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert "Idempotency-Replayed" not in first.headers
+        assert again.headers["Content-Type"] == first.headers["Content-Type"]
+
+
+async def test_a_webhook_is_kept_to_once_by_its_own_id(client: httpx2.AsyncClient, stage: Stage) -> None:
+    call = await make(next(examples_of(WEBHOOK)), stage)
+    first, again = await send(client, call), await send(client, call)
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    order = await stage.buyer.get("/me/orders")
+    assert order.json()["data"][0]["status"] == "paid"
+
+
+@each_route(lambda route: route.method == "POST" and route.name != WEBHOOK and route.body)
+async def test_a_key_is_not_for_another_body(client: httpx2.AsyncClient, stage: Stage, route: Route) -> None:
+    call, key = await make(next(examples_of(route.name)), stage), {"Idempotency-Key": uuid4().hex}
+    assert (await send(client, call, headers=key)).status_code in route.success_statuses
+    other = (call.content or b"") + b" "
+    assert refusal(await send(client, call, headers=key, content=other), 422)["code"] == "idempotency_mismatch"
+
+
+@each_route(lambda route: route.name in KEY_REQUIRED)
+async def test_where_money_or_seats_move_the_key_is_required(
+    client: httpx2.AsyncClient, stage: Stage, route: Route
+) -> None:
+    call = await make(next(examples_of(route.name)), stage)
+    error = refusal(await send(client, call, headers={"Idempotency-Key": None}), 400)
+    assert error["code"] == "idempotency_key_missing"
+    assert (await send(client, call)).status_code in route.success_statuses
