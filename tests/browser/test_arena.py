@@ -10,30 +10,41 @@ from tests.world import World
 SEATS = 16_296
 SECTIONS = 48
 FRAMES = 30
+#: Of 81 fields: those that an oval with its hole reaches, and those that seats fill after coming closer.
+OVAL_FIELDS = 45
+CLOSE_FIELDS = 40
 
+# How many seats the list offers, section by section.
 COUNT_FREE = """() => [...document.querySelectorAll('[data-testid=seat-section] summary .muted')]
   .reduce((sum, node) => sum + Number(node.textContent.replace(/\\D/g, '')), 0)"""
 
-# The share of the drawing that is not bare paper, looked up where a seat map of this house has seats.
-COUNT_INK = """canvas => {
-  const { width, height } = canvas;
-  const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
-  const paper = [data[0], data[1], data[2]];
-  let ink = 0;
-  for (let i = 0; i < data.length; i += 4) ink += Number(paper.some((value, n) => Math.abs(value - data[i + n]) > 12));
-  return ink / (width * height);
+# How many of nine by nine fields of the drawing show anything but the paper of its corner.
+COUNT_DRAWN = """canvas => {
+  const side = 9, size = side * 10, fields = new Set();
+  const copy = Object.assign(document.createElement('canvas'), { width: size, height: size });
+  const ctx = copy.getContext('2d', { willReadFrequently: true });
+  ctx.drawImage(canvas, 0, 0, size, size);
+  const { data } = ctx.getImageData(0, 0, size, size);
+  for (let i = 0; i < data.length; i += 4) {
+    const [x, y] = [(i / 4) % size, Math.floor(i / 4 / size)];
+    const isPaper = [0, 1, 2].every(n => Math.abs(data[i + n] - data[n]) < 24);
+    if (!isPaper) fields.add(Math.floor(x / 10) + side * Math.floor(y / 10));
+  }
+  return fields.size;
 }"""
 
-COUNT_FRAMES = """wanted => new Promise(resolve => {
+# The times of the next frames, in milliseconds.
+TIME_FRAMES = """count => new Promise(resolve => {
   const times = [];
-  const step = now => (times.push(now), times.length <= wanted ? requestAnimationFrame(step) : resolve(times));
+  const step = now => (times.push(now) > count ? resolve(times) : requestAnimationFrame(step));
   requestAnimationFrame(step);
 })"""
 
 
-async def ink(visitor: Visitor) -> float:
-    share: float = await visitor.by("seat-map").evaluate(COUNT_INK)
-    return share
+async def draws_fields(visitor: Visitor, count: int) -> None:
+    """Wait until so many of the drawing's 81 fields show something."""
+    canvas = await visitor.by("seat-map").element_handle()
+    await visitor.page.wait_for_function(f"canvas => ({COUNT_DRAWN})(canvas) >= {count}", arg=canvas, polling=200)
 
 
 async def test_the_arena_is_drawn_whole_and_pans(visit: Visit, world: World) -> None:
@@ -42,7 +53,23 @@ async def test_the_arena_is_drawn_whole_and_pans(visit: Visit, world: World) -> 
     await visitor.open_event(show.id)
     await expect(visitor.by("seat-section")).to_have_count(SECTIONS)
     assert await visitor.page.evaluate(COUNT_FREE) == SEATS
-    await visitor.page.wait_for_function(
-        "canvas => (" + COUNT_INK + ")(canvas) > 0.2", arg=await visitor.by("seat-map").element_handle()
-    )
+    await draws_fields(visitor, OVAL_FIELDS)
     await visitor.picture("arena-desk-light")
+
+    # A click on a section comes closer, until there are single seats; then the hand drags the plan along.
+    box = await visitor.by("seat-map").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 6
+    await visitor.page.mouse.click(x, y)
+    await expect(visitor.by("seat-map")).not_to_have_attribute("data-zoom", "1.00")
+    before = await visitor.by("seat-map").screenshot()
+    await visitor.page.mouse.down()
+    frames = visitor.page.evaluate(TIME_FRAMES, FRAMES)
+    await visitor.page.mouse.move(x + 300, y + 200, steps=FRAMES)
+    await visitor.page.mouse.up()
+    times = await frames
+    assert len(times) > FRAMES
+    assert times == sorted(times)
+    await draws_fields(visitor, CLOSE_FIELDS)
+    assert await visitor.by("seat-map").screenshot() != before
+    await visitor.picture("arena-close-desk-light")

@@ -25,10 +25,11 @@ class Eye:
     visitor: Visitor
     look: str
 
-    async def looks_at(self, name: str, *, whole: bool = False) -> None:
-        await self.visitor.picture(f"{name}-{self.look}", whole=whole)
-        findings = await grave_findings(self.visitor.page)
-        assert not findings, "\n".join(findings)
+    async def looks_at(self, name: str) -> None:
+        await self.visitor.picture(f"{name}-{self.look}")
+        # Axe takes a second a page: day and night once each, and in doing so a phone and a desk.
+        if self.look in {"desk-light", "phone-dark"}:
+            assert not (findings := await grave_findings(self.visitor.page)), "\n".join(findings)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +51,14 @@ async def eye(request: pytest.FixtureRequest, visit: Visit) -> Eye:
 async def test_a_buyers_pages_look_well_and_are_accessible(eye: Eye, theatre: Theatre) -> None:
     visitor, guest = eye.visitor, theatre.guest
     await visitor.open("/")
+    await expect(visitor.page.locator("main[data-ready]")).to_be_visible()
     await expect(visitor.by("event-card").first).to_be_visible()
     await eye.looks_at("home")
     await visitor.open("/login")
     await eye.looks_at("login")
 
     await visitor.open_event(theatre.show.id)
-    await eye.looks_at("event")
+    await visitor.picture(f"event-{eye.look}")
     await visitor.by("seat-section").first.locator("summary").click()
     await visitor.page.locator('[data-seat][data-state="available"]').first.click()
     await visitor.page.locator('[data-seat][data-state="available"]').nth(1).click()
@@ -71,8 +73,9 @@ async def test_a_buyers_pages_look_well_and_are_accessible(eye: Eye, theatre: Th
     await visitor.by("pay-button").click()
     await visitor.page.wait_for_url("**/mock-pay/**")
     await eye.looks_at("mock-pay")
-    await visitor.open(f"/e/{theatre.show.id}")
+    await visitor.page.go_back()
     await visitor.by("release-button").click()
+    await expect(visitor.by("hold-button")).to_be_visible()
 
     await visitor.open(f"/o/{theatre.reference}")
     await visitor.sees_codes(2)
@@ -92,6 +95,7 @@ async def test_the_staffs_pages_look_well_and_are_accessible(eye: Eye, theatre: 
     await visitor.open("/door")
     await expect(visitor.by("door-stats")).not_to_be_empty()
     await eye.looks_at("door")
+    # The first look at a code lets its guest in; whoever looks later sees that the guest is inside.
     await visitor.by("code-input").fill(theatre.code)
     await visitor.by("check-in").click()
     await expect(visitor.by("check-result")).not_to_have_attribute("data-result", "")

@@ -92,8 +92,8 @@ class Visitor:
             arg=count,
         )
 
-    async def picture(self, name: str, *, whole: bool = False) -> None:
-        await self.page.screenshot(path=screenshot_path(name), full_page=whole)
+    async def picture(self, name: str) -> None:
+        await self.page.screenshot(path=screenshot_path(name))
 
     def assert_quiet(self) -> None:
         """The browser complained about nothing but what the test has announced in `expected`."""

@@ -27,7 +27,7 @@ KEY_LENGTH_MAX = 255
 _log = log.get_logger(__name__)
 
 #: Answers that say nothing about the request itself: the same request may fare better a moment later.
-_FORGOTTEN_CODES = {"invalid", "idempotency_mismatch", "idempotency_in_flight"}
+_FORGOTTEN_CODES = {"seat_contended", "invalid", "idempotency_mismatch", "idempotency_in_flight"}
 _FORGOTTEN_STATUSES = {400, 401, 413, 415, 429}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -60,7 +61,19 @@ class Wake:
         self._waiting.add(event)
         return event
 
-    async def listen(self) -> None:
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen for as long as the block lasts."""
+        task = asyncio.create_task(self._listen())
+        try:
+            yield
+        finally:
+            # A cancellation can get lost in a library that is reconnecting just then, so it is repeated.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=0.5)
+
+    async def _listen(self) -> None:
         """Set the registered events at each nudge, for ever; without Redis the readers' polling goes on alone."""
         while True:
             try:

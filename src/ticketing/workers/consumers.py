@@ -43,18 +43,14 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     """Consume until `stop` is set: each group from Kafka where there is one, else from the log by its own cursor."""
     connection = redis.connect(settings)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            if settings.is_distributed:
-                for group in groups(connection):
+        wake = Wake(connection)
+        async with wake.listening(), asyncio.TaskGroup() as tasks:
+            for group in groups(connection):
+                if settings.is_distributed:
                     tasks.create_task(kafka_consumer.consume(settings, database, group, stop))
-            else:
-                wake = Wake(connection)
-                listening = tasks.create_task(wake.listen())
-                for group in groups(connection):
+                else:
                     consumer = LogConsumer(database, group, wake.register(), settings.consumer_max_attempts)
                     tasks.create_task(consumer.run(stop))
-                await stop.wait()
-                listening.cancel()
     finally:
         await connection.aclose()
 

@@ -44,14 +44,12 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
         return
     connection = redis.connect(settings)
     wake = Wake(connection)
-    listening = asyncio.create_task(wake.listen())
     producer = KafkaProducer(settings.kafka_bootstrap_servers, READER)
     reader = LogReader(database, READER, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
     try:
-        await Relay(settings, reader, producer, wake.register(), stop).run()
+        async with wake.listening():
+            await Relay(settings, reader, producer, wake.register(), stop).run()
     finally:
-        listening.cancel()
-        await asyncio.wait({listening})
         await producer.close()
         await connection.aclose()
 

@@ -61,25 +61,26 @@ async def _count_since(session: AsyncSession, event: Event, arrived: float) -> S
     async with turn:
         began, counts = _counted.get(event.id, (0.0, SeatCounts()))
         if began < arrived:
-            counts = await _count_and_remember(session, [event], event.id)
+            counts = (await _count_and_remember(session, [event]))[event.id]
         return counts
 
 
 async def count_lately(session: AsyncSession, events: Sequence[Event]) -> dict[UUID, SeatCounts]:
     """Counts that are at most LATELY_SECONDS old. For lists, and for transactions that only read."""
     horizon = time.monotonic() - LATELY_SECONDS
-    if stale := [event for event in events if _counted.get(event.id, (0.0,))[0] < horizon]:
-        await _count_and_remember(session, stale, stale[0].id)
-    return {event.id: _counted[event.id][1] for event in events}
+    known = {event.id: _counted[event.id] for event in events if event.id in _counted}
+    recent = {event_id: counts for event_id, (began, counts) in known.items() if began >= horizon}
+    stale = [event for event in events if event.id not in recent]
+    return recent | await _count_and_remember(session, stale) if stale else recent
 
 
-async def _count_and_remember(session: AsyncSession, events: Sequence[Event], wanted: UUID) -> SeatCounts:
+async def _count_and_remember(session: AsyncSession, events: Sequence[Event]) -> dict[UUID, SeatCounts]:
     began = time.monotonic()
     counts = await count_now(session, events)
     if len(_counted) > REMEMBERED_MAX:
         _counted.clear()
     _counted.update({event_id: (began, count) for event_id, count in counts.items()})
-    return counts[wanted]
+    return counts
 
 
 _COUNT = text(f"""

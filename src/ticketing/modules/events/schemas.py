@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ticketing.infra.fields import (
     AMOUNT_MAX,
@@ -56,13 +56,11 @@ class UpdateEvent(Body):
     hold_seconds: HoldSeconds | None = None
     max_per_order: PerOrder | None = None
 
-    @model_validator(mode="before")
+    @field_validator("title", "starts_at", "currency", "hold_seconds", "max_per_order")
     @classmethod
     def _not_empty(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            for name in ("title", "starts_at", "currency", "hold_seconds", "max_per_order"):
-                if name in given and given[name] is None:
-                    raise ValueError(f"{name} can't be empty")
+        if given is None:
+            raise ValueError("can't be empty")
         return given
 
 
@@ -85,11 +83,12 @@ class CreateTicketType(Body):
 class ChooseSeats(Body):
     seats: Annotated[list[SeatLabel], Field(min_length=1, max_length=SEATS_PER_BLOCK_MAX)]
 
-    @model_validator(mode="after")
-    def _no_twins(self) -> Self:
-        if len(set(self.seats)) != len(self.seats):
-            raise ValueError("a seat is in the list of seats twice")
-        return self
+    @field_validator("seats")
+    @classmethod
+    def _no_twins(cls, seats: list[str]) -> list[str]:
+        if len(set(seats)) < len(seats):
+            raise ValueError("names a seat twice")
+        return seats
 
 
 class OrganizationBrief(Out):

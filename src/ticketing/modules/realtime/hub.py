@@ -110,7 +110,7 @@ class Hub:
         return self._channels.get(event_id)
 
     def lookup(self, event_id: UUID) -> asyncio.Lock:
-        """Held while an event is looked up: a thousand viewers after a restart ask for it once, not a thousand times."""
+        """Held while an event is looked up: a thousand viewers after a restart cause one look-up, not a thousand."""
         return self._lookups.setdefault(event_id, asyncio.Lock())
 
     async def _load(self, organization_id: UUID, event_id: UUID) -> Availability:

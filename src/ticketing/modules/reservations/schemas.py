@@ -3,7 +3,7 @@
 from typing import Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ticketing.infra.fields import Body, Moment, Money, Name, Out, SeatLabel
 from ticketing.modules.reservations.hold import BestAvailable, HoldRequest
@@ -36,16 +36,26 @@ class HoldSeats(Body):
     items: list[HoldItem] = Field(default=[], max_length=50)
     best_available: HoldBestAvailable | None = None
 
+    @field_validator("seats")
+    @classmethod
+    def _no_seat_twice(cls, seats: list[str]) -> list[str]:
+        if len(set(seats)) < len(seats):
+            raise ValueError("names a seat twice")
+        return seats
+
+    @field_validator("items")
+    @classmethod
+    def _no_type_twice(cls, items: list[HoldItem]) -> list[HoldItem]:
+        if len({item.ticket_type_id for item in items}) < len(items):
+            raise ValueError("names a ticket type twice")
+        return items
+
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.best_available and (self.seats or self.items):
             raise ValueError("best_available can't be combined with seats or items")
         if not (self.seats or self.items or self.best_available):
             raise ValueError("name seats, items or best_available")
-        if len(set(self.seats)) < len(self.seats):
-            raise ValueError("seats names a seat twice")
-        if len({item.ticket_type_id for item in self.items}) < len(self.items):
-            raise ValueError("items names a ticket type twice")
         return self
 
     def as_request(self, user_id: UUID, key: str, fingerprint: bytes) -> HoldRequest:

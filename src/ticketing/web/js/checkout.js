@@ -38,7 +38,8 @@ async function orderElsewhere(reservation, error) {
   return order;
 }
 
-function rememberOrder(order, email) {
+/** Lets `/o/{reference}` find the order by its id; staff may see orders that are not their own. */
+export function rememberOrder(order, email) {
   forThisTab.set(`ticketing.reference.${order.reference}`, { id: order.id, email });
 }
 

@@ -29,6 +29,7 @@ export function eventHead(event) {
 /** Why nothing can be bought now, or an empty text. */
 export function closedReason(event, now) {
   if (event.status === 'cancelled') return t('event.cancelled');
+  if (event.status === 'draft') return t('event.draft');
   if (event.status !== 'published') return t('event.not_on_sale');
   if (event.sales_start_at && Date.parse(event.sales_start_at) > now)
     return t('event.not_yet', { date: fullDate(event.sales_start_at, event.venue?.timezone) });

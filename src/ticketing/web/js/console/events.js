@@ -189,5 +189,4 @@ async function createEvent(org, form, refresh) {
   } finally {
     await refresh();
   }
-}));
 }

@@ -1,6 +1,7 @@
 // The organization's orders, newest first, with search and a table to take away.
 
 import { getPage } from '../api.js';
+import { rememberOrder } from '../checkout.js';
 import { el, fill } from '../dom.js';
 import { saveFile } from '../files.js';
 import { formatMoney } from '../money.js';
@@ -36,7 +37,15 @@ function tableOf(orders) {
     el(
       'tr',
       { dataset: { reference: order.reference } },
-      el('td', {}, el('a', { href: `/o/${encodeURIComponent(order.reference)}` }, order.reference)),
+      el(
+        'td',
+        {},
+        el(
+          'a',
+          { href: `/o/${encodeURIComponent(order.reference)}`, onclick: () => rememberOrder(order, order.buyer?.email) },
+          order.reference,
+        ),
+      ),
       el('td', {}, shortDate(order.created_at)),
       el('td', {}, order.buyer?.name ?? '', el('div', { class: 'muted small-text' }, order.buyer?.email ?? '')),
       el('td', {}, order.event?.title ?? ''),
