@@ -1,10 +1,11 @@
 """A real browser before the running platform. Every window that a test opens must stay without complaints."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.visitor import Visitor
 from tests.browser_support import chromium_or_skip, launch_arguments
@@ -14,14 +15,27 @@ __all__ = ["client", "world"]
 
 Visit = Callable[..., Awaitable[Visitor]]
 
+#: Long enough for a machine that has more to do; what is there already is not waited for.
 WAIT_MS = 15_000
+expect.set_options(timeout=WAIT_MS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chromium_path() -> str:
+    """Asked for before anything else: without a browser nothing need be opened that it would look at."""
+    return chromium_or_skip()
 
 
 @pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    path = chromium_or_skip()
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=launch_arguments())
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=launch_arguments())
         yield browser
         await browser.close()
 

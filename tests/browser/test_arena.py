@@ -72,4 +72,5 @@ async def test_the_arena_is_drawn_whole_and_pans(visit: Visit, world: World) -> 
     assert times == sorted(times)
     await draws_fields(visitor, CLOSE_FIELDS)
     assert await visitor.by("seat-map").screenshot() != before
+    await expect(visitor.by("picked-seat")).to_have_count(0)
     await visitor.picture("arena-close-desk-light")

@@ -19,6 +19,7 @@ async def test_a_hold_runs_out(visit: Visit, world: World) -> None:
 
     await expect(buyer.by("notice")).to_contain_text("Your hold ran out.")
     await expect(buyer.by("notice")).to_contain_text("No money was taken.")
+    await buyer.picture("hold-ran-out")
     await buyer.sees("Stalls-A-2", "available")
     await watcher.sees("Stalls-A-2", "available")
     await buyer.by("try-again").click()
@@ -38,6 +39,7 @@ async def test_a_lost_connection_is_said_and_comes_back_by_itself(visit: Visit, 
     await expect(bar).to_have_attribute("data-state", "lost")
     await expect(bar).to_be_visible()
     await expect(visitor.by("hold-button")).to_be_disabled()
+    await visitor.picture("connection-lost")
 
     # What happens in the meantime is not heard, and must all be there afterwards.
     await world.buy(other, show, "Stalls-A-2")

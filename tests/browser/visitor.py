@@ -79,8 +79,7 @@ class Visitor:
     async def pay(self) -> str:
         """From the held seats through the mock provider's page to the order; its reference."""
         await self.by("pay-button").click()
-        await self.page.wait_for_url("**/mock-pay/**")
-        await self.page.get_by_role("button", name="Pay").click()
+        await self.page.locator("button[value=pay]").click()
         await self.page.wait_for_url("**/o/*")
         return urlsplit(self.page.url).path.removeprefix("/o/")
 

@@ -70,8 +70,7 @@ async def test_a_wrong_event_is_refused_by_the_name_of_the_field(
     assert error["field"] == field
     event = await create(tenant)
     error = refusal(await tenant.admin.patch(tenant.path(f"/events/{event['id']}"), changes), 422)
-    assert error["field"] in {field, "body"}
-    assert field in error["field"] + error["message"]
+    assert error["field"] == field
     assert data(await tenant.admin.get(tenant.path("/events"))) == [event]
 
 

@@ -281,7 +281,7 @@ BAD_BODIES: list[tuple[dict[str, object], int, str, str]] = [
     ({"event_id": str(uuid4())}, 404, "not_found", ""),
     ({"seats": "Stalls-A-1"}, 422, "invalid", "seats"),
     ({"seats": []}, 422, "invalid", "body"),
-    ({"seats": ["Stalls-A-1", "Stalls-A-1"]}, 422, "invalid", "body"),
+    ({"seats": ["Stalls-A-1", "Stalls-A-1"]}, 422, "invalid", "seats"),
     ({"seats": ["Stalls-Z-99"]}, 422, "seat_unknown", "seats"),
     ({"seats": ["x" * 201]}, 422, "invalid", "seats.0"),
     ({"seats": ["Stalls-A-1\u0000"]}, 422, "invalid", "seats.0"),

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     argon2_memory_kib: int = Field(65_536, ge=64, le=1_048_576)
     ticket_signing_key: SecretStr = SecretStr("")
     mock_webhook_secret: SecretStr = SecretStr("")
+    #: Where the mock provider, which also runs in workers, finds the API when it is not on this machine.
+    mock_webhook_url: str = ""
 
     outbox_retention_days: int = Field(7, ge=1, le=365)
     consumer_max_attempts: int = Field(8, ge=1, le=100)
@@ -69,7 +71,7 @@ class Settings(BaseSettings):
             raise ValueError("must look like redis://host:6379/0, rediss://… or unix:///path/to.sock")
         return url
 
-    @field_validator("public_url")
+    @field_validator("public_url", "mock_webhook_url")
     @classmethod
     def _public(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):

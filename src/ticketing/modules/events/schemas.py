@@ -1,9 +1,9 @@
 """Bodies about events, ticket types and seats."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from ticketing.infra.fields import (
     AMOUNT_MAX,
@@ -72,12 +72,6 @@ class CreateTicketType(Body):
     capacity: Annotated[int, Field(strict=True, ge=1, le=CAPACITY_MAX)] | None = None
     categories: Annotated[list[ShortName], Field(min_length=1, max_length=200)] | None = None
     max_per_order: PerOrder | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.capacity is None) == (self.categories is None):
-            raise ValueError("send either categories, to price seats, or a capacity, for general admission")
-        return self
 
 
 class ChooseSeats(Body):

@@ -34,9 +34,12 @@ async def create_ticket_type(
     """Add a ticket type to an event that the caller has locked.
 
     Raises:
-        Invalid: some categories are not in the venue's plan; they are under `categories`.
+        Invalid: it is neither of the two kinds, or both; some categories (under `categories`) are not in the plan.
         NameTaken, CategoryPriced: see the classes.
     """
+    if (body.capacity is None) == (body.categories is None):
+        message = "Send either categories, to price seats, or a capacity, for general admission."
+        raise Invalid(message, field="capacity")
     categories = list(dict.fromkeys(body.categories or []))
     await _refuse_unknown(session, event, categories)
     ticket_type = await _insert(session, event, body)

@@ -159,7 +159,9 @@ def make(settings: Settings) -> MockProvider | None:
     if not secret:
         return None
     # Loopback first; a worker on another machine than the API finds it under its public address.
-    urls = dict.fromkeys(filter(None, (f"http://127.0.0.1:{settings.port}", settings.public_url)))
+    urls = dict.fromkeys(
+        filter(None, (settings.mock_webhook_url or f"http://127.0.0.1:{settings.port}", settings.public_url))
+    )
     return MockProvider(secret, tuple(urls), _transport)
 
 

@@ -52,9 +52,10 @@ export async function open(main) {
       desk.stats,
     ),
   );
-  await loadEvents(org, event, desk);
+  // At once, before anything is awaited: later it would take the keyboard from somebody who is typing.
+  desk.form.elements.namedItem('code').focus();
   setInterval(desk.showStats, STATS_MS);
-  return desk.form.elements.namedItem('code').focus();
+  return loadEvents(org, event, desk);
 }
 
 async function loadEvents(org, event, desk) {
