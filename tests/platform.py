@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,27 +48,34 @@ class Platform:
         return (self.folder / "logs" / f"{name}.log").read_text()
 
 
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    folder, port = tmp_path_factory.mktemp("platform") / "data", free_port()
-    output = folder.with_suffix(".out")
+@contextmanager
+def opened(folder: Path, **variables: str) -> Iterator[Platform]:
+    """`ticketing up` in a process of its own, for as long as the block lasts; it has to end well."""
+    port, output = free_port(), folder.with_suffix(".out")
     command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--workers", "2"]
-    variables = {"MOCK_WEBHOOK_SECRET": WEBHOOK_SECRET, "LOG_LEVEL": "info"}
     with output.open("wb") as out:
         process = subprocess.Popen(
             [*command, "--data-dir", str(folder), "--port", str(port)],
-            env={**os.environ, **variables},
+            env={**os.environ, "MOCK_WEBHOOK_SECRET": WEBHOOK_SECRET, "LOG_LEVEL": "info", **variables},
             cwd=folder.parent,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    opened = wait_for(lambda: b"is open" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS)
-    assert opened, output.read_text()
-    assert process.poll() is None, output.read_text()
-    yield Platform(f"http://127.0.0.1:{port}", folder, process)
-    process.terminate()
-    assert process.wait(60) == 0, output.read_text()
+    try:
+        is_open = wait_for(lambda: b"is open" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS)
+        assert is_open, output.read_text()
+        assert process.poll() is None, output.read_text()
+        yield Platform(f"http://127.0.0.1:{port}", folder, process)
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0, output.read_text()
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with opened(tmp_path_factory.mktemp("platform") / "data") as platform:
+        yield platform
 
 
 @pytest.fixture
@@ -93,10 +101,10 @@ async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = 10) -> 
         await asyncio.sleep(0.05)
 
 
-async def tickets_of(buyer: Person, order: dict[str, Any], count: int) -> list[dict[str, Any]]:
+async def tickets_of(buyer: Person, order: dict[str, Any], count: int, seconds: float = 10) -> list[dict[str, Any]]:
     async def ask() -> list[dict[str, Any]] | None:
         mine = [t for t in data(await buyer.get("/me/tickets")) if t["order_id"] == order["id"]]
         return mine if len(mine) == count else None
 
-    found: list[dict[str, Any]] = await eventually(ask)
+    found: list[dict[str, Any]] = await eventually(ask, seconds)
     return found

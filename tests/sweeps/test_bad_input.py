@@ -12,6 +12,7 @@ from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (
 from tests.sweeps.calls import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.mutations import TOO_LONG, UNSTORABLE, Mutation, mutate
+from tests.sweeps.pretix_schema import IMPORT, PLAN_SCHEMA
 from tests.sweeps.routes import STREAM, WEBHOOK, Route, Schema, each_route
 from tests.sweeps.stage import Stage
 from ticketing.modules.payments.mock import MockEvent
@@ -49,9 +50,12 @@ LEGAL = {
 }
 
 
+#: Bodies that the document only outlines: a webhook is read after its signature was, a plan is a format of others.
+OUTLINED = {WEBHOOK: MockEvent.model_json_schema(), IMPORT: PLAN_SCHEMA}
+
+
 def body_of(route: Route) -> Schema | None:
-    # A webhook's body is read after its signature was, so the document has nothing to say about it.
-    return MockEvent.model_json_schema() if route.name == WEBHOOK else route.body
+    return OUTLINED.get(route.name, route.body)
 
 
 def check(response: httpx2.Response, what: str, field: str | None = None) -> Iterator[str]:

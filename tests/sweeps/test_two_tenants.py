@@ -64,16 +64,15 @@ async def _try_all(client: httpx2.AsyncClient, stage: Stage, call: Call, kept: s
         assert not met.is_success, f"{stranger.name}: {call.route} {met.status_code} {met.text[:500]}"
         nothing = await send(client, unknown, headers=stranger.headers)
         assert impression(met, swapped) == impression(nothing, swapped), stranger.name
-        _check_status(met, stranger)
+        assert met.status_code in _expected(stranger, is_at_home=bool(kept)), f"{stranger.name}: {met.text[:500]}"
 
 
-def _check_status(met: httpx2.Response, stranger: Stranger) -> None:
+def _expected(stranger: Stranger, *, is_at_home: bool) -> set[int]:
     if stranger.name == "nobody":
-        assert met.status_code == 401
-    elif stranger.name == "machine":
-        assert met.status_code in {401, 403, 404, 422}
-    else:
-        assert met.status_code in {403, 404, 422}, "403 is for what one's own role is too low for"
+        return {401}
+    # A key is no person: where only people are served, it is asked to log in. 403 is told at home alone, to whom the
+    # own role does not reach; 422 there is for an id in the body.
+    return {404} | ({401} if stranger.name == "machine" else set()) | ({403, 422} if is_at_home else set())
 
 
 @each_route(lambda route: route.name in PUBLIC)
@@ -97,13 +96,12 @@ def _is_no_person(stranger: Stranger) -> bool:
 
 
 async def test_a_draft_is_in_nobody_elses_list(client: httpx2.AsyncClient, stage: Stage, other: Stage) -> None:
-    for query in ({"limit": "100"}, {"organization": other.tenant.slug}, {"organization": other.tenant.id}, {"q": "e"}):
+    for query in ({"limit": "100"}, {"organization": other.tenant.id}, {"q": "Secret"}):
         call = Call(None, query=query, route="GET /events")
         for stranger in strangers_from(stage):
-            answer = await send(client, call, headers=stranger.headers)
-            found = {event["id"] for event in data(answer)}
+            found = {event["id"] for event in data(await send(client, call, headers=stranger.headers))}
             assert other.draft.id not in found
-            assert other.show.id in found
+            assert other.show.id in found or "q" in query
 
 
 async def test_ones_own_lists_hold_nothing_of_the_others(stage: Stage, other: Stage) -> None:

@@ -64,7 +64,7 @@ class Zone(Part):
 
 
 class Seat(Part):
-    seat_guid: Annotated[str, StringConstraints(max_length=200)] | None = None
+    seat_guid: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
     seat_number: ShortName
     position: Point
     category: str

@@ -1,0 +1,186 @@
+"""The fields that clients were promised, by name: more may come, none of these may go or change their meaning."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import jwt
+import pytest
+from fastapi import FastAPI
+
+from tests.realtime.live import Viewer, serve, until
+from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
+from tests.sweeps.answers import faults
+from tests.sweeps.calls import examples_of, make, send
+from tests.sweeps.routes import all_routes
+from tests.sweeps.stage import ROWS, SEATS, Stage
+from tests.world import API, data, refusal
+
+EVENT = "/orgs/{org_id}/events/{event_id}"
+RESERVATION = "id event_id status expires_at items total"
+ORDER = "id reference status lines total"
+PAYMENT = "id order_id provider provider_ref status amount checkout_url client_secret"
+TICKET = "id order_id event_id seat ticket_type_id status code qr"
+LOG_IN = "user access_token refresh_token token_type expires_in"
+#: The fields of `data`, or of each row of it.
+PROMISED = {
+    "POST /auth/register": LOG_IN,
+    "POST /auth/login": LOG_IN,
+    "POST /auth/refresh": LOG_IN,
+    "GET /me": "id email display_name memberships",
+    "POST /orgs": "id name slug",
+    "POST /orgs/{org_id}/api-keys": "id name role key",
+    "POST /orgs/{org_id}/venues": "id capacity plan_version",
+    "POST /orgs/{org_id}/venues/import": "id capacity plan_version",
+    "POST /orgs/{org_id}/events": "id title status starts_at currency hold_seconds max_per_order",
+    f"POST {EVENT}/ticket-types": "id name price capacity categories max_per_order",
+    "GET /events": "id title status starts_at currency venue",
+    "GET /events/{event_id}": "id title status starts_at currency venue availability",
+    "GET /events/{event_id}/seats": "number label section row category status price x y version",
+    "GET /events/{event_id}/seatmap": "plan_version seats categories areas",
+    "GET /events/{event_id}/availability": "version seats areas",
+    "POST /reservations": RESERVATION,
+    "GET /reservations/{reservation_id}": RESERVATION,
+    "GET /me/reservations": RESERVATION,
+    "POST /reservations/{reservation_id}/extend": RESERVATION,
+    "DELETE /reservations/{reservation_id}": RESERVATION,
+    "POST /orders": ORDER,
+    "GET /orders/{order_id}": ORDER,
+    "GET /orders/by-reference/{reference}": ORDER,
+    "GET /me/orders": ORDER,
+    "GET /orgs/{org_id}/orders": ORDER,
+    "POST /payments": PAYMENT,
+    "GET /payments/{payment_id}": PAYMENT,
+    "POST /orders/{order_id}/refunds": "id order_id amount status",
+    "GET /me/tickets": TICKET,
+    "GET /tickets/{ticket_id}": TICKET,
+    f"POST {EVENT}/check-ins": "result ticket",
+}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+async def test_the_promised_fields_are_there(client: httpx2.AsyncClient, stage: Stage, name: str) -> None:
+    response = await send(client, await make(next(examples_of(name)), stage))
+    assert response.is_success, response.text[:500]
+    answer = response.json()["data"]
+    for row in answer if isinstance(answer, list) else [answer]:
+        assert set(PROMISED[name].split()) <= row.keys()
+
+
+async def test_a_log_in_is_a_bearer_token_of_minutes(stage: Stage) -> None:
+    answer = data(await stage.world.client.post(f"{API}/auth/login", json=_credentials(stage)))
+    assert answer["user"].keys() >= {"id", "email", "display_name"}
+    assert answer["token_type"].lower() == "bearer"
+    claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
+    assert claims.keys() >= {"iss", "aud", "exp", "typ"}
+    assert answer["expires_in"] == claims["exp"] - claims["iat"] == 900
+
+
+def _credentials(stage: Stage) -> dict[str, str]:
+    return {"email": stage.buyer.email, "password": "correct horse battery"}
+
+
+async def test_a_member_reads_where_they_work(stage: Stage) -> None:
+    [membership] = data(await stage.staff.get("/me"))["memberships"]
+    assert (membership["organization_id"], membership["role"]) == (stage.tenant.id, "ORG_STAFF")
+
+
+async def test_seats_are_numbered_from_nought_and_labelled_by_section_row_and_number(stage: Stage) -> None:
+    event = f"/events/{stage.show.id}"
+    seats = data(await stage.buyer.get(f"{event}/seats"))
+    letters = data(await stage.buyer.get(f"{event}/availability"))["seats"]
+    plan = data(await stage.buyer.get(f"{event}/seatmap"))["seats"]
+    assert [seat["number"] for seat in seats] == [seat["number"] for seat in plan] == list(range(ROWS * SEATS))
+    assert [seat["label"] for seat in seats] == [seat["label"] for seat in plan] == stage.show.labels
+    assert "".join(seat["status"][0] for seat in seats) == letters
+    assert set(letters) <= set("ahsb")
+    assert letters[stage.show.labels.index(stage.reservation["items"][0]["seat"])] == "h"
+    assert letters[stage.show.labels.index(stage.ticket["seat"])] == "s"
+    assert all(seat["price"] == {"amount": 4500, "currency": "EUR"} for seat in seats)
+    assert not {"status", "version"} & plan[0].keys(), "the layout never changes"
+
+
+async def test_areas_tell_capacity_and_what_is_left(stage: Stage) -> None:
+    show = await stage.world.show(stage.tenant, seats=0, capacity=10)
+    await stage.world.hold(stage.buyer, show, items=[{"ticket_type_id": show.area_type_id, "quantity": 3}])
+    answer = data(await stage.buyer.get(f"/events/{show.id}/availability"))
+    assert answer["seats"] == ""
+    assert answer["areas"] == {show.area_type_id: {"capacity": 10, "available": 7}}
+
+
+async def test_what_never_changes_may_be_kept_and_what_does_has_a_tag(stage: Stage) -> None:
+    for rest, keeping in (("seatmap", "immutable"), ("availability", "no-cache")):
+        first = await stage.buyer.get(f"/events/{stage.show.id}/{rest}")
+        assert keeping in first.headers["Cache-Control"]
+        again = await stage.buyer.get(
+            f"/events/{stage.show.id}/{rest}", headers={"If-None-Match": first.headers["ETag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_from_hold_to_door_each_answer_says_what_it_should(stage: Stage) -> None:
+    hold = await stage.hold()
+    assert hold["status"] == "active"
+    ends = datetime.fromisoformat(hold["expires_at"])
+    assert ends - datetime.now(UTC) == pytest.approx(timedelta(seconds=3600), abs=timedelta(seconds=60))
+    assert hold["items"][0].keys() >= {"seat", "ticket_type_id", "quantity", "price"}
+    assert hold["total"] == {"amount": 4500, "currency": "EUR"}
+    order = await stage.world.order(stage.buyer, hold)
+    assert re.fullmatch(r"[0-9A-Z]{4}-[0-9A-Z]{4}", order["reference"])
+    assert (order["status"], order["total"]) == ("pending", hold["total"])
+    payment = await stage.world.payment(stage.buyer, order)
+    assert (payment["status"], payment["amount"], payment["provider"]) == ("pending", order["total"], "mock")
+    assert payment["checkout_url"].startswith("http")
+    assert await stage.world.payment(stage.buyer, order) == payment, "one open payment per order"
+
+
+async def test_one_ticket_is_admitted_once(stage: Stage) -> None:
+    _, _, [ticket] = await stage.buy()
+    door, body = stage.show.path("/check-ins"), {"code": ticket["code"], "gate": "North"}
+    assert data(await stage.scanner.post(door, body))["result"] == "admitted"
+    error = refusal(await stage.scanner.post(door, {**body, "gate": "South"}), 409)
+    assert (error["code"], error["gate"]) == ("already_checked_in", "North")
+    assert datetime.fromisoformat(error["first_scanned_at"]).tzinfo
+
+
+async def test_the_stream_begins_with_the_map(app: FastAPI, stage: Stage) -> None:
+    await until(lambda: app.state.hub.is_live)
+    async with serve(app) as port:
+        viewer = await Viewer.open(port, f"{API}/events/{stage.show.id}/stream")
+        first = await viewer.next()
+        viewer.leave()
+        lost = await Viewer.open(port, f"{API}/events/{uuid4()}/stream")
+        lost.leave()
+    assert (viewer.status, lost.status) == (200, 404)
+    assert "content-type: text/event-stream" in viewer.headers
+    assert "x-correlation-id: " in viewer.headers
+    assert first.name == "snapshot"
+    assert first.data.keys() == {"version", "seats", "areas"}
+    assert re.fullmatch(rf"[^:]+:{first.data['version']}", first.id)
+    now = data(await stage.buyer.get(f"/events/{stage.show.id}/availability"))
+    assert first.data["seats"] == now["seats"]
+    schema = all_routes()["GET /events/{event_id}/availability"].answer(200)
+    assert schema
+    assert faults(schema, {"success": True, "message": "OK", "data": first.data}) == []
+
+
+async def test_every_id_is_a_uuid_and_every_time_is_in_utc(client: httpx2.AsyncClient, stage: Stage) -> None:
+    for name in PROMISED:
+        if name.startswith("GET"):
+            _walk((await send(client, await make(next(examples_of(name)), stage))).json()["data"])
+
+
+def _walk(value: Any, name: str = "") -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _walk(item, key)
+    elif isinstance(value, list):
+        for item in value[:5]:
+            _walk(item, name)
+    elif value is not None and (name == "id" or name.endswith("_id")):
+        assert str(UUID(value)) == value
+    elif value is not None and name.endswith("_at"):
+        assert value.endswith("Z")
+        datetime.fromisoformat(value)
