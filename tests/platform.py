@@ -5,6 +5,7 @@ One platform serves every test of the session that needs a real one. A folder wh
 """
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -108,3 +109,36 @@ async def tickets_of(buyer: Person, order: dict[str, Any], count: int, seconds: 
 
     found: list[dict[str, Any]] = await eventually(ask, seconds)
     return found
+
+
+class Viewer:
+    """Somebody who watches the map of an event: what a browser knows after each frame."""
+
+    def __init__(self, stream: httpx2.Response) -> None:
+        self._lines = stream.aiter_lines()
+        self.seats = ""
+
+    async def until(self, seats: str, seconds: float = 20) -> None:
+        """Read frames until the map says so; fails when it does not in time."""
+        async with asyncio.timeout(seconds):
+            while self.seats != seats:
+                await self._take_frame()
+
+    async def _take_frame(self) -> None:
+        name = ""
+        async for line in self._lines:
+            if line.startswith("event:"):
+                name = line.removeprefix("event:").strip()
+            elif line.startswith("data:"):
+                self._apply(name, json.loads(line.removeprefix("data:")))
+                return
+        raise AssertionError("the stream has ended")
+
+    def _apply(self, name: str, frame: dict[str, Any]) -> None:
+        if name == "snapshot":
+            self.seats = frame["seats"]
+        elif name == "seats.updated":
+            letters = list(self.seats)
+            for number, letter in frame["changes"]:
+                letters[number] = letter
+            self.seats = "".join(letters)

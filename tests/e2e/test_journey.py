@@ -3,11 +3,8 @@
 import asyncio
 import json
 import time
-from typing import Any
 
-import httpx2
-
-from tests.platform import Platform, eventually, tickets_of
+from tests.platform import Platform, Viewer, eventually, tickets_of
 from tests.world import API, World, data, refusal
 
 
@@ -101,13 +98,12 @@ async def test_a_seat_is_back_within_a_second_of_its_time(world: World) -> None:
 async def test_viewers_see_a_seat_go_and_come_back(world: World) -> None:
     show, buyer = await world.show(seats=3, rows=1), await world.person()
     async with world.client.stream("GET", f"{API}/events/{show.id}/stream") as stream:
-        frames = frames_of(stream)
-        name, snapshot = await anext(frames)
-        assert (name, snapshot["seats"]) == ("snapshot", "aaa")
+        viewer = Viewer(stream)
+        await viewer.until("aaa")
         held = await world.hold(buyer, show, "Stalls-A-2")
-        assert await next_change(frames) == [[1, "h"]]
+        await viewer.until("aha")
         data(await buyer.delete(f"/reservations/{held['id']}"))
-        assert await next_change(frames) == [[1, "a"]]
+        await viewer.until("aaa")
 
 
 async def test_a_refunded_tickets_seat_is_back_on_the_map(world: World) -> None:
@@ -116,34 +112,17 @@ async def test_a_refunded_tickets_seat_is_back_on_the_map(world: World) -> None:
     data(await world.webhook("payment.succeeded", await world.payment(buyer, order)))
     ticket = (await tickets_of(buyer, order, 1))[0]
     async with world.client.stream("GET", f"{API}/events/{show.id}/stream") as stream:
-        frames = frames_of(stream)
-        assert (await anext(frames))[1]["seats"] == "asa"
+        viewer = Viewer(stream)
+        await viewer.until("asa")
         refund = {"ticket_ids": [ticket["id"]], "reason": "ill"}
         data(await show.tenant.admin.post(f"/orders/{order['id']}/refunds", refund), 201)
-        assert await next_change(frames) == [[1, "a"]]
+        await viewer.until("aaa")
 
     async def is_refunded() -> bool:
         return bool(data(await buyer.get(f"/orders/{order['id']}"))["status"] == "refunded")
 
     assert await eventually(is_refunded)  # the mock provider was told, and has confirmed by webhook
     await world.hold(await world.person(), show, "Stalls-A-2")
-
-
-async def frames_of(stream: httpx2.Response) -> Any:
-    name = ""
-    async for line in stream.aiter_lines():
-        if line.startswith("event:"):
-            name = line.removeprefix("event:").strip()
-        elif line.startswith("data:"):
-            yield name, json.loads(line.removeprefix("data:"))
-
-
-async def next_change(frames: Any) -> list[list[Any]]:
-    while True:
-        name, frame = await asyncio.wait_for(anext(frames), 10)
-        if name == "seats.updated":
-            changes: list[list[Any]] = frame["changes"]
-            return changes
 
 
 async def test_one_correlation_id_from_the_request_to_the_consumers_line(platform: Platform, world: World) -> None:

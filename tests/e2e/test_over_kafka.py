@@ -1,14 +1,13 @@
 """The same platform with Kafka between the log and the consumers: same handlers, same outcome."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.kafka_broker import KafkaBroker
-from tests.platform import Platform, eventually, opened, tickets_of
+from tests.platform import Platform, Viewer, eventually, opened, tickets_of
 from tests.world import API, World, data
 
 pytestmark = pytest.mark.kafka
@@ -35,10 +34,10 @@ async def test_a_purchase_over_kafka_and_through_a_restart_of_the_broker(
 async def watch_a_purchase(platform: Platform, world: World) -> None:
     show, buyer = await world.show(seats=3, rows=1), await world.person()
     async with world.client.stream("GET", f"{API}/events/{show.id}/stream") as stream:
-        lines = stream.aiter_lines()
+        viewer = Viewer(stream)
+        await viewer.until("aaa")
         held = await world.hold(buyer, show, "Stalls-A-2")
-        assert await next_seats(lines) == "aaa"
-        assert await next_changes(lines) == [[1, "h"]]
+        await viewer.until("aha", seconds=60)
     order = await world.order(buyer, held)
     data(await world.webhook("payment.succeeded", await world.payment(buyer, order)))
     assert len(await tickets_of(buyer, order, 1, seconds=60)) == 1
@@ -50,23 +49,3 @@ async def watch_a_purchase(platform: Platform, world: World) -> None:
     assert await eventually(is_carried)
     readers = platform.query("select reader from outbox_cursor")
     assert readers == [("relay",)]  # nobody else read the log: the messages came over Kafka
-
-
-async def next_seats(lines: object) -> str:
-    return str((await next_frame(lines, "snapshot"))["seats"])
-
-
-async def next_changes(lines: object) -> list[list[object]]:
-    changes: list[list[object]] = (await next_frame(lines, "seats.updated"))["changes"]
-    return changes
-
-
-async def next_frame(lines: object, wanted: str) -> dict[str, object]:
-    name = ""
-    while True:
-        line = await asyncio.wait_for(anext(lines), 30)  # type: ignore[call-overload]
-        if line.startswith("event:"):
-            name = line.removeprefix("event:").strip()
-        elif line.startswith("data:") and name == wanted:
-            frame: dict[str, object] = json.loads(line.removeprefix("data:"))
-            return frame

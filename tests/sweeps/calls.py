@@ -76,9 +76,17 @@ async def send(
 ) -> httpx2.Response:
     """Send the call with something changed; a header that is None is left out."""
     raw = call.content if content is None else content
-    own: dict[str, str | bytes | None] = {"Authorization": f"Bearer {call.by.token}" if call.by else None}
-    own["Idempotency-Key"] = uuid4().hex if call.method == "POST" else None
-    own["Content-Type"] = "application/json" if raw is not None else None
-    own |= sign(raw) if call.is_signed and raw is not None else {}
-    sent = {name: value for name, value in {**own, **(headers or {})}.items() if value is not None}
+    own: dict[str, str | bytes | None] = {
+        "Authorization": f"Bearer {call.by.token}" if call.by else None,
+        "Idempotency-Key": uuid4().hex if call.method == "POST" else None,
+        "Content-Type": "application/json" if raw is not None else None,
+        **(sign(raw) if call.is_signed and raw is not None else {}),
+        **(headers or {}),
+    }
+    # Bytes throughout: some of the headers that are tried are no ASCII.
+    sent = [(name.encode(), _bytes(value)) for name, value in own.items() if value is not None]
     return await client.request(call.method, path or call.path, params=dict(call.query), content=raw, headers=sent)
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()

@@ -14,9 +14,9 @@ UNSTORABLE = ("a\0b", "\ud800")
 LEAVE_OUT = object()
 
 _TEXT = (12, 1.5, True, ["a"], {"a": "b"}, TOO_LONG, *UNSTORABLE)
-_INTEGER = ("many", "12", True, 1.5, [], {}, 10**30, -(10**30), -1, float("inf"), float("nan"))
+_INTEGER: tuple[Any, ...] = ("many", "12", True, 1.5, [], {}, 10**30, -(10**30), -1, float("inf"), float("nan"))
 _LIST = ("text", 12, {"a": "b"}, True)
-_OBJECT = ("text", 12, True, [])
+_OBJECT: tuple[Any, ...] = ("text", 12, True, [])
 _BY_FORMAT: dict[str, tuple[Any, ...]] = {
     "uuid": ("not-a-uuid", "00000000", ""),
     "email": ("no address", "a@b", "@example.com", "a@example.com\n", ""),

@@ -38,6 +38,9 @@ class Member:
                 "heartbeat.interval.ms": 2_000,
                 "socket.timeout.ms": 10_000,
                 "fetch.wait.max.ms": 100,
+                # Partitions of a topic that was made a moment before the member joined are known to it only after a
+                # refresh, and nothing is read from them until then. The default is five minutes.
+                "topic.metadata.refresh.interval.ms": 5_000,
             }
         )
 
@@ -108,6 +111,7 @@ class Member:
         assigned = {(each.topic, each.partition) for each in partitions}
         self._forget(assigned)
         self._owned |= assigned
+        _log.info("partitions_assigned", group=self._group, partitions=len(self._owned))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # The next owner starts where this commit says; without it, it would do our last messages once more.

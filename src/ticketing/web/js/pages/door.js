@@ -32,6 +32,8 @@ export async function open(main) {
   const desk = makeDesk(org, event);
   org.addEventListener('change', () => loadEvents(org, event, desk));
   event.addEventListener('change', desk.showStats);
+  // A scanner may fire as soon as there is a field: by then it must be known which event the code is for.
+  await loadEvents(org, event, desk);
   const field = (key, control) => el('label', { class: 'field' }, el('span', {}, t(key)), control);
   fill(
     main,
@@ -52,10 +54,9 @@ export async function open(main) {
       desk.stats,
     ),
   );
-  // At once, before anything is awaited: later it would take the keyboard from somebody who is typing.
-  desk.form.elements.namedItem('code').focus();
   setInterval(desk.showStats, STATS_MS);
-  return loadEvents(org, event, desk);
+  // At once, before anything is awaited: later it would take the keyboard from somebody who is typing.
+  return desk.form.elements.namedItem('code').focus();
 }
 
 async function loadEvents(org, event, desk) {
