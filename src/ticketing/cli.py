@@ -8,14 +8,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from ticketing.child import follow_supervisor
-from ticketing.infra.config import ConfigurationError, get_settings
+from ticketing.infra.config import ConfigurationError, Settings, get_settings
+from ticketing.infra.embedded_postgres import running_url
 from ticketing.infra.ports import CannotListen, listen
 from ticketing.infra.processes import EmbeddedError
+
+if TYPE_CHECKING:
+    from ticketing.invariants import Verdict
 
 app = typer.Typer(
     help="A multi-tenant event-ticketing platform.",
@@ -138,6 +142,33 @@ def seed(
         typer.echo("Demo log-ins")
         for log_in in log_ins:
             typer.echo(f"  {log_in.email:<32}{log_in.password:<18}{log_in.role}")
+
+
+@app.command()
+def check() -> None:
+    """Look whether the data contradicts itself; exit status 1 when it does."""
+    with _errors_in_one_sentence():
+        settings = get_settings()
+        url = settings.migration_database_url or settings.database_url
+        verdicts = asyncio.run(_check(settings, url or running_url(settings.data_dir / "postgres", "ticketing")))
+    for verdict in verdicts:
+        typer.echo(f"{'ok' if not verdict.count else verdict.count:>6}  {verdict.invariant.sentence}")
+        for name in verdict.named:
+            typer.echo(f"        {name}")
+    if any(verdict.count for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+async def _check(settings: Settings, url: str) -> "list[Verdict]":
+    from ticketing import invariants
+    from ticketing.infra.db import Database
+
+    database = Database(settings, url=url)
+    try:
+        async with database.transaction() as session:
+            return await invariants.check(session)
+    finally:
+        await database.close()
 
 
 def _run_workers(names: set[str]) -> None:

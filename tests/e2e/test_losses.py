@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,10 @@ async def test_everybody_who_is_told_so_has_a_seat_whatever_is_killed(
         [(12, 12)],
         [(12,)],
     )
+
+    environment = {**os.environ, "DATA_DIR": str(platform.folder)}
+    checked = await asyncio.create_subprocess_exec(sys.executable, "-m", "ticketing.cli", "check", env=environment)
+    assert await checked.wait() == 0
 
     async def is_ready() -> bool:
         try:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from ticketing.infra.config import ConfigurationError
 from ticketing.infra.embedded import HARD_STOP, EmbeddedServer
 from ticketing.infra.embedded_user import Identity, choose_identity, hand_over, programs_for
 from ticketing.infra.ports import free_port
@@ -33,6 +34,20 @@ SETTINGS = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
+
+
+def running_url(base: Path, database: str) -> str:
+    """The URL, as the superuser, of a database of the server that another process runs on this folder.
+
+    Raises:
+        ConfigurationError: none runs there.
+    """
+    postgres = EmbeddedPostgres(base)
+    try:
+        postgres.port = int(postgres.pid_file.read_text().splitlines()[3])
+    except (OSError, IndexError, ValueError):
+        raise ConfigurationError(f"DATABASE_URL: must name a database; none runs in {base}") from None
+    return postgres.url(database)
 
 
 class EmbeddedPostgres(EmbeddedServer):
