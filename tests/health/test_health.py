@@ -27,9 +27,13 @@ def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def silent_port() -> AsyncIterator[int]:
     """A server that takes connections and never says a word."""
-    server = await asyncio.start_server(lambda _, writer: asyncio.sleep(60), "127.0.0.1", 0)
+    taken: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
+    for writer in taken:
+        writer.close()
+    await asyncio.gather(*[writer.wait_closed() for writer in taken], return_exceptions=True)
 
 
 async def answer(settings: Settings, path: str) -> tuple[httpx2.Response, float]:
