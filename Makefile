@@ -9,6 +9,8 @@ endif
 TOOLS := .cache/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 PY := .venv/bin/python
+# Each process of the tests has servers of its own.
+PROCESSES ?= 2
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 
@@ -32,8 +34,8 @@ help: ## List the targets
 run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo", see ARGS=--help
 	@exec $(PY) -m ticketing.cli up --with-parent $(ARGS)
 
-test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres"
-	@exec $(PY) -m pytest $(ARGS)
+test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other
+	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 lint: $(DEV_READY) ## Check style and types
 	@$(PY) -m ruff check

@@ -25,7 +25,7 @@ def _claims(**changes: Any) -> dict[str, Any]:
         "sid": str(uuid4()),
         "typ": "access",
         "iat": now,
-        "exp": now + timedelta(minutes=5),
+        "exp": now + timedelta(hours=2),
         **changes,
     }
     return {name: value for name, value in claims.items() if value is not None}
@@ -73,7 +73,7 @@ FORGED = {
     "no session": _signed(sid=None),
     "no time of issue": _signed(iat=None),
     "issued tomorrow": _signed(iat=datetime.now(UTC) + timedelta(days=1), exp=datetime.now(UTC) + timedelta(days=2)),
-    "not yet valid": _signed(nbf=datetime.now(UTC) + timedelta(minutes=5)),
+    "not yet valid": _signed(nbf=datetime.now(UTC) + timedelta(hours=1)),
     "an end that is a word": _signed(exp="never"),
     "a subject that is no id": _signed(sub="admin"),
     "a session that is a number": _signed(sid=7),

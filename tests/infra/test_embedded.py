@@ -182,11 +182,16 @@ def test_the_next_start_after_a_killed_launcher_has_the_data(base: Path) -> None
         assert query(postgres, "SELECT 1") == 1
 
 
+def pytests_own(folder: Path) -> list[Path]:
+    """The folders above that pytest has made, and closed to others; one more of them when tests run side by side."""
+    return [parent for parent in folder.parents if "pytest-of" in str(parent)]
+
+
 @ROOT_ONLY
 @pytest.mark.parametrize("closed", [False, True], ids=["reachable", "below-a-closed-folder"])
 def test_root_without_user_namespaces(base: Path, monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
     monkeypatch.setattr(embedded_user, "NAMESPACE", ("a-program-that-is-not-there",))
-    for folder in list(base.parents)[:3]:  # pytest's own folders are closed to others
+    for folder in pytests_own(base):
         folder.chmod(0o700 if closed else 0o755)
     for _ in range(2):
         with EmbeddedPostgres(base, FAST) as postgres:
@@ -206,7 +211,7 @@ def test_files_made_in_a_user_namespace_are_usable_without_one(base: Path, monke
 
 @ROOT_ONLY
 def test_an_ordinary_user_starts_both(base: Path) -> None:
-    for folder in list(base.parents)[:3]:
+    for folder in pytests_own(base):
         folder.chmod(0o755)
     base.mkdir()
     os.chown(base, 65534, 65534)
