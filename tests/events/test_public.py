@@ -211,3 +211,12 @@ async def test_the_map_of_a_draft_stays_out_of_shared_caches(world: World) -> No
     show = await world.show(publish=False)
     answer = await show.tenant.admin.get(f"/events/{show.id}/seatmap")
     assert answer.headers["Cache-Control"].startswith("private")
+
+
+async def test_a_draft_that_was_cancelled_stays_unseen(world: World) -> None:
+    show, buyer = await world.show(publish=False), await world.person()
+    data(await show.tenant.admin.post(show.path("/cancel")))
+    for path in ("", "/seats", "/seatmap", "/availability"):
+        refusal(await buyer.get(f"/events/{show.id}{path}"), 404)
+        data(await show.tenant.admin.get(f"/events/{show.id}{path}"))
+    refusal(await buyer.post("/reservations", {"event_id": show.id, "seats": ["Stalls-A-1"]}), 404)

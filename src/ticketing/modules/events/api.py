@@ -13,7 +13,7 @@ from ticketing.infra.paging import Page
 from ticketing.modules import iam
 from ticketing.modules.events import queries, search, seat_lists, staff_api, views
 from ticketing.modules.events.counts import count_lately, count_shared
-from ticketing.modules.events.models import Event, EventStatus
+from ticketing.modules.events.models import Event
 from ticketing.modules.events.schemas import EventOut, SeatmapOut, SeatOut
 
 router = APIRouter(tags=["events"], route_class=idempotency.Route)
@@ -66,7 +66,7 @@ async def get_seatmap(
     layout = await seat_lists.get_layout(session, event)
     if layout is None:
         return Response(seat_lists.wrap(seat_lists.NO_SEATS), media_type="application/json")
-    audience = "private" if event.status == EventStatus.DRAFT else "public"
+    audience = "public" if event.is_public else "private"
     headers = {"ETag": layout.etag, "Cache-Control": f"{audience}, max-age=31536000, immutable"}
     headers["Vary"] = "Accept-Encoding"
     if layout.etag.removeprefix("W/") in if_none_match or if_none_match.strip() == "*":

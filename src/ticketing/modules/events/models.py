@@ -48,6 +48,7 @@ class Event(Identified, Base):
         UniqueConstraint("organization_id", "id"),
         ForeignKeyConstraint(["organization_id", "venue_id"], ["venues.organization_id", "venues.id"]),
         CheckConstraint("status in ('draft', 'published', 'cancelled', 'completed')", name="status"),
+        CheckConstraint("status <> 'published' or published_at is not null", name="published_at"),
         CheckConstraint("hold_seconds between 5 and 3600", name="hold_seconds"),
         CheckConstraint("max_per_order between 1 and 1000", name="max_per_order"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
@@ -70,6 +71,12 @@ class Event(Identified, Base):
     hold_seconds: Mapped[int] = mapped_column(Integer)
     max_per_order: Mapped[int] = mapped_column(Integer)
     status: Mapped[EventStatus] = mapped_column(Text, default=EventStatus.DRAFT)
+    #: Null for what the public has never seen: a draft, also one that was cancelled.
+    published_at: Mapped[datetime | None]
+
+    @property
+    def is_public(self) -> bool:
+        return self.published_at is not None
 
 
 class TicketType(Identified, Base):

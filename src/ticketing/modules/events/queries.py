@@ -53,7 +53,7 @@ async def get_public_event(session: AsyncSession, event_id: UUID, viewer: iam.Id
         NotFound: there is none, or this viewer may not know of it.
     """
     event = await get_event(session, event_id)
-    if event.status == EventStatus.DRAFT and not await _is_member(session, event, viewer):
+    if not event.is_public and not await _is_member(session, event, viewer):
         raise NotFound
     return event
 
@@ -72,7 +72,7 @@ async def get_event_on_sale(session: AsyncSession, event_id: UUID) -> Event:
         EventNotOnSale: cancelled, completed, over, or outside its sale window.
     """
     row = (await session.execute(select(Event, *_SALE).where(Event.id == event_id))).one_or_none()
-    if row is None or row.Event.status == EventStatus.DRAFT:
+    if row is None or not row.Event.is_public:
         raise NotFound
     if reason := _refusal(row):
         raise EventNotOnSale(reason, field="event_id")

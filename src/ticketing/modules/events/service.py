@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
@@ -93,11 +93,12 @@ async def publish_event(session: AsyncSession, access: organizations.Access, eve
     if not await queries.list_ticket_types(session, event.id):
         raise Invalid("An event needs at least one ticket type before it is published.", field="ticket_types")
     await ticket_types.refuse_unpriced(session, event)
+    event.published_at = await session.scalar(select(func.now()))
     return await _move(session, access, event, EventStatus.PUBLISHED, EventPublished)
 
 
 async def cancel_event(session: AsyncSession, access: organizations.Access, event_id: UUID) -> Event:
-    """Cancel a draft or a published event. Orders are refunded by whoever hears of it.
+    """Cancel a draft or a published event. What was sold stays sold: giving money back is an act of its own.
 
     Raises:
         NotFound, WrongState: see the classes.

@@ -53,7 +53,7 @@ async def _open(hub: Hub, database: Database, event_id: UUID, viewer: iam.Identi
         async with database.transaction() as session:
             event = await events.get_public_event(session, event_id, viewer)
         channel = hub.open(event.organization_id, event.id)
-        channel.is_public = event.status != events.EventStatus.DRAFT
+        channel.is_public = event.is_public
         return channel
 
 
