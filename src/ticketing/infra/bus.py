@@ -25,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ticketing.infra import log, metrics
 from ticketing.infra.db import Base, Database
 from ticketing.infra.outbox import Delivery, Message
+from ticketing.infra.pause import pause
 
 Handler = Callable[[AsyncSession, Any], Awaitable[None]]
 
@@ -165,7 +166,9 @@ async def deliver_patiently(
                 if attempts >= attempts_max or isinstance(error, ValidationError):
                     raise Poison(error, attempts) from error
             metrics.RETRIES.labels(group.name, delivery.topic).inc()
-            await _pause(waits, stop)
+            await pause(backoff_seconds(waits), stop)
+            if stop.is_set():
+                raise Stopped
             waits += 1
     finally:
         restore()
@@ -175,14 +178,6 @@ def backoff_seconds(waits: int) -> float:
     """How long to wait before the next try: doubling, bounded, and jittered so that many don't return as one."""
     longest = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(waits, 20))
     return longest * random.uniform(0.5, 1)  # noqa: S311
-
-
-async def _pause(waits: int, stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), backoff_seconds(waits))
-    except TimeoutError:
-        return
-    raise Stopped
 
 
 async def bury(database: Database, group: Group, delivery: Delivery, poison: Poison) -> None:

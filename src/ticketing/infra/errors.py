@@ -69,12 +69,6 @@ class Invalid(TicketingError):
     status, code = 422, "invalid"
 
 
-class TooMany(TicketingError):
-    """Too many requests; please slow down."""
-
-    status, code, retry_after_seconds = 429, "rate_limited", 1
-
-
 class Unavailable(TicketingError):
     """Something that we need is not answering; please try again in a moment."""
 

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -106,12 +105,6 @@ def _on_error(error: KafkaError) -> None:
     """Wrong credentials and the like; that a broker is away shows in what fails because of it."""
     if error.code() not in {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._ALL_BROKERS_DOWN}:
         _log.warning("kafka_error", code=error.name(), error=error.str())
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait, but not past the moment when `stop` is set."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
 
 
 async def ensure_topics(

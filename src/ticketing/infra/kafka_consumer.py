@@ -16,10 +16,11 @@ from confluent_kafka import Message as KafkaMessage
 from ticketing.infra import bus, log
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.kafka import KafkaProducer, KafkaUnavailable, ensure_topics, pause, read_delivery
+from ticketing.infra.kafka import KafkaProducer, KafkaUnavailable, ensure_topics, read_delivery
 from ticketing.infra.kafka_dead_letters import DeadLetters
 from ticketing.infra.kafka_member import Member, offset_of, partition_of
 from ticketing.infra.outbox import Delivery
+from ticketing.infra.pause import pause
 
 #: While a batch takes long the member polls this often, or it would delay every rebalance and in the end be expelled.
 KEEP_ALIVE_SECONDS = 1.0
@@ -59,7 +60,7 @@ async def consume_with(
             await worker(database, group, member, dead_letters, attempts_max, stop).run()
         except (KafkaException, KafkaUnavailable) as error:
             _log.warning("consumer_lost_kafka", group=group.name, error=str(error))
-            await pause(stop, OUTAGE_PAUSE_SECONDS)
+            await pause(OUTAGE_PAUSE_SECONDS, stop)
 
 
 class _Worker:
@@ -194,7 +195,7 @@ class _BatchWorker(_Worker):
                 _log.warning("consumer_failed", group=self._group.name, attempt=attempts, exc_info=error)
                 if attempts >= attempts_max:
                     raise bus.Poison(error, attempts) from error
-            await pause(self._stop, bus.backoff_seconds(waits))
+            await pause(bus.backoff_seconds(waits), self._stop)
             waits += 1
             if self._stop.is_set():
                 raise bus.Stopped

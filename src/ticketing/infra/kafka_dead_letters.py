@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import bus, log, metrics
-from ticketing.infra.kafka import DEAD_LETTER_SUFFIX, DeliveryFailed, KafkaProducer, Record, headers_of, pause
+from ticketing.infra.kafka import DEAD_LETTER_SUFFIX, DeliveryFailed, KafkaProducer, Record, headers_of
+from ticketing.infra.pause import pause
 
 ERROR_CHARACTERS_MAX = 8000
 
@@ -34,7 +35,7 @@ class DeadLetters:
                 break
             except DeliveryFailed as error:
                 _log.warning("dead_letter_waits", group=self._group, topic=record.topic, error=str(error))
-            await pause(self._stop, bus.backoff_seconds(waits))
+            await pause(bus.backoff_seconds(waits), self._stop)
             waits += 1
             if self._stop.is_set():
                 raise bus.Stopped

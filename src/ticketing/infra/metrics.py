@@ -1,6 +1,7 @@
 """Every metric of the platform, by name. In several processes they add up through PROMETHEUS_MULTIPROC_DIR."""
 
 import os
+from datetime import UTC, datetime
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -42,7 +43,7 @@ def serve(port: int) -> None:
     start_http_server(port)
 
 
-def tell_read(reader: str, rows: int, age_seconds: float) -> None:
-    """A reader of the log has taken so many rows, the last of which was so old."""
+def tell_read(reader: str, rows: int, last_at: datetime) -> None:
+    """A reader of the log has taken so many rows, the last of which was written then."""
     OUTBOX_READ.labels(reader).inc(rows)
-    OUTBOX_LAG_SECONDS.labels(reader).set(age_seconds)
+    OUTBOX_LAG_SECONDS.labels(reader).set((datetime.now(UTC) - last_at).total_seconds())

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 
@@ -13,6 +12,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.nudge import Wake
 from ticketing.infra.outbox import Delivery, LeaseLost, LogReader
+from ticketing.infra.pause import pause
 from ticketing.modules import orders, payments, realtime, reservations, tickets
 
 #: Between nudges a reader looks by itself, since a nudge may be lost.
@@ -71,7 +71,7 @@ class LogConsumer:
                 if await self.reader.acquire():
                     await self._read(stop)
                 else:
-                    await _wait(stop, STANDBY_SECONDS)
+                    await pause(STANDBY_SECONDS, stop)
                 waits = 0
             except bus.Stopped:
                 break
@@ -80,7 +80,7 @@ class LogConsumer:
             except bus.OUTAGES as error:
                 _log.warning("log_unavailable", group=self._group.name, error=type(error).__name__)
                 waits += 1
-                await _wait(stop, bus.backoff_seconds(waits))
+                await pause(bus.backoff_seconds(waits), stop)
         await self._release()
 
     async def _read(self, stop: asyncio.Event) -> None:
@@ -90,9 +90,9 @@ class LogConsumer:
             if page:
                 await self.consume(page, stop)
                 await self.reader.advance(page[-1].log_id)
-                metrics.tell_read(self._group.name, len(page), _age_seconds(page[-1]))
+                metrics.tell_read(self._group.name, len(page), page[-1].occurred_at)
             else:
-                await _wait(stop, POLL_SECONDS, self._wake)
+                await pause(POLL_SECONDS, stop, self._wake)
 
     async def consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
         """Bring every message of a page to its handler; poison goes to the dead letters and its neighbours go on."""
@@ -112,17 +112,3 @@ class LogConsumer:
             await self.reader.release()
         except bus.OUTAGES as error:
             _log.info("lease_runs_out_by_itself", group=self._group.name, error=type(error).__name__)
-
-
-async def _wait(stop: asyncio.Event, seconds: float, wake: asyncio.Event | None = None) -> None:
-    """Until `stop` or `wake` is set, but not longer than `seconds`."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in (stop, wake) if event is not None]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waiting:
-            one.cancel()
-
-
-def _age_seconds(delivery: Delivery) -> float:
-    return (datetime.now(UTC) - delivery.occurred_at).total_seconds()

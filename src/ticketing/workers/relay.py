@@ -9,7 +9,6 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from ticketing.infra import bus, log, metrics, redis
 from ticketing.infra.config import Settings
@@ -21,10 +20,10 @@ from ticketing.infra.kafka import (
     KafkaUnavailable,
     Record,
     ensure_topics,
-    pause,
 )
 from ticketing.infra.nudge import Wake
 from ticketing.infra.outbox import LEASE_SECONDS, Delivery, LeaseLost, LogReader, Message
+from ticketing.infra.pause import pause
 
 READER = "relay"
 POLL_SECONDS = 1.0
@@ -87,13 +86,13 @@ class Relay:
                 if await self._reader.acquire():
                     await self.carry()
                 else:
-                    await pause(self._stop, STANDBY_SECONDS)
+                    await pause(STANDBY_SECONDS, self._stop)
             except LeaseLost:
                 _log.warning("lease_lost", group=READER)
             except _OUTAGES as error:
                 # An outage is not the messages' fault: they wait in the log for as long as it lasts.
                 _log.warning("relay_waits", error=type(error).__name__, reason=str(error)[:500])
-                await pause(self._stop, OUTAGE_PAUSE_SECONDS)
+                await pause(OUTAGE_PAUSE_SECONDS, self._stop)
         await self._release()
 
     async def carry(self) -> None:
@@ -106,7 +105,7 @@ class Relay:
             if page:
                 await self._carry_page(page, read_at)
             else:
-                await self._wait_for_nudge()
+                await pause(POLL_SECONDS, self._wake, self._stop)
 
     async def _carry_page(self, page: list[Delivery], read_at: float) -> None:
         await self._ensure({delivery.topic for delivery in page})
@@ -114,7 +113,7 @@ class Relay:
             return
         await self._producer.publish([Record.of(delivery) for delivery in page])
         await self._reader.advance(page[-1].log_id)
-        metrics.tell_read(READER, len(page), (datetime.now(UTC) - page[-1].occurred_at).total_seconds())
+        metrics.tell_read(READER, len(page), page[-1].occurred_at)
 
     async def _ensure(self, topics: set[str]) -> None:
         """Also for a page: the log may hold facts of a newer version, whose topics nobody here knows."""
@@ -127,14 +126,6 @@ class Relay:
                 patience_seconds=5,
             )
             self._ensured |= missing
-
-    async def _wait_for_nudge(self) -> None:
-        waiting = [asyncio.ensure_future(event.wait()) for event in (self._wake, self._stop)]
-        try:
-            await asyncio.wait(waiting, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waiting:
-                one.cancel()
 
     async def _release(self) -> None:
         try:
