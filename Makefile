@@ -26,7 +26,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-annotate --no-header --no-emit-index-url $(ARGS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench lock clean
+.PHONY: help run test lint fmt docs bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,14 +37,22 @@ run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo",
 test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other
 	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
-lint: $(DEV_READY) ## Check style and types
+fuzz: $(DEV_READY) ## Try 10,000 calls of the API and 200,000 forgeries; ARGS="-k codes"
+	@FUZZ=full exec $(PY) -m pytest tests/fuzz --timeout 3600 --show-capture=no $(ARGS)
+
+lint: $(DEV_READY) ## Check style, types, dependencies and secrets; AUDIT=required fails without the advisories
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
+	@$(PY) -m audits.secrets
+	@$(PY) -m audits.dependencies
 
 fmt: $(DEV_READY) ## Put the code into its usual form
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
+
+docs: $(RUN_READY) ## Print the table of permissions into docs/security.md
+	@$(PY) -m ticketing.modules.organizations.permissions_page docs/security.md
 
 bench: $(RUN_READY) ## Measure; results are printed as ratios
 	@exec $(PY) -m benchmarks $(ARGS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import seats
+from benchmarks import log_ins, seats
 from benchmarks.result import Result
 from ticketing.infra.ports import free_port
 from ticketing.infra.processes import wait_for
@@ -27,7 +27,7 @@ def platform() -> Iterator[tuple[str, Path]]:
         with output.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603 (our own command)
                 [*command, "--data-dir", str(folder)],
-                env={**os.environ, "LOG_LEVEL": "warning"},
+                env={**os.environ, "LOG_LEVEL": "warning", "RATE_LIMITS": "off"},
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -44,7 +44,7 @@ def platform() -> Iterator[tuple[str, Path]]:
 def main() -> int:
     """The exit status is 1 when a bar is missed."""
     with platform() as (url, folder):
-        results = seats.run(url, folder)
+        results = [*seats.run(url, folder), *log_ins.run(url, folder)]
     show(results)
     RESULTS.write_text(json.dumps({r.name: r.as_entry() for r in results}, indent=2) + "\n")
     return 0 if all(result.holds for result in results) else 1

@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import FastAPI
 
-from ticketing.infra import bus
+from ticketing.infra import bus, mail
 from ticketing.infra.db import Database
 from ticketing.workers.consumers import LogConsumer, groups
 
@@ -12,8 +12,8 @@ from ticketing.workers.consumers import LogConsumer, groups
 async def drain(app: FastAPI, *, attempts_max: int = 3) -> int:
     """Deliver all that is in the log, and what that causes; the number of rows read."""
     database: Database = app.state.database
-    total = 0
-    while read := sum([await drain_group(database, group, attempts_max) for group in groups(app.state.redis)]):
+    total, everybody = 0, groups(app.state.redis, mail.connect(app.state.settings))
+    while read := sum([await drain_group(database, group, attempts_max) for group in everybody]):
         total += read
     return total
 

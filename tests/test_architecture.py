@@ -23,6 +23,7 @@ ORDER = (
     "notifications",
     "webhooks",
     "realtime",
+    "privacy",
     "graphql",
 )
 

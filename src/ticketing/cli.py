@@ -29,10 +29,12 @@ app = typer.Typer(
 )
 
 WORKERS = ("relay", "consumers", "scheduler")
-DRAIN_SECONDS = 10
-"""How long a stopping API process lets running requests finish; open event streams are cut after it."""
 WRONG_USE = 2
 
+support = typer.Typer(help="The platform's support: people who read every organization.", no_args_is_help=True)
+app.add_typer(support, name="support")
+
+Email = Annotated[str, typer.Argument(help="The e-mail address of the account.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; PORT, else 8000.", min=1, max=65535)]
 
 
@@ -69,24 +71,14 @@ def serve(
     """Answer HTTP requests, in one process. SIGTERM lets running requests finish."""
     import uvicorn
 
+    from ticketing.infra import http_server
+
     _set(PORT=port)
     with _errors_in_one_sentence():
         settings = get_settings()
         _begin("api")
         listener = socket.socket(fileno=fd) if fd is not None else listen(host, settings.port)
-        config = uvicorn.Config(
-            "ticketing.main:create_app",
-            factory=True,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=True,
-            forwarded_allow_ips=settings.trusted_proxies,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
+        config = http_server.configure("ticketing.main:create_app", factory=True)
         # uvicorn sends itself the signal once more when it has drained; being told to stop is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
@@ -144,19 +136,47 @@ def seed(
             typer.echo(f"  {log_in.email:<32}{log_in.password:<18}{log_in.role}")
 
 
+@support.command("grant")
+def grant_support(email: Email) -> None:
+    """Let somebody who has an account read every organization; each of them sees it in its audit log."""
+    _change_support(email, is_granted=True)
+
+
+@support.command("revoke")
+def revoke_support(email: Email) -> None:
+    """Take it back, at once."""
+    _change_support(email, is_granted=False)
+
+
+def _change_support(email: str, *, is_granted: bool) -> None:
+    from ticketing import support_role
+
+    with _errors_in_one_sentence():
+        settings = get_settings()
+        said = asyncio.run(support_role.change(settings, _owners_url(settings), email, is_granted=is_granted))
+    if said is None:
+        _fail(f"nobody has an account with the address {email}", 1)
+    typer.echo(said)
+
+
 @app.command()
 def check() -> None:
     """Look whether the data contradicts itself; exit status 1 when it does."""
     with _errors_in_one_sentence():
         settings = get_settings()
-        url = settings.migration_database_url or settings.database_url
-        verdicts = asyncio.run(_check(settings, url or running_url(settings.data_dir / "postgres", "ticketing")))
+        verdicts = asyncio.run(_check(settings, _owners_url(settings)))
     for verdict in verdicts:
         typer.echo(f"{'ok' if not verdict.count else verdict.count:>6}  {verdict.invariant.sentence}")
         for name in verdict.named:
             typer.echo(f"        {name}")
     if any(verdict.count for verdict in verdicts):
         raise typer.Exit(1)
+
+
+def _owners_url(settings: Settings) -> str:
+    """The database as its owner sees it: every row of every tenant. Raises EmbeddedError when there is none."""
+    url = settings.migration_database_url or settings.database_url
+    return url or running_url(settings.data_dir / "postgres", "ticketing")
 
 
 async def _check(settings: Settings, url: str) -> "list[Verdict]":

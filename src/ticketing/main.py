@@ -7,12 +7,14 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 
 from ticketing.alerts import ALERTS
-from ticketing.infra import docs, errors, idempotency, log, redis
+from ticketing.gate import Gate
+from ticketing.infra import docs, errors, idempotency, links, log, redis, web_safety
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.envelope import ErrorEnvelope
 from ticketing.infra.middleware import RequestContext
 from ticketing.infra.nudge import Nudge
+from ticketing.infra.ratelimit import Limiter
 from ticketing.modules import (
     events,
     health,
@@ -20,6 +22,7 @@ from ticketing.modules import (
     orders,
     organizations,
     payments,
+    privacy,
     realtime,
     reservations,
     tickets,
@@ -27,9 +30,7 @@ from ticketing.modules import (
 )
 from ticketing.web import mount_web
 
-MODULES = (iam, organizations, venues, events, reservations, orders, payments, tickets, realtime)
-
-BODY_BYTES_MAX = 64 * 1024 * 1024  # a stadium's seating plan is about 15 MB
+MODULES = (iam, organizations, venues, events, reservations, orders, payments, tickets, realtime, privacy)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -54,8 +55,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in (payments.pages, tickets.well_known, health.router):
         app.include_router(router)
     docs.install(app)
+    links.install(app)
     _mount_pages(app)
-    app.add_middleware(RequestContext, body_bytes_max=BODY_BYTES_MAX)
+    app.add_middleware(Gate)
+    if settings.allowed_origins:
+        app.add_middleware(web_safety.allow_origins, origins=settings.allowed_origins)
+    app.add_middleware(RequestContext, settings=settings)
     return app
 
 
@@ -82,7 +87,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.database = Database(settings, nudge=Nudge(state.redis))
     state.holds = reservations.Holds(state.database, settings.reservation_extensions_max)
     state.alerts = ALERTS
-    async with realtime.lifespan(app):
+    state.limiter = Limiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
+    async with iam.watching(state.database), realtime.lifespan(app):
         yield
     await state.database.close()
     await state.redis.aclose()
+    if state.limiter is not None:
+        await state.limiter.close()

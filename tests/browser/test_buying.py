@@ -71,3 +71,20 @@ async def test_a_declined_payment_can_be_tried_again(visit: Visit, world: World)
     await visitor.page.locator("button[value=pay]").click()
     await expect(visitor.by("order-status")).to_have_attribute("data-status", "paid")
     await visitor.sees_codes(1)
+
+
+async def test_a_limit_per_person_says_how_many_are_left(visit: Visit, world: World) -> None:
+    show, ada = await world.show(rows=1, seats=8, max_per_buyer=4), await world.person("ada")
+    await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2", "Stalls-A-3")
+    visitor = await visit()
+    visitor.expected.append("422")
+    await visitor.log_in(ada)
+    await visitor.open_event(show.id)
+    for seat in ("Stalls-A-5", "Stalls-A-6"):
+        await visitor.seat(seat).click()
+    await visitor.by("hold-button").click()
+    words = "One person may have 4 tickets for this event, over all orders. You can have 1 more. Nothing was held."
+    await expect(visitor.by("notice")).to_contain_text(words)
+    await visitor.seat("Stalls-A-6").click()
+    await visitor.by("hold-button").click()
+    await expect(visitor.by("held-item")).to_have_count(1)

@@ -1,7 +1,5 @@
 """Logging in, staying in and getting out."""
 
-import asyncio
-
 import httpx2
 import pytest
 from sqlalchemy import text
@@ -73,40 +71,6 @@ async def test_a_refresh_token_buys_the_next_pair(client: httpx2.AsyncClient, ad
     assert len({ada.refresh_token, first["refresh_token"], second["refresh_token"]}) == 3
     ada.token = second["access_token"]
     assert data(await ada.get("/me"))["id"] == ada.id
-
-
-async def test_a_spent_token_that_comes_back_ends_the_whole_family(
-    client: httpx2.AsyncClient, ada: Person, database: Database
-) -> None:
-    other = data(await _log_in(client, ada.email))
-    newest = data(await _refresh(client, ada.refresh_token))["refresh_token"]
-    stolen = refusal(await _refresh(client, ada.refresh_token), 401)
-    assert stolen == refusal(await _refresh(client, newest), 401)
-    assert stolen["code"] == "unauthenticated"
-    # Another log-in of the same person is another family.
-    data(await _refresh(client, other["refresh_token"]))
-    async with database.transaction() as session:
-        revoked = "select count(*) from refresh_tokens where revoked_at is not null"
-        assert await session.scalar(text(revoked)) == 2
-
-
-async def test_two_who_spend_one_token_at_once_end_the_family(client: httpx2.AsyncClient, ada: Person) -> None:
-    answers = await asyncio.gather(*(_refresh(client, ada.refresh_token) for _ in range(2)))
-    assert sorted(answer.status_code for answer in answers) == [200, 401]
-    winner = next(answer for answer in answers if answer.status_code == 200)
-    refusal(await _refresh(client, data(winner)["refresh_token"]), 401)
-
-
-async def test_a_revocation_misses_no_link_that_is_added_meanwhile(
-    client: httpx2.AsyncClient, ada: Person, database: Database
-) -> None:
-    for _ in range(5):
-        log_in = data(await _log_in(client, ada.email))
-        fresh = data(await _refresh(client, log_in["refresh_token"]))["refresh_token"]
-        await asyncio.gather(_refresh(client, log_in["refresh_token"]), _refresh(client, fresh))
-    async with database.transaction() as session:
-        alive = "select count(*) from refresh_tokens where revoked_at is null"
-        assert await session.scalar(text(alive)) == 1, "only the log-in of the registration is left"
 
 
 async def test_a_refresh_token_gets_too_old(client: httpx2.AsyncClient, ada: Person, database: Database) -> None:

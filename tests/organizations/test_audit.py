@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from tests.world import World, data, refusal
+from tests.world import API, World, data, refusal
 
 from ticketing.infra.db import Database
 
@@ -19,7 +19,8 @@ async def test_each_change_is_in_the_log_newest_first(world: World) -> None:
     data(await admin.delete(tenant.path(f"/api-keys/{key['id']}")))
     entries = data(await admin.get(tenant.path("/audit-log")))
     place, person, machine = f"organization:{tenant.id}", f"user:{bob.id}", f"api_key:{key['id']}"
-    old, new = {"name": "Tenant", "slug": tenant.slug}, {"name": "New Hall", "slug": tenant.slug}
+    old = {"name": "Tenant", "slug": tenant.slug, "buyer_data_days": None}
+    new = old | {"name": "New Hall"}
     till = {"name": "Till", "role": "ORG_STAFF"}
     assert [(e["action"], e["subject"], e["before"], e["after"]) for e in entries] == [
         ("api_key.revoked", machine, till, None),
@@ -70,3 +71,13 @@ async def test_the_log_cannot_be_changed(world: World, database: Database, chang
     with pytest.raises(DBAPIError, match="append-only"):
         async with database.transaction() as session:
             await session.execute(text(change))
+
+
+async def test_the_log_says_from_where(world: World) -> None:
+    tenant = await world.tenant()
+    headers = {"User-Agent": "Box\x07 office " + "x" * 500, "Authorization": f"Bearer {tenant.admin.token}"}
+    await world.client.patch(f"{API}{tenant.path()}", json={"name": "New Hall"}, headers=headers)
+    entry = data(await tenant.admin.get(tenant.path("/audit-log")))[0]
+    assert entry["address"] == "127.0.0.1"
+    assert entry["user_agent"].startswith("Box office xxx")
+    assert len(entry["user_agent"]) == 200

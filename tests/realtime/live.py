@@ -15,7 +15,7 @@ from ticketing.infra.outbox import LogReader
 from ticketing.modules.realtime import SeatFrames
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A server that leaves the test runner's signals alone."""
 
     @contextmanager
@@ -30,7 +30,7 @@ async def serve(app: FastAPI, send_buffer_bytes: int | None = None) -> AsyncIter
     if send_buffer_bytes is not None:  # inherited by each connection
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     listener.bind(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none"))
+    server = Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none"))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     await until(lambda: server.started)
     try:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+from tests.sweeps import letter_calls, privacy_calls, second_factor_calls, session_calls  # noqa: F401 (they register more examples)
 from tests.sweeps.calls import Call, example
 from tests.sweeps.stage import Stage
 from tests.world import PASSWORD, Show
@@ -81,7 +82,8 @@ async def open_organization(stage: Stage) -> Call:
 
 @example("PATCH /orgs/{org_id}")
 async def rename(stage: Stage) -> Call:
-    return Call(stage.admin, ids(stage), {"name": f"Renamed {uuid4().hex}", "slug": f"r-{uuid4().hex[:12]}"})
+    changes = {"name": f"Renamed {uuid4().hex}", "slug": f"r-{uuid4().hex[:12]}", "buyer_data_days": 365}
+    return Call(stage.admin, ids(stage), changes)
 
 
 @example("POST /orgs/{org_id}/members")
@@ -102,7 +104,7 @@ async def dismiss(stage: Stage) -> Call:
 
 @example("POST /orgs/{org_id}/api-keys")
 async def make_key(stage: Stage) -> Call:
-    return Call(stage.admin, ids(stage), {"name": "door", "role": "ORG_SCANNER"})
+    return Call(stage.admin, ids(stage), {"name": "door", "role": "ORG_SCANNER", "expires_at": "2030-06-01T19:00:00Z"})
 
 
 @example("DELETE /orgs/{org_id}/api-keys/{key_id}")
@@ -183,3 +185,14 @@ async def unblock(stage: Stage) -> Call:
     show: Show = stage.show
     assert (await stage.admin.post(show.path("/seats/block"), seats)).status_code == 200
     return Call(stage.staff, ids(stage, event_id=show.id), seats)
+
+
+@example("POST /orgs/{org_id}/events/{event_id}/devices")
+async def make_device(stage: Stage) -> Call:
+    return Call(stage.staff, ids(stage, event_id=stage.show.id), {"name": "Phone", "gate": "North"})
+
+
+@example("DELETE /orgs/{org_id}/events/{event_id}/devices/{device_id}")
+async def revoke_device(stage: Stage) -> Call:
+    made = (await stage.admin.post(stage.show.path("/devices"), {"name": "Lost"})).json()["data"]
+    return Call(stage.staff, ids(stage, event_id=stage.show.id, device_id=made["id"]))

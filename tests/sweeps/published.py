@@ -6,6 +6,15 @@ POST /auth/login 200
 POST /auth/refresh 200
 POST /auth/logout 200
 GET /me 200
+GET /me/sessions 200
+DELETE /me/sessions 200
+DELETE /me/sessions/{session_id} 200
+POST /me/password 200
+POST /me/second-factor 201
+POST /me/second-factor/confirm 200
+DELETE /me/second-factor 200
+GET /me/export 200
+POST /me/erase 200
 POST /orgs 201
 GET /orgs 200
 GET /orgs/{org_id} 200

@@ -2,6 +2,7 @@
 
 from tests.sweeps.calls import EXAMPLES, Call, Maker
 from tests.sweeps.stage import Stage
+from ticketing.infra.access_tokens import read_token
 
 BY_ADMIN = (
     "/orgs",
@@ -14,6 +15,7 @@ BY_ADMIN = (
     "/orgs/{org_id}/events",
     "/orgs/{org_id}/events/{event_id}",
     "/orgs/{org_id}/events/{event_id}/ticket-types",
+    "/orgs/{org_id}/events/{event_id}/devices",
     "/orgs/{org_id}/events/{event_id}/check-ins/stats",
     "/orgs/{org_id}/events/{event_id}/check-ins/offline-list",
     "/orgs/{org_id}/orders",
@@ -24,6 +26,7 @@ BY_BUYER = (
     "/me/reservations",
     "/me/orders",
     "/me/tickets",
+    "/me/sessions",
     "/reservations/{reservation_id}",
     "/orders/{order_id}",
     "/orders/{order_id}/payments",
@@ -60,6 +63,8 @@ def known_ids(stage: Stage) -> dict[str, str]:
         "org_id": stage.tenant.id,
         "user_id": stage.scanner.id,
         "key_id": stage.key["id"],
+        "session_id": str(read_token(stage.buyer.token).session_id),
+        "device_id": stage.device["id"],
         "venue_id": stage.show.venue_id,
         "event_id": stage.show.id,
         "reservation_id": stage.reservation["id"],

@@ -1,6 +1,6 @@
 """The routes, as the OpenAPI document lists them: a new route is swept without anyone thinking of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -96,3 +96,21 @@ def resolve(schema: Schema) -> Schema:
     while "$ref" in schema:
         schema = document()["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     return schema
+
+
+def takes_an_id(schema: Schema) -> bool:
+    """Whether a value of this schema, or one of a list of them, is an id."""
+    schema = resolve(schema)
+    parts = [*schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]
+    return schema.get("format") == "uuid" or any(takes_an_id(part) for part in parts)
+
+
+def id_fields(schema: Schema) -> Iterator[str]:
+    """The names of all fields of a body that take ids, however deep."""
+    schema = resolve(schema)
+    for name, part in schema.get("properties", {}).items():
+        if takes_an_id(part):
+            yield name
+        yield from id_fields(part)
+    for part in [*schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]:
+        yield from id_fields(part)

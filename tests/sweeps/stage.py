@@ -24,6 +24,9 @@ class Stage:
     show: Show
     draft: Show
     key: dict[str, Any]
+    #: The strongest thing that a machine can hold.
+    admin_key: dict[str, Any]
+    device: dict[str, Any]
     seats: list[str]
     #: A hold that runs, and a purchase with its payment and tickets.
     reservation: dict[str, Any] = field(default_factory=dict)
@@ -65,8 +68,13 @@ async def set_stage(app: FastAPI, world: World, name: str) -> Stage:
     show = await world.show(tenant, rows=ROWS, seats=SEATS, capacity=500, hold_seconds=3600)
     draft = await world.show(tenant, rows=1, seats=3, capacity=5, publish=False, title="Secret")
     key = data(await tenant.admin.post(tenant.path("/api-keys"), {"name": "gate", "role": "ORG_STAFF"}), 201)
+    robot = {"name": "robot", "role": "ORG_ADMIN"}
+    admin_key = data(await tenant.admin.post(tenant.path("/api-keys"), robot), 201)
+    device = data(await tenant.admin.post(show.path("/devices"), {"name": "Phone", "gate": "South"}), 201)
     buyer = await world.person("buyer")
-    stage = Stage(app, world, tenant, staff, scanner, buyer, show, draft, key, list(reversed(show.labels)))
+    stage = Stage(
+        app, world, tenant, staff, scanner, buyer, show, draft, key, admin_key, device, list(reversed(show.labels))
+    )
     stage.reservation = await stage.hold()
     stage.order, stage.payment, stage.tickets = await stage.buy(2)
     return stage

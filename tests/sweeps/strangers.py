@@ -1,7 +1,7 @@
 """The people of another tenant, and what they make of somebody else's request."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -27,6 +27,10 @@ class Stranger:
     authorization: str | None
 
     @property
+    def is_person(self) -> bool:
+        return (self.authorization or "").startswith("Bearer")
+
+    @property
     def headers(self) -> Mapping[str, str | None]:
         return {"Authorization": self.authorization}
 
@@ -37,6 +41,8 @@ def strangers_from(home: Stage) -> list[Stranger]:
     return [
         *(Stranger(name, f"Bearer {person.token}") for name, person in people.items()),
         Stranger("machine", f"ApiKey {home.key['key']}"),
+        Stranger("admin's machine", f"ApiKey {home.admin_key['key']}"),
+        Stranger("device", f"Device {home.device['token']}"),
         Stranger("nobody", None),
     ]
 
@@ -53,6 +59,28 @@ def with_unknown_ids(call: Call, ids: list[str]) -> tuple[Call, dict[str, str]]:
     return replace(
         call, ids=_swap(dict(call.ids), swapped), query=_swap(call.query, swapped), body=_swap(call.body, swapped)
     ), swapped
+
+
+def one_by_one(mine: Call, theirs: Call) -> Iterator[tuple[Call, Call, dict[str, str]]]:
+    """My own request with one of its ids at a time made another's, and the same with an id that does not exist.
+
+    Both calls are of one example, so their ids stand in the same order. An id that both have is nobody's.
+    """
+    pairs = list(zip(_all_ids(mine), _all_ids(theirs), strict=True))
+    for own, other in dict.fromkeys(pair for pair in pairs if pair[0] != pair[1]):
+        unknown, _ = with_unknown_ids(mine, [own])
+        crossed = replace(
+            mine,
+            ids=_swap(dict(mine.ids), {own: other}),
+            query=_swap(mine.query, {own: other}),
+            body=_swap(mine.body, {own: other}),
+        )
+        [new] = set(_all_ids(unknown)) - set(_all_ids(mine))
+        yield crossed, unknown, {other: new}
+
+
+def _all_ids(call: Call) -> list[str]:
+    return UUID.findall(f"{call.path} {call.query} {call.body}")
 
 
 def _swap(value: Any, swapped: Mapping[str, str]) -> Any:
@@ -74,3 +102,14 @@ def impression(response: httpx2.Response, swapped: Mapping[str, str]) -> tuple[i
     text = text.replace(response.headers["X-Correlation-ID"], "<correlation>")
     headers = {k: v for k, v in response.headers.items() if k not in {"x-correlation-id", "content-length", "date"}}
     return response.status_code, text, headers
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Every field name of a body, however deep."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield name
+            yield from names_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from names_in(item)

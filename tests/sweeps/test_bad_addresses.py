@@ -43,6 +43,7 @@ async def test_an_id_that_is_none_is_refused(
 
 #: Wrong values of query parameters, by what belongs there.
 WRONG_QUERY: dict[str, tuple[str, ...]] = {
+    "boolean": ("", "perhaps", "2", "nul\0"),
     "integer": ("abc", "-1", "0", "1.5", "", str(10**30), "1e3", "\0"),
     "uuid": ("not-a-uuid", "1", "\0"),
     "date-time": ("yesterday", "2030-06-01T19:00:00", "1893456000", "\0"),

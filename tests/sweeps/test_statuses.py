@@ -19,6 +19,7 @@ from tests.world import API, PASSWORD, data, refusal
 from ticketing.infra import security
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
+from ticketing.infra.keyring import Key
 
 
 async def test_400_a_key_is_missing(client: httpx2.AsyncClient, stage: Stage) -> None:
@@ -42,9 +43,9 @@ async def test_401_nobody_we_know(client: httpx2.AsyncClient, stage: Stage, auth
 
 
 async def test_401_a_log_in_that_has_run_out(client: httpx2.AsyncClient, stage: Stage, settings: Settings) -> None:
-    secret, past = settings.jwt_secret.get_secret_value(), datetime.now(UTC) - timedelta(minutes=1)
+    [secret], past = settings.jwt_secrets, datetime.now(UTC) - timedelta(minutes=1)
     claims = jwt.decode(stage.buyer.token, secret, algorithms=["HS256"], audience="ticketing-api")
-    token = jwt.encode({**claims, "exp": past}, secret, "HS256")
+    token = jwt.encode({**claims, "exp": past}, secret, "HS256", {"kid": Key(secret).id})
     answer = await client.get(f"{API}/me", headers={"Authorization": f"Bearer {token}"})
     assert refusal(answer, 401)["code"] == "token_expired"
 

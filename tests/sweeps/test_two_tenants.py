@@ -12,9 +12,18 @@ from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (
 from tests.sweeps.calls import Call, examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.reading_calls import known_ids
-from tests.sweeps.routes import Route, all_routes, each_route
+from tests.sweeps.routes import Route, all_routes, each_route, id_fields, takes_an_id
 from tests.sweeps.stage import Stage, set_stage
-from tests.sweeps.strangers import NO_TENANTS_ID, Stranger, ids_in, impression, strangers_from, with_unknown_ids
+from tests.sweeps.strangers import (
+    NO_TENANTS_ID,
+    Stranger,
+    ids_in,
+    impression,
+    names_in,
+    one_by_one,
+    strangers_from,
+    with_unknown_ids,
+)
 from tests.world import World, data, refusal
 
 #: What everybody may do with a published event: look at it, and hold seats when logged in.
@@ -70,9 +79,9 @@ async def _try_all(client: httpx2.AsyncClient, stage: Stage, call: Call, kept: s
 def _expected(stranger: Stranger, *, is_at_home: bool) -> set[int]:
     if stranger.name == "nobody":
         return {401}
-    # A key is no person: where only people are served, it is asked to log in. 403 is told at home alone, to whom the
-    # own role does not reach; 422 there is for an id in the body.
-    return {404} | ({401} if stranger.name == "machine" else set()) | ({403, 422} if is_at_home else set())
+    # A machine is no person: where only people are served, it is asked to log in. 403 is told at home alone, to whom
+    # the own role does not reach; 422 there is for an id in the body.
+    return {404} | (set() if stranger.is_person else {401}) | ({403, 422} if is_at_home else set())
 
 
 @each_route(lambda route: route.name in PUBLIC)
@@ -92,7 +101,56 @@ async def test_a_strangers_draft_does_not_exist(
 
 
 def _is_no_person(stranger: Stranger) -> bool:
-    return stranger.name in {"machine", "nobody"}
+    return not stranger.is_person
+
+
+@each_route(lambda route: is_about_somebodys_things(route) and route.name not in PUBLIC)
+async def test_one_foreign_id_among_ones_own_is_as_one_of_nothing(
+    app: FastAPI, client: httpx2.AsyncClient, stage: Stage, other: Stage, route: Route
+) -> None:
+    for maker in examples_of(route.name):
+        mine, theirs = await make(maker, stage), await make(maker, other)
+        before = await read_state(app)
+        for crossed, unknown, swapped in one_by_one(mine, theirs):
+            for stranger in strangers_from(stage):
+                met = await send(client, crossed, headers=stranger.headers)
+                assert not met.is_success, f"{stranger.name}: {crossed.path} {met.status_code} {met.text[:500]}"
+                nothing = await send(client, unknown, headers=stranger.headers)
+                assert impression(met, swapped) == impression(nothing, swapped), f"{stranger.name}: {crossed.path}"
+        assert changed_tables(before, await read_state(app)) == []
+
+
+def _asked_by_id(route: Route) -> list[str]:
+    """The names of its query parameters that take an id."""
+    return [name for name, schema in route.parameters("query").items() if takes_an_id(schema)]
+
+
+#: Filters of what is public: an organization's published events are anybody's to list.
+PUBLIC_FILTERS = {("GET /events", "organization")}
+
+
+@each_route(_asked_by_id)
+async def test_a_foreign_id_in_a_query_is_as_one_of_nothing(
+    client: httpx2.AsyncClient, stage: Stage, other: Stage, route: Route
+) -> None:
+    call = await make(next(examples_of(route.name)), stage)
+    for name in _asked_by_id(route):
+        if (route.name, name) in PUBLIC_FILTERS:
+            continue
+        theirs, nobodys = known_ids(other)[name], str(uuid4())
+        for stranger in strangers_from(stage):
+            met = await send(client, replace(call, query={**call.query, name: theirs}), headers=stranger.headers)
+            nothing = await send(client, replace(call, query={**call.query, name: nobodys}), headers=stranger.headers)
+            assert impression(met, {theirs: nobodys}) == impression(nothing, {theirs: nobodys}), stranger.name
+            assert not met.is_success or met.text == nothing.text
+
+
+@each_route(lambda route: route.body)
+async def test_every_id_that_a_body_can_carry_is_in_an_example(stage: Stage, route: Route) -> None:
+    wanted = set(id_fields(route.body or {}))
+    bodies = [(await make(maker, stage)).body for maker in examples_of(route.name)] if wanted else []
+    sent = {name for body in bodies for name in names_in(body)}
+    assert wanted <= sent, "an id that no example sends is swept by nobody"
 
 
 async def test_a_draft_is_in_nobody_elses_list(client: httpx2.AsyncClient, stage: Stage, other: Stage) -> None:

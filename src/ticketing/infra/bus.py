@@ -27,7 +27,7 @@ from ticketing.infra.db import Base, Database
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.infra.pause import pause
 
-Handler = Callable[[AsyncSession, Any], Awaitable[None]]
+Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 
 BACKOFF_FIRST_SECONDS = 0.1
 BACKOFF_MAX_SECONDS = 15.0
@@ -68,6 +68,17 @@ class Group:
 
     def find(self, topic: str) -> tuple[type[Message], Handler] | None:
         return next(((m, h) for m, h in self.handlers.items() if m.topic == topic), None)
+
+
+@dataclass(frozen=True, slots=True)
+class OutwardGroup(Group):
+    """A group whose effect lies outside of the database and takes as long as others please: a letter, say.
+
+    Handlers prepare in a transaction that commits; what they return is run, with the message's id, while none is open:
+    one that waits would hold back every reader of the log. After a crash in between both come again.
+    """
+
+    run: Callable[[Any, UUID], Awaitable[None]]
 
 
 class BatchGroup(Protocol):
@@ -125,11 +136,26 @@ async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
     message_type, handler = found
     if delivery.schema_version > message_type.schema_version:
         raise ValueError(f"{delivery.topic} has schema version {delivery.schema_version}, which is unknown here")
+    if isinstance(group, OutwardGroup):
+        return await _deliver_outward(database, group, delivery, message_type, handler)
     async with database.transaction() as session:
         if not await _is_first(session, group, delivery):
             return False
         await handler(session, message_type.model_validate(delivery.payload))
     return True
+
+
+async def _deliver_outward(
+    database: Database, group: OutwardGroup, delivery: Delivery, message_type: type[Message], handler: Handler
+) -> bool:
+    async with database.transaction() as session:
+        if await session.get(InboxRow, (group.name, delivery.message_id)) is not None:
+            return False
+        errand = await handler(session, message_type.model_validate(delivery.payload))
+    if errand is not None:
+        await group.run(errand, delivery.message_id)
+    async with database.transaction() as session:
+        return await _is_first(session, group, delivery)
 
 
 async def _is_first(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
@@ -182,7 +208,7 @@ def backoff_seconds(waits: int) -> float:
 
 async def bury(database: Database, group: Group, delivery: Delivery, poison: Poison) -> None:
     """Keep a poisonous message for a person to look at, and count it as done."""
-    error = "".join(traceback.format_exception(poison.error, limit=-5))[-8000:]
+    error = log.without_values("".join(traceback.format_exception(poison.error, limit=-5)))[-8000:]
     async with database.transaction() as session:
         if not await _is_first(session, group, delivery):
             return

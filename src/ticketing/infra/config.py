@@ -8,6 +8,14 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ticketing.infra import production
+from ticketing.infra.mailbox import is_mailbox, is_smtp_url
+from ticketing.infra.origins import parse_origins
+from ticketing.infra.proxies import parse_networks
+
+#: No access token lives longer, whatever ACCESS_TOKEN_SECONDS says.
+ACCESS_TOKEN_SECONDS_MAX = 3600
+
 
 class ConfigurationError(Exception):
     """The environment does not describe a system that can start; the text names the variable and what is right."""
@@ -22,7 +30,11 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535)
     data_dir: Path = Path(".data")
     public_url: str = ""
-    trusted_proxies: str = "127.0.0.1"
+    #: Addresses and CIDR blocks whose X-Forwarded-For is believed; nobody's by default.
+    trusted_proxies: str = ""
+    #: Origins, separated by commas, whose pages may read our answers.
+    cors_origins: str = ""
+    rate_limits: Literal["on", "off"] = "on"
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -36,16 +48,25 @@ class Settings(BaseSettings):
     kafka_replication_factor: int = Field(1, ge=1, le=9)
 
     jwt_secret: SecretStr = SecretStr("")
-    access_token_seconds: int = Field(900, ge=60, le=3600)
+    access_token_seconds: int = Field(900, ge=60, le=ACCESS_TOKEN_SECONDS_MAX)
     refresh_token_seconds: int = Field(30 * 86_400, ge=3600, le=365 * 86_400)
     argon2_memory_kib: int = Field(65_536, ge=64, le=1_048_576)
     ticket_signing_key: SecretStr = SecretStr("")
     mock_webhook_secret: SecretStr = SecretStr("")
     #: Where the mock provider, which also runs in workers, finds the API when it is not on this machine.
     mock_webhook_url: str = ""
+    #: In production, a mock provider wants to be asked for twice: it takes no money.
+    allow_mock_payments: bool = False
+
+    #: Unset in development: letters are printed where the consumers run.
+    smtp_url: SecretStr = SecretStr("")
+    #: Who the letters are from: `name@example.com` or `Some Name <name@example.com>`.
+    mail_from: str = ""
 
     outbox_retention_days: int = Field(7, ge=1, le=365)
     consumer_max_attempts: int = Field(8, ge=1, le=100)
+    #: What providers wrote in webhooks may name a payer; their type and amount stay.
+    webhook_body_days: int = Field(30, ge=1, le=3650)
     idempotency_retention_hours: int = Field(24, ge=24, le=24 * 30)
     expiry_sweep_seconds: float = Field(1, ge=0.1, le=60)
     reservation_extensions_max: int = Field(1, ge=0, le=10)
@@ -71,6 +92,39 @@ class Settings(BaseSettings):
             raise ValueError("must look like redis://host:6379/0, rediss://… or unix:///path/to.sock")
         return url
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not is_smtp_url(url.get_secret_value()):
+            raise ValueError("must look like smtp://user:password@host:587 or smtps://user:password@host:465")
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _mailbox(cls, sender: str) -> str:
+        if sender and not is_mailbox(sender):
+            raise ValueError("must be an address, such as tickets@example.com or Some Name <tickets@example.com>")
+        return sender
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, networks: str) -> str:
+        try:
+            parse_networks(networks)
+        except ValueError:
+            example = "10.0.0.5,10.1.0.0/16"
+            raise ValueError(f"must be addresses or CIDR blocks, such as {example}, and not everybody") from None
+        return networks
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: str) -> str:
+        try:
+            parse_origins(origins)
+        except ValueError:
+            raise ValueError("must be origins, such as https://shop.example.com, separated by commas") from None
+        return origins
+
     @field_validator("public_url", "mock_webhook_url")
     @classmethod
     def _public(cls, url: str) -> str:
@@ -82,8 +136,9 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, secret: SecretStr) -> SecretStr:
         # RFC 7518 §3.2: an HS256 key has at least as many bits as the hash.
-        if secret.get_secret_value() and len(secret.get_secret_value().encode()) < 32:
-            raise ValueError("must have at least 32 bytes")
+        keys = _listed(secret)
+        if secret.get_secret_value() and (not keys or any(len(key.encode()) < 32 for key in keys)):
+            raise ValueError("must have at least 32 bytes (several keys, newest first, separated by commas)")
         return secret
 
     @field_validator("ticket_signing_key")
@@ -97,19 +152,36 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.environment == "production":
-            for name in ("database_url", "redis_url", "jwt_secret", "ticket_signing_key", "public_url"):
+            secrets = ("jwt_secret", "ticket_signing_key")
+            for name in ("database_url", "redis_url", *secrets, "public_url", "smtp_url", "mail_from"):
                 value = getattr(self, name)
                 if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
                     raise ValueError(f"{name.upper()} must be set when ENVIRONMENT is production")
             # OWASP's password storage cheat sheet names 19 MiB as the least for argon2id.
             if self.argon2_memory_kib < 19 * 1024:
                 raise ValueError("ARGON2_MEMORY_KIB must be at least 19456 when ENVIRONMENT is production")
+            production.refuse(self)
         return self
+
+    @property
+    def jwt_secrets(self) -> tuple[str, ...]:
+        """The keys of JWT_SECRET, newest first."""
+        return _listed(self.jwt_secret)
 
     @property
     def base_url(self) -> str:
         """Where people reach us: PUBLIC_URL, or this machine."""
         return self.public_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def sender(self) -> str:
+        """Who letters are from: MAIL_FROM, or an address on this machine that nobody can answer."""
+        return self.mail_from or "Ticketing <tickets@localhost>"
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """CORS_ORIGINS, one by one."""
+        return parse_origins(self.cors_origins)
 
     @property
     def is_distributed(self) -> bool:
@@ -127,6 +199,11 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
+
+
+def _listed(secret: SecretStr) -> tuple[str, ...]:
+    parts = (part.strip() for part in secret.get_secret_value().split(","))
+    return tuple(part for part in parts if part)
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:

@@ -1,6 +1,6 @@
 """One engine, one transaction per request, message or batch; only the edge commits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -71,6 +71,8 @@ class Database:
         async with self._sessions() as session:
             yield session
             await session.commit()
+        for act in session.info.pop("on_commit", ()):
+            act()
         if self.nudge is not None and session.info.get("has_published"):
             self.nudge.send()
 
@@ -78,6 +80,11 @@ class Database:
         if self.nudge is not None:
             await self.nudge.close()
         await self.engine.dispose()
+
+
+def on_commit(session: AsyncSession, act: Callable[[], None]) -> None:
+    """Do this as soon as the transaction has committed, in this process's memory: nothing that may fail or wait."""
+    session.info.setdefault("on_commit", []).append(act)
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:

@@ -32,6 +32,7 @@ SETTINGS = {
     "random_page_cost": "1.1",  # solid-state disks
     "jit": "off",  # compiling costs more than our short statements take
     "log_timezone": "UTC",
+    "log_error_verbosity": "terse",  # without DETAIL, which quotes the row that was refused
     "timezone": "UTC",
 }
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ticketing.infra import log
+from ticketing.infra import log, web_safety
 from ticketing.infra.envelope import error_response
 
 _log = log.get_logger(__name__)
@@ -20,7 +20,7 @@ class TicketingError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
 
     def __init__(self, message: str | None = None, *, field: str | None = None, **details: Any) -> None:
         self.message = message or (type(self).__doc__ or "").strip().split("\n")[0]
@@ -85,6 +85,7 @@ _HTTP_CODES = {
     400: ("malformed", "This request can't be read."),
     404: ("not_found", "There is no such thing here."),
     405: ("method_not_allowed", "This address does not take that method."),
+    408: ("too_slow", "The request took too long to arrive."),
     413: ("too_large", "The request body is too large."),
     415: ("unsupported_media_type", "Send JSON with Content-Type: application/json."),
 }
@@ -125,7 +126,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     if any(e["type"] == "json_invalid" for e in entries):
         return render(BadRequest("The request body is not valid JSON."))
     content_type = request.headers.get("content-type", "")
-    if request.method in {"POST", "PATCH", "PUT"} and _is_other_media(request, content_type):
+    if request.method in {"POST", "PATCH", "PUT", "DELETE"} and _is_other_media(request, content_type):
         return error_response(415, _HTTP_CODES[415][1], [{"code": _HTTP_CODES[415][0], "message": _HTTP_CODES[415][1]}])
     # A body that a dependency reads as well is validated, and found wrong, more than once.
     unique = {(entry["field"], entry["message"]): entry for entry in map(_field_entry, entries)}
@@ -146,6 +147,11 @@ def _field_entry(entry: dict[str, Any]) -> dict[str, Any]:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    return render_http(error)
+
+
+def render_http(error: HTTPException) -> Response:
+    """The envelope of what the framework, or what reads a body, has refused."""
     code, message = _HTTP_CODES.get(error.status_code, ("malformed", "This request can't be served."))
     response = error_response(error.status_code, message, [{"code": code, "message": message}])
     response.headers.update(error.headers or {})
@@ -165,6 +171,7 @@ async def _on_bug(request: Request, error: Exception) -> Response:
         "Something went wrong on our side. Nothing was changed.",
         [{"code": "internal", "message": "Something went wrong on our side."}],
     )
-    # The framework calls this handler outside of our middleware, which sets the header on every other answer.
+    # The framework calls this handler outside of our middleware, which sets the headers of every other answer.
     response.headers["X-Correlation-ID"] = log.correlation_id.get()
+    response.raw_headers = web_safety.complete(response.raw_headers, web_safety.defaults(request.app.state.settings))
     return response

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
-from sqlalchemy import LargeBinary, SmallInteger, Text, func, select
+from sqlalchemy import LargeBinary, SmallInteger, Text, delete, func, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +23,9 @@ from ticketing.infra.db import Base, Database, Db
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
 
 KEY_LENGTH_MAX = 255
+
+#: A digest by each key of ours, the newest first: an answer may have been stored just before the keys were rotated.
+Fingerprint = list[bytes]
 
 _log = log.get_logger(__name__)
 
@@ -75,7 +78,7 @@ class Claim:
 
     caller: str
     key: str
-    fingerprint: bytes
+    fingerprint: Fingerprint
     is_sealed: bool = False
 
     async def remember(self, session: AsyncSession, response: Response) -> None:
@@ -100,7 +103,7 @@ class Claim:
         return insert(StoredAnswer).values(
             caller=self.caller,
             key=self.key,
-            fingerprint=self.fingerprint,
+            fingerprint=self.fingerprint[0],
             status=response.status_code,
             body=security.seal(body) if self.is_sealed else body,
         )
@@ -120,13 +123,13 @@ async def claim(
     request.state.session = session
 
 
-async def fingerprint_of(request: Request) -> bytes:
+async def fingerprint_of(request: Request) -> Fingerprint:
     """What makes two requests the same: address and body."""
-    return security.keyed_digest(f"{request.url.path}?{request.url.query}\n".encode() + await request.body())
+    return security.keyed_digests(f"{request.url.path}?{request.url.query}\n".encode() + await request.body())
 
 
 async def open_claim(
-    session: AsyncSession, caller: str, key: str, fingerprint: bytes, is_sealed: bool = False
+    session: AsyncSession, caller: str, key: str, fingerprint: Fingerprint, is_sealed: bool = False
 ) -> Claim:
     """Look the key up under a lock of this transaction.
 
@@ -143,9 +146,14 @@ async def open_claim(
     stored = await session.get(StoredAnswer, (caller, key))
     if stored is None:
         return Claim(caller, key, fingerprint, is_sealed)
-    if stored.fingerprint != fingerprint:
+    if stored.fingerprint not in fingerprint:
         raise IdempotencyMismatch
     raise Replay(stored.status, security.unseal(stored.body) if is_sealed else stored.body)
+
+
+async def forget(session: AsyncSession, caller: str) -> None:
+    """Forget every answer to this caller, who is named as `security.identify` does it."""
+    await session.execute(delete(StoredAnswer).where(StoredAnswer.caller == caller))
 
 
 async def require_key(

@@ -48,7 +48,7 @@ class DeadLetters:
 
 def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record:
     """Key, value and headers stay as they were; a letter that was replayed tells of its last failure only."""
-    error = "".join(traceback.format_exception(poison.error, limit=-5))[-ERROR_CHARACTERS_MAX:]
+    error = log.without_values("".join(traceback.format_exception(poison.error, limit=-5)))[-ERROR_CHARACTERS_MAX:]
     origin = {
         "dlq_group": group,
         "dlq_error": error,

@@ -1,7 +1,9 @@
 """Structured logs: one JSON object a line, each with the correlation id of the request or message that caused it."""
 
 import logging
+import re
 import sys
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,6 +13,19 @@ import structlog
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 actor: ContextVar[str] = ContextVar("actor", default="")
+#: From where a request came, for the audit log alone: log lines carry neither.
+client_address: ContextVar[str] = ContextVar("client_address", default="")
+user_agent: ContextVar[str] = ContextVar("user_agent", default="")
+
+# What Postgres adds to an error: "Key (email)=(…) already exists", or all of the row that a constraint refused. It may
+# have line breaks of its own, so it reaches to whatever the driver and the traceback print next.
+_DETAIL = re.compile(r"(?:DETAIL|CONTEXT):.*?(?=(?:\n|\\n)\[SQL:|\n\n(?:The above|During handling)|\Z)", re.DOTALL)
+_ADDRESS = re.compile(r"[^\s@<>()\[\]{}'\",;:=]+@[^\s@<>()\[\]{}'\",;:=]+\.[^\W\d_]{2,}")
+
+
+def without_values(words: str) -> str:
+    """The text of an error without the values of rows, and without anybody's e-mail address."""
+    return _ADDRESS.sub("[address]", _DETAIL.sub("[detail left out]", words))
 
 
 def get_logger(name: str) -> Any:
@@ -31,6 +46,7 @@ def configure(log_format: str, level: str, process: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            _without_values,
             render,
         ],
     )
@@ -50,6 +66,10 @@ def configure(log_format: str, level: str, process: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _without_values(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: without_values(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _add_context(process: str) -> Any:

@@ -1,14 +1,14 @@
-"""What every request passes: a correlation id, a limit on its body, security headers, one metric and one log line."""
+"""What every request passes: a correlation id, whose it is, security headers, one metric and one log line."""
 
 import re
 import time
 from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import log, metrics
+from ticketing.infra import log, metrics, proxies, web_safety
+from ticketing.infra.config import Settings
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -18,11 +18,16 @@ _UNLOGGED = ("/health", "/metrics", "/static")
 _log = log.get_logger("ticketing.http")
 
 
+USER_AGENT_LENGTH_MAX = 200
+
+
 class RequestContext:
     """Plain ASGI: it costs a request nothing but itself, and leaves streams alone."""
 
-    def __init__(self, app: ASGIApp, body_bytes_max: int) -> None:
-        self.app, self.body_bytes_max = app, body_bytes_max
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.trusted_proxies = proxies.parse_networks(settings.trusted_proxies)
+        self.defaults = web_safety.defaults(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,44 +41,29 @@ class RequestContext:
         log.correlation_id.set(correlation_id)
         log.traceparent.set(traceparent if _TRACEPARENT.fullmatch(traceparent) else "")
         log.actor.set("")
+        # The one place that believes a proxy; limits and the audit log read the address from the scope.
+        scope["client"] = proxies.client_of(scope, self.trusted_proxies)
+        log.client_address.set(scope["client"][0] if scope.get("client") else "")
+        log.user_agent.set(_readable(headers.get("user-agent", ""))[:USER_AGENT_LENGTH_MAX])
         started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                out = MutableHeaders(scope=message)
-                out["X-Correlation-ID"] = correlation_id
-                out.setdefault("X-Content-Type-Options", "nosniff")
-                out.setdefault("Cache-Control", "no-store")
+                named = [*message["headers"], (b"x-correlation-id", correlation_id.encode())]
+                message["headers"] = web_safety.complete(named, self.defaults)
             await send(message)
 
         try:
-            await self.app(scope, _limited(receive, headers, self.body_bytes_max), send_with_id)
+            await self.app(scope, receive, send_with_id)
         finally:
             _tell(scope, status, time.perf_counter() - started)
 
 
-def _limited(receive: Receive, headers: Headers, bytes_max: int) -> Receive:
-    """Stop reading a body that is, or says it is, too long. The framework's own limit answers in plain text."""
-    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-        # There is no body (RFC 9112 §6.3), and a stream wants the server's own `receive`: see realtime's slow viewers.
-        return receive
-    announced = headers.get("content-length", "")
-    is_too_long = announced.isdecimal() and int(announced[:20]) > bytes_max
-    received = 0
-
-    async def receive_limited() -> Message:
-        nonlocal received
-        if is_too_long:
-            raise HTTPException(413)
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > bytes_max:
-            raise HTTPException(413)
-        return message
-
-    return receive_limited
+def _readable(text: str) -> str:
+    """Without control characters, which a database does not take and a reader of the audit log would not see."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Tokens, password hashes and seals: the few cryptographic acts of the platform, with one algorithm for each."""
+"""Password hashes, digests and seals: the few cryptographic acts of the platform, with one algorithm for each."""
 
 import asyncio
 import hashlib
@@ -8,25 +8,20 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal, TypeVar
-from uuid import UUID
+from typing import Any, TypeVar
 
-import jwt
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Request
 from passlib.hash import argon2
 
+from ticketing.infra.access_tokens import check_token
 from ticketing.infra.config import get_settings
 from ticketing.infra.errors import Overloaded, Unauthenticated
+from ticketing.infra.keyring import ID_BYTES, get_keyring
 
 T = TypeVar("T")
-
-ALGORITHM = "HS256"
-ISSUER = "ticketing"
-AUDIENCE = "ticketing-api"
 
 # argon2 takes 64 MiB and about 100 ms of a core each: more at once would only make all of them late.
 _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
@@ -34,79 +29,31 @@ _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 _hashing_places = threading.BoundedSemaphore(100)
 
 
-class TokenExpired(Unauthenticated):
-    """Your log-in has run out; refresh it."""
+def authorization(request: Request) -> tuple[str, str]:
+    """The scheme, in lower case, and the credentials of the Authorization header; two empty strings without one.
 
-    code = "token_expired"
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a valid access token says."""
-
-    user_id: UUID
-    session_id: UUID
-    expires_at: datetime
-
-
-def issue_token(user_id: UUID, session_id: UUID, purpose: Literal["access"] = "access") -> str:
-    """A signed token that lives for ACCESS_TOKEN_SECONDS."""
-    settings, now = get_settings(), datetime.now(UTC)
-    claims = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": str(user_id),
-        "sid": str(session_id),
-        "typ": purpose,
-        "iat": now,
-        "exp": now + timedelta(seconds=settings.access_token_seconds),
-    }
-    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), ALGORITHM)
-
-
-def read_token(token: str) -> Claims:
-    """Verify an access token.
+    Two such headers are no way to ask: a proxy before us may have believed the other one.
 
     Raises:
-        TokenExpired: it was good once.
-        Unauthenticated: it never was.
+        Unauthenticated: there is more than one.
     """
-    try:
-        claims = jwt.decode(
-            token,
-            get_settings().jwt_secret.get_secret_value(),
-            algorithms=[ALGORITHM],
-            audience=AUDIENCE,
-            issuer=ISSUER,
-            options={"require": ["iss", "aud", "exp", "iat", "sub", "sid", "typ"]},
-        )
-        if claims["typ"] != "access":
-            raise Unauthenticated
-        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        return Claims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
-    except jwt.ExpiredSignatureError:
-        raise TokenExpired from None
-    except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):
-        raise Unauthenticated from None
-
-
-def authorization(request: Request) -> tuple[str, str]:
-    """The scheme, in lower case, and the credentials of the Authorization header; two empty strings without one."""
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower(), credentials.strip()
+    headers = request.headers.getlist("authorization")
+    if len(headers) > 1:
+        raise Unauthenticated
+    scheme, _, credentials = "".join(headers).partition(" ")
+    return scheme.lower(), credentials.strip(" ")
 
 
 def identify(request: Request) -> str:
     """Whose request this is, as a stable name for keys and limits; whether it is welcome is not judged here."""
-    scheme, credentials = authorization(request)
-    if scheme == "bearer":
-        try:
-            return f"user:{read_token(credentials).user_id}"
-        except Unauthenticated:
-            return "anonymous"
-    if scheme == "apikey":
-        return f"key:{fingerprint(credentials)}"
-    return "anonymous"
+    try:
+        scheme, credentials = authorization(request)
+        if scheme == "bearer":
+            return f"user:{check_token(credentials).user_id}"
+    except Unauthenticated:
+        return "anonymous"
+    machines = {"apikey": "key", "device": "device"}
+    return f"{machines[scheme]}:{fingerprint(credentials)}" if scheme in machines else "anonymous"
 
 
 def new_secret() -> str:
@@ -119,12 +66,22 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def keyed_digest(content: bytes) -> bytes:
+def keyed_digest(content: bytes, purpose: str = "digest") -> bytes:
     """What may be compared but not searched: content that people chose, such as a body with a password in it.
 
     A plain hash of it would let whoever reads the database try a billion passwords a second, past argon2.
     """
-    return hmac.digest(_derived_key("digest"), content, "sha256")
+    return keyed_digests(content, purpose)[0]
+
+
+def keyed_digests(content: bytes, purpose: str = "digest") -> list[bytes]:
+    """The digest by every key that we know, the newest first: one that was stored may be of an older key."""
+    return [hmac.digest(key.derive(purpose), content, "sha256") for key in get_keyring()]
+
+
+def is_keyed_digest(digest: bytes, content: bytes, purpose: str = "digest") -> bool:
+    """Whether `digest` is one of this content, by any key that we know."""
+    return any(hmac.compare_digest(digest, known) for known in keyed_digests(content, purpose))
 
 
 async def hash_password(password: str) -> str:
@@ -157,15 +114,27 @@ def _nobodys_hash() -> str:
     return str(_hasher().hash(secrets.token_hex(16)))
 
 
+def needs_rehash(stored: str) -> bool:
+    """Whether this hash was made with other parameters than we use now."""
+    return bool(_hasher().needs_update(stored))
+
+
+class SealUnknown(Exception):
+    """This was sealed with a key that we do not have any more, or it is no seal of ours."""
+
+
 def seal(plain: bytes) -> bytes:
-    """Encrypt what must not lie readable in the database."""
-    nonce = os.urandom(12)
-    return nonce + AESGCM(_derived_key("seal")).encrypt(nonce, plain, None)
+    """Encrypt what must not lie readable in the database, with the newest key, whose id stands before it."""
+    key, nonce = get_keyring().newest, os.urandom(12)
+    return bytes.fromhex(key.id) + nonce + AESGCM(key.derive("seal")).encrypt(nonce, plain, None)
 
 
 def unseal(sealed: bytes) -> bytes:
-    return AESGCM(_derived_key("seal")).decrypt(sealed[:12], sealed[12:], None)
-
-
-def _derived_key(purpose: str) -> bytes:
-    return hashlib.sha256(f"{purpose}:{get_settings().jwt_secret.get_secret_value()}".encode()).digest()
+    """Read what was sealed, with the key that it was sealed with. Raises SealUnknown."""
+    key, rest = get_keyring().find(sealed[:ID_BYTES].hex()), sealed[ID_BYTES:]
+    if key is None:
+        raise SealUnknown
+    try:
+        return AESGCM(key.derive("seal")).decrypt(rest[:12], rest[12:], None)
+    except (InvalidTag, ValueError):
+        raise SealUnknown from None

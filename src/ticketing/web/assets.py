@@ -53,7 +53,6 @@ class Assets:
             "ETag": asset.etag,
             "Cache-Control": "public, max-age=31536000, immutable" if is_current else "no-cache",
             "Vary": "Accept-Encoding",
-            "X-Content-Type-Options": "nosniff",
         }
         if asset.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

@@ -26,6 +26,8 @@ NOT_PAGES = ("/api", "/health", "/metrics", "/docs", "/redoc", "/openapi.json", 
 SCRIPT_PAGES = {
     "/o/{reference}": ("order", "Your order"),
     "/login": ("login", "Log in"),
+    "/account/verify": ("verify", "Confirm your address"),
+    "/account/reset": ("reset", "A new password"),
     "/me": ("me", "My tickets"),
     "/console": ("console", "Organizer"),
     "/door": ("door", "The door"),
@@ -36,11 +38,9 @@ HEADERS = {
         "frame-ancestors 'none'; form-action 'self'"
     ),
     "Cache-Control": "no-cache",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
 }
+#: The door reads tickets with the camera; no other page has any use for it.
+DOOR_HEADERS = {"Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"}
 
 
 def mount_web(app: FastAPI, *, list_events: ListEvents | None = None, find_event: FindEvent | None = None) -> None:
@@ -104,7 +104,9 @@ class Pages:
         """Make the handler of a page whose content is for one person only and therefore drawn by script."""
 
         async def show(request: Request) -> Response:
-            return self.page(module, title)
+            answer = self.page(module, title)
+            answer.headers.update(DOOR_HEADERS if module == "door" else {})
+            return answer
 
         return show
 

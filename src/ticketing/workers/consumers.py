@@ -6,14 +6,14 @@ import socket
 
 from redis.asyncio import Redis
 
-from ticketing.infra import bus, kafka_consumer, log, metrics, redis
-from ticketing.infra.bus import Group
+from ticketing.infra import bus, kafka_consumer, log, mail, metrics, redis
+from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.nudge import Wake
 from ticketing.infra.outbox import Delivery, LeaseLost, LogReader
 from ticketing.infra.pause import pause
-from ticketing.modules import orders, payments, realtime, reservations, tickets
+from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
 
 #: Between nudges a reader looks by itself, since a nudge may be lost.
 POLL_SECONDS = 1.0
@@ -23,7 +23,7 @@ STANDBY_SECONDS = 2.0
 _log = log.get_logger(__name__)
 
 
-def groups(connection: Redis) -> list[bus.AnyGroup]:
+def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
     """The whole policy: each consumer group, and the messages that it reacts to."""
     return [
         Group(
@@ -35,6 +35,18 @@ def groups(connection: Redis) -> list[bus.AnyGroup]:
         ),
         Group("payments", {payments.RefundRequested: payments.send_refund}),
         Group("tickets", {orders.OrderPaid: tickets.issue_tickets}),
+        OutwardGroup(
+            "notifications",
+            {
+                iam.EmailVerificationRequested: notifications.write_verification,
+                iam.PasswordResetRequested: notifications.write_reset,
+                iam.PasswordChanged: notifications.write_password_changed,
+                tickets.TicketsIssued: notifications.write_tickets,
+                payments.RefundSucceeded: notifications.write_refund,
+            },
+            mailer.send,
+        ),
+        Group("privacy", {iam.UserErased: privacy.forget_person}),
         realtime.SeatFrames(connection),
     ]
 
@@ -45,7 +57,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     try:
         wake = Wake(connection)
         async with wake.listening(), asyncio.TaskGroup() as tasks:
-            for group in groups(connection):
+            for group in groups(connection, mail.connect(settings)):
                 if settings.is_distributed:
                     tasks.create_task(kafka_consumer.consume(settings, database, group, stop))
                 else:

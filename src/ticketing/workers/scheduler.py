@@ -16,7 +16,7 @@ from ticketing.infra.bus import OUTAGES, InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.idempotency import StoredAnswer
-from ticketing.modules import events, payments, reservations
+from ticketing.modules import events, iam, payments, privacy, reservations
 
 #: Days of log partitions that are made ahead: the scheduler may be away for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
@@ -55,6 +55,14 @@ async def clean_answers(session: AsyncSession, settings: Settings) -> int:
     return await _delete(session, delete(StoredAnswer).where(key.in_(old.limit(CLEAN_ROWS))))
 
 
+async def clean_sessions(session: AsyncSession, settings: Settings) -> int:
+    return await iam.clean_sessions(session)
+
+
+async def clean_mail_tokens(session: AsyncSession, settings: Settings) -> int:
+    return await iam.clean_mail_tokens(session)
+
+
 async def _delete(session: AsyncSession, statement: Delete) -> int:
     return int((await session.execute(statement)).rowcount)  # type: ignore[attr-defined]
 
@@ -67,6 +75,20 @@ async def retry_webhooks(session: AsyncSession, settings: Settings) -> int:
     return await payments.retry_waiting_events(session)
 
 
+async def empty_webhooks(session: AsyncSession, settings: Settings) -> int:
+    return await payments.personal.empty_old_webhooks(session, settings.webhook_body_days)
+
+
+async def forget_old_buyers(session: AsyncSession, settings: Settings) -> int:
+    return await privacy.forget_old_buyers(session)
+
+
+async def finish_erasures(session: AsyncSession, settings: Settings) -> int:
+    """All in one go: the number is that of the people who were erased within an hour."""
+    await privacy.finish_erasures(session)
+    return 0
+
+
 #: Job, and seconds between its runs; None stands for EXPIRY_SWEEP_SECONDS.
 JOBS: dict[str, tuple[Job, float | None]] = {
     "expire_reservations": (expire_reservations, None),
@@ -75,6 +97,11 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "keep_partitions": (keep_partitions, 3600),
     "clean_inbox": (clean_inbox, 60),
     "clean_answers": (clean_answers, 60),
+    "clean_sessions": (clean_sessions, 60),
+    "clean_mail_tokens": (clean_mail_tokens, 600),
+    "empty_webhooks": (empty_webhooks, 3600),
+    "forget_old_buyers": (forget_old_buyers, 3600),
+    "finish_erasures": (finish_erasures, 600),
 }
 
 

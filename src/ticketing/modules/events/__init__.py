@@ -26,6 +26,7 @@ from ticketing.modules.events.messages import (
 from ticketing.modules.events.models import Event, EventSeat, EventStatus, SeatStatus, TicketType
 from ticketing.modules.events.queries import (
     EventNotOnSale,
+    ends_at,
     get_event,
     get_event_on_sale,
     get_own_event,
@@ -80,6 +81,7 @@ __all__ = [
     "TicketTypeUnknown",
     "complete_past_events",
     "describe_upcoming",
+    "ends_at",
     "extend_seats",
     "find_best_available",
     "find_published",

@@ -51,6 +51,7 @@ class Event(Identified, Base):
         CheckConstraint("status <> 'published' or published_at is not null", name="published_at"),
         CheckConstraint("hold_seconds between 5 and 3600", name="hold_seconds"),
         CheckConstraint("max_per_order between 1 and 1000", name="max_per_order"),
+        CheckConstraint("max_per_buyer between 1 and 1000", name="max_per_buyer"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
         CheckConstraint("ends_at is null or ends_at > starts_at", name="ends_after_start"),
         CheckConstraint("sales_end_at > sales_start_at", name="sale_window"),
@@ -70,6 +71,8 @@ class Event(Identified, Base):
     sales_end_at: Mapped[datetime | None]
     hold_seconds: Mapped[int] = mapped_column(Integer)
     max_per_order: Mapped[int] = mapped_column(Integer)
+    #: Over all orders of one person; null is as many as they like.
+    max_per_buyer: Mapped[int | None] = mapped_column(Integer)
     status: Mapped[EventStatus] = mapped_column(Text, default=EventStatus.DRAFT)
     #: Null for what the public has never seen: a draft, also one that was cancelled.
     published_at: Mapped[datetime | None]

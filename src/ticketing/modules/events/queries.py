@@ -1,5 +1,6 @@
 """Reading events, and who may see them. The tenant filter lives here."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, text
@@ -61,7 +62,8 @@ async def get_public_event(session: AsyncSession, event_id: UUID, viewer: iam.Id
 async def _is_member(session: AsyncSession, event: Event, viewer: iam.Identity | None) -> bool:
     if viewer is None:
         return False
-    return await organizations.find_role(session, event.organization_id, viewer.user_id) is not None
+    may_read = organizations.Permission.READ_EVENTS
+    return await organizations.is_allowed(session, event.organization_id, viewer.user_id, may_read)
 
 
 async def get_event_on_sale(session: AsyncSession, event_id: UUID) -> Event:
@@ -80,9 +82,14 @@ async def get_event_on_sale(session: AsyncSession, event_id: UUID) -> Event:
     return event
 
 
+def ends_at() -> ColumnElement[datetime]:
+    """When the event ends; one without an end is taken to be over a day after its start."""
+    return func.coalesce(Event.ends_at, Event.starts_at + text("interval '1 day'"))
+
+
 def is_over() -> ColumnElement[bool]:
-    """True once the event has ended; one without an end is taken to be over a day after its start."""
-    return func.coalesce(Event.ends_at, Event.starts_at + text("interval '1 day'")) <= func.now()
+    """True once the event has ended."""
+    return ends_at() <= func.now()
 
 
 _SALE = (

@@ -25,6 +25,9 @@ SEATS_PER_BLOCK_MAX = 10_000
 
 HoldSeconds = Annotated[int, Field(strict=True, ge=5, le=3600)]
 PerOrder = Annotated[int, Field(strict=True, ge=1, le=1000)]
+PerBuyer = Annotated[
+    int, Field(strict=True, ge=1, le=1000, description="Over all orders of one person; null: no limit")
+]
 
 
 class CreateEvent(Body):
@@ -40,6 +43,7 @@ class CreateEvent(Body):
     sales_end_at: Timestamp | None = None
     hold_seconds: HoldSeconds = 300
     max_per_order: PerOrder = 10
+    max_per_buyer: PerBuyer | None = None
 
 
 class UpdateEvent(Body):
@@ -55,6 +59,7 @@ class UpdateEvent(Body):
     sales_end_at: Timestamp | None = None
     hold_seconds: HoldSeconds | None = None
     max_per_order: PerOrder | None = None
+    max_per_buyer: PerBuyer | None = None
 
     @field_validator("title", "starts_at", "currency", "hold_seconds", "max_per_order")
     @classmethod
@@ -138,6 +143,7 @@ class EventOut(Out):
     sales_end_at: Moment | None
     hold_seconds: int
     max_per_order: int
+    max_per_buyer: int | None
     has_seats: bool
     plan_version: int | None
     price_from: Money | None

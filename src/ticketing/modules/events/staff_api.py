@@ -1,5 +1,6 @@
 """Routes of events for those who work in an organization."""
 
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -21,18 +22,21 @@ from ticketing.modules.events.schemas import (
     UpdateEvent,
 )
 
+Reader = Annotated[organizations.Access, organizations.may(organizations.Permission.READ_EVENTS)]
+Editor = Annotated[organizations.Access, organizations.may(organizations.Permission.EDIT_EVENTS)]
+
 router = APIRouter(prefix="/orgs/{org_id}/events", route_class=idempotency.Route)
 
 
 @router.post("", status_code=201)
-async def create_event(body: CreateEvent, access: organizations.Staff, session: Db) -> Envelope[EventOut]:
+async def create_event(body: CreateEvent, access: Editor, session: Db) -> Envelope[EventOut]:
     """Create a draft."""
     event = await service.create_event(session, access, body.model_dump())
     return envelope(await views.describe_event(session, event))
 
 
 @router.get("")
-async def list_events(page: Page, access: organizations.Scanner, session: Db) -> Envelope[list[EventOut]]:
+async def list_events(page: Page, access: Reader, session: Db) -> Envelope[list[EventOut]]:
     """The organization's events in all states, newest first."""
     rows = await queries.list_own_events(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda event: [str(event.id)])
@@ -40,30 +44,28 @@ async def list_events(page: Page, access: organizations.Scanner, session: Db) ->
 
 
 @router.get("/{event_id}")
-async def get_event(event_id: UUID, access: organizations.Scanner, session: Db) -> Envelope[EventOut]:
+async def get_event(event_id: UUID, access: Reader, session: Db) -> Envelope[EventOut]:
     """One event of the organization, in whatever state."""
     event = await queries.get_own_event(session, access.organization_id, event_id)
     return envelope(await views.describe_event(session, event))
 
 
 @router.patch("/{event_id}")
-async def update_event(
-    event_id: UUID, body: UpdateEvent, access: organizations.Staff, session: Db
-) -> Envelope[EventOut]:
+async def update_event(event_id: UUID, body: UpdateEvent, access: Editor, session: Db) -> Envelope[EventOut]:
     """Change a draft or a published event; what is left out stays as it is."""
     event = await service.update_event(session, access, event_id, body.model_dump(exclude_unset=True))
     return envelope(await views.describe_event(session, event))
 
 
 @router.post("/{event_id}/publish")
-async def publish_event(event_id: UUID, access: organizations.Staff, session: Db) -> Envelope[EventOut]:
+async def publish_event(event_id: UUID, access: Editor, session: Db) -> Envelope[EventOut]:
     """Make a draft public."""
     event = await service.publish_event(session, access, event_id)
     return envelope(await views.describe_event(session, event))
 
 
 @router.post("/{event_id}/cancel")
-async def cancel_event(event_id: UUID, access: organizations.Staff, session: Db) -> Envelope[EventOut]:
+async def cancel_event(event_id: UUID, access: Editor, session: Db) -> Envelope[EventOut]:
     """Cancel a draft or a published event."""
     event = await service.cancel_event(session, access, event_id)
     return envelope(await views.describe_event(session, event))
@@ -71,7 +73,7 @@ async def cancel_event(event_id: UUID, access: organizations.Staff, session: Db)
 
 @router.post("/{event_id}/ticket-types", status_code=201)
 async def create_ticket_type(
-    event_id: UUID, body: CreateTicketType, access: organizations.Staff, session: Db
+    event_id: UUID, body: CreateTicketType, access: Editor, session: Db
 ) -> Envelope[TicketTypeOut]:
     """Price categories of seats, or sell general admission with a capacity."""
     event = await service.get_open_event(session, access, event_id)
@@ -81,16 +83,14 @@ async def create_ticket_type(
 
 
 @router.get("/{event_id}/ticket-types")
-async def list_ticket_types(
-    event_id: UUID, access: organizations.Scanner, session: Db
-) -> Envelope[list[TicketTypeOut]]:
+async def list_ticket_types(event_id: UUID, access: Reader, session: Db) -> Envelope[list[TicketTypeOut]]:
     """What is sold for an event, oldest first."""
     event = await queries.get_own_event(session, access.organization_id, event_id)
     return envelope((await views.describe_ticket_types(session, [event]))[event.id])
 
 
 @router.post("/{event_id}/seats/sync")
-async def sync_seats(event_id: UUID, access: organizations.Staff, session: Db) -> Envelope[SyncedOut]:
+async def sync_seats(event_id: UUID, access: Editor, session: Db) -> Envelope[SyncedOut]:
     """Copy the venue's plan into the event; doing it again changes nothing."""
     event = await service.get_open_event(session, access, event_id)
     seats = await seat_plan.sync_seats(session, access, event)
@@ -98,9 +98,7 @@ async def sync_seats(event_id: UUID, access: organizations.Staff, session: Db) -
 
 
 @router.post("/{event_id}/seats/block")
-async def block_seats(
-    event_id: UUID, body: ChooseSeats, access: organizations.Staff, session: Db
-) -> Envelope[BlockedOut]:
+async def block_seats(event_id: UUID, body: ChooseSeats, access: Editor, session: Db) -> Envelope[BlockedOut]:
     """Keep available seats back for the house, all or none."""
     event = await service.get_open_event(session, access, event_id)
     await seat_plan.block_seats(session, access, event, body.seats)
@@ -108,9 +106,7 @@ async def block_seats(
 
 
 @router.post("/{event_id}/seats/unblock")
-async def unblock_seats(
-    event_id: UUID, body: ChooseSeats, access: organizations.Staff, session: Db
-) -> Envelope[BlockedOut]:
+async def unblock_seats(event_id: UUID, body: ChooseSeats, access: Editor, session: Db) -> Envelope[BlockedOut]:
     """Give blocked seats to the public, all or none."""
     event = await service.get_open_event(session, access, event_id)
     await seat_plan.unblock_seats(session, access, event, body.seats)

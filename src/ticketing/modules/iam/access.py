@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from ticketing.infra import log, security
+from ticketing.infra import access_tokens, log, security
 from ticketing.infra.errors import Unauthenticated
 
 # Only for the OpenAPI document; the header is read by `security.authorization`, with our own errors.
@@ -16,7 +16,7 @@ bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="The acc
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person with a valid access token; `session_id` is the family of the log-in that it came from."""
+    """A person with a valid access token; `session_id` is the log-in that it came from."""
 
     user_id: UUID
     session_id: UUID
@@ -33,11 +33,12 @@ async def current_user(request: Request, _: Annotated[object, Security(bearer)])
 
     Raises:
         Unauthenticated, TokenExpired: there is no valid access token.
+        SessionEnded: its log-in was ended.
     """
     scheme, credentials = security.authorization(request)
     if scheme != "bearer":
         raise Unauthenticated
-    claims = security.read_token(credentials)
+    claims = access_tokens.check_token(credentials)
     identity = Identity(claims.user_id, claims.session_id)
     log.actor.set(identity.actor)
     return identity
@@ -46,10 +47,10 @@ async def current_user(request: Request, _: Annotated[object, Security(bearer)])
 async def optional_user(request: Request, token: Annotated[object, Security(bearer)]) -> Identity | None:
     """The person who calls, or None. A bad token is refused all the same: its owner believes to be logged in.
 
-    An API key names no person, so its bearer sees what everybody sees.
+    An API key or a device names no person, so its bearer sees what everybody sees.
     """
     scheme, _ = security.authorization(request)
-    return None if scheme in {"", "apikey"} else await current_user(request, token)
+    return None if scheme in {"", "apikey", "device"} else await current_user(request, token)
 
 
 CurrentUser = Annotated[Identity, Depends(current_user)]

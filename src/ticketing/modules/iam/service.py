@@ -1,24 +1,23 @@
-"""Accounts and log-ins. A log-in is a family of refresh tokens; each is good once, and buys the next.
+"""Accounts, and the ways into one and out again."""
 
-Everything that happens to a person's families happens under the lock of that person's row. Locking the token alone
-would not do: while one request revokes the family, another could add a link to it that the first can't see yet.
-"""
-
-from datetime import timedelta
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox, security
-from ticketing.infra.config import get_settings
 from ticketing.infra.db import Database, new_id
-from ticketing.infra.errors import Conflict, Unauthenticated
-from ticketing.modules.iam.messages import UserRegistered
-from ticketing.modules.iam.models import RefreshToken, User
-from ticketing.modules.iam.queries import find_user, normalize_email
-from ticketing.modules.iam.schemas import LogInOut, UserOut
+from ticketing.infra.errors import Conflict, Invalid, Unauthenticated
+from ticketing.modules.iam import letters, refresh_tokens, second_factor, sessions
+from ticketing.modules.iam.access import Identity
+from ticketing.modules.iam.clients import Client
+from ticketing.modules.iam.messages import PasswordChanged, UserRegistered
+from ticketing.modules.iam.models import EndReason, LogInSession, RefreshToken, User
+from ticketing.modules.iam.passwords import refuse_own_address
+from ticketing.modules.iam.queries import find_user, get_user, normalize_email
+from ticketing.modules.iam.schemas import LogInOut
 
 
 class EmailTaken(Conflict):
@@ -33,11 +32,33 @@ class BadCredentials(Unauthenticated):
     code = "bad_credentials"
 
 
+class CurrentPasswordWrong(Invalid):
+    """This is not your present password."""
+
+
 class RefreshTokenInvalid(Unauthenticated):
     """This log-in has ended; please log in again."""
 
 
-async def register(session: AsyncSession, email: str, password_hash: str, display_name: str | None) -> LogInOut:
+@dataclass(frozen=True, slots=True)
+class PasswordChange:
+    """What was found out about a wish for another password; `new_hash` is None when the present one was wrong."""
+
+    old_hash: str
+    new_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A person whose password was right, and its hash with today's parameters when it has others."""
+
+    user: User
+    better_hash: str | None
+
+
+async def register(
+    session: AsyncSession, client: Client, email: str, password_hash: str, display_name: str | None
+) -> LogInOut:
     """Open an account, and its first log-in.
 
     Raises:
@@ -49,10 +70,11 @@ async def register(session: AsyncSession, email: str, password_hash: str, displa
     if user is None:
         raise EmailTaken(field="email")
     outbox.publish(session, UserRegistered(user_id=user.id))
-    return await open_log_in(session, user)
+    await letters.request_verification(session, user)
+    return await sessions.open_session(session, client, user)
 
 
-async def check_password(database: Database, email: str, password: str) -> User:
+async def check_password(database: Database, email: str, password: str) -> Checked:
     """The person whom these credentials belong to. No connection is held while argon2 is at work.
 
     Raises:
@@ -63,72 +85,108 @@ async def check_password(database: Database, email: str, password: str) -> User:
     is_right = await security.verify_password(password, user.password_hash if user else None)
     if user is None or not is_right:
         raise BadCredentials
-    return user
+    is_old = security.needs_rehash(user.password_hash)
+    return Checked(user, await security.hash_password(password) if is_old else None)
 
 
-async def open_log_in(session: AsyncSession, user: User) -> LogInOut:
-    """Begin a new family of refresh tokens."""
-    return await _issue(session, user, family_id=new_id())
-
-
-async def refresh(session: AsyncSession, refresh_token: str) -> LogInOut | None:
-    """Spend a refresh token on the next pair.
-
-    None means that it was spent before: somebody else holds a copy, the whole family is revoked, and the caller must
-    let the transaction commit, for an exception would undo the revocation.
+async def log_in(session: AsyncSession, client: Client, checked: Checked, code: str | None) -> LogInOut:
+    """Open a log-in for somebody whose password was right.
 
     Raises:
-        RefreshTokenInvalid: it is unknown, revoked, or too old.
+        BadCredentials: the password was changed since; a log-in with the old one must not outlive the change.
+        SecondFactorRequired, SecondFactorWrong: this person wants to be asked for more than the password.
+    """
+    user = await sessions.lock_person(session, checked.user.id)
+    if user.password_hash != checked.user.password_hash:
+        raise BadCredentials
+    await second_factor.check(session, user, code)
+    if checked.better_hash is not None:
+        user.password_hash = checked.better_hash
+    return await sessions.open_session(session, client, user)
+
+
+async def set_password(session: AsyncSession, user_id: UUID, password_hash: str) -> None:
+    """Another password; links to one are void. Which log-ins end is for the caller to say: see `end_sessions`."""
+    await sessions.lock_person(session, user_id)
+    await letters.void_resets(session, user_id)
+    await session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
+    outbox.publish(session, PasswordChanged(user_id=user_id))
+
+
+async def check_change(database: Database, user_id: UUID, current: str, new: str) -> PasswordChange:
+    """Do the hashing for a change of password. No connection is held meanwhile.
+
+    Raises:
+        Invalid: the new one is the person's own address.
+    """
+    async with database.transaction() as session:
+        user = await get_user(session, user_id)
+    refuse_own_address(new, user.email, "new_password")
+    is_right = await security.verify_password(current, user.password_hash)
+    return PasswordChange(user.password_hash, await security.hash_password(new) if is_right else None)
+
+
+async def change_password(session: AsyncSession, identity: Identity, change: PasswordChange) -> None:
+    """Another password; every log-in ends but the one that asks.
+
+    Raises:
+        CurrentPasswordWrong: it was, or somebody else has just changed it.
+    """
+    user = await sessions.lock_person(session, identity.user_id)
+    if change.new_hash is None or user.password_hash != change.old_hash:
+        raise CurrentPasswordWrong(field="current_password")
+    await set_password(session, user.id, change.new_hash)
+    reason = EndReason.PASSWORD_CHANGED
+    await sessions.end_sessions(session, user.id, except_session=identity.session_id, reason=reason)
+
+
+async def refresh(session: AsyncSession, client: Client, refresh_token: str) -> LogInOut | None:
+    """Spend a refresh token on the next pair.
+
+    None means that it came back when it should not have: somebody else holds a copy, the log-in is ended, and the
+    caller must let the transaction commit, for an exception would undo that.
+
+    Raises:
+        RefreshTokenInvalid: it is unknown or too old, or its log-in has ended.
     """
     user = await _lock_owner(session, refresh_token)
-    is_live = RefreshToken.revoked_at.is_(None) & (RefreshToken.expires_at > func.now())
-    token = (await session.scalars(select(RefreshToken).where(_is(refresh_token), is_live))).one_or_none()
+    token = await _find_live(session, refresh_token)
     if user is None or token is None:
         raise RefreshTokenInvalid
     if token.spent_at is not None:
-        await _revoke(session, token.family_id)
-        return None
-    await session.execute(update(RefreshToken).where(RefreshToken.id == token.id).values(spent_at=func.now()))
-    return await _issue(session, user, token.family_id)
+        return await _refresh_again(session, client, user, token, refresh_token)
+    await refresh_tokens.spend(session, token, client)
+    in_use = update(LogInSession).where(LogInSession.id == token.session_id)
+    await session.execute(in_use.values(**sessions.seen_from(client)))
+    return await refresh_tokens.issue(session, user, token.session_id, refresh_tokens.successor_of(refresh_token))
 
 
 async def log_out(session: AsyncSession, refresh_token: str) -> None:
     """End the log-in that this token belongs to; one that has ended already, or never was, is no error."""
     await _lock_owner(session, refresh_token)
-    family_id = await session.scalar(select(RefreshToken.family_id).where(_is(refresh_token)))
-    if family_id is not None:
-        await _revoke(session, family_id)
+    session_id = await session.scalar(select(RefreshToken.session_id).where(refresh_tokens.is_token(refresh_token)))
+    if session_id is not None:
+        await sessions.end_one(session, session_id, EndReason.LOG_OUT)
+
+
+async def _refresh_again(
+    session: AsyncSession, client: Client, user: User, token: RefreshToken, refresh_token: str
+) -> LogInOut | None:
+    successor = await refresh_tokens.find_successor(session, token, refresh_token, client)
+    if successor is None:
+        await sessions.end_one(session, token.session_id, EndReason.TOKEN_REUSED)
+        return None
+    return refresh_tokens.pair(user, token.session_id, successor)
 
 
 async def _lock_owner(session: AsyncSession, refresh_token: str) -> User | None:
-    owner = select(RefreshToken.user_id).where(_is(refresh_token)).scalar_subquery()
-    # `key_share`: rows that merely refer to the person (orders, reservations) need not wait for us.
-    return (await session.scalars(select(User).where(User.id == owner).with_for_update(key_share=True))).one_or_none()
+    owner = select(LogInSession.user_id).join(RefreshToken).where(refresh_tokens.is_token(refresh_token))
+    user_id = await session.scalar(owner)
+    return None if user_id is None else await sessions.lock_person(session, user_id)
 
 
-async def _revoke(session: AsyncSession, family_id: UUID) -> None:
-    is_open = (RefreshToken.family_id == family_id) & RefreshToken.revoked_at.is_(None)
-    await session.execute(update(RefreshToken).where(is_open).values(revoked_at=func.now()))
-
-
-async def _issue(session: AsyncSession, user: User, family_id: UUID) -> LogInOut:
-    settings, secret = get_settings(), security.new_secret()
-    await session.execute(
-        insert(RefreshToken).values(
-            id=new_id(),
-            user_id=user.id,
-            family_id=family_id,
-            token_hash=security.fingerprint(secret),
-            expires_at=func.now() + timedelta(seconds=settings.refresh_token_seconds),
-        )
-    )
-    return LogInOut(
-        user=UserOut.model_validate(user),
-        access_token=security.issue_token(user.id, family_id),
-        refresh_token=secret,
-        expires_in=settings.access_token_seconds,
-    )
-
-
-def _is(refresh_token: str) -> ColumnElement[bool]:
-    return RefreshToken.token_hash == security.fingerprint(refresh_token)
+async def _find_live(session: AsyncSession, refresh_token: str) -> RefreshToken | None:
+    """Asked after the lock was had, so that it sees what the one before us has done."""
+    is_live = sessions.is_open() & (RefreshToken.expires_at > func.now())
+    live = select(RefreshToken).join(LogInSession).where(refresh_tokens.is_token(refresh_token), is_live)
+    return (await session.scalars(live)).one_or_none()

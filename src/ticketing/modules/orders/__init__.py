@@ -1,5 +1,6 @@
 """Orders: what was bought, by whom, under a reference that a person can read aloud, and how far it is paid."""
 
+from ticketing.modules.orders import personal
 from ticketing.modules.orders.api import router
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
@@ -45,5 +46,6 @@ __all__ = [
     "lock_order",
     "note_refund",
     "pay_order",
+    "personal",
     "router",
 ]

@@ -18,6 +18,9 @@ from ticketing.modules.orders.models import Order
 from ticketing.modules.orders.queries import OrderFilterQuery
 from ticketing.modules.orders.schemas import CreateOrder, OrderOut
 
+Reader = Annotated[organizations.Access, organizations.may(organizations.Permission.READ_ORDERS)]
+Exporter = Annotated[organizations.Access, organizations.may(organizations.Permission.EXPORT_ORDERS)]
+
 router = APIRouter(tags=["orders"], route_class=idempotency.Route)
 
 
@@ -51,16 +54,14 @@ async def list_mine(buyer: iam.CurrentUser, page: Page, session: Db) -> Envelope
 
 
 @router.get("/orgs/{org_id}/orders")
-async def list_orders(
-    access: organizations.Staff, wanted: OrderFilterQuery, page: Page, session: Db
-) -> Envelope[list[OrderOut]]:
+async def list_orders(access: Reader, wanted: OrderFilterQuery, page: Page, session: Db) -> Envelope[list[OrderOut]]:
     """The organization's orders, newest first."""
     rows, cursor = await queries.list_of_organization(session, access.organization_id, wanted, page)
     return envelope(await queries.describe(session, rows), next_cursor=cursor)
 
 
 @router.get("/orgs/{org_id}/orders.csv", response_class=StreamingResponse)
-async def export_orders(access: organizations.Staff, wanted: OrderFilterQuery, request: Request) -> StreamingResponse:
+async def export_orders(access: Exporter, wanted: OrderFilterQuery, request: Request) -> StreamingResponse:
     """The same orders as a file, oldest first, read in transactions of its own: the request's has ended by then."""
     text = write_csv(request.app.state.database, access.organization_id, wanted)
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}

@@ -1,4 +1,4 @@
-"""Facts about orders. Tickets are issued on OrderPaid, so it carries what a ticket is made from."""
+"""Facts about orders. They carry no name and no address: the log can't be cleaned, and who reacts reads the order."""
 
 from typing import ClassVar, Self
 from uuid import UUID
@@ -17,8 +17,6 @@ class _OrderFact(outbox.Message):
     reservation_id: UUID
     user_id: UUID
     reference: str
-    buyer_email: str
-    buyer_name: str
     total_minor: int
     currency: str
 

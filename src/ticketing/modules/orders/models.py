@@ -7,10 +7,12 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Computed,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     Text,
     UniqueConstraint,
@@ -52,6 +54,7 @@ class Order(Identified, Base):
         CheckConstraint("refunded_minor between 0 and total_minor", name="refunded"),
         Index("ix_orders_organization_id_event_id_id", "organization_id", "event_id", "id"),
         Index("ix_orders_user_id_id", "user_id", "id"),
+        Index("ix_orders_organization_id_event_id_buyer_identity", "organization_id", "event_id", "buyer_identity"),
         Index("ix_orders_organization_id_buyer_email", "organization_id", "buyer_email"),
     )
 
@@ -64,6 +67,10 @@ class Order(Identified, Base):
     status: Mapped[OrderStatus] = mapped_column(Text, default=OrderStatus.PENDING)
     #: Lower case, as `by-reference` compares it.
     buyer_email: Mapped[str] = mapped_column(Text)
+    #: The mailbox behind that address, as purchase limits compare it.
+    buyer_identity: Mapped[bytes] = mapped_column(
+        LargeBinary, Computed("buyer_identity(event_id, buyer_email)", persisted=True), deferred=True
+    )
     buyer_name: Mapped[str] = mapped_column(Text)
     total_minor: Mapped[int] = mapped_column(BigInteger)
     refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)

@@ -1,7 +1,7 @@
 """An order is made from a hold that still runs, and paid in the transaction in which its money arrives.
 
-Locks are taken in one order everywhere that money moves: order, payment, reservation, seats, places. Making an order
-comes the other way round, but the row that it adds is one that nobody else can wait for.
+Locks are taken in one order everywhere that money moves: order, payment, reservation, allowance (of a purchase limit),
+seats, places. Making an order comes the other way round, but the row that it adds is one that nobody else can wait for.
 """
 
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, outbox
+from ticketing.infra import log, outbox, tenancy
 from ticketing.infra.errors import Conflict, Invalid, NotFound
 from ticketing.modules import events, iam, reservations
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
@@ -50,22 +50,49 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
     Raises:
         NotFound: the reservation is unknown, or somebody else's.
         AlreadyOrdered, HoldHasEnded, PromoCodeUnknown, events.EventNotOnSale.
+        reservations.LimitExceeded: the address that the order names has too many places already; the hold stays.
     """
-    reservation = await reservations.lock_reservation(session, wanted.reservation_id)
-    if reservation.user_id != user_id:
-        raise NotFound
+    reservation = await _lock_own_reservation(session, wanted.reservation_id, user_id)
     if existing := await find_order_of(session, reservation):
         raise AlreadyOrdered(order_id=existing.id)
     await _check_running(session, reservation)
-    await _check_open(session, reservation.event_id)
+    event = await _check_open(session, reservation.event_id)
     if wanted.promo_code is not None:
         raise PromoCodeUnknown(field="promo_code")
+    if event.max_per_buyer is not None:
+        await _check_address(session, reservation, iam.normalize_email(wanted.buyer.email), event.max_per_buyer)
     order = await _insert_order(session, reservation, wanted)
     await _insert_lines(session, order, reservation)
     outbox.publish(session, OrderCreated.of(order))
     if order.total_minor == 0 and not await pay_order(session, order.id):
         raise HoldHasEnded
     return order
+
+
+async def _lock_own_reservation(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> reservations.Reservation:
+    reservation = await reservations.get_reservation(session, reservation_id)
+    if reservation.user_id != user_id:
+        raise NotFound
+    await tenancy.enter(session, reservation.organization_id)
+    return await reservations.lock_reservation(session, reservation_id)
+
+
+async def _check_address(session: AsyncSession, reservation: reservations.Reservation, email: str, limit: int) -> None:
+    """Raises reservations.LimitExceeded when orders to this mailbox, whoever made them, leave too little for this one.
+
+    The buyer's own account was asked at the hold. Without this, one person could buy under many borrowed accounts.
+    """
+    identity = await reservations.lock_address(session, reservation.event_id, email)
+    theirs = select(Order.reservation_id).where(
+        Order.organization_id == reservation.organization_id,
+        Order.event_id == reservation.event_id,
+        Order.buyer_identity == identity,
+        Order.status.in_({OrderStatus.PENDING, *SETTLED}),
+    )
+    where = (session, reservation.organization_id)
+    had = await reservations.count_places(*where, list(await session.scalars(theirs)))
+    wanted = await reservations.count_places(*where, [reservation.id])
+    reservations.check_limit(limit, had, wanted, "buyer.email")
 
 
 async def _check_running(session: AsyncSession, reservation: reservations.Reservation) -> None:
@@ -84,11 +111,12 @@ async def check_payable(session: AsyncSession, order: Order) -> None:
     await _check_open(session, order.event_id)
 
 
-async def _check_open(session: AsyncSession, event_id: UUID) -> None:
+async def _check_open(session: AsyncSession, event_id: UUID) -> events.Event:
     # The sale window is not asked: who has a hold may finish, also when the sale ends meanwhile.
     event = await events.get_event(session, event_id)
     if event.status != events.EventStatus.PUBLISHED:
         raise events.EventNotOnSale(f"This event is {event.status}.")
+    return event
 
 
 async def _insert_order(session: AsyncSession, reservation: reservations.Reservation, wanted: CreateOrder) -> Order:

@@ -1,5 +1,6 @@
 """Routes of tenants: the organization itself, its members, its keys and its audit log."""
 
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -9,8 +10,9 @@ from ticketing.infra.db import Db
 from ticketing.infra.envelope import Envelope, envelope
 from ticketing.infra.paging import Page
 from ticketing.modules import iam
-from ticketing.modules.organizations import api_keys, members, queries, service
-from ticketing.modules.organizations.access import Admin, Scanner
+from ticketing.modules.organizations import api_keys, members, queries, service, support
+from ticketing.modules.organizations.access import may
+from ticketing.modules.organizations.permissions import Access, Permission
 from ticketing.modules.organizations.schemas import (
     AddMember,
     ApiKeyOut,
@@ -27,6 +29,15 @@ from ticketing.modules.organizations.schemas import (
     UpdateOrganization,
 )
 
+Reader = Annotated[Access, may(Permission.READ_ORGANIZATION)]
+Editor = Annotated[Access, may(Permission.EDIT_ORGANIZATION)]
+Auditor = Annotated[Access, may(Permission.READ_AUDIT_LOG)]
+MemberEditor = Annotated[Access, may(Permission.EDIT_MEMBERS)]
+MemberReader = Annotated[Access, may(Permission.READ_MEMBERS)]
+KeyMaker = Annotated[Access, may(Permission.MAKE_KEYS)]
+KeyReader = Annotated[Access, may(Permission.READ_KEYS)]
+KeyRevoker = Annotated[Access, may(Permission.REVOKE_KEYS)]
+
 router = APIRouter(tags=["organizations"], route_class=idempotency.Route)
 sealed = APIRouter(route_class=idempotency.SealedRoute)
 
@@ -36,7 +47,13 @@ async def get_me(identity: iam.CurrentUser, session: Db) -> Envelope[MeOut]:
     """Who I am, and where I work."""
     user = await iam.get_user(session, identity.user_id)
     memberships = [MembershipOut.of(*row) for row in await queries.list_memberships(session, user.id)]
-    return envelope(MeOut(id=user.id, email=user.email, display_name=user.display_name, memberships=memberships))
+    platform_role: Literal["SUPPORT"] | None = "SUPPORT" if await support.is_support(session, user.id) else None
+    person = {"id": user.id, "email": user.email, "display_name": user.display_name}
+    proofs = {
+        "email_verified": user.email_verified_at is not None,
+        "has_second_factor": await iam.has_second_factor(session, user.id),
+    }
+    return envelope(MeOut(**person, **proofs, memberships=memberships, platform_role=platform_role))
 
 
 @router.post("/orgs", status_code=201)
@@ -57,21 +74,21 @@ async def list_my_organizations(page: Page, user: iam.CurrentUser, session: Db) 
 
 
 @router.get("/orgs/{org_id}")
-async def get_organization(access: Scanner, session: Db) -> Envelope[OrganizationOut]:
+async def get_organization(access: Reader, session: Db) -> Envelope[OrganizationOut]:
     """For every member."""
     organization = await queries.get_organization(session, access.organization_id)
     return envelope(OrganizationOut.model_validate(organization))
 
 
 @router.patch("/orgs/{org_id}")
-async def update_organization(body: UpdateOrganization, access: Admin, session: Db) -> Envelope[OrganizationOut]:
-    """Change name or slug."""
+async def update_organization(body: UpdateOrganization, access: Editor, session: Db) -> Envelope[OrganizationOut]:
+    """Change name or slug, or how long buyers' data is kept."""
     organization = await service.update_organization(session, access, body.model_dump(exclude_unset=True))
     return envelope(OrganizationOut.model_validate(organization))
 
 
 @router.get("/orgs/{org_id}/audit-log")
-async def list_audit_log(page: Page, access: Admin, session: Db) -> Envelope[list[AuditEntryOut]]:
+async def list_audit_log(page: Page, access: Auditor, session: Db) -> Envelope[list[AuditEntryOut]]:
     """Who changed what, newest first."""
     rows = await queries.list_audit(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda entry: [str(entry.id)])
@@ -79,13 +96,13 @@ async def list_audit_log(page: Page, access: Admin, session: Db) -> Envelope[lis
 
 
 @router.post("/orgs/{org_id}/members", status_code=201)
-async def add_member(body: AddMember, access: Admin, session: Db) -> Envelope[MemberOut]:
+async def add_member(body: AddMember, access: MemberEditor, session: Db) -> Envelope[MemberOut]:
     """Give a registered person a role."""
     return envelope(MemberOut.of(*await members.add_member(session, access, body.email, body.role)))
 
 
 @router.get("/orgs/{org_id}/members")
-async def list_members(page: Page, access: Admin, session: Db) -> Envelope[list[MemberOut]]:
+async def list_members(page: Page, access: MemberReader, session: Db) -> Envelope[list[MemberOut]]:
     """Everybody who works here."""
     rows = await queries.list_members(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda member: [str(member.user_id)])
@@ -94,30 +111,30 @@ async def list_members(page: Page, access: Admin, session: Db) -> Envelope[list[
 
 
 @router.patch("/orgs/{org_id}/members/{user_id}")
-async def change_role(user_id: UUID, body: ChangeRole, access: Admin, session: Db) -> Envelope[MemberOut]:
+async def change_role(user_id: UUID, body: ChangeRole, access: MemberEditor, session: Db) -> Envelope[MemberOut]:
     """Give a member another role."""
     member = await members.change_role(session, access, user_id, body.role)
     return envelope(MemberOut.of(member, await iam.get_user(session, user_id)))
 
 
 @router.delete("/orgs/{org_id}/members/{user_id}")
-async def remove_member(user_id: UUID, access: Admin, session: Db) -> Envelope[None]:
+async def remove_member(user_id: UUID, access: MemberEditor, session: Db) -> Envelope[None]:
     """End a membership, also one's own."""
     await members.remove_member(session, access, user_id)
     return envelope(None, "Removed.")
 
 
 @sealed.post("/orgs/{org_id}/api-keys", status_code=201)
-async def create_api_key(body: CreateApiKey, access: Admin, session: Db) -> Envelope[NewApiKeyOut]:
+async def create_api_key(body: CreateApiKey, access: KeyMaker, session: Db) -> Envelope[NewApiKeyOut]:
     """Make a key for a machine. This answer is the only one that shows it."""
-    key, text = await api_keys.create_key(session, access, body.name, body.role)
+    key, text = await api_keys.create_key(session, access, body.name, body.role, body.expires_at)
     return envelope(
         NewApiKeyOut(**ApiKeyOut.model_validate(key).model_dump(), key=text), "Keep this key: it is not shown again."
     )
 
 
 @router.get("/orgs/{org_id}/api-keys")
-async def list_api_keys(page: Page, access: Admin, session: Db) -> Envelope[list[ApiKeyOut]]:
+async def list_api_keys(page: Page, access: KeyReader, session: Db) -> Envelope[list[ApiKeyOut]]:
     """All keys, revoked ones too; never their text."""
     rows = await queries.list_keys(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda key: [str(key.id)])
@@ -125,7 +142,7 @@ async def list_api_keys(page: Page, access: Admin, session: Db) -> Envelope[list
 
 
 @router.delete("/orgs/{org_id}/api-keys/{key_id}")
-async def revoke_api_key(key_id: UUID, access: Admin, session: Db) -> Envelope[None]:
+async def revoke_api_key(key_id: UUID, access: KeyRevoker, session: Db) -> Envelope[None]:
     """Revoke a key, at once and for good."""
     await api_keys.revoke_key(session, access, key_id)
     return envelope(None, "Revoked.")

@@ -1,29 +1,39 @@
 """Keys for machines: shown once, kept as a hash, revoked and never deleted, so that the audit log can name them."""
 
 import secrets
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox, security
 from ticketing.infra.db import new_id
-from ticketing.infra.errors import Forbidden, NotFound
-from ticketing.modules.organizations.access import Access
+from ticketing.infra.errors import Forbidden, Invalid, NotFound
+from ticketing.infra.fields import rfc3339
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import ApiKeyCreated, ApiKeyRevoked
 from ticketing.modules.organizations.models import ApiKey, Role
+from ticketing.modules.organizations.permissions import Access, Permission
 
 
-class KeysMakeNoKeys(Forbidden):
-    """Only a person can make a key: a stolen one must not outlive its revocation in its children."""
+async def create_key(
+    session: AsyncSession, access: Access, name: str, role: Role, expires_at: datetime | None
+) -> tuple[ApiKey, str]:
+    """A new key and its secret text, `tk_<prefix>_<secret>`, which can't be had again.
 
-
-async def create_key(session: AsyncSession, access: Access, name: str, role: Role) -> tuple[ApiKey, str]:
-    """A new key and its secret text, `tk_<prefix>_<secret>`, which can't be had again. Raises KeysMakeNoKeys."""
-    if access.user_id is None:
-        raise KeysMakeNoKeys
+    Raises:
+        OnlyPeople: a key makes no keys.
+        Forbidden: the role is above the maker's own.
+        Invalid: it would have run out already.
+    """
+    access.require(Permission.MAKE_KEYS)
+    if not access.can_grant(role):
+        raise Forbidden
+    if expires_at is not None and expires_at <= (await session.execute(select(func.now()))).scalar_one():
+        raise Invalid("A key runs out in the future.", field="expires_at")
     prefix = secrets.token_hex(4)
     text = f"tk_{prefix}_{security.new_secret()}"
     row = insert(ApiKey).values(
@@ -33,10 +43,11 @@ async def create_key(session: AsyncSession, access: Access, name: str, role: Rol
         prefix=prefix,
         key_hash=security.fingerprint(text),
         role=role,
+        expires_at=expires_at,
         created_by=access.user_id,
     )
     key = (await session.scalars(row.returning(ApiKey))).one()
-    record(session, access, "api_key.created", f"api_key:{key.id}", None, {"name": name, "role": role})
+    record(session, access, "api_key.created", f"api_key:{key.id}", None, _facts(key))
     outbox.publish(session, ApiKeyCreated(organization_id=access.organization_id, api_key_id=key.id, role=role))
     return key, text
 
@@ -48,6 +59,11 @@ async def revoke_key(session: AsyncSession, access: Access, key_id: UUID) -> Non
     key = (await session.scalars(revoke)).one_or_none()
     if key is None:
         raise NotFound
-    before = {"name": key.name, "role": Role(key.role)}
-    record(session, access, "api_key.revoked", f"api_key:{key.id}", before, None)
+    record(session, access, "api_key.revoked", f"api_key:{key.id}", _facts(key), None)
     outbox.publish(session, ApiKeyRevoked(organization_id=access.organization_id, api_key_id=key.id))
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    """What the audit log keeps of a key; a key without an end says nothing of one."""
+    end = {"expires_at": rfc3339(key.expires_at)} if key.expires_at else {}
+    return {"name": key.name, "role": Role(key.role), **end}

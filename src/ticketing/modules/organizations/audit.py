@@ -1,12 +1,12 @@
-"""The audit log: who changed what, in the transaction that changed it."""
+"""The audit log: who changed what and from where, in the transaction that changed it."""
 
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
-from ticketing.modules.organizations.access import Access
 from ticketing.modules.organizations.models import AuditEntry
+from ticketing.modules.organizations.permissions import Access
 
 
 def record(
@@ -27,5 +27,7 @@ def record(
             before=before,
             after=after,
             correlation_id=log.correlation_id.get(),
+            address=log.client_address.get() or None,
+            user_agent=log.user_agent.get() or None,
         )
     )

@@ -7,12 +7,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.errors import Conflict, Invalid, NotFound
+from ticketing.infra.errors import Conflict, Forbidden, Invalid, NotFound
 from ticketing.modules import iam
-from ticketing.modules.organizations.access import Access
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import MemberAdded, MemberRemoved, MemberRoleChanged
 from ticketing.modules.organizations.models import Member, Role
+from ticketing.modules.organizations.permissions import Access
 from ticketing.modules.organizations.service import lock_organization
 
 
@@ -28,12 +28,17 @@ class LastAdmin(Conflict):
     code = "last_admin"
 
 
+class AboveYou(Forbidden):
+    """This role is not yours to give or to take: nobody grants above themselves, and a key makes no admins."""
+
+
 class NotRegistered(Invalid):
     """Nobody has registered with this e-mail address: this person has to register first."""
 
 
 async def add_member(session: AsyncSession, access: Access, email: str, role: Role) -> tuple[Member, iam.User]:
-    """Give a registered person a role. Raises NotRegistered, AlreadyMember."""
+    """Give a registered person a role. Raises NotRegistered, AlreadyMember, AboveYou."""
+    _refuse_above(access, role)
     user = await iam.find_user(session, email)
     if user is None:
         raise NotRegistered(field="email")
@@ -47,11 +52,12 @@ async def add_member(session: AsyncSession, access: Access, email: str, role: Ro
 
 
 async def change_role(session: AsyncSession, access: Access, user_id: UUID, role: Role) -> Member:
-    """Raises NotFound, LastAdmin."""
+    """Raises NotFound, LastAdmin, AboveYou."""
     member = await _lock_member(session, access, user_id)
     before = Role(member.role)
     if before == role:
         return member
+    _refuse_above(access, before, role)
     await _keep_an_admin(session, member)
     await session.execute(update(Member).where(_is(member)).values(role=role))
     record(session, access, "member.role_changed", f"user:{user_id}", {"role": before}, {"role": role})
@@ -60,12 +66,18 @@ async def change_role(session: AsyncSession, access: Access, user_id: UUID, role
 
 
 async def remove_member(session: AsyncSession, access: Access, user_id: UUID) -> None:
-    """Raises NotFound, LastAdmin."""
+    """Raises NotFound, LastAdmin, AboveYou."""
     member = await _lock_member(session, access, user_id)
+    _refuse_above(access, Role(member.role))
     await _keep_an_admin(session, member)
     await session.execute(delete(Member).where(_is(member)))
     record(session, access, "member.removed", f"user:{user_id}", {"role": Role(member.role)}, None)
     outbox.publish(session, MemberRemoved(organization_id=access.organization_id, user_id=user_id))
+
+
+def _refuse_above(access: Access, *roles: Role) -> None:
+    if not all(access.can_grant(role) for role in roles):
+        raise AboveYou
 
 
 async def _lock_member(session: AsyncSession, access: Access, user_id: UUID) -> Member:

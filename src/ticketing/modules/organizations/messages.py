@@ -25,6 +25,7 @@ class OrganizationUpdated(_TenantMessage):
 
     name: str
     slug: str
+    buyer_data_days: int | None = None
 
 
 class MemberAdded(_TenantMessage):
@@ -43,6 +44,24 @@ class MemberRoleChanged(_TenantMessage):
 
 class MemberRemoved(_TenantMessage):
     topic: ClassVar[str] = "member.removed"
+
+    user_id: UUID
+
+
+class SupportGranted(Message):
+    """This person may read every organization."""
+
+    topic: ClassVar[str] = "support.granted"
+    key_field: ClassVar[str] = "user_id"
+
+    user_id: UUID
+
+
+class SupportRevoked(Message):
+    """This person reads where they are a member, and nowhere else."""
+
+    topic: ClassVar[str] = "support.revoked"
+    key_field: ClassVar[str] = "user_id"
 
     user_id: UUID
 

@@ -1,11 +1,11 @@
-"""Tenants, who works for them, and what they did."""
+"""Tenants, who works for them, who may look at all of them, and what they did."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ticketing.infra.db import Base, Identified
@@ -29,9 +29,12 @@ class Organization(Identified, Base):
     """A tenant."""
 
     __tablename__ = "organizations"
+    __table_args__ = (CheckConstraint("buyer_data_days between 30 and 3650", name="buyer_data_days"),)
 
     name: Mapped[str] = mapped_column(Text)
     slug: Mapped[str] = mapped_column(Text, unique=True)
+    #: Days after an event's end until its buyers' names and addresses are forgotten; null keeps them.
+    buyer_data_days: Mapped[int | None] = mapped_column(Integer)
 
 
 class Member(Base):
@@ -44,6 +47,15 @@ class Member(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
     role: Mapped[Role] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class SupportPerson(Base):
+    """Somebody of the platform who may read every organization. Written by an operator's command, never by the API."""
+
+    __tablename__ = "support_people"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    granted_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class ApiKey(Identified, Base):
@@ -61,15 +73,29 @@ class ApiKey(Identified, Base):
     key_hash: Mapped[str] = mapped_column(Text, unique=True)
     role: Mapped[Role] = mapped_column(Text)
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    #: From then on it opens nothing; None for a key that is good until it is revoked.
+    expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 
 class AuditEntry(Identified, Base):
-    """Who changed what, from what to what. Append-only: a trigger refuses anything else."""
+    """Who changed what, from what to what, and from where. Append-only: a trigger refuses anything else."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("ix_audit_log_organization_id_id", "organization_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_log_organization_id_id", "organization_id", "id"),
+        # Where a person has ever worked: what their export has to look at.
+        Index("ix_audit_log_actor_organization_id", "actor", "organization_id"),
+        Index("ix_audit_log_subject_organization_id", "subject", "organization_id"),
+        Index(
+            "ix_audit_log_support_reads",
+            "organization_id",
+            "actor",
+            "created_at",
+            postgresql_where=text("action = 'support.read'"),
+        ),
+    )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
     actor: Mapped[str] = mapped_column(Text)
@@ -78,3 +104,6 @@ class AuditEntry(Identified, Base):
     before: Mapped[dict[str, Any] | None]
     after: Mapped[dict[str, Any] | None]
     correlation_id: Mapped[str] = mapped_column(Text)
+    #: The client's address and what it calls itself; None when no request did this.
+    address: Mapped[str | None] = mapped_column(Text)
+    user_agent: Mapped[str | None] = mapped_column(Text)

@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import NotFound
 from ticketing.infra.paging import PageQuery
+from ticketing.modules import iam
 from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, Organization, Role
+from ticketing.modules.organizations.permissions import HOLDERS, Access, Permission
 
 #: More organizations than anybody works for.
 MEMBERSHIPS_MAX = 1000
@@ -19,6 +21,23 @@ async def find_role(session: AsyncSession, organization_id: UUID, user_id: UUID)
     is_theirs = (Member.organization_id == organization_id) & (Member.user_id == user_id)
     role = await session.scalar(select(Member.role).where(is_theirs))
     return None if role is None else Role(role)
+
+
+async def find_key(session: AsyncSession, key_hash: str) -> ApiKey | None:
+    """The key of any organization that has this hash and opens something now; its organization is not known before."""
+    is_good = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+    return (await session.scalars(select(ApiKey).where(ApiKey.key_hash == key_hash, is_good))).one_or_none()
+
+
+async def is_allowed(session: AsyncSession, organization_id: UUID, user_id: UUID, permission: Permission) -> bool:
+    """Whether this person holds the permission as a member, where the path does not name the organization."""
+    return await find_role(session, organization_id, user_id) in HOLDERS[permission]
+
+
+async def find_access(session: AsyncSession, organization_id: UUID, user: iam.Identity) -> Access | None:
+    """A member as whom they work there, where the path does not name the organization; None for everybody else."""
+    role = await find_role(session, organization_id, user.user_id)
+    return None if role is None else Access(organization_id, user.actor, user.user_id, role)
 
 
 async def get_organization(session: AsyncSession, organization_id: UUID) -> Organization:

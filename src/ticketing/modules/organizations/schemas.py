@@ -1,11 +1,11 @@
 """Bodies about tenants, their members and their keys."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from ticketing.infra.fields import Body, Email, Moment, Name, Out, Slug
+from ticketing.infra.fields import Body, Email, Moment, Name, Out, Slug, Timestamp
 from ticketing.modules import iam
 from ticketing.modules.organizations.models import Member, Organization, Role
 
@@ -20,11 +20,13 @@ class UpdateOrganization(Body):
 
     name: Name = Field(default="")
     slug: Slug = Field(default="")
+    #: Days after an event's end until its buyers' names and addresses are forgotten; null keeps them.
+    buyer_data_days: Annotated[int, Field(strict=True, ge=30, le=3650)] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("must have a name or a slug")
+            raise ValueError("must have a name, a slug or buyer_data_days")
         return self
 
 
@@ -38,14 +40,19 @@ class ChangeRole(Body):
 
 
 class CreateApiKey(Body):
+    """`expires_at`: from then on the key opens nothing; without it, it is good until it is revoked."""
+
     name: Name
     role: Role
+    expires_at: Timestamp | None = None
 
 
 class OrganizationOut(Out):
     id: UUID
     name: str
     slug: str
+    #: Days after an event's end until its buyers' names and addresses are forgotten; null keeps them.
+    buyer_data_days: int | None
     created_at: Moment
 
 
@@ -79,8 +86,14 @@ class MyOrganizationOut(OrganizationOut):
 class MeOut(Out):
     id: UUID
     email: str
+    #: Whether a link that was mailed to the address has come back.
+    email_verified: bool
+    #: Whether log-in asks for a code besides the password.
+    has_second_factor: bool
     display_name: str | None
     memberships: list[MembershipOut]
+    #: SUPPORT for somebody of the platform who reads every organization.
+    platform_role: Literal["SUPPORT"] | None
 
 
 class MemberOut(Out):
@@ -103,6 +116,7 @@ class ApiKeyOut(Out):
     role: Role
     created_by: UUID
     created_at: Moment
+    expires_at: Moment | None
     last_used_at: Moment | None
     revoked_at: Moment | None
 
@@ -121,4 +135,7 @@ class AuditEntryOut(Out):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     correlation_id: str
+    #: From where: the client's address, and what it calls itself; null when no request did this.
+    address: str | None
+    user_agent: str | None
     created_at: Moment

@@ -1,5 +1,6 @@
 """Tenants: opening one, and changing what it is called."""
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -11,10 +12,10 @@ from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict
 from ticketing.modules import iam
-from ticketing.modules.organizations.access import Access
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import MemberAdded, OrganizationCreated, OrganizationUpdated
 from ticketing.modules.organizations.models import Member, Organization, Role
+from ticketing.modules.organizations.permissions import Access
 
 
 class SlugTaken(Conflict):
@@ -38,8 +39,8 @@ async def create_organization(session: AsyncSession, user: iam.Identity, name: s
     return organization
 
 
-async def update_organization(session: AsyncSession, access: Access, changes: dict[str, str]) -> Organization:
-    """Change name or slug. Raises SlugTaken."""
+async def update_organization(session: AsyncSession, access: Access, changes: dict[str, Any]) -> Organization:
+    """Change name, slug, or how long buyers' data is kept. Raises SlugTaken."""
     organization = await lock_organization(session, access.organization_id)
     before = _facts(organization)
     after = before | changes
@@ -62,5 +63,5 @@ async def lock_organization(session: AsyncSession, organization_id: UUID) -> Org
     return (await session.scalars(query)).one()
 
 
-def _facts(organization: Organization) -> dict[str, str]:
-    return {"name": organization.name, "slug": organization.slug}
+def _facts(organization: Organization) -> dict[str, Any]:
+    return {name: getattr(organization, name) for name in ("name", "slug", "buyer_data_days")}

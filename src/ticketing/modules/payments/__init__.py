@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from ticketing.modules.payments import api
+from ticketing.modules.payments import api, personal
 from ticketing.modules.payments.messages import (
     PaymentCreated,
     PaymentFailed,
@@ -51,6 +51,7 @@ __all__ = [
     "list_payments",
     "list_refunds",
     "pages",
+    "personal",
     "refund_order",
     "request_refund",
     "retry_waiting_events",

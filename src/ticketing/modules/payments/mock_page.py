@@ -23,8 +23,6 @@ HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
 }
 SHELL = Template(Path(__file__).with_name("mock_page.html").read_text(encoding="utf-8"))
 

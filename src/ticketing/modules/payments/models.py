@@ -108,6 +108,7 @@ class PaymentEvent(Base):
     __table_args__ = (
         Index("ix_payment_events_waiting", "received_at", postgresql_where=text("processed_at is null")),
         Index("ix_payment_events_provider_provider_ref", "provider", "provider_ref"),
+        Index("ix_payment_events_with_body", "processed_at", postgresql_where=text("body <> '{}'")),
     )
 
     provider: Mapped[str] = mapped_column(Text, primary_key=True)

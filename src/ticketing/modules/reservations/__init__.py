@@ -1,10 +1,12 @@
 """Timed holds: a buyer has seats or places for some minutes, alone; then they are bought, or free again at once."""
 
+from ticketing.modules.reservations import personal
 from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirm import confirm, release_confirmed
 from ticketing.modules.reservations.expiry import expire_due
 from ticketing.modules.reservations.hold import HoldRequest
 from ticketing.modules.reservations.holds import Holds
+from ticketing.modules.reservations.limits import LimitExceeded, check_limit, count_places, lock_address
 from ticketing.modules.reservations.messages import (
     ReservationCancelled,
     ReservationConfirmed,
@@ -18,6 +20,7 @@ from ticketing.modules.reservations.queries import get_reservation, lapsed_place
 __all__ = [
     "HoldRequest",
     "Holds",
+    "LimitExceeded",
     "Reservation",
     "ReservationCancelled",
     "ReservationConfirmed",
@@ -26,12 +29,16 @@ __all__ = [
     "ReservationExtended",
     "ReservationItem",
     "ReservationStatus",
+    "check_limit",
     "confirm",
+    "count_places",
     "expire_due",
     "get_reservation",
     "lapsed_places",
     "list_items",
+    "lock_address",
     "lock_reservation",
+    "personal",
     "release_confirmed",
     "router",
 ]

@@ -58,7 +58,9 @@ async def get_reservation(
     """The buyer's own, or one of an organization that the caller works for."""
     reservation = await queries.get_reservation(session, reservation_id)
     is_mine = reservation.user_id == viewer.user_id
-    if not is_mine and not await organizations.find_role(session, reservation.organization_id, viewer.user_id):
+    may_read = organizations.Permission.READ_RESERVATIONS
+    place = reservation.organization_id
+    if not is_mine and not await organizations.is_allowed(session, place, viewer.user_id, may_read):
         raise NotFound
     return envelope((await _out(session, [reservation], request))[0])
 

@@ -89,6 +89,8 @@ async def release_confirmed(
         if item.seat_number is None:
             given_back[item.ticket_type_id] = given_back.get(item.ticket_type_id, 0) + units[item.position]
     await _set_confirmed(session, reservation, [item.position for item in seats], False)
+    for item in items:
+        item.returned += units[item.position]
     where = (reservation.organization_id, reservation.event_id, reservation.id)
     await events.release_seats(session, *where, seat_numbers(seats))
     await events.release_places(session, reservation.event_id, given_back, from_sold=True)

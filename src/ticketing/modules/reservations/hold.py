@@ -7,20 +7,15 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox
+from ticketing.infra import idempotency, outbox, tenancy
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Invalid, TicketingError
 from ticketing.modules import events
 from ticketing.modules.reservations.contents import facts
 from ticketing.modules.reservations.expiry import expire_overtaken
+from ticketing.modules.reservations.limits import Buyer, LimitExceeded, check_limit, identity_of, lock_allowances
 from ticketing.modules.reservations.messages import ReservationCreated
 from ticketing.modules.reservations.models import Reservation, ReservationItem
-
-
-class LimitExceeded(TicketingError):
-    """That is more than one order may have."""
-
-    status, code = 422, "limit_exceeded"
 
 
 class SeatNotPriced(TicketingError):
@@ -45,7 +40,7 @@ class HoldRequest:
     user_id: UUID
     key: str
     #: Hash of the request's body: the same key with another body is a mistake of the client's.
-    fingerprint: bytes
+    fingerprint: idempotency.Fingerprint
     event_id: UUID
     seats: tuple[str, ...] = ()
     places: dict[UUID, int] = field(default_factory=dict)
@@ -61,19 +56,23 @@ class HoldRequest:
         """Where the request says which seats: what a client would change to get others, or fewer."""
         return "seats" if self.best_available is None else "best_available.quantity"
 
+    @property
+    def quantity_field(self) -> str:
+        """Where the request says how many it wants."""
+        return self.seats_field if self.seats or self.best_available else "items"
+
 
 async def hold(session: AsyncSession, request: HoldRequest) -> tuple[Reservation, list[ReservationItem]]:
     """Hold everything that the request names.
 
     Raises:
         NotFound, EventNotOnSale: there is nothing to hold.
-        LimitExceeded: more than the event or the ticket type allows in one order.
+        LimitExceeded: more than the event or the ticket type allows in one order, or to one person over all orders.
         SeatUnknown, SeatTaken, SeatContended, SoldOut: nothing of it was taken.
     """
     event = await events.get_event_on_sale(session, request.event_id)
-    if request.quantity > event.max_per_order:
-        field = request.seats_field if request.seats or request.best_available else "items"
-        raise LimitExceeded(f"One order may have at most {event.max_per_order} tickets of this event.", field=field)
+    await tenancy.enter(session, event.organization_id)
+    await _check_limits(session, event, request)
     now = await session.scalar(select(func.now()))
     assert now is not None  # noqa: S101 (narrowing for the type checker)
     reservation = Reservation(
@@ -81,6 +80,7 @@ async def hold(session: AsyncSession, request: HoldRequest) -> tuple[Reservation
         organization_id=event.organization_id,
         event_id=event.id,
         user_id=request.user_id,
+        buyer_identity=identity_of(event.id, request.user_id),
         currency=event.currency,
         expires_at=now + timedelta(seconds=event.hold_seconds),
         extensions=0,
@@ -99,6 +99,16 @@ async def hold(session: AsyncSession, request: HoldRequest) -> tuple[Reservation
     terms = {"total_minor": reservation.total_minor, "currency": reservation.currency}
     outbox.publish(session, ReservationCreated(**facts(reservation, items), **terms, expires_at=reservation.expires_at))
     return reservation, items
+
+
+async def _check_limits(session: AsyncSession, event: events.Event, request: HoldRequest) -> None:
+    limit, field = event.max_per_order, request.quantity_field
+    if request.quantity > limit:
+        raise LimitExceeded(f"One order may have at most {limit} tickets of this event.", field=field)
+    if event.max_per_buyer is not None:
+        buyer = Buyer(event.id, request.user_id)
+        had = (await lock_allowances(session, event.organization_id, [buyer]))[buyer].places
+        check_limit(event.max_per_buyer, had, request.quantity, field)
 
 
 async def _take_seats(

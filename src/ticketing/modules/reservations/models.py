@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     Text,
     UniqueConstraint,
@@ -41,7 +42,9 @@ class Reservation(Identified, Base):
         CheckConstraint("total_minor >= 0", name="total"),
         CheckConstraint("extensions >= 0", name="extensions"),
         Index("ix_reservations_user_id_id", "user_id", "id"),
-        Index("ix_reservations_organization_id_event_id", "organization_id", "event_id"),
+        Index(
+            "ix_reservations_organization_id_event_id_buyer_identity", "organization_id", "event_id", "buyer_identity"
+        ),
         # What the sweep reads: only the living ones, by the time they end.
         Index("ix_reservations_running_out", "expires_at", postgresql_where=text("status = 'active'")),
     )
@@ -49,6 +52,8 @@ class Reservation(Identified, Base):
     organization_id: Mapped[UUID]
     event_id: Mapped[UUID]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    #: The mailbox of the buyer's account, as purchase limits compare it; null once the person is erased.
+    buyer_identity: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     status: Mapped[ReservationStatus] = mapped_column(Text, default=ReservationStatus.ACTIVE)
     expires_at: Mapped[datetime]
     extensions: Mapped[int] = mapped_column(SmallInteger, server_default="0", default=0)
@@ -67,6 +72,7 @@ class ReservationItem(Base):
             ["organization_id", "reservation_id"], ["reservations.organization_id", "reservations.id"]
         ),
         CheckConstraint("quantity >= 1", name="quantity"),
+        CheckConstraint("returned between 0 and quantity", name="returned"),
         CheckConstraint("seat_number is null or quantity = 1", name="one_seat"),
         CheckConstraint("(seat_number is null) = (seat_label is null)", name="seat"),
         CheckConstraint("price_minor >= 0", name="price"),
@@ -91,3 +97,5 @@ class ReservationItem(Base):
     quantity: Mapped[int] = mapped_column(Integer)
     price_minor: Mapped[int] = mapped_column(BigInteger)
     is_confirmed: Mapped[bool] = mapped_column(server_default="false", default=False)
+    #: How many of the quantity were given back after the sale, because their tickets were voided.
+    returned: Mapped[int] = mapped_column(Integer, server_default="0", default=0)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, field_validator, model_validator
 
+from ticketing.infra import idempotency
 from ticketing.infra.fields import Body, Moment, Money, Name, Out, SeatLabel
 from ticketing.modules.reservations.hold import BestAvailable, HoldRequest
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
@@ -58,7 +59,7 @@ class HoldSeats(Body):
             raise ValueError("name seats, items or best_available")
         return self
 
-    def as_request(self, user_id: UUID, key: str, fingerprint: bytes) -> HoldRequest:
+    def as_request(self, user_id: UUID, key: str, fingerprint: idempotency.Fingerprint) -> HoldRequest:
         best = self.best_available
         return HoldRequest(
             user_id=user_id,

@@ -6,13 +6,13 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox
+from ticketing.infra import outbox, tenancy
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events
 from ticketing.modules.reservations.contents import facts, places, seat_numbers
 from ticketing.modules.reservations.messages import ReservationCancelled, ReservationExtended
 from ticketing.modules.reservations.models import Reservation, ReservationStatus
-from ticketing.modules.reservations.queries import is_lapsed, list_items, lock_reservation
+from ticketing.modules.reservations.queries import get_reservation, is_lapsed, list_items, lock_reservation
 
 
 class HoldRanOut(Conflict):
@@ -35,10 +35,11 @@ class ExtensionLimit(Conflict):
 
 async def lock_own(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> Reservation:
     """The buyer's reservation, locked. Raises NotFound when it is unknown or somebody else's."""
-    reservation = await lock_reservation(session, reservation_id)
-    if reservation.user_id != user_id:
+    found = await get_reservation(session, reservation_id)
+    if found.user_id != user_id:
         raise NotFound
-    return reservation
+    await tenancy.enter(session, found.organization_id)
+    return await lock_reservation(session, reservation_id)
 
 
 async def check_runs(session: AsyncSession, reservation: Reservation) -> None:

@@ -2,18 +2,32 @@
 
 from fastapi import APIRouter
 
-from ticketing.modules.tickets import api, door_api
+from ticketing.modules.tickets import api, devices_api, door_api, personal
 from ticketing.modules.tickets.api import well_known
-from ticketing.modules.tickets.messages import TicketCheckedIn, TicketsIssued, TicketsVoided, TicketTransferred
+from ticketing.modules.tickets.documents import draw_pdf, list_passes_of_buyer
+from ticketing.modules.tickets.messages import (
+    DeviceMade,
+    DeviceRevoked,
+    TicketCheckedIn,
+    TicketsIssued,
+    TicketsVoided,
+    TicketTransferred,
+)
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
+from ticketing.modules.tickets.passes import Pass
 from ticketing.modules.tickets.service import issue_tickets, void_tickets
 
 router = APIRouter()
 router.include_router(api.router)
 router.include_router(door_api.router)
+router.include_router(devices_api.sealed)
+router.include_router(devices_api.router)
 
 __all__ = [
     "CheckIn",
+    "DeviceMade",
+    "DeviceRevoked",
+    "Pass",
     "ScanResult",
     "Ticket",
     "TicketCheckedIn",
@@ -21,7 +35,10 @@ __all__ = [
     "TicketTransferred",
     "TicketsIssued",
     "TicketsVoided",
+    "draw_pdf",
     "issue_tickets",
+    "list_passes_of_buyer",
+    "personal",
     "router",
     "void_tickets",
     "well_known",

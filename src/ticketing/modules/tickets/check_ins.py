@@ -80,7 +80,7 @@ class Scan:
         claims = keyring().read(body.code)
         now = await session.scalar(select(func.now()))
         assert now is not None  # noqa: S101 (narrowing for the type checker)
-        return cls(claims, body.gate, body.nonce, body.scanned_at or now, access.actor)
+        return cls(claims, body.gate or access.gate, body.nonce, body.scanned_at or now, access.actor)
 
 
 async def check_in(session: AsyncSession, access: organizations.Access, event_id: UUID, body: CheckInTicket) -> Verdict:

@@ -1,4 +1,4 @@
-"""Routes of the door, for everybody who works for the organization."""
+"""Routes of the door, for everybody who works for the organization, and for the event's devices."""
 
 from uuid import UUID
 
@@ -7,8 +7,8 @@ from fastapi import APIRouter, Response
 from ticketing.infra import errors, idempotency
 from ticketing.infra.db import Db
 from ticketing.infra.envelope import Envelope, envelope
-from ticketing.modules import organizations
 from ticketing.modules.tickets import check_ins, door_queries, offline
+from ticketing.modules.tickets.door_access import DoorKeeper, DoorReader
 from ticketing.modules.tickets.door_queries import OfflinePage
 from ticketing.modules.tickets.door_schemas import (
     CheckInOut,
@@ -27,7 +27,7 @@ router = APIRouter(
 
 @router.post("", response_model=Envelope[CheckInOut])
 async def check_in(
-    event_id: UUID, body: CheckInTicket, scanner: organizations.Scanner, session: Db
+    event_id: UUID, body: CheckInTicket, scanner: DoorKeeper, session: Db
 ) -> Envelope[CheckInOut] | Response:
     """Admit a ticket, once."""
     verdict = await check_ins.check_in(session, scanner, event_id, body)
@@ -38,14 +38,14 @@ async def check_in(
 
 
 @router.get("/stats")
-async def get_stats(event_id: UUID, scanner: organizations.Scanner, session: Db) -> Envelope[StatsOut]:
+async def get_stats(event_id: UUID, scanner: DoorReader, session: Db) -> Envelope[StatsOut]:
     """How many are inside, and through which gate they came."""
     return envelope(await door_queries.get_stats(session, scanner.organization_id, event_id))
 
 
 @router.get("/offline-list")
 async def list_for_offline(
-    event_id: UUID, scanner: organizations.Scanner, page: OfflinePage, session: Db
+    event_id: UUID, scanner: DoorReader, page: OfflinePage, session: Db
 ) -> Envelope[list[OfflineTicketOut]]:
     """Every ticket of the event, for scanners that will have no network; codes are checked with the public keys."""
     rows, cursor = await door_queries.list_for_offline(session, scanner.organization_id, event_id, page)
@@ -53,6 +53,6 @@ async def list_for_offline(
 
 
 @router.post("/sync")
-async def sync_scans(event_id: UUID, body: SyncScans, scanner: organizations.Scanner, session: Db) -> Envelope[SyncOut]:
+async def sync_scans(event_id: UUID, body: SyncScans, scanner: DoorKeeper, session: Db) -> Envelope[SyncOut]:
     """Merge scans that were made without a network; each gets its own result, and sending them again is harmless."""
     return envelope(SyncOut(results=await offline.sync_scans(session, scanner, event_id, body.scans)))

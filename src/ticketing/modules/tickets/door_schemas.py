@@ -1,13 +1,14 @@
 """What the door sends and receives."""
 
+from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from ticketing.infra.fields import Body, Moment, Out, ShortName, Timestamp
+from ticketing.infra.fields import Body, Moment, Name, Out, ShortName, Timestamp
 from ticketing.modules.tickets.codes import CODE_LENGTH_MAX
-from ticketing.modules.tickets.models import Ticket, TicketStatus
+from ticketing.modules.tickets.models import Device, Ticket, TicketStatus
 
 SCANS_MAX = 1000
 
@@ -116,3 +117,36 @@ class OfflineTicketOut(Out):
     seat: str | None
     name: str
     holder_initial: str
+
+
+class MakeDevice(Body):
+    """A scanner for this event; scans that name no gate are at the device's own."""
+
+    name: Name
+    gate: ShortName | None = None
+
+
+class DeviceOut(Out):
+    """A scanner. `expires_at` is a day after the end of its event, and moves with it."""
+
+    id: UUID
+    event_id: UUID
+    name: str
+    gate: str | None
+    created_by: UUID
+    created_at: Moment
+    expires_at: Moment
+    last_used_at: Moment | None
+    revoked_at: Moment | None
+
+    @classmethod
+    def of(cls, device: Device, expires_at: datetime) -> Self:
+        """The row, with the time at which its event lets it go."""
+        names = cls.model_fields.keys() - {"expires_at", "token"}
+        return cls(**{name: getattr(device, name) for name in names}, expires_at=expires_at)
+
+
+class NewDeviceOut(DeviceOut):
+    """The only answer that holds the token itself."""
+
+    token: str

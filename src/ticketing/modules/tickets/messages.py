@@ -1,4 +1,4 @@
-"""Facts about tickets. All facts of one order's tickets travel in order: the key is the order."""
+"""Facts about tickets and the door. All facts of one order's tickets travel in order: the key is the order."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -14,6 +14,27 @@ class _TicketFact(outbox.Message):
 
     order_id: UUID
     event_id: UUID
+
+
+class _DeviceFact(outbox.Message):
+    """What every fact about devices says; those of one event travel in order."""
+
+    key_field: ClassVar[str] = "event_id"
+
+    event_id: UUID
+    device_id: UUID
+
+
+class DeviceMade(_DeviceFact):
+    """A scanner was given a token for this event's door."""
+
+    topic: ClassVar[str] = "device.made"
+
+
+class DeviceRevoked(_DeviceFact):
+    """This scanner's token opens nothing any more."""
+
+    topic: ClassVar[str] = "device.revoked"
 
 
 class TicketsIssued(_TicketFact):

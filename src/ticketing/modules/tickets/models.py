@@ -1,4 +1,4 @@
-"""Tickets, the right to enter, and every scan at the door."""
+"""Tickets, the right to enter; the devices at the door, and every scan."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -77,6 +77,27 @@ class Ticket(Identified, Base):
     code_version: Mapped[int] = mapped_column(SmallInteger, server_default="1", default=1)
     checked_in_at: Mapped[datetime | None]
     checked_in_gate: Mapped[str | None] = mapped_column(Text)
+
+
+class Device(Identified, Base):
+    """A scanner that is let into one event's door and nothing else; only its token's hash is kept."""
+
+    __tablename__ = "devices"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "id"),
+        ForeignKeyConstraint(["organization_id", "event_id"], ["events.organization_id", "events.id"]),
+        Index("ix_devices_organization_id_event_id_id", "organization_id", "event_id", "id"),
+    )
+
+    organization_id: Mapped[UUID]
+    event_id: Mapped[UUID]
+    name: Mapped[str] = mapped_column(Text)
+    #: Where it stands: the gate of its scans that name none.
+    gate: Mapped[str | None] = mapped_column(Text)
+    token_hash: Mapped[str] = mapped_column(Text, unique=True)
+    created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class CheckIn(Identified, Base):

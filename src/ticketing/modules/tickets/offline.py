@@ -121,7 +121,7 @@ def _add(merge: _Merge, access: organizations.Access, scan: OfflineScan, claims:
         organization_id=ticket.organization_id,
         event_id=ticket.event_id,
         ticket_id=ticket.id,
-        gate=scan.gate,
+        gate=scan.gate or access.gate,
         nonce=scan.nonce,
         scanned_at=scan.scanned_at,
         scanned_by=access.actor,

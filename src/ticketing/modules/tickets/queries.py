@@ -14,9 +14,6 @@ from ticketing.modules.tickets.models import Ticket, TicketStatus
 from ticketing.modules.tickets.passes import Pass, Place
 from ticketing.modules.tickets.schemas import TicketEventOut, TicketOut, TicketVenueOut
 
-#: Who of an organization may see what its buyers bought.
-STAFF = frozenset({organizations.Role.ORG_ADMIN, organizations.Role.ORG_STAFF})
-
 
 async def get_visible_ticket(session: AsyncSession, ticket_id: UUID, viewer: iam.Identity) -> Ticket:
     """The ticket of its holder, or of an organization whose staff the viewer is. Raises NotFound for everybody else."""
@@ -39,7 +36,8 @@ async def lock_ticket(session: AsyncSession, ticket_id: UUID) -> Ticket:
 
 async def is_staff(session: AsyncSession, organization_id: UUID, viewer: iam.Identity) -> bool:
     """Whether the viewer may see what this organization has sold."""
-    return await organizations.find_role(session, organization_id, viewer.user_id) in STAFF
+    may_read = organizations.Permission.READ_TICKETS
+    return await organizations.is_allowed(session, organization_id, viewer.user_id, may_read)
 
 
 async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) -> tuple[list[Ticket], str | None]:

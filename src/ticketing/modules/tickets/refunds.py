@@ -13,7 +13,7 @@ from ticketing.infra.errors import Conflict, Forbidden, Invalid, NotFound
 from ticketing.infra.fields import Money
 from ticketing.modules import iam, orders, organizations, payments
 from ticketing.modules.tickets.models import Ticket, TicketStatus
-from ticketing.modules.tickets.queries import STAFF, list_of_order
+from ticketing.modules.tickets.queries import list_of_order
 from ticketing.modules.tickets.schemas import OrderRefundOut, RefundOrder
 from ticketing.modules.tickets.service import TicketVoided, issue_for, void_tickets
 
@@ -56,12 +56,11 @@ async def refund(session: AsyncSession, order_id: UUID, staff: iam.Identity, bod
 
 
 async def _enter(session: AsyncSession, order: orders.Order, user: iam.Identity) -> organizations.Access:
-    role = await organizations.find_role(session, order.organization_id, user.user_id)
-    if role is None:
+    access = await organizations.find_access(session, order.organization_id, user)
+    if access is None:
         raise Forbidden if order.user_id == user.user_id else NotFound
-    if role not in STAFF:
-        raise Forbidden
-    return organizations.Access(order.organization_id, user.actor, user.user_id, role)
+    access.require(organizations.Permission.REFUND_ORDERS)
+    return access
 
 
 async def _understand(session: AsyncSession, order: orders.Order, body: RefundOrder) -> _Wish:

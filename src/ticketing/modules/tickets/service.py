@@ -14,7 +14,7 @@ from ticketing.infra.errors import Conflict, Invalid, NotFound
 from ticketing.modules import iam, orders, organizations, reservations
 from ticketing.modules.tickets.messages import TicketsIssued, TicketsVoided, TicketTransferred
 from ticketing.modules.tickets.models import Ticket, TicketStatus
-from ticketing.modules.tickets.queries import STAFF, get_visible_ticket, lock_ticket
+from ticketing.modules.tickets.queries import get_visible_ticket, lock_ticket
 
 #: A ticket that has changed hands so often is being passed round for something else.
 CODE_VERSION_MAX = 100
@@ -44,7 +44,8 @@ class TransferredTooOften(Conflict):
 
 async def issue_tickets(session: AsyncSession, message: orders.OrderPaid) -> None:
     """One ticket per unit of each line of a paid order."""
-    await issue_for(session, await orders.get_order(session, message.order_id))
+    # Locked, so that an erasure comes before us and its order has no name any more, or after us and finds the tickets.
+    await issue_for(session, await orders.lock_order(session, message.order_id))
 
 
 async def issue_for(session: AsyncSession, order: orders.Order) -> None:
@@ -96,16 +97,16 @@ async def transfer_ticket(session: AsyncSession, ticket_id: UUID, giver: iam.Ide
     await get_visible_ticket(session, ticket_id, giver)
     ticket = await lock_ticket(session, ticket_id)
     is_holder = ticket.user_id == giver.user_id
-    role = await organizations.find_role(session, ticket.organization_id, giver.user_id)
-    if not is_holder and role not in STAFF:  # it was given away while we waited for the lock
+    access = await organizations.find_access(session, ticket.organization_id, giver)
+    is_staff = access is not None and access.holds(organizations.Permission.TRANSFER_TICKETS)
+    if not is_holder and not is_staff:  # it was given away while we waited for the lock
         raise NotFound
     _check_transferable(ticket)
     recipient = await _find_recipient(session, ticket, email)
     previous, ticket.user_id = ticket.user_id, recipient.id
     ticket.holder_name = recipient.display_name or recipient.email
     ticket.code_version += 1
-    if not is_holder and role is not None:
-        access = organizations.Access(ticket.organization_id, giver.actor, giver.user_id, role)
+    if not is_holder and access is not None:
         parties = {"user_id": str(previous)}, {"user_id": str(recipient.id)}
         organizations.record(session, access, "ticket.transferred", f"ticket:{ticket.id}", *parties)
     outbox.publish(session, _transferred(ticket, previous))

@@ -14,13 +14,16 @@ from ticketing.modules import organizations
 from ticketing.modules.venues import pretix, queries, service
 from ticketing.modules.venues.schemas import CreateVenue, ImportVenue, VenueOut
 
+Reader = Annotated[organizations.Access, organizations.may(organizations.Permission.READ_VENUES)]
+Editor = Annotated[organizations.Access, organizations.may(organizations.Permission.EDIT_VENUES)]
+
 router = APIRouter(prefix="/orgs/{org_id}/venues", tags=["venues"], route_class=idempotency.Route)
 
 _FILE = {"requestBody": {"required": True, "content": {"application/json": {"schema": pretix.SCHEMA}}}}
 
 
 @router.post("", status_code=201)
-async def create_venue(body: CreateVenue, access: organizations.Staff, session: Db) -> Envelope[VenueOut]:
+async def create_venue(body: CreateVenue, access: Editor, session: Db) -> Envelope[VenueOut]:
     """Create a venue from sections, rows and numbers of seats."""
     return envelope(VenueOut.model_validate(await service.create_venue(session, access, body)))
 
@@ -29,7 +32,7 @@ async def create_venue(body: CreateVenue, access: organizations.Staff, session: 
 async def import_venue(
     request: Request,
     options: Annotated[ImportVenue, Query()],
-    access: organizations.Staff,
+    access: Editor,
     session: Db,
 ) -> Envelope[VenueOut]:
     """Create a venue from a seating plan in another program's open format; the body is the plan itself."""
@@ -40,7 +43,7 @@ async def import_venue(
 
 
 @router.get("")
-async def list_venues(page: Page, access: organizations.Scanner, session: Db) -> Envelope[list[VenueOut]]:
+async def list_venues(page: Page, access: Reader, session: Db) -> Envelope[list[VenueOut]]:
     """The organization's venues, newest first."""
     rows = await queries.list_venues(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda venue: [str(venue.id)])
@@ -48,6 +51,6 @@ async def list_venues(page: Page, access: organizations.Scanner, session: Db) ->
 
 
 @router.get("/{venue_id}")
-async def get_venue(venue_id: UUID, access: organizations.Scanner, session: Db) -> Envelope[VenueOut]:
+async def get_venue(venue_id: UUID, access: Reader, session: Db) -> Envelope[VenueOut]:
     """One venue."""
     return envelope(VenueOut.model_validate(await queries.get_venue(session, access.organization_id, venue_id)))

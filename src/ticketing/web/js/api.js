@@ -36,7 +36,7 @@ export class ApiError extends Error {
 export const get = async (path, options) => (await call('GET', path, undefined, options)).data;
 export const getPage = (path, options) => call('GET', path, undefined, options);
 export const patch = async (path, body) => (await call('PATCH', path, body)).data;
-export const remove = async (path) => (await call('DELETE', path)).data;
+export const remove = async (path, body) => (await call('DELETE', path, body)).data;
 
 /** POSTs once in effect: the key stays the same until the server has given an answer that is final. */
 export async function post(path, body = {}) {
@@ -117,6 +117,9 @@ async function refreshTokens(refresh_token, key) {
     await pause(200 * attempt);
   }
 }
+
+/** POSTs as nobody, once: for whoever holds a link from a letter, whoever happens to be logged in here. */
+export const postAsNobody = async (path, body) => (await call('POST', path, body, { anonymous: true })).data;
 
 export async function logIn(kind, body) {
   const answer = await call('POST', `/auth/${kind}`, body, { anonymous: true });

@@ -76,7 +76,7 @@ export class Desk extends EventTarget {
   }
 
   get limit() {
-    return this.event.max_per_order ?? 10;
+    return Math.min(this.event.max_per_order ?? 10, this.event.max_per_buyer ?? Infinity);
   }
 
   get total() {

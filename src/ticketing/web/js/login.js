@@ -4,6 +4,7 @@ import { logIn } from './api.js';
 import { el, fill } from './dom.js';
 import { icon } from './icons.js';
 import { currentUser } from './session.js';
+import { codeField } from './secondfactor.js';
 import { clearFieldErrors, showFieldErrors } from './sorry.js';
 import { t } from './words.js';
 
@@ -58,6 +59,7 @@ function fields(kind, change) {
       { class: 'button primary wide', dataset: { testid: 'login-submit' } },
       t(isNew ? 'login.register' : 'login.enter'),
     ),
+    !isNew && el('a', { class: 'link', href: '/account/reset', dataset: { testid: 'login-forgotten' } }, t('login.forgotten')),
     el(
       'button',
       {
@@ -73,7 +75,7 @@ function fields(kind, change) {
 
 async function submit(form, kind, done) {
   const body = Object.fromEntries(new FormData(form));
-  if (body.display_name === '') delete body.display_name;
+  for (const name of ['display_name', 'code']) if (body[name] === '') delete body[name];
   const button = form.querySelector('[data-testid=login-submit]');
   const problem = form.querySelector('.form-error');
   clearFieldErrors(form);
@@ -86,12 +88,21 @@ async function submit(form, kind, done) {
   try {
     done(await logIn(kind, body));
   } catch (error) {
+    if (error.code === 'second_factor_required') askForCode(form, problem);
     problem.textContent = showFieldErrors(form, error);
     problem.hidden = problem.textContent === '';
   } finally {
     button.disabled = false;
   }
   return undefined;
+}
+
+/** The password was right: the form goes on with what was typed, and one more field. */
+function askForCode(form, problem) {
+  if (form.elements.namedItem('code')) return;
+  const field = codeField();
+  problem.before(field);
+  field.querySelector('input').focus();
 }
 
 /** Resolves to the user, at once when somebody is logged in; to null when the dialog is closed without. */

@@ -5,7 +5,9 @@ import { hasWords, t } from './words.js';
 
 export function sorry(error) {
   if (!(error instanceof ApiError)) return t('error.unknown', { id: '' });
-  const values = { seconds: error.retryAfter || 5, id: error.correlationId ?? '', seats: error.seats.join(', ') };
+  const { limit, left } = error.errors[0] ?? {};
+  const seats = error.seats.join(', ');
+  const values = { seconds: error.retryAfter || 5, id: error.correlationId ?? '', seats, limit, left };
   if (hasWords(`error.${error.code}`)) return t(`error.${error.code}`, values);
   const fields = error.errors.map((one) => one.message).filter(Boolean);
   if (error.status === 422 && fields.length > 0) return fields.join(' ');

@@ -150,6 +150,7 @@ export function newEventBox(org, refresh) {
       labelled('console.venue', venue),
       labelled('console.starts', input('starts_at', { type: 'datetime-local', required: true })),
       labelled('console.currency', input('currency', { value: 'EUR', pattern: '[A-Z]{3}', required: true, maxlength: 3 })),
+      labelled('console.max_per_buyer', input('max_per_buyer', { type: 'number', min: 1, max: 1000 })),
     ),
     labelled('console.description', el('textarea', { name: 'description', maxlength: 10_000 })),
     el('div', {}, el('button', { class: 'button primary', dataset: { testid: 'event-create' } }, t('console.event_create'))),
@@ -172,13 +173,14 @@ export function newEventBox(org, refresh) {
 }
 
 async function createEvent(org, form, refresh) {
-  const { title, venue_id, starts_at, currency, description } = Object.fromEntries(new FormData(form));
+  const { title, venue_id, starts_at, currency, description, max_per_buyer } = Object.fromEntries(new FormData(form));
   const body = {
     title,
     starts_at: new Date(starts_at).toISOString(),
     currency,
     ...(venue_id && { venue_id }),
     ...(description && { description }),
+    ...(max_per_buyer && { max_per_buyer: Number(max_per_buyer) }),
   };
   const event = await post(`/orgs/${org.id}/events`, body);
   // From here on the draft exists: whatever fails next, it is in the list and the form must not make a second one.

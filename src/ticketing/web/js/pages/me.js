@@ -4,6 +4,9 @@ import { get } from '../api.js';
 import { el, fill } from '../dom.js';
 import { ensureLogin } from '../login.js';
 import { formatMoney } from '../money.js';
+import { myDataBox } from '../mydata.js';
+import { secondFactorBox } from '../secondfactor.js';
+import { verifyHint } from '../verifyhint.js';
 import { shortDate } from '../when.js';
 import { t } from '../words.js';
 
@@ -11,12 +14,16 @@ export async function open(main) {
   const host = el('div', { class: 'stack' });
   fill(main, el('section', { class: 'narrow wide-narrow stack' }, el('h1', {}, t('me.title')), host));
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
-  const [orders, holds] = await Promise.all([get('/me/orders'), get('/me/reservations').catch(() => [])]);
+  const asked = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyHint()];
+  const [orders, holds, hint] = await Promise.all(asked);
   const active = (holds ?? []).filter((hold) => hold.status === 'active');
   return fill(
     host,
+    hint,
     active.length > 0 && held(active),
     orders.length > 0 ? orders.map(orderCard) : el('p', { class: 'muted' }, t('me.none')),
+    secondFactorBox(),
+    myDataBox(),
   );
 }
 

@@ -1,0 +1,65 @@
+"""What payments hold of a person: amounts stay for the books; what the provider wrote about the payer does not."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, Update, func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.personal import Part, Rows
+from ticketing.modules import orders
+from ticketing.modules.payments.models import Payment, PaymentEvent, Refund
+
+CLEAN_ROWS = 1000
+
+
+def _payments(user_id: UUID) -> Rows:
+    paid = Payment
+    columns = (paid.organization_id, paid.id, paid.order_id, paid.provider, paid.provider_ref, paid.status)
+    money = (paid.amount_minor, paid.refunded_minor, paid.currency, paid.created_at, paid.arrived_at)
+    return select(*columns, *money).where(paid.order_id.in_(_own_orders(user_id))).order_by(paid.id)
+
+
+def _refunds(user_id: UUID) -> Rows:
+    columns = (Refund.organization_id, Refund.id, Refund.order_id, Refund.payment_id, Refund.status, Refund.reason)
+    money = (Refund.amount_minor, Refund.currency, Refund.created_at)
+    return select(*columns, *money).where(Refund.order_id.in_(_own_orders(user_id))).order_by(Refund.id)
+
+
+def _webhooks(user_id: UUID) -> Rows:
+    said = PaymentEvent
+    same = (said.provider == Payment.provider) & (said.provider_ref == Payment.provider_ref)
+    columns = (Payment.organization_id, Payment.id.label("payment_id"), said.type, said.received_at, said.body)
+    query = select(*columns).join(Payment, same).where(Payment.order_id.in_(_own_orders(user_id)))
+    return query.order_by(said.received_at, said.event_id)
+
+
+def _own_orders(user_id: UUID) -> Select[UUID]:
+    return select(orders.Order.id).where(orders.Order.user_id == user_id)
+
+
+PARTS = (
+    Part("payments", _payments, Payment.organization_id),
+    Part("refunds", _refunds, Refund.organization_id),
+    Part("payment_webhooks", _webhooks, Payment.organization_id),
+)
+
+
+async def forget_payer(session: AsyncSession, user_id: UUID) -> None:
+    """Empty the bodies of what providers have told about this person's payments; type and amount stay."""
+    mine = select(Payment.provider, Payment.provider_ref).where(Payment.order_id.in_(_own_orders(user_id)))
+    await session.execute(_empty().where(tuple_(PaymentEvent.provider, PaymentEvent.provider_ref).in_(mine)))
+
+
+async def empty_old_webhooks(session: AsyncSession, days: int) -> int:
+    """Empty the bodies of webhooks that had their effect so many days ago, some at a time; the number emptied."""
+    is_old = (PaymentEvent.processed_at < func.now() - timedelta(days=days)) & (PaymentEvent.body != {})
+    key = (PaymentEvent.provider, PaymentEvent.event_id)
+    old = select(*key).where(is_old).limit(CLEAN_ROWS).with_for_update(skip_locked=True)
+    emptied = await session.execute(_empty().where(tuple_(*key).in_(old)))
+    return int(emptied.rowcount)  # type: ignore[attr-defined]
+
+
+def _empty() -> Update:
+    # One that still waits for its payment keeps its body: it has not been understood yet.
+    return update(PaymentEvent).where(PaymentEvent.processed_at.is_not(None), PaymentEvent.body != {}).values(body={})

@@ -1,0 +1,17 @@
+"""What people may ask of what we hold of them: to have it all, to have it gone, and that it does not stay for ever."""
+
+from ticketing.modules.privacy.api import router
+from ticketing.modules.privacy.erasure import finish_erasures, forget_person
+from ticketing.modules.privacy.inventory import NOT_EXPORTED, PARTS
+from ticketing.modules.privacy.messages import BuyersForgotten
+from ticketing.modules.privacy.retention import forget_old_buyers
+
+__all__ = [
+    "NOT_EXPORTED",
+    "PARTS",
+    "BuyersForgotten",
+    "finish_erasures",
+    "forget_old_buyers",
+    "forget_person",
+    "router",
+]

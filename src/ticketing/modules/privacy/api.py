@@ -1,0 +1,41 @@
+"""Routes of a person's own data."""
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+
+from ticketing.infra import idempotency
+from ticketing.infra.db import Db
+from ticketing.infra.envelope import Envelope, envelope
+from ticketing.modules import iam
+from ticketing.modules.privacy import erasure
+from ticketing.modules.privacy.export import read_spool, write_export
+from ticketing.modules.privacy.schemas import EraseMe
+
+router = APIRouter(tags=["privacy"], route_class=idempotency.Route)
+
+
+# Before the idempotency claim, as at log-in: nobody keeps a database connection while waiting for argon2.
+async def confirm_person(request: Request, body: EraseMe, person: iam.CurrentUser) -> None:
+    await iam.personal.confirm_person(request.app.state.database, person.user_id, body.password, body.code)
+
+
+@router.get(
+    "/me/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
+async def export_me(person: iam.CurrentUser, request: Request) -> StreamingResponse:
+    """Everything that is held of the caller, as a file."""
+    spool = await write_export(request.app.state.database, person.user_id)
+    headers = {"Content-Disposition": 'attachment; filename="my-data.json"', "Content-Length": str(spool.tell())}
+    return StreamingResponse(read_spool(spool), media_type="application/json", headers=headers)
+
+
+@router.post("/me/erase", dependencies=[Depends(confirm_person), Depends(idempotency.claim)])
+async def erase_me(body: EraseMe, person: iam.CurrentUser, session: Db) -> Envelope[None]:
+    """Forget the caller, for good. Orders stay for the books and tickets stay valid, without a name.
+
+    A retry is answered with 401: its caller is gone.
+    """
+    await erasure.erase(session, person, code=body.code, give_up_tickets=body.give_up_tickets)
+    return envelope(None, "You are forgotten.")

@@ -1,0 +1,88 @@
+"""A person's data as one JSON document: written to a spool first, so that a slow reader holds no connection."""
+
+from collections.abc import AsyncIterator
+from tempfile import SpooledTemporaryFile
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import tenancy
+from ticketing.infra.db import Database
+from ticketing.infra.fields import rfc3339
+from ticketing.infra.personal import Part, Rows
+from ticketing.modules import organizations, reservations, tickets
+from ticketing.modules.privacy.inventory import PARTS
+
+#: Rows that are in memory at one time, bytes that stay there before the spool goes to disk, and bytes sent at once.
+PAGE_ROWS, SPOOL_BYTES, CHUNK_BYTES = 500, 1024 * 1024, 64 * 1024
+
+Spool = SpooledTemporaryFile[bytes]
+
+
+async def write_export(database: Database, user_id: UUID) -> Spool:
+    """Everything that is held of this person, as of one moment. The caller closes the spool.
+
+    One repeatable-read snapshot: an order and its payment are both there, or neither is.
+    """
+    spool: Spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 (it is read when the answer is sent)
+    try:
+        async with database.transaction() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            await _write(session, spool, user_id)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
+
+
+async def read_spool(spool: Spool) -> AsyncIterator[bytes]:
+    """The document in pieces, and then the spool is gone."""
+    with spool:
+        spool.seek(0)
+        while piece := spool.read(CHUNK_BYTES):
+            yield piece
+
+
+async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
+    now = await session.scalar(select(func.now()))
+    assert now is not None  # noqa: S101 (narrowing for the type checker)
+    tenants = await _list_tenants(session, user_id)
+    spool.write(b'{"exported_at":' + orjson.dumps(rfc3339(now)))
+    for part in PARTS:
+        spool.write(b"," + orjson.dumps(part.name) + b":[")
+        comma = b""
+        async for row in _rows(session, part, user_id, tenants):
+            spool.write(comma + orjson.dumps(row))
+            comma = b","
+        spool.write(b"]")
+    spool.write(b"}")
+
+
+async def _list_tenants(session: AsyncSession, user_id: UUID) -> list[UUID]:
+    """Where this person has worked, bought, or been given a ticket."""
+    found = await organizations.personal.list_workplaces(session, user_id)
+    found |= await reservations.personal.list_shops(session, user_id)
+    found |= await tickets.personal.list_shops_of_holder(session, user_id)
+    return sorted(found)
+
+
+async def _rows(session: AsyncSession, part: Part, user_id: UUID, tenants: list[UUID]) -> AsyncIterator[dict[str, Any]]:
+    query = part.rows(user_id)
+    if part.tenant is None:
+        async for row in _stream(session, query):
+            yield row
+        return
+    for organization_id in tenants:
+        # One tenant at a time, by its own key: row-level security shows no two of them at once.
+        await tenancy.enter(session, organization_id)
+        async for row in _stream(session, query.where(part.tenant == organization_id)):
+            yield row
+
+
+async def _stream(session: AsyncSession, query: Rows) -> AsyncIterator[dict[str, Any]]:
+    rows = await session.stream(query.execution_options(yield_per=PAGE_ROWS))
+    async for row in rows.mappings():
+        yield dict(row)

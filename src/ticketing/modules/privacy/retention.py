@@ -1,0 +1,61 @@
+"""Buyers are forgotten when their organization no longer needs them: so many days after the event, by its setting."""
+
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import outbox
+from ticketing.modules import events, orders, organizations, payments, reservations, tickets
+from ticketing.modules.privacy.messages import BuyersForgotten
+
+#: Orders that are changed in one transaction.
+BATCH_ROWS = 500
+ACTOR = "system:retention"
+
+Due = Row[UUID, UUID, UUID]
+
+
+async def forget_old_buyers(session: AsyncSession) -> int:
+    """Forget some buyers whose time has come, with an audit entry for each organization; the number of orders."""
+    due = (await session.execute(_due())).all()
+    order_ids = [row.id for row in due]
+    if due:
+        await orders.personal.forget_buyers(session, order_ids)
+        await tickets.personal.forget_holders(session, order_ids)
+        await reservations.personal.forget_buyers(session, [row.reservation_id for row in due])
+        _tell(session, due)
+    return len(due)
+
+
+def _due() -> Select[UUID, UUID, UUID]:
+    order, event, tenant = orders.Order, events.Event, organizations.Organization
+    end = func.coalesce(event.ends_at, event.starts_at)
+    is_old = end < func.now() - func.make_interval(0, 0, 0, tenant.buyer_data_days)
+    query = select(order.organization_id, order.id, order.reservation_id)
+    query = query.join(tenant, tenant.id == order.organization_id).join(event, event.id == order.event_id)
+    query = query.where(tenant.buyer_data_days.is_not(None), is_old, order.buyer_email > orders.personal.NOBODY)
+    query = query.where(order.status != orders.OrderStatus.PENDING, ~_has_open_money())
+    # A row that somebody works with just now waits for the next run.
+    return query.order_by(order.id).limit(BATCH_ROWS).with_for_update(of=order, skip_locked=True)
+
+
+def _has_open_money() -> ColumnElement[bool]:
+    payment, refund = payments.Payment, payments.Refund
+    is_paying = (payment.order_id == orders.Order.id) & (payment.status == payments.PaymentStatus.PENDING)
+    under_way = [payments.RefundStatus.REQUESTED, payments.RefundStatus.SENT]
+    is_returning = (refund.order_id == orders.Order.id) & refund.status.in_(under_way)
+    own = payment.organization_id == orders.Order.organization_id
+    own_refund = refund.organization_id == orders.Order.organization_id
+    return exists().where(own, is_paying) | exists().where(own_refund, is_returning)
+
+
+def _tell(session: AsyncSession, due: Sequence[Due]) -> None:
+    for organization_id, count in Counter(row.organization_id for row in due).items():
+        # With an admin's rights, because it was an admin who set the number of days.
+        access = organizations.Access(organization_id, ACTOR, None, organizations.Role.ORG_ADMIN)
+        subject = f"organization:{organization_id}"
+        organizations.record(session, access, "buyers.forgotten", subject, None, {"orders": count})
+        outbox.publish(session, BuyersForgotten(organization_id=organization_id, orders=count))

@@ -1,0 +1,74 @@
+"""What an error knows of a row stays out of the log."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from ticketing.infra import log
+from ticketing.infra.db import Database
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """All that is logged, as a process prints it."""
+    root, output = logging.getLogger(), io.StringIO()
+    before, level = list(root.handlers), root.level
+    monkeypatch.setattr(sys, "stdout", output)
+    log.configure("json", "debug", "test")
+    yield output
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+INSERT = "insert into users (id, email, email_normalized, password_hash) values (gen_random_uuid(), :e, :e, 'secret')"
+
+
+async def provoke(database: Database, statement: str, **values: str) -> IntegrityError:
+    with pytest.raises(IntegrityError) as raised:
+        async with database.transaction() as session:
+            await session.execute(text(statement), values)
+    return raised.value
+
+
+@pytest.mark.parametrize("name", ["Zebedee", "Zebedee\nthe\n\nSecond"])
+async def test_a_row_that_a_constraint_refused_is_not_logged(database: Database, lines: io.StringIO, name: str) -> None:
+    statement = "insert into users (id, email, email_normalized, display_name) values (gen_random_uuid(), :n, :n, :n)"
+    error = await provoke(database, statement, n=name)
+    assert "Zebedee" in str(error)
+    for words in ({"exc_info": error}, {"error": str(error)}, {"error": repr(error)}):
+        log.get_logger("test").error("failed", **words)
+    logging.getLogger("library").error("failed", exc_info=error)
+    printed = lines.getvalue()
+    assert printed.count("[detail left out]") >= 4
+    assert "Zebedee" not in printed
+    assert "violates not-null constraint" in printed
+    assert [json.loads(line)["event"] for line in printed.splitlines()] == ["failed"] * 4
+
+
+async def test_a_value_that_was_there_already_is_not_logged(database: Database, lines: io.StringIO) -> None:
+    async with database.transaction() as session:
+        await session.execute(text(INSERT), {"e": "Zebedee"})
+    log.get_logger("test").error("failed", exc_info=await provoke(database, INSERT, e="Zebedee"))
+    assert "uq_users_email_normalized" in lines.getvalue()
+    assert "Zebedee" not in lines.getvalue()
+
+
+def test_an_address_is_not_logged_wherever_it_stands(lines: io.StringIO) -> None:
+    log.get_logger("test").warning("refused for ada+1@mail.example.com.", error="<grüße@bücher.example>: no")
+    line = json.loads(lines.getvalue())
+    assert (line["event"], line["error"]) == ("refused for [address].", "<[address]>: no")
+
+
+def test_what_follows_a_detail_is_kept() -> None:
+    words = "no\nDETAIL:  Key (email)=(x) already exists.\n[SQL: insert]\n(Background)"
+    assert log.without_values(words) == "no\n[detail left out]\n[SQL: insert]\n(Background)"
+
+
+def test_a_plain_text_stays_as_it_is() -> None:
+    assert log.without_values("seats taken: 3 @ 4500 in detail: none") == "seats taken: 3 @ 4500 in detail: none"
