@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import log_ins, seats
+from benchmarks import log_ins, seats, walls
 from benchmarks.result import Result
 from ticketing.infra.ports import free_port
 from ticketing.infra.processes import wait_for
@@ -44,7 +44,7 @@ def platform() -> Iterator[tuple[str, Path]]:
 def main() -> int:
     """The exit status is 1 when a bar is missed."""
     with platform() as (url, folder):
-        results = [*seats.run(url, folder), *log_ins.run(url, folder)]
+        results = [*seats.run(url, folder), *walls.run(url, folder), *log_ins.run(url, folder)]
     show(results)
     RESULTS.write_text(json.dumps({r.name: r.as_entry() for r in results}, indent=2) + "\n")
     return 0 if all(result.holds for result in results) else 1

@@ -25,9 +25,10 @@ from tests.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by
 from tests.platform import platform  # noqa: F401
 from tests.world import World
 from ticketing.infra import migrate
+from ticketing.infra.application_role import REQUESTS, WORKERS, admit
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.embedded_postgres import EmbeddedPostgres
+from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded_valkey import EmbeddedValkey
 from ticketing.main import create_app
 from ticketing.modules import payments
@@ -42,6 +43,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), FAST) as server:
         server.create_database(TEMPLATE)
         migrate.upgrade(server.url(TEMPLATE))
+        for role, group in ((APPLICATION, REQUESTS), (WORKER, WORKERS)):
+            admit(server.url(TEMPLATE), server.url(TEMPLATE, role), group)
         yield server
 
 
@@ -53,7 +56,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database of this test's own, as the migrations made it."""
+    """A database of this test's own, as the migrations made it; its address as the owner."""
     name = f"test_{uuid4().hex}"
     postgres.create_database(name, TEMPLATE)
     yield postgres.url(name)
@@ -61,22 +64,35 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(database_url: str, valkey: EmbeddedValkey) -> Settings:
-    update = {"database_url": database_url, "redis_url": valkey.url()}
+def settings(postgres: EmbeddedPostgres, database_url: str, valkey: EmbeddedValkey) -> Settings:
+    """What the running system has: a role for requests and one for workers, and neither is the owner."""
+    name = database_url.rpartition("/")[2]
+    urls = {"database_url": postgres.url(name, APPLICATION), "worker_database_url": postgres.url(name, WORKER)}
+    update = {**urls, "redis_url": valkey.url()}
     return get_settings().model_copy(update=update)
 
 
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    """What a worker has: a database without the app around it."""
-    database = Database(settings)
+    """What a worker has: a database without the app around it, and all tenants in it."""
+    database = Database(settings, url=settings.worker_database_url)
     yield database
     await database.close()
 
 
 @pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+async def owner(settings: Settings, database_url: str) -> AsyncIterator[Database]:
+    """For what only the owner of the tables can do, such as breaking them."""
+    owner = Database(settings, url=database_url)
+    yield owner
+    await owner.close()
+
+
+@pytest.fixture
+async def app(settings: Settings, database: Database, owner: Database) -> AsyncIterator[FastAPI]:
     app = create_app(settings)
+    # For those who look at the truth, do what workers do, or break things: the app itself sees one tenant at a time.
+    app.state.worker_database, app.state.owner_database = database, owner
     # The mock provider calls our webhook over HTTP; here there is no socket, so it reaches the application itself.
     payments.use_transport(httpx2.ASGITransport(app))
     async with app.router.lifespan_context(app):

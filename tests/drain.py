@@ -11,7 +11,7 @@ from ticketing.workers.consumers import LogConsumer, groups
 
 async def drain(app: FastAPI, *, attempts_max: int = 3) -> int:
     """Deliver all that is in the log, and what that causes; the number of rows read."""
-    database: Database = app.state.database
+    database: Database = app.state.worker_database
     total, everybody = 0, groups(app.state.redis, mail.connect(app.state.settings))
     while read := sum([await drain_group(database, group, attempts_max) for group in everybody]):
         total += read

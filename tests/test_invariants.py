@@ -10,7 +10,7 @@ from ticketing import invariants
 
 
 async def offended(app: FastAPI) -> set[str]:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         return {verdict.invariant.name for verdict in await invariants.check(session) if verdict.count}
 
 
@@ -57,7 +57,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 async def test_each_contradiction_is_found(app: FastAPI, world: World, name: str) -> None:
     await live(app, world)
-    async with app.state.database.transaction() as session:
+    async with app.state.owner_database.transaction() as session:
         for statement in ("set local session_replication_role = replica", *BROKEN[name].split(";")):
             await session.execute(text(statement))
     assert name in await offended(app)

@@ -10,7 +10,9 @@ from tests.world import API
 from ticketing import lanes
 from ticketing.lanes import LANES, OFFICE, READ, SALE, SCAN, SIGN_IN, By, Lane, buckets_of, network_of, visit_of
 
-USER, KEY = f"user:{uuid4()}", f"key:{'a' * 64}"
+# One for all: a new one at each import would give two test processes two sets of names.
+ID = "01980000-0000-7000-8000-000000000001"
+USER, KEY = f"user:{ID}", f"key:{'a' * 64}"
 
 
 def lane_of(method: str, path: str) -> Lane | None:
@@ -30,16 +32,16 @@ def counted(method: str, path: str, caller: str = USER, named: str = "") -> set[
         ("GET", "/me/export", SIGN_IN),
         ("GET", "/me", READ),
         ("POST", "/reservations", SALE),
-        ("POST", f"/reservations/{uuid4()}/extend", SALE),
-        ("DELETE", f"/reservations/{uuid4()}", SALE),
+        ("POST", f"/reservations/{ID}/extend", SALE),
+        ("DELETE", f"/reservations/{ID}", SALE),
         ("POST", "/orders", SALE),
         ("POST", "/payments", SALE),
         ("POST", "/payments/webhooks/mock", None),
-        ("POST", f"/orgs/{uuid4()}/events/{uuid4()}/check-ins", SCAN),
-        ("GET", f"/orgs/{uuid4()}/events/{uuid4()}/check-ins/offline-list", SCAN),
-        ("GET", f"/orgs/{uuid4()}/orders", OFFICE),
-        ("POST", f"/orgs/{uuid4()}/venues/import", OFFICE),
-        ("GET", f"/events/{uuid4()}/availability", READ),
+        ("POST", f"/orgs/{ID}/events/{ID}/check-ins", SCAN),
+        ("GET", f"/orgs/{ID}/events/{ID}/check-ins/offline-list", SCAN),
+        ("GET", f"/orgs/{ID}/orders", OFFICE),
+        ("POST", f"/orgs/{ID}/venues/import", OFFICE),
+        ("GET", f"/events/{ID}/availability", READ),
         ("GET", "/nothing", READ),
         ("POST", "/nothing", OFFICE),
     ],
@@ -65,22 +67,22 @@ def test_the_manual_has_the_table_as_it_is() -> None:
 def test_files_and_probes_are_not_counted_and_pages_are() -> None:
     for path in ("/health/ready", "/metrics", "/static/x/app.css", "/docs", "/openapi.json", "/.well-known/x"):
         assert visit_of("GET", path).lane is None
-    for path in ("/", f"/e/{uuid4()}", "/door"):
+    for path in ("/", f"/e/{ID}", "/door"):
         assert visit_of("GET", path).lane is READ
 
 
 def test_everybody_is_counted_by_address_and_by_who_they_are() -> None:
     assert counted("GET", "/events") == {By.ADDRESS, By.USER}
     assert counted("GET", "/events", "anonymous") == {By.ADDRESS}
-    assert counted("GET", f"/orgs/{uuid4()}/orders", KEY) == {By.ADDRESS, By.KEY, By.TENANT}
-    door = f"/orgs/{uuid4()}/events/{uuid4()}/check-ins"
+    assert counted("GET", f"/orgs/{ID}/orders", KEY) == {By.ADDRESS, By.KEY, By.TENANT}
+    door = f"/orgs/{ID}/events/{ID}/check-ins"
     assert counted("POST", door, f"device:{'b' * 64}") == {By.ADDRESS, By.DEVICE, By.TENANT, By.EVENT}
     assert counted("POST", "/reservations", USER, str(uuid4())) == {By.ADDRESS, By.USER, By.EVENT}
     assert counted("POST", "/auth/login", "anonymous", "ada") == {By.ADDRESS, By.KNOCKER, By.EMAIL}
 
 
 def test_a_stranger_uses_up_nothing_that_belongs_to_somebody_else() -> None:
-    assert counted("POST", f"/orgs/{uuid4()}/events", "anonymous") == {By.ADDRESS}
+    assert counted("POST", f"/orgs/{ID}/events", "anonymous") == {By.ADDRESS}
     assert counted("POST", "/reservations", "anonymous", str(uuid4())) == {By.ADDRESS}
     for lane in LANES:
         shared = [rate for by, rate in lane.rates.items() if by in {By.TENANT, By.EVENT}]

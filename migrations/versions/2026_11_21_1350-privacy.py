@@ -13,9 +13,7 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     op.add_column("users", sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index(
-        "ix_users_erased_at", "users", ["erased_at"], postgresql_where=sa.text("erased_at is not null")
-    )
+    op.create_index("ix_users_erased_at", "users", ["erased_at"], postgresql_where=sa.text("erased_at is not null"))
     op.create_index(
         "ix_payment_events_with_body", "payment_events", ["processed_at"], postgresql_where=sa.text("body <> '{}'")
     )

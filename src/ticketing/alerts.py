@@ -11,7 +11,7 @@ ALERTS = (
         "holds_not_swept",
         10,
         "seconds",
-        text(f"select null, {_AGE.format(since='min(expires_at)')} from reservations where status = 'active'"),  # noqa: S608
+        text(f"select null, {_AGE.format(since='min(expires_at)')} from watched_reservations where status = 'active'"),  # noqa: S608
     ),
     Alert(
         "webhooks_waiting",
@@ -29,17 +29,15 @@ ALERTS = (
         "refunds_not_sent",
         300,
         "seconds",
-        text(f"select null, {_AGE.format(since='min(created_at)')} from refunds where status = 'requested'"),  # noqa: S608
+        text(f"select null, {_AGE.format(since='min(created_at)')} from watched_refunds where status = 'requested'"),  # noqa: S608
     ),
     Alert(
         "paid_without_tickets",
         60,
         "seconds",
         text(
-            f"""select min(o.reference), {_AGE.format(since="min(o.paid_at)")} from orders o
-                 where o.status = 'paid' and o.paid_at > now() - interval '7 days'
-                   and not exists (select from tickets t
-                                    where t.organization_id = o.organization_id and t.order_id = o.id)"""  # noqa: S608
+            f"""select min(o.reference), {_AGE.format(since="min(o.paid_at)")} from watched_orders o
+                 where o.status = 'paid' and o.paid_at > now() - interval '7 days' and not o.has_tickets"""  # noqa: S608
         ),
     ),
 )

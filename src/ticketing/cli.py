@@ -72,11 +72,14 @@ def serve(
     import uvicorn
 
     from ticketing.infra import http_server
+    from ticketing.infra.application_role import check_requests
 
     _set(PORT=port)
     with _errors_in_one_sentence():
         settings = get_settings()
         _begin("api")
+        if settings.environment == "production":
+            check_requests(settings.database_url)
         listener = socket.socket(fileno=fd) if fd is not None else listen(host, settings.port)
         config = http_server.configure("ticketing.main:create_app", factory=True)
         # uvicorn sends itself the signal once more when it has drained; being told to stop is no failure.
@@ -93,19 +96,22 @@ def worker(
     only: Annotated[str, typer.Option(help="Which of them, separated by commas.")] = ",".join(WORKERS),
 ) -> None:
     """Run the relay, the consumers and the scheduler. SIGTERM lets them finish what they have begun."""
+    from ticketing.infra.application_role import check_workers
+
     names = {name.strip() for name in only.split(",") if name.strip()}
     if not names or names - set(WORKERS):
         _fail(f"--only: one or more of {', '.join(WORKERS)}, separated by commas.", WRONG_USE)
     with _errors_in_one_sentence():
         _begin("-".join(sorted(names)))
+        check_workers(get_settings().worker_database_url or get_settings().database_url)
         _run_workers(names)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database's schema up to date; does nothing when it is."""
+    from ticketing.infra import application_role
     from ticketing.infra import migrate as migrations
-    from ticketing.infra.application_role import admit
 
     with _errors_in_one_sentence():
         settings = get_settings()
@@ -113,7 +119,8 @@ def migrate() -> None:
         if not url:
             raise ConfigurationError("DATABASE_URL: must name the database to bring up to date")
         migrations.upgrade(url)
-        admit(url, settings.database_url or url)
+        application_role.admit(url, settings.database_url or url, application_role.REQUESTS)
+        application_role.admit(url, settings.worker_database_url or url, application_role.WORKERS)
 
 
 @app.command()
@@ -174,8 +181,8 @@ def check() -> None:
 
 
 def _owners_url(settings: Settings) -> str:
-    """The database as its owner sees it: every row of every tenant. Raises EmbeddedError when there is none."""
-    url = settings.migration_database_url or settings.database_url
+    """The database as its owner or a worker sees it: every tenant. Raises EmbeddedError when there is none."""
+    url = settings.migration_database_url or settings.worker_database_url or settings.database_url
     return url or running_url(settings.data_dir / "postgres", "ticketing")
 
 

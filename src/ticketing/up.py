@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from ticketing.child import Child
 from ticketing.infra.config import ConfigurationError, Settings
 from ticketing.infra.embedded import EmbeddedServer
-from ticketing.infra.embedded_postgres import APPLICATION, EmbeddedPostgres
+from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded_valkey import EmbeddedValkey
 from ticketing.infra.local_secrets import missing_secrets
 from ticketing.infra.ports import listen
@@ -152,10 +152,11 @@ class Platform:
                 raise StartFailed(f"{server.title} was not ready in {SERVER_SECONDS} s: see {server.log_path}.")
 
     def _use_postgres(self, postgres: EmbeddedPostgres) -> None:
-        """Migrations run as the owner; everything else as a role that row-level security holds for."""
+        """Migrations run as the owner; everything else as roles that row-level security binds."""
         postgres.create_database(DATABASE)
         self.environment["MIGRATION_DATABASE_URL"] = postgres.url(DATABASE)
         self.environment["DATABASE_URL"] = postgres.url(DATABASE, APPLICATION)
+        self.environment["WORKER_DATABASE_URL"] = postgres.url(DATABASE, WORKER)
 
     def _start_processes(self) -> None:
         for number in range(1, self.choices.workers + 1):

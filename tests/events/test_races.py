@@ -20,7 +20,7 @@ from ticketing.modules import events
 @pytest.fixture
 async def stage(world: World, settings: Settings) -> Stage:
     """Two rows of ten seats and fifty standing places, and a connection for everybody."""
-    database = Database(settings.model_copy(update={"database_pool_size": 50}))
+    database = Database(settings.model_copy(update={"database_pool_size": 50}), url=settings.worker_database_url)
     show = await world.show(rows=2, seats=10, capacity=50)
     yield Stage(database, show)
     await database.close()

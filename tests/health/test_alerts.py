@@ -22,7 +22,7 @@ def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def run(app: FastAPI, *statements: str) -> None:
-    async with app.state.database.transaction() as session:
+    async with app.state.owner_database.transaction() as session:
         for statement in statements:
             await session.execute(text(statement))
 
@@ -54,7 +54,7 @@ async def test_nothing_fires_when_nothing_is_wrong(client: httpx2.AsyncClient) -
 
 
 async def test_a_reader_that_lags_is_named(client: httpx2.AsyncClient, app: FastAPI) -> None:
-    database = app.state.database
+    database = app.state.worker_database
     await publish(database)
     await read_all(database, "tickets")
     await read_all(database, "orders")
@@ -75,7 +75,7 @@ async def test_a_reader_that_lags_is_named(client: httpx2.AsyncClient, app: Fast
 
 
 async def test_a_log_that_nobody_reads_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
-    await publish(app.state.database)
+    await publish(app.state.worker_database)
     await run(
         app,
         "alter table outbox disable trigger user",

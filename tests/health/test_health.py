@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from tests.silence import silent_server
 from tests.world import data, refusal
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -26,14 +27,8 @@ def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def silent_port() -> AsyncIterator[int]:
-    """A server that takes connections and never says a word."""
-    taken: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    for writer in taken:
-        writer.close()
-    await asyncio.gather(*[writer.wait_closed() for writer in taken], return_exceptions=True)
+    async with silent_server() as port:
+        yield port
 
 
 async def answer(settings: Settings, path: str) -> tuple[httpx2.Response, float]:
@@ -60,7 +55,7 @@ async def test_a_process_that_answers_is_alive(client: httpx2.AsyncClient) -> No
 
 @pytest.mark.parametrize("path", ["/health/ready", "/health"])
 async def test_all_is_well(client: httpx2.AsyncClient, app: FastAPI, path: str) -> None:
-    await read_log(app.state.database)
+    await read_log(app.state.worker_database)
     found = data(await client.get(path))
     assert found["status"] == "ready"
     assert {name: check["status"] for name, check in found["checks"].items()} == dict.fromkeys(
@@ -72,7 +67,7 @@ async def test_all_is_well(client: httpx2.AsyncClient, app: FastAPI, path: str) 
 
 @pytest.mark.parametrize("path", ["/health/db", "/health/cache", "/health/bus"])
 async def test_each_dependency_can_be_asked_alone(client: httpx2.AsyncClient, app: FastAPI, path: str) -> None:
-    await read_log(app.state.database)
+    await read_log(app.state.worker_database)
     assert data(await client.get(path))["status"] == "ok"
 
 
@@ -107,8 +102,8 @@ async def test_without_redis_we_go_on_and_say_so(settings: Settings) -> None:
 
 async def test_readers_that_have_gone_silent_are_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
     assert (await client.get("/health/bus")).status_code == 503  # nobody has ever read
-    await read_log(app.state.database)
-    async with app.state.database.transaction() as session:
+    await read_log(app.state.worker_database)
+    async with app.state.worker_database.transaction() as session:
         await session.execute(text("update outbox_cursor set updated_at = now() - interval '1 minute'"))
     response = await client.get("/health/bus")
     refusal(response, 503)
@@ -137,7 +132,7 @@ async def test_a_schema_behind_the_code_is_not_ready_and_one_ahead_is(
 
     known = checks._known()
     monkeypatch.setattr(checks, "_known", lambda: known | {"a version of ours that is older"})
-    async with app.state.database.transaction() as session:
+    async with app.state.owner_database.transaction() as session:
         change = "update alembic_version set version_num = :version" if version else "delete from alembic_version"
         await session.execute(text("alter table alembic_version alter version_num type text"))
         await session.execute(text(change), {"version": version} if version else {})

@@ -187,7 +187,7 @@ async def test_every_other_log_in_ends_when_it_is_switched_on_or_off(ada: Person
 
 async def test_another_password_does_not_switch_it_off(app: FastAPI, ada: Person) -> None:
     secret, _ = await switch_on(ada)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await service.set_password(session, UUID(ada.id), await security.hash_password("another good password"))
     assert refusal(await log_in(ada, None, "another good password"), 401)["code"] == "second_factor_required"
     data(await log_in(ada, digits(secret), "another good password"))

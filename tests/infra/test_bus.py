@@ -43,9 +43,10 @@ class Counter:
 
 
 @pytest.fixture
-async def counter(database: Database) -> Counter:
-    async with database.transaction() as session:
+async def counter(owner: Database) -> Counter:
+    async with owner.transaction() as session:
         await session.execute(text("create table rung (times int)"))
+        await session.execute(text("grant all on rung to public"))
     return Counter()
 
 

@@ -135,11 +135,12 @@ async def test_rows_of_the_log_are_never_changed(database: Database) -> None:
                 await session.execute(text(statement))
 
 
-async def test_old_partitions_are_dropped_and_new_ones_made(database: Database) -> None:
-    async with database.transaction() as session:
+async def test_old_partitions_are_dropped_and_new_ones_made(database: Database, owner: Database) -> None:
+    async with owner.transaction() as session:
         await session.execute(
             text("create table outbox_20200101 partition of outbox for values from ('2020-01-01') to ('2020-01-02')")
         )
+    async with database.transaction() as session:
         assert await session.scalar(text("select drop_outbox_partitions(7)")) == 1
         await session.execute(text("select make_outbox_partitions(5)"))
         days = await session.scalar(text("select count(*) from pg_inherits where inhparent = 'outbox'::regclass"))

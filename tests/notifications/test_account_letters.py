@@ -47,7 +47,7 @@ async def _log_in(client: httpx2.AsyncClient, person: Person, password: str) -> 
 
 
 async def _let_a_minute_pass(app: FastAPI) -> None:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await session.execute(text("update mail_tokens set created_at = created_at - interval '61 seconds'"))
 
 
@@ -83,7 +83,7 @@ async def test_a_link_that_is_pressed_twice_verifies_once_and_says_so_twice(
     body = {"token": secret_in(box.to(ada.email)[0])}
     answers = await asyncio.gather(*(client.post(f"{API}/auth/verify-email", json=body) for _ in range(5)))
     assert [answer.status_code for answer in answers] == [200] * 5
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert await session.scalar(text("select count(*) from outbox where topic = 'email.verified'")) == 1
         await session.execute(text("delete from inbox where consumer = 'notifications'"))
         await session.execute(text("delete from outbox_cursor where reader = 'notifications'"))
@@ -99,7 +99,7 @@ async def test_the_letter_comes_again_when_asked_for_but_not_twice_a_minute(
     assert refusal(hasty, 429)["code"] == "rate_limited"
     assert hasty.headers["Retry-After"] == "60"
     await _let_a_minute_pass(app)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await letters.request_verification_again(session, UUID(ada.id))
         # It waits until the first has committed, so that it can see its row.
         second = asyncio.create_task(ada.post("/me/verify-email"))
@@ -175,7 +175,7 @@ async def test_nobody_learns_from_a_reset_who_has_an_account(
     answers, written = [], []
     for email in (ada.email, "nobody@example.com"):
         answers.append(await _ask_for_reset(client, email))
-        async with app.state.database.transaction() as session:
+        async with app.state.worker_database.transaction() as session:
             query = text("select user_id, purpose from mail_tokens order by id desc limit 1")
             written.append(tuple((await session.execute(query)).one()))
     assert answers[0].status_code == answers[1].status_code == 202
@@ -183,7 +183,7 @@ async def test_nobody_learns_from_a_reset_who_has_an_account(
     assert written[0] == written[1] == (None, "reset_password")
     await drain(app)
     assert len(box.letters) == 2
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         kept = await session.scalars(text("select email from mail_tokens where purpose = 'reset_password'"))
         assert kept.all() == [ada.email], "the address of a stranger is not kept"
 
@@ -220,7 +220,7 @@ async def test_a_crash_after_sending_sends_the_same_letter_again_and_its_link_wo
     [group] = [group for group in groups(app.state.redis, dying) if group.name == "notifications"]
     for _ in range(2):
         with pytest.raises(Killed):
-            await drain_group(app.state.database, group)
+            await drain_group(app.state.worker_database, group)
     await drain(app)
     sent = box.to(ada.email)[1:]
     assert len(sent) == 3
@@ -236,7 +236,7 @@ async def test_a_link_works_until_its_time_is_over(
 ) -> None:
     ada = await world.person("ada")
     secret = await _mailed(app, client, box, ada)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         query = "select distinct purpose, extract(epoch from expires_at - created_at) > 86000 from mail_tokens"
         assert dict((await session.execute(text(query))).all()) == {"verify_email": True, "reset_password": False}
         end = text("update mail_tokens set expires_at = now() + :s * interval '1 minute'")
@@ -256,7 +256,7 @@ async def test_neither_the_log_of_facts_nor_the_tables_nor_a_line_hold_a_link(
     caplog.set_level("DEBUG")
     ada = await world.person("ada")
     secret = await _mailed(app, client, box, ada)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         written = [
             str(row)
             for table in ("outbox", "mail_tokens", "inbox", "idempotency_keys", "dead_letters")

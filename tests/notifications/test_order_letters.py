@@ -73,7 +73,7 @@ async def test_tickets_that_are_gone_before_the_letter_is_written_are_not_sent(
     # The same fact again, as after a crash, when Bob has the ticket.
     [ticket] = data(await ada.get("/me/tickets"))
     data(await ada.post(f"/tickets/{ticket['id']}/transfer", {"email": bob.email}))
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await session.execute(text("delete from inbox where consumer = 'notifications'"))
         await session.execute(text("delete from outbox_cursor where reader = 'notifications'"))
         await session.execute(text("delete from mail_tokens"))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.notifications.post_office import Box, open_post_office, words_of
+from tests.silence import silent_server
 from ticketing.infra import mail, metrics
 from ticketing.infra.bus import Retry
 from ticketing.infra.mail import Letter, LetterDeferred, PostOffice
@@ -138,13 +139,8 @@ async def test_a_server_that_is_not_there_is_waited_for() -> None:
 
 @pytest.fixture
 async def silent() -> AsyncIterator[Box]:
-    """A server that takes connections and never says a word."""
-    writers: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
-    yield Box(port=server.sockets[0].getsockname()[1])
-    server.close()
-    for writer in writers:
-        writer.close()
+    async with silent_server() as port:
+        yield Box(port=port)
 
 
 async def test_a_server_that_hangs_does_not_hang_us(silent: Box, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ async def test_a_hold_that_has_ended_is_not_ordered(app: FastAPI, world: World) 
     buyer, show, reservation = await held(world, "Stalls-A-1")
     await end_hold(app, reservation["id"], -1)
     assert refusal(await buyer.post("/orders", body_for(reservation)), 409)["code"] == "reservation_expired"
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await reservations.expire_due(session)
     assert refusal(await buyer.post("/orders", body_for(reservation)), 409)["code"] == "reservation_expired"
     cancelled = await world.hold(buyer, show, "Stalls-A-2")
@@ -166,7 +166,7 @@ async def test_an_unpaid_order_ends_with_its_hold(app: FastAPI, world: World) ->
     cancelled = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-2"))
     kept = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-3"))
     await end_hold(app, reservation["id"], -1)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await reservations.expire_due(session)
     data(await buyer.delete(f"/reservations/{cancelled['reservation_id']}"))
     await drain(app)
@@ -179,7 +179,7 @@ async def test_an_unpaid_order_ends_with_its_hold(app: FastAPI, world: World) ->
 async def test_a_hold_that_ends_without_an_order_troubles_nobody(app: FastAPI, world: World) -> None:
     _, _, reservation = await held(world, "Stalls-A-1")
     await end_hold(app, reservation["id"], -1)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert await reservations.expire_due(session) == 1
     await drain(app)
     assert await rows(app, "select 1 from dead_letters") == []

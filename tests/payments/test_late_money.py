@@ -14,7 +14,7 @@ from ticketing.modules import reservations
 
 async def sweep(app: FastAPI) -> None:
     """The clock's job and everything that follows from it."""
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await reservations.expire_due(session)
     await drain(app)
 

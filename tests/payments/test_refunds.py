@@ -22,7 +22,7 @@ async def paid(world: World, *seats: str) -> Any:
 
 
 async def give_back(app: FastAPI, order: dict[str, Any], amount_minor: int | None, reason: str = "Rain") -> str:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         found = await orders.get_order(session, UUID(order["id"]))
         refund = await payments.refund_order(session, found, amount_minor, reason, found.user_id)
         assert payments.RefundOut.of(refund).status == "requested"
@@ -95,7 +95,7 @@ async def test_a_provider_that_does_not_answer_is_asked_again_later(app: FastAPI
     message = await message_of(app, order)
     payments.use_transport(httpx2.MockTransport(lambda request: httpx2.Response(503)))
     with pytest.raises(Retry):
-        async with app.state.database.transaction() as session:
+        async with app.state.worker_database.transaction() as session:
             await payments.send_refund(session, message)
     assert (await rows(app, "select status from refunds"))[0].status == "requested"
     payments.use_transport(httpx2.ASGITransport(app))
@@ -109,7 +109,7 @@ async def test_a_refund_that_is_told_again_is_not_made_again(app: FastAPI, world
     message = await message_of(app, order)
 
     async def send() -> None:
-        async with app.state.database.transaction() as session:
+        async with app.state.worker_database.transaction() as session:
             await payments.send_refund(session, message)
 
     await asyncio.gather(*(send() for _ in range(4)))

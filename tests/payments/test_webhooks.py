@@ -133,7 +133,7 @@ async def test_a_second_signature_by_an_older_secret_does_no_harm(app: FastAPI, 
     data(await world.client.post(HOOK, content=raw, headers=headers), 202)
 
 
-async def test_without_a_secret_the_endpoint_is_off(settings: Settings) -> None:
+async def test_without_a_secret_the_endpoint_is_off(settings: Settings, app: FastAPI) -> None:
     off = create_app(settings.model_copy(update={"mock_webhook_secret": type(settings.mock_webhook_secret)("")}))
     async with off.router.lifespan_context(off):
         transport = httpx2.ASGITransport(off)
@@ -145,7 +145,7 @@ async def test_without_a_secret_the_endpoint_is_off(settings: Settings) -> None:
             buyer = await World(client).person()
             request = {"order_id": str(uuid4()), "provider": "mock"}
             assert refusal(await buyer.post("/payments", request), 422)["field"] == "provider"
-        assert await rows(off, "select 1 from payment_events") == []
+        assert await rows(app, "select 1 from payment_events") == []
 
 
 async def test_unknown_providers_have_no_endpoint(world: World) -> None:
@@ -296,5 +296,5 @@ async def age(app: FastAPI, seconds: int) -> None:
 
 
 async def retry(app: FastAPI) -> int:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         return await payments.retry_waiting_events(session)

@@ -9,12 +9,12 @@ from tests.world import Person, Show, World, data
 
 
 async def rows(app: FastAPI, query: str, **values: Any) -> list[Any]:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         return list((await session.execute(text(query), values)).all())
 
 
 async def run(app: FastAPI, statement: str, **values: Any) -> None:
-    async with app.state.database.transaction() as session:
+    async with app.state.owner_database.transaction() as session:
         await session.execute(text(statement), values)
 
 

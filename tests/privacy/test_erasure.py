@@ -26,7 +26,7 @@ async def log_in(world: World, email: str) -> Any:
 
 async def traces(app: FastAPI, *words: str) -> list[str]:
     """Every table and column of the database in which one of these words stands."""
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         listed = "select table_name from information_schema.tables where table_schema = 'public'"
         names = (await session.scalars(text(listed))).all()
         return [
@@ -163,7 +163,7 @@ async def test_erasing_is_one_fact_and_twice_is_once(world: World, app: FastAPI)
     await drain(app)
     assert (await facts(app, {"id": ada.id}))["user.erased"] == 1
     before = await rows(app, "select * from orders")
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await privacy.forget_person(session, iam.UserErased(user_id=ada.id))
     assert await rows(app, "select * from orders") == before
 
@@ -181,7 +181,10 @@ async def test_another_persons_ticket_keeps_its_name(world: World, app: FastAPI)
 async def test_a_ticket_that_is_issued_after_the_erasure_has_no_name(world: World, app: FastAPI) -> None:
     show, ada = await world.show(), await world.person("ada")
     order = await world.buy(ada, show, "Stalls-A-1")
-    async with app.state.database.transaction() as issuing, app.state.database.transaction() as forgetting:
+    async with (
+        app.state.worker_database.transaction() as issuing,
+        app.state.worker_database.transaction() as forgetting,
+    ):
         await privacy.forget_person(forgetting, iam.UserErased(user_id=ada.id))
         message = orders.OrderPaid.of(await orders.get_order(issuing, order["id"]))
         issue = asyncio.create_task(tickets.issue_tickets(issuing, message))
@@ -196,6 +199,6 @@ async def test_what_slipped_in_while_somebody_was_erased_is_forgotten_later(worl
     await erase(ada)
     await drain(app)
     await run(app, "update orders set buyer_name = 'Zebedee'")
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await privacy.finish_erasures(session)
     assert await traces(app, "Zebedee") == []

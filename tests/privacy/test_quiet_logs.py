@@ -12,8 +12,9 @@ from tests.notifications.post_office import Box, open_post_office, secret_in
 from tests.platform import Platform, eventually, opened, tickets_of
 from tests.world import API, PASSWORD, WEBHOOK_SECRET, Person, World, data, refusal, sign
 
-#: Buyers whose order, and whose tickets, the database refuses: an error is raised that knows all about them.
-UNLUCKY, DOOMED = "Quintilian Unlucky", "Euphemia Doomed"
+#: Whose order, tickets or account the database refuses: an error is raised that knows all about them. Of a tenant's
+#: rows Postgres tells requests nothing even then; an account is no tenant's.
+UNLUCKY, DOOMED, HAPLESS = "Quintilian Unlucky", "Euphemia Doomed", "Theophania Hapless"
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def platform(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
     with opened(folder, LOG_LEVEL="debug", SMTP_URL=box.url, CONSUMER_MAX_ATTEMPTS="1") as platform:
         with psycopg.connect(platform.database_url()) as connection:
             connection.execute("alter table orders add constraint luck check (buyer_name not like '%Unlucky')")
+            connection.execute("alter table users add constraint luck check (display_name not like '%Hapless')")
             connection.execute("alter table tickets add constraint luck check (holder_name not like '%Doomed')")
         yield platform
 
@@ -43,7 +45,7 @@ async def world(platform: Platform) -> AsyncIterator[World]:
 async def test_no_log_of_any_process_names_anybody_or_holds_a_secret(
     platform: Platform, world: World, box: Box
 ) -> None:
-    secrets = [PASSWORD, WEBHOOK_SECRET, UNLUCKY, DOOMED, "Ada Byron", "Zebedee", "@example.com"]
+    secrets = [PASSWORD, WEBHOOK_SECRET, UNLUCKY, DOOMED, HAPLESS, "Ada Byron", "Zebedee", "@example.com"]
     secrets += await journey(world, box)
     secrets += await refusals(world)
     letters = await eventually(lambda: dead_letters(platform))
@@ -100,6 +102,8 @@ async def refusals(world: World) -> list[str]:
     refusal(await world.client.post(f"{API}/auth/login", json=wrong), 401)
     taken = {"email": eve.email, "password": PASSWORD}
     refusal(await world.client.post(f"{API}/auth/register", json=taken), 409)
+    hapless = {"email": "zebedee-hapless@example.com", "password": PASSWORD, "display_name": HAPLESS}
+    refusal(await world.client.post(f"{API}/auth/register", json=hapless), 500)
     forged = f"{eve.token[:-4]}AAAA"
     refusal(await world.client.get(f"{API}/me", headers={"Authorization": f"Bearer {forged}"}), 401)
     refusal(await show.tenant.admin.post(show.path("/check-ins"), {"code": "tk1.forged.forged"}), 422)

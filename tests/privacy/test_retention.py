@@ -17,7 +17,7 @@ DAY = "update events set starts_at = now() - make_interval(days => :days), ends_
 
 
 async def forget(app: FastAPI) -> int:
-    return await scheduler.run_job("forget", scheduler.forget_old_buyers, app.state.settings, app.state.database)
+    return await scheduler.run_job("forget", scheduler.forget_old_buyers, app.state.settings, app.state.worker_database)
 
 
 async def names(app: FastAPI) -> list[str]:
@@ -86,7 +86,7 @@ async def test_where_money_is_under_way_the_buyer_is_kept(world: World, app: Fas
 async def test_an_order_that_is_worked_with_waits_for_the_next_run(world: World, app: FastAPI) -> None:
     await sold(world, app)
     await run(app, DAY, days=400)
-    async with app.state.database.transaction() as busy:
+    async with app.state.worker_database.transaction() as busy:
         await busy.execute(text("select 1 from orders for update"))
         assert await asyncio.wait_for(forget(app), 5) == 0
     assert await forget(app) == 1
@@ -100,7 +100,7 @@ async def test_many_orders_go_in_batches(world: World, app: FastAPI, monkeypatch
     for seat in show.labels[:5]:
         await world.buy(await world.person("ada"), show, seat)
     await run(app, DAY, days=400)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert await privacy.forget_old_buyers(session) == 2
     assert await forget(app) == 3
 
@@ -123,7 +123,7 @@ async def test_what_a_provider_wrote_is_emptied_after_a_while(world: World, app:
     await sold(world, app)
 
     async def empty() -> int:
-        return await scheduler.run_job("empty", scheduler.empty_webhooks, app.state.settings, app.state.database)
+        return await scheduler.run_job("empty", scheduler.empty_webhooks, app.state.settings, app.state.worker_database)
 
     assert await empty() == 0
     await run(app, "update payment_events set processed_at = now() - interval '31 days'")

@@ -115,7 +115,7 @@ def _parse(block: str) -> dict[str, str]:
 
 async def show_changes(app: FastAPI) -> None:
     """What the consumers would do: carry every message in the log to the viewers."""
-    database = app.state.database
+    database = app.state.worker_database
     frames, reader = SeatFrames(app.state.redis), LogReader(database, "realtime", "test")
     assert await reader.acquire()
     while page := await reader.read():

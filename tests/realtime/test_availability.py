@@ -9,7 +9,7 @@ from tests.world import API, World, data, refusal
 
 async def run_out(app: FastAPI) -> None:
     """Every hold's time is over, and nobody has swept."""
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await session.execute(
             text("update event_seats set held_until = now() - interval '1 second' where status = 'h'")
         )

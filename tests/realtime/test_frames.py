@@ -48,7 +48,7 @@ async def ear(connection: Redis) -> AsyncIterator[Ear]:
 
 
 async def read_log(app: FastAPI) -> list[Delivery]:
-    reader = LogReader(app.state.database, "realtime", "test")
+    reader = LogReader(app.state.worker_database, "realtime", "test")
     assert await reader.acquire()
     page = await reader.read()
     if page:
@@ -58,14 +58,14 @@ async def read_log(app: FastAPI) -> list[Delivery]:
 
 async def test_a_batch_makes_one_frame_per_event(app: FastAPI, world: World, connection: Redis, ear: Ear) -> None:
     show, other = await world.show(rows=1, seats=5), await world.show(rows=1, seats=1)
-    await SeatFrames(connection).consume(app.state.database, await read_log(app))
+    await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
     first = {frame["version"] for frame in await ear.all()}
     assert first == {1}
     buyer = await world.person()
     for label in ("Stalls-A-1", "Stalls-A-3"):
         await world.hold(buyer, show, label)
     await world.hold(buyer, other, "Stalls-A-1")
-    await SeatFrames(connection).consume(app.state.database, await read_log(app))
+    await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
     told = sorted((frame["version"], frame["changes"]) for frame in await ear.all())
     assert told == [(2, [[0, "h"]]), (2, [[0, "h"], [2, "h"]])]
 
@@ -78,7 +78,7 @@ async def test_a_frame_tells_the_state_of_now_and_not_of_the_message(
     page = await read_log(app)
     await buyer.delete(f"/reservations/{hold['id']}")
     created = [delivery for delivery in page if delivery.topic == "reservation.created"]
-    await SeatFrames(connection).consume(app.state.database, created)
+    await SeatFrames(connection).consume(app.state.worker_database, created)
     assert (await ear.all())[0]["changes"] == [[1, "a"]]
 
 
@@ -86,8 +86,8 @@ async def test_a_run_out_hold_is_told_as_available(app: FastAPI, world: World, c
     show = await world.show(rows=1, seats=1)
     await world.hold(await world.person(), show, "Stalls-A-1")
     page = [delivery for delivery in await read_log(app) if delivery.topic == "reservation.created"]
-    await let_holds_run_out(app.state.database)
-    await SeatFrames(connection).consume(app.state.database, page)
+    await let_holds_run_out(app.state.worker_database)
+    await SeatFrames(connection).consume(app.state.worker_database, page)
     assert (await ear.all())[0]["changes"] == [[0, "a"]]
 
 
@@ -102,11 +102,11 @@ async def test_new_seats_and_very_many_changes_are_told_as_a_new_map(
     app: FastAPI, world: World, connection: Redis, ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show = await world.show(rows=1, seats=3)
-    await SeatFrames(connection).consume(app.state.database, await read_log(app))
+    await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
     assert [frame.get("resync") for frame in await ear.all()] == [True]
     monkeypatch.setattr(frames, "CHANGES_MAX", 2)
     await world.hold(await world.person(), show, *show.labels)
-    await SeatFrames(connection).consume(app.state.database, await read_log(app))
+    await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
     assert [frame.get("resync") for frame in await ear.all()] == [True]
 
 
@@ -115,7 +115,7 @@ async def test_publishers_side_by_side_never_give_a_version_twice(
 ) -> None:
     shows = [await world.show(rows=1, seats=1) for _ in range(2)]
     page = await read_log(app)
-    database = app.state.database
+    database = app.state.worker_database
     await asyncio.gather(*(SeatFrames(connection).consume(database, page) for _ in range(10)))
     told = await ear.all()
     assert sorted(frame["version"] for frame in told) == sorted(list(range(1, 11)) * len(shows))
@@ -125,8 +125,8 @@ async def test_publishers_side_by_side_never_give_a_version_twice(
 async def test_without_redis_the_log_goes_on(app: FastAPI, world: World, settings: Settings) -> None:
     show = await world.show(rows=1, seats=1)
     gone = redis.connect(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
-    await SeatFrames(gone).consume(app.state.database, await read_log(app))
-    async with app.state.database.transaction() as session:
+    await SeatFrames(gone).consume(app.state.worker_database, await read_log(app))
+    async with app.state.worker_database.transaction() as session:
         known = await queries.versions(session, [UUID(show.id)])
     assert known[UUID(show.id)].version == 1
     await gone.aclose()
@@ -139,6 +139,6 @@ async def test_a_message_that_cannot_be_read_does_not_keep_the_others_from_the_m
     page = await read_log(app)
     synced = next(delivery for delivery in page if delivery.topic == "seats.synced")
     broken = Delivery(**{n: getattr(synced, n) for n in Delivery.__slots__} | {"payload": {"event_id": str(uuid4())}})
-    await SeatFrames(connection).consume(app.state.database, [broken, synced])
+    await SeatFrames(connection).consume(app.state.worker_database, [broken, synced])
     assert len(await ear.all()) == 1
     assert show.id

@@ -21,7 +21,7 @@ def path_of(show: Show) -> str:
 
 async def add_seats(app: FastAPI, show: Show, count: int) -> None:
     """More seats than the public API would make in the time that a test has."""
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         seats = {"event": show.id, "organization": show.tenant.id, "count": count}
         await session.execute(text(SEATS), seats)
 
@@ -115,7 +115,7 @@ async def test_after_a_gap_comes_a_snapshot(app: FastAPI, world: World, watch: W
     first = await viewer.next()
     await world.hold(await world.person(), show, "Stalls-A-1")
     # A frame that was lost: its version is in the database, and nobody heard of it.
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await queries.raise_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
     await change(app, world, show, "Stalls-A-2")
     second = await viewer.next()
@@ -133,7 +133,7 @@ async def test_a_lost_frame_is_noticed_without_another_one(
     await show_changes(app)
     viewer = await watch(path_of(show))
     await viewer.next()
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await queries.raise_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
     assert (await viewer.next()).name == "snapshot"
 

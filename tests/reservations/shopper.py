@@ -58,7 +58,7 @@ class Shopper:
 
     async def sweep(self) -> None:
         await end_hold(self.app, self._end_one()[0], -1)
-        async with self.app.state.database.transaction() as session:
+        async with self.app.state.worker_database.transaction() as session:
             await reservations.expire_due(session)
 
     async def pay(self) -> None:

@@ -13,7 +13,7 @@ from ticketing.workers.scheduler import JOBS, run_job
 
 
 async def run_out(app: FastAPI, where: str = "true") -> None:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await session.execute(text(f"update reservations set expires_at = now() - interval '1 s' where {where}"))
         await session.execute(
             text("""update event_seats s set held_until = r.expires_at from reservations r
@@ -28,7 +28,7 @@ async def crowd(world: World, show: Show) -> list[str]:
 
 
 async def count(app: FastAPI, query: str) -> int:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         return int(await session.scalar(text(query)) or 0)
 
 
@@ -39,7 +39,7 @@ async def test_the_sweep_frees_seats_and_places_and_tells_it(app: FastAPI, world
     await world.hold(await world.person(), show, items=items)
     await run_out(app)
     job, _ = JOBS["expire_reservations"]
-    assert await run_job("expire_reservations", job, settings, app.state.database) == 7
+    assert await run_job("expire_reservations", job, settings, app.state.worker_database) == 7
     assert await count(app, "select count(*) from event_seats where status = 'a' and reservation_id is null") == 6
     assert await count(app, "select held from ticket_types where capacity is not null") == 0
     assert await count(app, "select count(*) from outbox where topic = 'reservation.expired'") == 7
@@ -50,7 +50,7 @@ async def test_what_still_runs_is_left_alone(app: FastAPI, world: World) -> None
     show = await world.show(seats=4, rows=1)
     kept = (await crowd(world, show))[0]
     await run_out(app, f"id <> '{kept}'")
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert await reservations.expire_due(session) == 3
     assert await count(app, "select count(*) from event_seats where status = 'h'") == 1
 
@@ -61,7 +61,7 @@ async def test_two_sweepers_share_the_work_and_expire_once(app: FastAPI, world: 
     await run_out(app)
 
     async def sweep() -> int:
-        async with app.state.database.transaction() as session:
+        async with app.state.worker_database.transaction() as session:
             return await reservations.expire_due(session, limit=5)
 
     assert sum(await asyncio.gather(sweep(), sweep(), sweep(), sweep())) == 10
@@ -73,11 +73,11 @@ async def test_one_bad_row_never_blocks_the_others(app: FastAPI, world: World, s
     await crowd(world, show)
     items = [{"ticket_type_id": show.area_type_id, "quantity": 2}]
     bad = await world.hold(await world.person(), show, items=items)
-    async with app.state.database.transaction() as session:  # a counter that a bug has left too low
+    async with app.state.worker_database.transaction() as session:  # a counter that a bug has left too low
         await session.execute(text("update ticket_types set held = 0 where capacity is not null"))
     await run_out(app)
     job, _ = JOBS["expire_reservations"]
-    assert await run_job("expire_reservations", job, settings, app.state.database) == 4
+    assert await run_job("expire_reservations", job, settings, app.state.worker_database) == 4
     assert await count(app, "select count(*) from reservations where status = 'active'") == 1
     assert await count(app, f"select count(*) from reservations where status = 'active' and id = '{bad['id']}'") == 1
 
@@ -90,7 +90,7 @@ async def test_a_hold_and_the_sweep_at_the_same_instant_agree(app: FastAPI, worl
     buyers = await asyncio.gather(*[world.person() for _ in range(8)])
 
     async def sweep() -> int:
-        async with app.state.database.transaction() as session:
+        async with app.state.worker_database.transaction() as session:
             return await reservations.expire_due(session)
 
     async def take(n: int) -> str:
@@ -99,7 +99,7 @@ async def test_a_hold_and_the_sweep_at_the_same_instant_agree(app: FastAPI, worl
 
     *won, _ = await asyncio.gather(*[take(n) for n in range(8)], sweep())
     assert await count(app, "select count(*) from event_seats where status = 'h'") == sum(map(bool, won))
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         query = text("""select count(*) from event_seats s join reservations r on r.id = s.reservation_id
                          where s.status = 'h' and r.status <> 'active'""")
         assert await session.scalar(query) == 0

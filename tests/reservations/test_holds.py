@@ -19,7 +19,7 @@ async def statuses(world: World, show: Show) -> str:
 
 async def backdate(app: FastAPI, reservation_id: str, seconds: float = 1) -> None:
     """Let a hold's time be over, without waiting for it."""
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         values = {"id": reservation_id, "seconds": seconds}
         past = "now() - make_interval(secs => :seconds)"
         await session.execute(text(f"update reservations set expires_at = {past} where id = :id"), values)
@@ -45,7 +45,7 @@ async def test_a_buyer_holds_seats(world: World) -> None:
 async def test_the_fact_is_in_the_log_with_the_hold(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-3")
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         query = text("select key, payload, actor, correlation_id from outbox where topic = 'reservation.created'")
         row = (await session.execute(query)).one()
     assert row.key == held["id"]
@@ -83,7 +83,7 @@ async def test_overlapping_wishes_never_split_a_seat(app: FastAPI, world: World)
     won = [item["seat"] for a in answers if a.status_code == 201 for item in data(a, 201)["items"]]
     assert won
     assert len(won) == len(set(won))
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert await session.scalar(text("select count(*) from event_seats where status = 'h'")) == len(won)
 
 
@@ -94,7 +94,7 @@ async def test_places_are_taken_from_a_counter_and_never_oversold(app: FastAPI, 
     answers = await asyncio.gather(*[b.post("/reservations", {"event_id": show.id, "items": items}) for b in buyers])
     assert sorted(a.status_code for a in answers) == [201] * 3 + [409] * 5
     assert {refusal(a, 409)["code"] for a in answers if a.status_code == 409} == {"sold_out"}
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert await session.scalar(text("select held from ticket_types")) == 9
 
 
@@ -130,7 +130,7 @@ async def test_thirty_parallel_retries_of_one_key_make_one_reservation(app: Fast
     assert len({a.content for a in made}) == 1
     assert sum("Idempotency-Replayed" not in a.headers for a in made) == 1
     assert {refusal(a, 409)["code"] for a in answers if a.status_code != 201} <= {"idempotency_in_flight"}
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert await session.scalar(text("select count(*) from reservations")) == 1
 
 
@@ -180,7 +180,7 @@ async def test_a_hold_that_has_run_out_is_free_at_once_without_the_scheduler(app
     await world.hold(second, show, "Stalls-A-2")
     # The overtaken reservation ended in the same transaction, and its other seat with it.
     assert await statuses(world, show) == "ahaa"
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         topics = await session.scalars(text("select topic from outbox where topic like 'reservation%' order by id"))
         assert topics.all() == ["reservation.created", "reservation.expired", "reservation.created"]
 

@@ -116,7 +116,7 @@ async def test_buyers_do_not_wait_for_one_another(app: FastAPI, world: World) ->
     """While one buyer's allowance is locked, another of the same event goes through."""
     show, slow, quick = await limited(world), await world.person(), await world.person()
     organization_id, buyer = show.tenant.id, limits.Buyer(show.id, slow.id)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await limits.lock_allowances(session, organization_id, [buyer])
         data(await ask(quick, show, 1), 201)
         waiting = asyncio.create_task(ask(slow, show, 1))
@@ -133,7 +133,7 @@ async def test_a_batch_locks_and_counts_several_buyers_at_once(app: FastAPI, wor
     buyers = [limits.Buyer(show.id, person.id) for person in people]
 
     async def count() -> list[int]:
-        async with app.state.database.transaction() as session:
+        async with app.state.worker_database.transaction() as session:
             found = await limits.lock_allowances(session, show.tenant.id, random.sample(buyers, 3))
             by_person = {buyer.user_id: allowance for buyer, allowance in found.items()}
             assert by_person[people[0].id].identity == by_person[people[1].id].identity

@@ -36,7 +36,7 @@ async def test_giving_up_and_paying_at_once_agree_in_the_end(app: FastAPI, world
     for seat in show.labels:
         await give_up_and_pay(seat)
     await drain(app)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert [v for v in await invariants.check(session) if v.count] == []
 
 
@@ -45,5 +45,5 @@ async def test_ten_cancellations_at_once_give_the_seat_back_once(app: FastAPI, w
     held = await world.hold(buyer, show, items=[{"ticket_type_id": show.area_type_id, "quantity": 2}])
     answers = await asyncio.gather(*[buyer.delete(f"/reservations/{held['id']}") for _ in range(10)])
     assert {answer.status_code for answer in answers} == {200}
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         assert [v for v in await invariants.check(session) if v.count] == []

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from tests.sweeps.stage import Stage, set_stage
 from tests.world import World
 from ticketing.infra.config import Settings, get_settings
-from ticketing.infra.embedded_postgres import EmbeddedPostgres
+from ticketing.infra.db import Database
+from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded_valkey import EmbeddedValkey
 from ticketing.main import create_app
 from ticketing.modules import payments
@@ -28,13 +29,30 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def settings(database_url: str, valkey: EmbeddedValkey) -> Settings:
-    return get_settings().model_copy(update={"database_url": database_url, "redis_url": valkey.url()})
+def settings(postgres: EmbeddedPostgres, database_url: str, valkey: EmbeddedValkey) -> Settings:
+    name = database_url.rpartition("/")[2]
+    urls = {"database_url": postgres.url(name, APPLICATION), "worker_database_url": postgres.url(name, WORKER)}
+    return get_settings().model_copy(update={**urls, "redis_url": valkey.url()})
 
 
 @pytest.fixture(scope="module")
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    database = Database(settings, url=settings.worker_database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="module")
+async def owner(settings: Settings, database_url: str) -> AsyncIterator[Database]:
+    owner = Database(settings, url=database_url)
+    yield owner
+    await owner.close()
+
+
+@pytest.fixture(scope="module")
+async def app(settings: Settings, database: Database, owner: Database) -> AsyncIterator[FastAPI]:
     app = create_app(settings)
+    app.state.worker_database, app.state.owner_database = database, owner
     payments.use_transport(httpx2.ASGITransport(app))
     async with app.router.lifespan_context(app):
         yield app

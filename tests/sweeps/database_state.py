@@ -11,7 +11,7 @@ State = dict[str, str]
 
 async def read_state(app: FastAPI) -> State:
     """Number of rows and a hash of all of them, by table; the outbox is among them."""
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         names = list(await session.scalars(_TABLES, {"ignored": list(IGNORED)}))
         union = " union all ".join(_FINGERPRINT.format(name=name) for name in names)
         return {row.name: row.state for row in await session.execute(text(union))}

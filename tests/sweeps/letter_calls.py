@@ -11,7 +11,7 @@ from ticketing.modules import iam
 
 async def _link(stage: Stage, person: Person, purpose: str) -> str:
     query = text("select id from mail_tokens where user_id = :user and purpose = :purpose order by id desc limit 1")
-    async with stage.app.state.database.transaction() as session:
+    async with stage.app.state.worker_database.transaction() as session:
         token_id = await session.scalar(query, {"user": person.id, "purpose": purpose})
     return iam.write_link(iam.MailToken(id=token_id, purpose=purpose))
 
@@ -25,7 +25,7 @@ async def verify_email(stage: Stage) -> Call:
 async def send_verification_again(stage: Stage) -> Call:
     person = await stage.world.person()
     minutes_later = text("update mail_tokens set created_at = created_at - interval '2 minutes' where user_id = :user")
-    async with stage.app.state.database.transaction() as session:
+    async with stage.app.state.worker_database.transaction() as session:
         await session.execute(minutes_later, {"user": person.id})
     return Call(person)
 

@@ -125,7 +125,7 @@ async def _written_by(app: FastAPI, transaction: str) -> int:
 
 
 async def _rows(app: FastAPI, query: str, **values: Any) -> list[Any]:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         return list((await session.execute(text(query), values)).all())
 
 

@@ -67,7 +67,7 @@ async def everybody(app: FastAPI, stage: Stage) -> list[Somebody]:
         key = data(await stage.admin.post(stage.tenant.path("/api-keys"), {"name": role, "role": role}), 201)
         found.append(Somebody(role, f"ApiKey {key['key']}"))
     supporter = await stage.world.person("support")
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         user = await iam.find_user(session, supporter.email)
         assert user
         assert await organizations.grant_support(session, user)

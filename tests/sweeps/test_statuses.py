@@ -77,7 +77,7 @@ async def test_409_a_seat_is_taken_and_named(stage: Stage) -> None:
 async def test_409_a_seat_is_being_decided_about(app: FastAPI, stage: Stage) -> None:
     label = stage.seats.pop()
     lock = text("select * from event_seats where event_id = :event and label = :label for update")
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         await session.execute(lock, {"event": stage.show.id, "label": label})
         answer = await _hold(stage, seats=[label])
     error = refusal(answer, 409)
@@ -113,7 +113,7 @@ async def test_409_paid_is_paid(stage: Stage) -> None:
 async def test_409_the_first_is_still_running(app: FastAPI, stage: Stage) -> None:
     key, slug = uuid4().hex, f"busy-{uuid4().hex[:12]}"
     insert = text("insert into organizations (id, name, slug) values (gen_random_uuid(), 'Busy', :slug)")
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         # An uncommitted row with that slug holds the first request up in the middle of its work.
         await session.execute(insert, {"slug": slug})
         first = asyncio.create_task(stage.buyer.post("/orgs", {"name": "B", "slug": slug}, key=key))
@@ -126,7 +126,7 @@ async def test_409_the_first_is_still_running(app: FastAPI, stage: Stage) -> Non
 
 async def _until_it_waits(app: FastAPI) -> None:
     for _ in range(500):
-        async with app.state.database.transaction() as session:
+        async with app.state.worker_database.transaction() as session:
             if await session.scalar(text("select exists (select from pg_locks where not granted)")):
                 return
         await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ async def scan(stage: Stage, code: str, scanner: Person | None = None, **body: o
 
 
 async def scans(app: FastAPI) -> dict[str, int]:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         rows = await session.execute(select(CheckIn.result, func.count()).group_by(CheckIn.result))
         return {row[0]: row[1] for row in rows}
 
@@ -66,7 +66,7 @@ async def test_fifty_gates_and_one_ticket_make_one_admission(app: FastAPI, stage
 
 async def test_the_database_itself_refuses_a_second_admission(app: FastAPI, stage: Stage) -> None:
     data(await scan(stage, stage.code))
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         first = (await session.scalars(select(CheckIn))).one()
         names = set(CheckIn.__mapper__.columns.keys()) - {"id", "created_at"}
         values = {name: getattr(first, name) for name in names}

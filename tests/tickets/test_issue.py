@@ -15,13 +15,13 @@ from ticketing.modules.tickets import Ticket
 
 
 async def facts(app: FastAPI, topic: str) -> list[dict[str, object]]:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         rows = await session.scalars(select(OutboxRow.payload).where(OutboxRow.topic == topic).order_by(OutboxRow.id))
         return list(rows)
 
 
 async def keys_of(app: FastAPI, *topics: str) -> set[str]:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         return set(await session.scalars(select(OutboxRow.key).where(OutboxRow.topic.in_(topics))))
 
 
@@ -86,7 +86,7 @@ async def test_an_order_that_is_not_paid_has_no_tickets(app: FastAPI, world: Wor
 
 async def test_a_second_ticket_for_a_seat_is_refused_by_the_database(app: FastAPI, world: World) -> None:
     await set_stage(app, world)
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         row = (await session.scalars(select(Ticket))).one()
         names = set(Ticket.__mapper__.columns.keys()) - {"id", "created_at", "unit"}
         values = {name: getattr(row, name) for name in names}

@@ -27,7 +27,7 @@ async def sync(stage: Stage, *scans: dict[str, str]) -> list[dict[str, Any]]:
 
 
 async def rows(app: FastAPI) -> int:
-    async with app.state.database.transaction() as session:
+    async with app.state.worker_database.transaction() as session:
         return int(await session.scalar(select(func.count()).select_from(CheckIn)) or 0)
 
 

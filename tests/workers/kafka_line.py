@@ -63,9 +63,10 @@ class Line:
     def topic(self) -> str:
         return self.message.topic
 
-    async def make_table(self) -> None:
-        async with self.database.transaction() as session:
+    async def make_table(self, owner: Database) -> None:
+        async with owner.transaction() as session:
             await session.execute(text("create table effects (id serial primary key, seat text, coat int)"))
+            await session.execute(text("grant all on effects, effects_id_seq to public"))
 
     async def paint(self, session: AsyncSession, message: SeatPainted) -> None:
         """The handler; a test may have it wait or fail first."""

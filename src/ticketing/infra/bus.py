@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from pydantic import ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy import BigInteger, Identity, SmallInteger, Text, func
+from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -111,6 +111,7 @@ class DeadLetter(Base):
     """A message that a consumer of the log gave up on. With Kafka the same goes to `<topic>.dlq`."""
 
     __tablename__ = "dead_letters"
+    __table_args__ = (Index("ix_dead_letters_organization_id_id", "organization_id", "id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     consumer: Mapped[str] = mapped_column(Text)

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     database_url: str = ""
+    worker_database_url: str = ""
     migration_database_url: str = ""
     database_pool_size: int = Field(10, ge=1, le=200)
     database_pool_timeout_seconds: float = Field(5, gt=0, le=60)
@@ -74,7 +75,7 @@ class Settings(BaseSettings):
     stream_frames_per_second: int = Field(4, ge=1, le=50)
     metrics_port: int | None = Field(None, ge=1, le=65535)
 
-    @field_validator("database_url", "migration_database_url")
+    @field_validator("database_url", "worker_database_url", "migration_database_url")
     @classmethod
     def _driver(cls, url: str) -> str:
         """One driver, psycopg 3, whatever way the address is spelt."""

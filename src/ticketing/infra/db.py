@@ -8,12 +8,13 @@ from uuid import UUID
 
 import orjson
 from fastapi import Depends, Request
-from sqlalchemy import DateTime, MetaData, func
+from sqlalchemy import Connection, DateTime, MetaData, event, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
 from uuid_utils.compat import uuid7
 
+from ticketing.infra import security, tenancy
 from ticketing.infra.config import Settings
 from ticketing.infra.nudge import Nudge
 
@@ -45,6 +46,17 @@ class Identified:
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class PersonalSession(Session):
+    """A session whose transactions begin by saying who calls, when somebody does."""
+
+
+@event.listens_for(PersonalSession, "after_begin")
+def _say_who_calls(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    # With the first statement and not before: a request that needs no database takes no connection.
+    if (user_id := session.info.get("user_id")) is not None and not transaction.nested:
+        connection.execute(select(tenancy.naming(user_id)))
+
+
 class Database:
     """The process's engine and the sessions made from it."""
 
@@ -63,12 +75,15 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={"application_name": "ticketing", "connect_timeout": 5, "options": "-c timezone=UTC"},
         )
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(self.engine, sync_session_class=PersonalSession, expire_on_commit=False)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A session that commits when the block ends well, and rolls back when it raises."""
-        async with self._sessions() as session:
+    async def transaction(self, user_id: UUID | None = None) -> AsyncIterator[AsyncSession]:
+        """A session that commits when the block ends well, and rolls back when it raises.
+
+        What it may touch is nobody's but `user_id`'s own rows until `tenancy.enter` or `tenancy.show` says more.
+        """
+        async with self._sessions(info={"user_id": user_id}) as session:
             yield session
             await session.commit()
         for act in session.info.pop("on_commit", ()):
@@ -89,7 +104,8 @@ def on_commit(session: AsyncSession, act: Callable[[], None]) -> None:
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """The request's transaction: committed after the route has returned and before a byte of the answer leaves."""
-    async with request.app.state.database.transaction() as session:
+    claims = security.find_claims(request)
+    async with request.app.state.database.transaction(claims.user_id if claims else None) as session:
         yield session
 
 

@@ -18,8 +18,8 @@ from ticketing.infra.ports import free_port
 from ticketing.infra.processes import EmbeddedError, dying_with_parent, private_secret
 
 SUPERUSER = "postgres"
-APPLICATION = "ticketing_app"
-"""The role of the running system; `ticketing migrate` makes it (see application_role.py)."""
+APPLICATION, WORKER = "ticketing_app", "ticketing_worker"
+"""The roles of the running system, for requests and for workers; see application_role.py."""
 
 SETTINGS = {
     "max_connections": "200",

@@ -23,7 +23,7 @@ def refuse(settings: "Settings") -> None:
         value = getattr(settings, name)
         if isinstance(value, SecretStr) and not name.endswith("_url"):
             _refuse_known(name.upper(), value.get_secret_value())
-    for name in ("database_url", "migration_database_url", "redis_url", "smtp_url"):
+    for name in ("database_url", "worker_database_url", "migration_database_url", "redis_url", "smtp_url"):
         _refuse_known_password(name.upper(), getattr(settings, name))
     _refuse_mock_payments(settings)
     if not settings.public_url.startswith("https://"):

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Request
 from passlib.hash import argon2
 
-from ticketing.infra.access_tokens import check_token
+from ticketing.infra.access_tokens import Claims, check_token
 from ticketing.infra.config import get_settings
 from ticketing.infra.errors import Overloaded, Unauthenticated
 from ticketing.infra.keyring import ID_BYTES, get_keyring
@@ -44,14 +44,23 @@ def authorization(request: Request) -> tuple[str, str]:
     return scheme.lower(), credentials.strip(" ")
 
 
+def find_claims(request: Request) -> Claims | None:
+    """What the request's access token says; None without a valid one."""
+    try:
+        scheme, credentials = authorization(request)
+        return check_token(credentials) if scheme == "bearer" else None
+    except Unauthenticated:
+        return None
+
+
 def identify(request: Request) -> str:
     """Whose request this is, as a stable name for keys and limits; whether it is welcome is not judged here."""
     try:
         scheme, credentials = authorization(request)
-        if scheme == "bearer":
-            return f"user:{check_token(credentials).user_id}"
     except Unauthenticated:
         return "anonymous"
+    if (claims := find_claims(request)) is not None:
+        return f"user:{claims.user_id}"
     machines = {"apikey": "key", "device": "device"}
     return f"{machines[scheme]}:{fingerprint(credentials)}" if scheme in machines else "anonymous"
 

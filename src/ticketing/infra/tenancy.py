@@ -4,12 +4,43 @@ Unset means no rows. `enter` comes after the right has been established (a membe
 sale), never before: from then on the transaction reads and writes that organization's rows, and no other's.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Text, Uuid, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+_ORGANIZATION, _SHOWN, _PERSON = "app.organization_id", "app.shown_organizations", "app.user_id"
 
 
 async def enter(session: AsyncSession, organization_id: UUID) -> None:
     """From here to the end of the transaction: this organization's rows, to read and to write."""
-    await session.execute(select(func.set_config("app.organization_id", str(organization_id), True)))
+    await session.execute(select(func.set_config(_ORGANIZATION, str(organization_id), True)))
+
+
+def entering(organization_id: InstrumentedAttribute[UUID]) -> ColumnElement[str]:
+    """`enter` as a column of the query that finds the row: no round trip of its own, and nothing without a row."""
+    return func.set_config(_ORGANIZATION, cast(organization_id, Text), True)
+
+
+async def show(session: AsyncSession, organization_ids: Collection[UUID]) -> None:
+    """From here to the end of the transaction: what these organizations show to everybody, to read."""
+    shown = "{" + ",".join(sorted(map(str, organization_ids))) + "}"
+    await session.execute(select(func.set_config(_SHOWN, shown, True)))
+
+
+def naming(user_id: UUID) -> ColumnElement[str]:
+    """Who calls, as a column: a person sees their own rows. A transaction begins with it (see db.py)."""
+    return func.set_config(_PERSON, str(user_id), True)
+
+
+async def enter_by(session: AsyncSession, look_up: str, *secrets: str) -> UUID | None:
+    """Enter the organization that a database function names for these secrets; None, and nothing, when there is none.
+
+    The functions are those of the migration, `organization_of_…`: the only questions that cross tenants.
+    """
+    organization_id: UUID | None = await session.scalar(select(getattr(func, look_up)(*secrets, type_=Uuid)))
+    if organization_id is not None:
+        await enter(session, organization_id)
+    return organization_id

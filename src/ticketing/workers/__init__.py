@@ -22,7 +22,7 @@ async def run(only: set[str], stop: asyncio.Event) -> None:
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_port)
     connection = redis.connect(settings)
-    database = Database(settings, nudge=Nudge(connection))
+    database = Database(settings, nudge=Nudge(connection), url=settings.worker_database_url)
     try:
         async with asyncio.TaskGroup() as tasks:
             for name in only:

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import tenancy
 from ticketing.infra.errors import NotFound, TicketingError
 from ticketing.infra.paging import PageQuery
 from ticketing.modules import iam, organizations
@@ -19,7 +20,7 @@ class EventNotOnSale(TicketingError):
 
 
 async def get_event(session: AsyncSession, event_id: UUID) -> Event:
-    """An event in any state, of any organization.
+    """An event in any state, of any organization whose events this transaction may see.
 
     Raises:
         NotFound: there is none.
@@ -50,12 +51,15 @@ async def get_own_event(
 async def get_public_event(session: AsyncSession, event_id: UUID, viewer: iam.Identity | None) -> Event:
     """An event as the public sees it: a draft is shown to members of its organization only.
 
+    From here on the transaction may read what the organization shows: seats, prices, plans.
+
     Raises:
         NotFound: there is none, or this viewer may not know of it.
     """
     event = await get_event(session, event_id)
     if not event.is_public and not await _is_member(session, event, viewer):
         raise NotFound
+    await tenancy.show(session, [event.organization_id])
     return event
 
 
@@ -67,13 +71,14 @@ async def _is_member(session: AsyncSession, event: Event, viewer: iam.Identity |
 
 
 async def get_event_on_sale(session: AsyncSession, event_id: UUID) -> Event:
-    """An event of which seats and places can be held now, by Postgres' clock.
+    """An event of which seats and places can be held now, by Postgres' clock; its organization is entered.
 
     Raises:
         NotFound: there is none, or it is a draft.
         EventNotOnSale: cancelled, completed, over, or outside its sale window.
     """
-    row = (await session.execute(select(Event, *_SALE).where(Event.id == event_id))).one_or_none()
+    query = select(Event, *_SALE, tenancy.entering(Event.organization_id)).where(Event.id == event_id)
+    row = (await session.execute(query)).one_or_none()
     if row is None or not row.Event.is_public:
         raise NotFound
     if reason := _refusal(row):
@@ -98,7 +103,7 @@ _SALE = (
 )
 
 
-def _refusal(row: Row[Event, bool, bool]) -> str | None:
+def _refusal(row: Row[Event, bool, bool, str]) -> str | None:
     if row.Event.status != EventStatus.PUBLISHED:
         return f"This event is {row.Event.status}."
     if row.is_early:

@@ -93,9 +93,9 @@ all_readers as (
 select r.reader, extract(epoch from clock_timestamp() - oldest.occurred_at)
   from all_readers r
  cross join lateral (
-    select o.occurred_at from outbox o
+    select o.occurred_at from watched_outbox o
      where o.xid >= r.window_from
        and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)
      order by o.xid, o.id limit 1) oldest"""
 
-_DEAD = "select null, count(*) from dead_letters"
+_DEAD = "select null, count(*) from watched_dead_letters"

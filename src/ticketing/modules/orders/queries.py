@@ -9,6 +9,7 @@ from fastapi import Depends
 from sqlalchemy import Select, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import tenancy
 from ticketing.infra.db import Database
 from ticketing.infra.errors import NotFound
 from ticketing.infra.fields import Name
@@ -53,7 +54,9 @@ async def get_visible_order(session: AsyncSession, order_id: UUID, viewer: iam.I
 async def get_order_by_reference(session: AsyncSession, text: str, email: str) -> Order:
     """Raises NotFound, the same for a wrong e-mail as for an unknown reference: neither is confirmed to a guesser."""
     reference = find_reference(text)
-    order = await session.scalar(select(Order).where(Order.reference == reference)) if reference else None
+    if reference is None or await tenancy.enter_by(session, "organization_of_order", reference) is None:
+        raise NotFound
+    order = await session.scalar(select(Order).where(Order.reference == reference))
     # An erased buyer's order has no address, and nothing that is sent may count as one: neither do blanks.
     if order is None or not order.buyer_email or order.buyer_email != iam.normalize_email(email):
         raise NotFound
@@ -110,6 +113,7 @@ async def walk_organization(
     while True:
         query = _filtered(organization_id, wanted).order_by(Order.id).limit(EXPORT_PAGE_ROWS)
         async with database.transaction() as session:
+            await tenancy.enter(session, organization_id)
             rows = (await session.scalars(query if after is None else query.where(Order.id > after))).all()
             page = await describe(session, rows)
         if page:
@@ -123,6 +127,7 @@ async def describe(session: AsyncSession, orders: Sequence[Order]) -> list[Order
     """The orders with their lines, events and times, in a fixed number of queries."""
     if not orders:
         return []
+    await tenancy.show(session, {order.organization_id for order in orders})
     lines = await _lines_of(session, orders)
     shows = await _events_of(session, orders)
     ends = await _ends_of(session, orders)

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, outbox, tenancy
+from ticketing.infra import log, outbox
 from ticketing.infra.errors import Conflict, Invalid, NotFound
 from ticketing.modules import events, iam, reservations
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
@@ -52,7 +52,7 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
         AlreadyOrdered, HoldHasEnded, PromoCodeUnknown, events.EventNotOnSale.
         reservations.LimitExceeded: the address that the order names has too many places already; the hold stays.
     """
-    reservation = await _lock_own_reservation(session, wanted.reservation_id, user_id)
+    reservation = await reservations.lock_own(session, wanted.reservation_id, user_id)
     if existing := await find_order_of(session, reservation):
         raise AlreadyOrdered(order_id=existing.id)
     await _check_running(session, reservation)
@@ -67,14 +67,6 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
     if order.total_minor == 0 and not await pay_order(session, order.id):
         raise HoldHasEnded
     return order
-
-
-async def _lock_own_reservation(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> reservations.Reservation:
-    reservation = await reservations.get_reservation(session, reservation_id)
-    if reservation.user_id != user_id:
-        raise NotFound
-    await tenancy.enter(session, reservation.organization_id)
-    return await reservations.lock_reservation(session, reservation_id)
 
 
 async def _check_address(session: AsyncSession, reservation: reservations.Reservation, email: str, limit: int) -> None:

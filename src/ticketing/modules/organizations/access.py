@@ -69,12 +69,13 @@ async def _by_key(session: AsyncSession, organization_id: UUID, request: Request
     scheme, credentials = security.authorization(request)
     if scheme != "apikey":
         raise Unauthenticated
-    key = await find_key(session, security.fingerprint(credentials))
+    digest = security.fingerprint(credentials)
+    await tenancy.enter_by(session, "organization_of_api_key", digest)
+    key = await find_key(session, digest)
     if key is None:
         raise Unauthenticated("This key is unknown, revoked, or has run out.")
     if key.organization_id != organization_id:
         raise NotFound
-    await tenancy.enter(session, organization_id)
     await note_use(session, ApiKey, key.id)
     actor = f"key:{key.id}"
     log.actor.set(actor)

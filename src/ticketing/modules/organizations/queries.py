@@ -24,7 +24,7 @@ async def find_role(session: AsyncSession, organization_id: UUID, user_id: UUID)
 
 
 async def find_key(session: AsyncSession, key_hash: str) -> ApiKey | None:
-    """The key of any organization that has this hash and opens something now; its organization is not known before."""
+    """The key that has this hash and opens something now, in the organization that was entered by the same hash."""
     is_good = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
     return (await session.scalars(select(ApiKey).where(ApiKey.key_hash == key_hash, is_good))).one_or_none()
 

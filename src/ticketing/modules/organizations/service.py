@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox
+from ticketing.infra import outbox, tenancy
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict
 from ticketing.modules import iam
@@ -26,7 +26,9 @@ class SlugTaken(Conflict):
 
 async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str) -> Organization:
     """Open a tenant; its creator is its first admin. Raises SlugTaken."""
-    row = insert(Organization).values(id=new_id(), name=name, slug=slug)
+    organization_id = new_id()
+    await tenancy.enter(session, organization_id)
+    row = insert(Organization).values(id=organization_id, name=name, slug=slug)
     organization = (await session.scalars(row.on_conflict_do_nothing().returning(Organization))).one_or_none()
     if organization is None:
         raise SlugTaken(field="slug")

@@ -16,7 +16,7 @@ from ticketing.modules import events, orders
 from ticketing.modules.payments.mock import MockProvider, make
 from ticketing.modules.payments.models import Payment, PaymentStatus
 from ticketing.modules.payments.providers import ProviderUnreachable
-from ticketing.modules.payments.queries import find_payment
+from ticketing.modules.payments.queries import enter_by_reference, find_payment
 
 FORM_BYTES_MAX = 4096
 HEADERS = {
@@ -52,6 +52,7 @@ async def find_bill(provider_ref: str, request: Request) -> Bill | None:
     if make(request.app.state.settings) is None or not provider_ref.isascii() or not provider_ref.isprintable():
         return None
     async with request.app.state.database.transaction() as session:
+        await enter_by_reference(session, MockProvider.name, provider_ref)
         payment = await find_payment(session, MockProvider.name, provider_ref)
         if payment is None:
             return None

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.modules import iam, orders
 from ticketing.modules.payments.models import Payment, PaymentStatus, Refund
@@ -18,6 +19,11 @@ async def get_visible_payment(session: AsyncSession, payment_id: UUID, viewer: i
         raise NotFound
     await orders.get_visible_order(session, payment.order_id, viewer)
     return payment
+
+
+async def enter_by_reference(session: AsyncSession, provider: str, provider_ref: str) -> UUID | None:
+    """Enter the organization of the payment or refund that the provider calls so; None when there is none."""
+    return await tenancy.enter_by(session, "organization_of_payment", provider, provider_ref)
 
 
 async def find_payment(session: AsyncSession, provider: str, provider_ref: str) -> Payment | None:

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox
+from ticketing.infra import outbox, tenancy
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import orders
@@ -32,9 +32,11 @@ async def start_payment(
         NotFound: the order is unknown, or somebody else's.
         AlreadyPaid, orders.HoldHasEnded, events.EventNotOnSale.
     """
-    order = await orders.lock_order(session, order_id)
+    order = await orders.get_order(session, order_id)
     if order.user_id != user_id:
         raise NotFound
+    await tenancy.enter(session, order.organization_id)
+    order = await orders.lock_order(session, order_id)
     if order.status in orders.SETTLED:
         raise AlreadyPaid
     await orders.check_payable(session, order)

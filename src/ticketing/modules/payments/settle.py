@@ -15,7 +15,7 @@ from ticketing.modules import events, orders
 from ticketing.modules.payments import refunds
 from ticketing.modules.payments.messages import PaymentFailed, PaymentReturned, PaymentSucceeded, PaymentSuperseded
 from ticketing.modules.payments.models import Payment, PaymentEvent, PaymentStatus
-from ticketing.modules.payments.queries import find_payment, lock_payment
+from ticketing.modules.payments.queries import enter_by_reference, find_payment, lock_payment
 
 #: What became of a webhook: it had its effect; it says what was known; its amount is not the one that was asked for.
 Outcome = Literal["applied", "seen", "mismatch"]
@@ -31,6 +31,8 @@ _log = log.get_logger(__name__)
 
 async def apply(session: AsyncSession, event: PaymentEvent) -> Outcome | None:
     """Do what the webhook says; None when nobody here knows what it speaks of."""
+    if await enter_by_reference(session, event.provider, event.provider_ref) is None:
+        return None
     if event.type == "refund.succeeded":
         return await _apply_refund(session, event)
     return await _apply_payment(session, event)

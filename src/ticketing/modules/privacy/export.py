@@ -29,7 +29,7 @@ async def write_export(database: Database, user_id: UUID) -> Spool:
     """
     spool: Spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 (it is read when the answer is sent)
     try:
-        async with database.transaction() as session:
+        async with database.transaction(user_id) as session:
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             await _write(session, spool, user_id)
     except BaseException:
@@ -63,7 +63,7 @@ async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
 
 async def _list_tenants(session: AsyncSession, user_id: UUID) -> list[UUID]:
     """Where this person has worked, bought, or been given a ticket."""
-    found = await organizations.personal.list_workplaces(session, user_id)
+    found = await organizations.personal.list_workplaces(session)
     found |= await reservations.personal.list_shops(session, user_id)
     found |= await tickets.personal.list_shops_of_holder(session, user_id)
     return sorted(found)

@@ -50,7 +50,7 @@ async def _open(hub: Hub, database: Database, event_id: UUID, viewer: iam.Identi
         if known is not None and known.is_public:
             return hub.open(known.organization_id, event_id)
         # A transaction of its own, over before the stream begins: a request's would last as long as its answer.
-        async with database.transaction() as session:
+        async with database.transaction(viewer.user_id if viewer else None) as session:
             event = await events.get_public_event(session, event_id, viewer)
         channel = hub.open(event.organization_id, event.id)
         channel.is_public = event.is_public

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from ticketing.infra import log
+from ticketing.infra import log, tenancy
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -115,6 +115,7 @@ class Hub:
 
     async def _load(self, organization_id: UUID, event_id: UUID) -> Availability:
         async with self._database.transaction() as session:
+            await tenancy.show(session, [organization_id])
             return await queries.get_availability(session, organization_id, event_id)
 
     async def _watch_shutdown(self) -> None:
@@ -190,6 +191,7 @@ class Hub:
             return
         try:
             async with asyncio.timeout(COMPARE_SECONDS_MAX), self._database.transaction() as session:
+                await tenancy.show(session, {channel.organization_id for channel in self._channels.values()})
                 found = await queries.versions(session, self._channels)
         except OUTAGES as error:
             _log.warning("versions_not_read", error=type(error).__name__)

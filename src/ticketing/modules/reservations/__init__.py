@@ -16,6 +16,7 @@ from ticketing.modules.reservations.messages import (
 )
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import get_reservation, lapsed_places, list_items, lock_reservation
+from ticketing.modules.reservations.service import lock_own
 
 __all__ = [
     "HoldRequest",
@@ -37,6 +38,7 @@ __all__ = [
     "lapsed_places",
     "list_items",
     "lock_address",
+    "lock_own",
     "lock_reservation",
     "personal",
     "release_confirmed",

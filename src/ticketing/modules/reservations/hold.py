@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import idempotency, outbox, tenancy
+from ticketing.infra import idempotency, outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Invalid, TicketingError
 from ticketing.modules import events
@@ -71,7 +71,6 @@ async def hold(session: AsyncSession, request: HoldRequest) -> tuple[Reservation
         SeatUnknown, SeatTaken, SeatContended, SoldOut: nothing of it was taken.
     """
     event = await events.get_event_on_sale(session, request.event_id)
-    await tenancy.enter(session, event.organization_id)
     await _check_limits(session, event, request)
     now = await session.scalar(select(func.now()))
     assert now is not None  # noqa: S101 (narrowing for the type checker)

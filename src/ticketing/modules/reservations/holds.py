@@ -66,6 +66,7 @@ class Holds:
 
     async def _expire(self, request: HoldRequest) -> int:
         async with self._database.transaction() as session:
+            await events.get_event_on_sale(session, request.event_id)
             return await expire_due(session, event_id=request.event_id)
 
     async def _remember(self, request: HoldRequest, error: errors.TicketingError) -> None:

@@ -34,11 +34,14 @@ class ExtensionLimit(Conflict):
 
 
 async def lock_own(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> Reservation:
-    """The buyer's reservation, locked. Raises NotFound when it is unknown or somebody else's."""
-    found = await get_reservation(session, reservation_id)
-    if found.user_id != user_id:
+    """The buyer's reservation, locked, and its organization entered.
+
+    Raises NotFound when it is unknown or somebody else's.
+    """
+    reservation = await get_reservation(session, reservation_id)
+    if reservation.user_id != user_id:
         raise NotFound
-    await tenancy.enter(session, found.organization_id)
+    await tenancy.enter(session, reservation.organization_id)
     return await lock_reservation(session, reservation_id)
 
 

@@ -74,7 +74,7 @@ async def list_devices(
 
 
 async def find_device(session: AsyncSession, token_hash: str) -> Device | None:
-    """The device of any organization that has this hash and is not revoked; whose it is, is not known before."""
+    """The device that has this hash and is not revoked, in the organization that was entered by the same hash."""
     is_it = (Device.token_hash == token_hash) & Device.revoked_at.is_(None)
     return (await session.scalars(select(Device).where(is_it))).one_or_none()
 

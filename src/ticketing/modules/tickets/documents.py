@@ -47,14 +47,14 @@ class File:
 
 async def ticket_pdf(database: Database, ticket_id: UUID, viewer: iam.Identity) -> File:
     """Raises NotFound, TicketVoided, Overloaded."""
-    async with database.transaction() as session:
+    async with database.transaction(viewer.user_id) as session:
         found = await _find_pass(session, ticket_id, viewer)
     return File(await _in_thread(_draw, [found]), "application/pdf", f"ticket-{found.reference}.pdf")
 
 
 async def order_pdf(database: Database, order_id: UUID, viewer: iam.Identity) -> File:
     """One page for each ticket that the viewer holds and that is not voided. Raises NotFound, NoTickets, Overloaded."""
-    async with database.transaction() as session:
+    async with database.transaction(viewer.user_id) as session:
         order, tickets, held_ids = await get_visible_order(session, order_id, viewer)
         shown = [t for t in tickets if t.id in held_ids and t.status != TicketStatus.VOIDED]
         if not shown:
@@ -78,14 +78,14 @@ async def draw_pdf(passes: Sequence[Pass]) -> File:
 
 async def ticket_qr(database: Database, ticket_id: UUID, viewer: iam.Identity) -> File:
     """Raises NotFound, TicketVoided."""
-    async with database.transaction() as session:
+    async with database.transaction(viewer.user_id) as session:
         found = await _find_pass(session, ticket_id, viewer)
     return File(qr.as_svg(found.code), "image/svg+xml", f"ticket-{found.reference}.svg")
 
 
 async def ticket_calendar(database: Database, ticket_id: UUID, viewer: iam.Identity) -> File:
     """Raises NotFound, TicketVoided."""
-    async with database.transaction() as session:
+    async with database.transaction(viewer.user_id) as session:
         found = await _find_pass(session, ticket_id, viewer)
     url = f"{get_settings().base_url}/o/{found.reference}"
     return File(ics.as_calendar(found, url), "text/calendar; charset=utf-8", f"ticket-{found.reference}.ics")

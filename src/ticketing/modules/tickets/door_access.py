@@ -39,7 +39,9 @@ class MayAtDoor:
         scheme, credentials = security.authorization(request)
         if scheme != "device":
             return await self._members(request, org_id, session, user, key)
-        device = await devices.find_device(session, security.fingerprint(credentials))
+        digest = security.fingerprint(credentials)
+        await tenancy.enter_by(session, "organization_of_device", digest)
+        device = await devices.find_device(session, digest)
         if device is None:
             raise Unauthenticated("This device is unknown or revoked.")
         if (device.organization_id, device.event_id) != (org_id, event_id):
@@ -50,7 +52,6 @@ class MayAtDoor:
 
 
 async def _enter(session: Db, device: Device) -> organizations.Access:
-    await tenancy.enter(session, device.organization_id)
     if await devices.has_run_out(session, device):
         raise Unauthenticated("The event of this device is over.")
     await organizations.note_use(session, Device, device.id)

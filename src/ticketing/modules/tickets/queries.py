@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.infra.paging import PageQuery
 from ticketing.modules import events, iam, orders, organizations, venues
@@ -82,6 +83,7 @@ async def describe(
     session: AsyncSession, tickets: Sequence[Ticket], held_ids: Collection[UUID] | None = None
 ) -> list[TicketOut]:
     """The tickets with their events, in a fixed number of queries; with codes only for those in `held_ids` if given."""
+    await tenancy.show(session, {ticket.organization_id for ticket in tickets})
     shows = await _events_of(session, {ticket.event_id for ticket in tickets})
     return [TicketOut.of(t, shows[t.event_id], code_of(t) if _is_shown(t, held_ids) else None) for t in tickets]
 
@@ -110,6 +112,7 @@ def _event_out(show: events.Event, venue: venues.Venue | None) -> TicketEventOut
 
 async def list_passes(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> list[Pass]:
     """All that stands on these tickets, which are of one order."""
+    await tenancy.show(session, [order.organization_id])
     show = (await _events_of(session, [order.event_id]))[order.event_id]
     organization = await organizations.get_organization(session, order.organization_id)
     prices = {line.position: line.price_minor for line in await orders.list_lines(session, order)}

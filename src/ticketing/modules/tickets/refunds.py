@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import tenancy
 from ticketing.infra.errors import Conflict, Forbidden, Invalid, NotFound
 from ticketing.infra.fields import Money
 from ticketing.modules import iam, orders, organizations, payments
@@ -60,6 +61,7 @@ async def _enter(session: AsyncSession, order: orders.Order, user: iam.Identity)
     if access is None:
         raise Forbidden if order.user_id == user.user_id else NotFound
     access.require(organizations.Permission.REFUND_ORDERS)
+    await tenancy.enter(session, order.organization_id)
     return access
 
 

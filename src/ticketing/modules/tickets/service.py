@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import metrics, outbox
+from ticketing.infra import metrics, outbox, tenancy
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, NotFound
 from ticketing.modules import iam, orders, organizations, reservations
@@ -94,7 +94,8 @@ async def transfer_ticket(session: AsyncSession, ticket_id: UUID, giver: iam.Ide
     Raises:
         NotFound, RecipientUnknown, TicketVoided, TicketUsed, TransferredTooOften, Invalid.
     """
-    await get_visible_ticket(session, ticket_id, giver)
+    seen = await get_visible_ticket(session, ticket_id, giver)
+    await tenancy.enter(session, seen.organization_id)
     ticket = await lock_ticket(session, ticket_id)
     is_holder = ticket.user_id == giver.user_id
     access = await organizations.find_access(session, ticket.organization_id, giver)

@@ -1,0 +1,69 @@
+"""What row-level security costs a hold: the same holds by a role that it binds, and by one that it does not."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx2
+from sqlalchemy import make_url
+
+from benchmarks.organizer import Organizer, connect
+from benchmarks.result import Result
+from ticketing.infra.config import get_settings
+from ticketing.infra.db import Database
+from ticketing.modules.reservations import HoldRequest, Holds
+
+#: Short rounds, one after the other: what disturbs the machine disturbs both alike.
+ROUNDS, HOLDS, AT_ONCE = 40, 60, 4
+ROWS = 60
+
+
+def run(url: str, folder: Path) -> list[Result]:
+    """Hold seat after seat, each in a transaction of its own, by turns bound and unbound."""
+    with httpx2.Client(base_url=f"{url}/api/v1", timeout=120) as client:
+        organizer = Organizer(client)
+        buyer, event = UUID(organizer.user_id), UUID(organizer.show(ROWS))
+    labels = (f"S{row // 40 * 40}-{row + 1}-{seat}" for row in range(ROWS) for seat in range(1, 101))
+    ratio = asyncio.run(_compare(*_urls(folder), buyer, event, labels))
+    return [Result("holds_walled", ratio, 1.1, "time of a hold with row-level security, in times of one without")]
+
+
+async def _compare(bound: str, unbound: str, buyer: UUID, event: UUID, labels: Iterator[str]) -> float:
+    databases = [Database(get_settings(), url=url) for url in (bound, unbound)]
+    holds = [Holds(database, 1) for database in databases]
+    seconds: list[list[float]] = [[], []]
+    for number in range(ROUNDS + 2):
+        for side in (0, 1) if number % 2 else (1, 0):
+            taken = await _round(holds[side], buyer, event, labels)
+            if number >= 2:  # the first ones open connections and prepare statements
+                seconds[side].append(taken)
+    for database in databases:
+        await database.close()
+    return statistics.median(a / b for a, b in zip(*seconds, strict=True))
+
+
+async def _round(holds: Holds, buyer: UUID, event: UUID, labels: Iterator[str]) -> float:
+    requests = iter([HoldRequest(buyer, uuid4().hex, b"", event, (next(labels),)) for _ in range(HOLDS)])
+
+    async def hold_on() -> None:
+        for request in requests:
+            await holds.submit(request)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(hold_on() for _ in range(AT_ONCE)))
+    return time.perf_counter() - started
+
+
+def _urls(folder: Path) -> tuple[str, str]:
+    """The address of the application's role, and of one with the same rights that bypasses row-level security."""
+    with connect(folder) as database:
+        password = (folder / "postgres" / "password").read_text().strip()
+        database.execute(f"create role unbound login bypassrls password '{password}'".encode())
+        database.execute("grant ticketing_requests to unbound")
+        owner = make_url(f"postgresql+psycopg://postgres:{password}@127.0.0.1:{database.info.port}/ticketing")
+    own = (folder / "postgres" / "password-ticketing_app").read_text().strip()
+    bound, unbound = owner.set(username="ticketing_app", password=own), owner.set(username="unbound")
+    return bound.render_as_string(hide_password=False), unbound.render_as_string(hide_password=False)
