@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[1]
 REVIEWED = Path(__file__).with_name("reviewed_secrets.txt")
 HASH_LENGTH = 12
 KEYWORD = "Secret Keyword"
+OF_NOBODY = ("tests/", "benchmarks/")
+#: Where words stand beside words: a sentence about a password has none in it.
+PROSE = ".md"
 
 #: Every known form of a key, strings of high entropy, and values of names like `password`; not addresses of machines.
 PLUGINS = {plugin.__name__ for plugin in get_mapping_from_secret_type_to_class().values()} - {"IPPublicDetector"}
@@ -44,11 +47,13 @@ def list_files(root: Path) -> Iterator[str]:
 
 
 def find_secrets(root: Path, names: Iterable[str]) -> Iterator[tuple[str, PotentialSecret]]:
-    """What looks like a secret, with its file, except for passwords of people who exist for the length of a test."""
+    """What looks like a secret, with its file; not prose, nor passwords of people in tests."""
     found = SecretsCollection(root=str(root))
     with transient_settings(SETTINGS):
         found.scan_files(*names)
-    yield from ((name, each) for name, each in found if not (name.startswith("tests/") and each.type == KEYWORD))
+    for name, each in found:
+        if each.type != KEYWORD or not (name.startswith(OF_NOBODY) or name.endswith(PROSE)):
+            yield name, each
 
 
 def list_reviewed() -> set[tuple[str, str]]:

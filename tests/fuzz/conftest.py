@@ -1,0 +1,20 @@
+"""The world of the sweeps, and at the end of a run how much was tried."""
+
+import pytest
+
+from tests.fuzz.size import TRIED
+from tests.sweeps.conftest import (  # noqa: F401 (found by name)
+    app,
+    client,
+    database,
+    database_url,
+    owner,
+    settings,
+    stage,
+    world,
+)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for what, number in TRIED.items():
+        terminalreporter.write_line(f"fuzz: {number:,} {what}")
