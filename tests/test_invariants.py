@@ -47,6 +47,7 @@ BROKEN = {
     "paid_order_has_its_tickets": "update orders set paid_at = now() - interval '2 minutes'; delete from check_ins;"
     " delete from tickets",
     "live_ticket_has_its_seat": "update tickets set seat_number = 7 where seat_number = 3",
+    "returned_units_are_voided": "update reservation_items set returned = 0",
     "money_pays_or_goes_back": "update orders set paid_at = null",
     "refunds_add_up": "update payments set refunded_minor = 1",
     "admission_is_recorded": "delete from check_ins",

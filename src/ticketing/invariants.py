@@ -103,6 +103,17 @@ INVARIANTS = (
                      and s.number = t.seat_number and s.status = 's' and s.reservation_id = o.reservation_id)""",
     ),
     Invariant(
+        "returned_units_are_voided",
+        "What an item says was given back is the number of its voided tickets.",
+        """select i.reservation_id || ' ' || i.position from reservation_items i
+             left join (select o.organization_id, o.reservation_id, t.position, count(*) as units from tickets t
+                          join orders o on o.organization_id = t.organization_id and o.id = t.order_id
+                         where t.status = 'voided' group by 1, 2, 3) voided
+               on voided.organization_id = i.organization_id and voided.reservation_id = i.reservation_id
+              and voided.position = i.position
+            where i.returned <> coalesce(voided.units, 0)""",
+    ),
+    Invariant(
         "money_pays_or_goes_back",
         "A payment that arrived has paid its order, or all of it is going back.",
         """select p.id::text from payments p
