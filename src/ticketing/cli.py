@@ -33,6 +33,8 @@ WRONG_USE = 2
 
 support = typer.Typer(help="The platform's support: people who read every organization.", no_args_is_help=True)
 app.add_typer(support, name="support")
+people = typer.Typer(help="What an operator can do about people.", no_args_is_help=True)
+app.add_typer(people, name="people")
 
 Email = Annotated[str, typer.Argument(help="The e-mail address of the account.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; PORT, else 8000.", min=1, max=65535)]
@@ -161,6 +163,21 @@ def _change_support(email: str, *, is_granted: bool) -> None:
     with _errors_in_one_sentence():
         settings = get_settings()
         said = asyncio.run(support_role.change(settings, _owners_url(settings), email, is_granted=is_granted))
+    _tell(said, email)
+
+
+@people.command("log-out")
+def log_out(email: Email) -> None:
+    """End all log-ins of a person; within two seconds no process takes their tokens."""
+    from ticketing.people import log_out as end_log_ins
+
+    with _errors_in_one_sentence():
+        settings = get_settings()
+        said = asyncio.run(end_log_ins(settings, _owners_url(settings), email))
+    _tell(said, email)
+
+
+def _tell(said: str | None, email: str) -> None:
     if said is None:
         _fail(f"nobody has an account with the address {email}", 1)
     typer.echo(said)

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr = SecretStr("")
     access_token_seconds: int = Field(900, ge=60, le=ACCESS_TOKEN_SECONDS_MAX)
     refresh_token_seconds: int = Field(30 * 86_400, ge=3600, le=365 * 86_400)
+    #: From the log-in on, however often it is refreshed.
+    session_seconds_max: int = Field(90 * 86_400, ge=3600, le=365 * 86_400)
     argon2_memory_kib: int = Field(65_536, ge=64, le=1_048_576)
     ticket_signing_key: SecretStr = SecretStr("")
     mock_webhook_secret: SecretStr = SecretStr("")

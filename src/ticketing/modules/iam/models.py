@@ -33,6 +33,7 @@ class EndReason(StrEnum):
     LOG_OUT = "log_out"
     LOG_OUT_EVERYWHERE = "log_out_everywhere"
     ENDED_BY_OWNER = "ended_by_owner"
+    ENDED_BY_OPERATOR = "ended_by_operator"
     #: A spent refresh token came back: somebody else holds a copy.
     TOKEN_REUSED = "token_reused"  # noqa: S105
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
@@ -54,7 +55,7 @@ class LogInSession(Identified, Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     #: The time of the last refresh: true to ACCESS_TOKEN_SECONDS, and no request writes it.
     last_used_at: Mapped[datetime]
-    #: That of its newest refresh token.
+    #: When it is over if nobody refreshes it; no refresh moves it beyond SESSION_SECONDS_MAX after `created_at`.
     expires_at: Mapped[datetime] = mapped_column(index=True)
     user_agent: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text)

@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import access_tokens, security
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import new_id
+from ticketing.modules.iam import lifetimes
 from ticketing.modules.iam.clients import Client
-from ticketing.modules.iam.models import RefreshToken, User
+from ticketing.modules.iam.models import LogInSession, RefreshToken, User
 from ticketing.modules.iam.schemas import LogInOut, UserOut
 
 GRACE_SECONDS = 10
@@ -27,7 +28,8 @@ async def issue(session: AsyncSession, user: User, session_id: UUID, refresh_tok
     """An access token, and a refresh token that is stored as a digest only; without `refresh_token`, a random one."""
     secret = refresh_token or security.new_secret()
     values = {"session_id": session_id, "token_hash": security.fingerprint(secret)}
-    until = func.now() + timedelta(seconds=get_settings().refresh_token_seconds)
+    ends = func.least(lifetimes.unused_end(), lifetimes.last_refresh(LogInSession.created_at))
+    until = select(ends).where(LogInSession.id == session_id).scalar_subquery()
     await session.execute(insert(RefreshToken).values(id=new_id(), expires_at=until, **values))
     return pair(user, session_id, secret)
 

@@ -22,7 +22,8 @@ from ticketing.modules.iam.messages import SecondFactorDisabled, SecondFactorEna
 from ticketing.modules.iam.models import EndReason, User
 from ticketing.modules.iam.second_factor_models import SecondFactor
 
-#: OWASP ASVS 5.0 6.6.3: codes are bounded against guessing. Five in a quarter of an hour leave a guesser 1 : 66,000.
+#: After OWASP ASVS 5.0 6.6.3, which is about codes sent out of band: guessing is bounded. Five in a quarter of an hour
+#: leave a guesser 1 : 66,000.
 TRIES_MAX = 5
 TRIES_LAST = timedelta(minutes=15)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox, security
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.errors import Conflict, Invalid, Unauthenticated
-from ticketing.modules.iam import letters, refresh_tokens, second_factor, sessions
+from ticketing.modules.iam import letters, lifetimes, refresh_tokens, second_factor, sessions
 from ticketing.modules.iam.access import Identity
 from ticketing.modules.iam.clients import Client
 from ticketing.modules.iam.messages import PasswordChanged, UserRegistered
@@ -157,7 +157,7 @@ async def refresh(session: AsyncSession, client: Client, refresh_token: str) -> 
         return await _refresh_again(session, client, user, token, refresh_token)
     await refresh_tokens.spend(session, token, client)
     in_use = update(LogInSession).where(LogInSession.id == token.session_id)
-    await session.execute(in_use.values(**sessions.seen_from(client)))
+    await session.execute(in_use.values(**sessions.seen_from(client, LogInSession.created_at)))
     return await refresh_tokens.issue(session, user, token.session_id, refresh_tokens.successor_of(refresh_token))
 
 
@@ -187,6 +187,7 @@ async def _lock_owner(session: AsyncSession, refresh_token: str) -> User | None:
 
 async def _find_live(session: AsyncSession, refresh_token: str) -> RefreshToken | None:
     """Asked after the lock was had, so that it sees what the one before us has done."""
-    is_live = sessions.is_open() & (RefreshToken.expires_at > func.now())
+    is_in_time = lifetimes.last_refresh(LogInSession.created_at) > func.now()
+    is_live = sessions.is_open() & is_in_time & (RefreshToken.expires_at > func.now())
     live = select(RefreshToken).join(LogInSession).where(refresh_tokens.is_token(refresh_token), is_live)
     return (await session.scalars(live)).one_or_none()

@@ -4,18 +4,17 @@ Everything that happens to a person's log-ins happens under the lock of that per
 would not do: while one request ends them all, another could open one that the first can't see yet.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.config import get_settings
 from ticketing.infra.db import new_id, on_commit
 from ticketing.infra.ended_sessions import ended_sessions
 from ticketing.infra.errors import NotFound
-from ticketing.modules.iam import refresh_tokens
+from ticketing.modules.iam import lifetimes, refresh_tokens
 from ticketing.modules.iam.clients import Client
 from ticketing.modules.iam.messages import SessionEnded
 from ticketing.modules.iam.models import EndReason, LogInSession, RefreshToken, User
@@ -37,7 +36,7 @@ async def open_session(session: AsyncSession, client: Client, user: User) -> Log
     """Begin a log-in; beyond SESSIONS_MAX another one ends."""
     await lock_person(session, user.id)
     await _make_room(session, user.id)
-    row = LogInSession(id=new_id(), user_id=user.id, **seen_from(client))
+    row = LogInSession(id=new_id(), user_id=user.id, **seen_from(client, func.now()))
     session.add(row)
     await session.flush()
     return await refresh_tokens.issue(session, user, row.id)
@@ -98,12 +97,14 @@ async def lock_person(session: AsyncSession, user_id: UUID) -> User:
 
 
 def is_open() -> ColumnElement[bool]:
-    return LogInSession.revoked_at.is_(None) & (LogInSession.expires_at > func.now())
+    """Neither ended, nor left unused for too long, nor at its absolute end, as the setting says today."""
+    is_young = lifetimes.absolute_end(LogInSession.created_at) > func.now()
+    return LogInSession.revoked_at.is_(None) & (LogInSession.expires_at > func.now()) & is_young
 
 
-def seen_from(client: Client) -> dict[str, object]:
-    """What a log-in remembers of the client that opened or refreshed it."""
-    until = func.now() + timedelta(seconds=get_settings().refresh_token_seconds)
+def seen_from(client: Client, began: SQLColumnExpression[datetime]) -> dict[str, object]:
+    """What a log-in that `began` then remembers of the client that opened or refreshed it."""
+    until = func.least(lifetimes.unused_end(), lifetimes.absolute_end(began))
     seen = {"user_agent": client.user_agent, "address": client.address}
     return {"last_used_at": func.now(), "expires_at": until, **seen}
 
