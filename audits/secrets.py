@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.core.potential_secret import PotentialSecret
@@ -20,7 +21,8 @@ OF_NOBODY = ("tests/", "benchmarks/")
 PROSE = ".md"
 
 #: Every known form of a key, strings of high entropy, and values of names like `password`; not addresses of machines.
-PLUGINS = {plugin.__name__ for plugin in get_mapping_from_secret_type_to_class().values()} - {"IPPublicDetector"}
+_classes: dict[str, Any] = get_mapping_from_secret_type_to_class()
+PLUGINS = {each.__name__ for each in _classes.values()} - {"IPPublicDetector"}
 FILTERS = (
     "allowlist.is_line_allowlisted",
     "heuristic.is_indirect_reference",
