@@ -113,6 +113,37 @@ def test_a_token_ends_at_its_very_second(monkeypatch: pytest.MonkeyPatch) -> Non
         access_tokens.read_token(token)
 
 
+def test_a_token_is_verified_once_and_ends_at_its_second_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_800_000_000
+    monkeypatch.setattr(access_tokens.time, "time", lambda: now)
+    token = access_tokens.issue_token(uuid4(), uuid4())
+    assert access_tokens.check_token(token) is access_tokens.check_token(token)
+    now += config.get_settings().access_token_seconds
+    for _ in range(2):
+        with pytest.raises(access_tokens.TokenExpired):
+            access_tokens.check_token(token)
+
+
+def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_tokens, "REMEMBERED_MAX", 3)
+    first, *others = (access_tokens.issue_token(uuid4(), uuid4()) for _ in range(4))
+    claims = [access_tokens.check_token(token) for token in (first, *others)]
+    assert access_tokens.check_token(others[0]) is claims[1]
+    again = access_tokens.check_token(first)
+    assert again == claims[0]
+    assert again is not claims[0]
+    assert len(access_tokens._remembered) == 3
+
+
+def test_a_remembered_token_opens_nothing_once_its_log_in_has_ended() -> None:
+    session_id = uuid4()
+    token = access_tokens.issue_token(uuid4(), session_id)
+    access_tokens.check_token(token)
+    access_tokens.ended_sessions.add([session_id])
+    with pytest.raises(access_tokens.SessionEnded):
+        access_tokens.check_token(token)
+
+
 def test_what_is_too_long_is_refused_before_anything_is_computed(
     monkeypatch: pytest.MonkeyPatch, claims: dict[str, Any]
 ) -> None:

@@ -17,7 +17,7 @@ import jwt
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX, get_settings
 from ticketing.infra.ended_sessions import ended_sessions
 from ticketing.infra.errors import Unauthenticated
-from ticketing.infra.keyring import get_keyring
+from ticketing.infra.keyring import Keyring, get_keyring
 
 ALGORITHM = "HS256"
 ISSUER = "ticketing"
@@ -28,6 +28,10 @@ CLOCK_SKEW_SECONDS = 5
 # The three parts of a token of ours, in base64url without padding; the last is a digest of 32 bytes.
 _TOKEN = re.compile(r"([A-Za-z0-9_-]{1,200})\.[A-Za-z0-9_-]{1,800}\.[A-Za-z0-9_-]{43}")
 _signatures = jwt.PyJWS(algorithms=[ALGORITHM])
+
+#: Tokens that a process remembers to have verified, 10 MB or so; the one that came first makes room.
+REMEMBERED_MAX = 20_000
+_remembered: dict[tuple[Keyring, str], "Claims"] = {}
 
 
 class TokenExpired(Unauthenticated):
@@ -84,9 +88,24 @@ def check_token(token: str) -> Claims:
         TokenExpired, Unauthenticated: as `read_token` does.
         SessionEnded: the log-in is over, though the token would have lived on.
     """
-    claims = read_token(token)
+    claims = _recall(token)
     if claims.session_id in ended_sessions:
         raise SessionEnded
+    return claims
+
+
+def _recall(token: str) -> Claims:
+    """`read_token`, once: a token never changes, so what it said stays true until it runs out."""
+    # The keys are a part of the name: with others, this process has verified nothing yet.
+    name = (get_keyring(), token)
+    claims = _remembered.get(name)
+    if claims is None:
+        claims = _remembered[name] = read_token(token)
+        while len(_remembered) > REMEMBERED_MAX:
+            del _remembered[next(iter(_remembered))]
+    if claims.expires_at.timestamp() <= time.time():
+        del _remembered[name]
+        raise TokenExpired
     return claims
 
 
