@@ -3,6 +3,7 @@
 import base64
 import os
 from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
 from uuid import uuid4
 
 # Before anything of ours reads the environment.
@@ -20,6 +21,7 @@ os.environ |= {
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.datastructures import State
 
 from tests.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
 from tests.platform import platform  # noqa: F401
@@ -88,9 +90,16 @@ async def owner(settings: Settings, database_url: str) -> AsyncIterator[Database
     await owner.close()
 
 
+@lru_cache(maxsize=1)
+def routes() -> FastAPI:
+    """The application, made once: that takes as long as all else that a test needs."""
+    return create_app(get_settings())
+
+
 @pytest.fixture
 async def app(settings: Settings, database: Database, owner: Database) -> AsyncIterator[FastAPI]:
-    app = create_app(settings)
+    app = routes()
+    app.state = State({"settings": settings})  # whatever an earlier test has left is gone
     # For those who look at the truth, do what workers do, or break things: the app itself sees one tenant at a time.
     app.state.worker_database, app.state.owner_database = database, owner
     # The mock provider calls our webhook over HTTP; here there is no socket, so it reaches the application itself.

@@ -85,7 +85,9 @@ class EmbeddedPostgres(EmbeddedServer):
         """Creates a database if there is none of this name."""
         with self._connect("postgres") as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
-                connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+                # Copied as files: through the log, as is usual, it takes twice as long.
+                create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+                connection.execute(create.format(Identifier(name), Identifier(template)))
 
     def drop_database(self, name: str) -> None:
         """Drops a database and disconnects whoever uses it; does nothing when there is none of this name."""
