@@ -20,6 +20,7 @@ from ticketing.infra.processes import EmbeddedError
 
 if TYPE_CHECKING:
     from ticketing.invariants import Verdict
+    from ticketing.people import Act
 
 app = typer.Typer(
     help="A multi-tenant event-ticketing platform.",
@@ -148,36 +149,33 @@ def seed(
 @support.command("grant")
 def grant_support(email: Email) -> None:
     """Let somebody who has an account read every organization; each of them sees it in its audit log."""
-    _change_support(email, is_granted=True)
+    from ticketing import people as acts
+
+    _act_on(email, acts.grant_support)
 
 
 @support.command("revoke")
 def revoke_support(email: Email) -> None:
     """Take it back, at once."""
-    _change_support(email, is_granted=False)
+    from ticketing import people as acts
 
-
-def _change_support(email: str, *, is_granted: bool) -> None:
-    from ticketing import support_role
-
-    with _errors_in_one_sentence():
-        settings = get_settings()
-        said = asyncio.run(support_role.change(settings, _owners_url(settings), email, is_granted=is_granted))
-    _tell(said, email)
+    _act_on(email, acts.revoke_support)
 
 
 @people.command("log-out")
 def log_out(email: Email) -> None:
     """End all log-ins of a person; within two seconds no process takes their tokens."""
-    from ticketing.people import log_out as end_log_ins
+    from ticketing import people as acts
+
+    _act_on(email, acts.log_out)
+
+
+def _act_on(email: str, act: "Act") -> None:
+    from ticketing.people import act_on
 
     with _errors_in_one_sentence():
         settings = get_settings()
-        said = asyncio.run(end_log_ins(settings, _owners_url(settings), email))
-    _tell(said, email)
-
-
-def _tell(said: str | None, email: str) -> None:
+        said = asyncio.run(act_on(settings, _owners_url(settings), email, act))
     if said is None:
         _fail(f"nobody has an account with the address {email}", 1)
     typer.echo(said)

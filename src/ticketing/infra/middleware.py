@@ -63,7 +63,7 @@ class RequestContext:
 
 def _readable(text: str) -> str:
     """Without control characters, which a database does not take and a reader of the audit log would not see."""
-    return "".join(character for character in text if character.isprintable())
+    return text if text.isprintable() else "".join(character for character in text if character.isprintable())
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:

@@ -10,6 +10,7 @@ from pydantic import StringConstraints
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import tenancy
 from ticketing.infra.errors import Invalid
 from ticketing.infra.fields import LongText, Timestamp
 from ticketing.infra.paging import PageQuery
@@ -32,7 +33,7 @@ class EventQuery:
 
 
 async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> list[Event]:
-    """One page and one more, by the time of the start.
+    """One page and one more, by the time of the start; from here on what their organizations show can be read.
 
     Raises:
         Invalid: the cursor belongs to another search.
@@ -44,7 +45,9 @@ async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQu
         last = tuple_(*_position(page.after, wanted.sort))
         query = query.where(place > last if is_rising else place < last)
     order = (Event.starts_at, Event.id) if is_rising else (Event.starts_at.desc(), Event.id.desc())
-    return list(await session.scalars(query.order_by(*order).limit(page.limit + 1)))
+    found = list(await session.scalars(query.order_by(*order).limit(page.limit + 1)))
+    await tenancy.show(session, {event.organization_id for event in found})
+    return found
 
 
 def position_of(event: Event, sort: str) -> list[Any]:

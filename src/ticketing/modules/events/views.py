@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
 from ticketing.infra.fields import Money
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.counts import Count, SeatCounts, count_now
@@ -28,9 +27,7 @@ async def describe_event(session: AsyncSession, event: Event, count: Count = cou
 
 async def describe_events(session: AsyncSession, events: Sequence[Event], count: Count = count_now) -> list[EventOut]:
     """Events with everything around them, in the order in which they are given."""
-    owner_ids = {event.organization_id for event in events}
-    await tenancy.show(session, owner_ids)
-    owners = await organizations.list_organizations(session, owner_ids)
+    owners = await organizations.list_organizations(session, {event.organization_id for event in events})
     places = await venues.list_venues_by_ids(session, {event.venue_id for event in events if event.venue_id})
     types = await describe_ticket_types(session, events)
     counts = await count(session, events)

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
 
-from ticketing.infra import security
+from ticketing.infra import log, security
 
-USER_AGENT_LENGTH_MAX = 200
 ADDRESS_LENGTH_MAX = 64
 # What a provider gives to one household or one phone: the rest of an address may change from one request to the next.
 _PREFIX_BITS = {4: 24, 6: 64}
@@ -46,10 +45,9 @@ def network_of(address: str) -> str:
     return f"{plain.version}:{int(plain) >> dropped:x}"
 
 
-def client_of(request: Request) -> Client:
-    agent = "".join(c for c in request.headers.get("user-agent", "") if c.isprintable())
-    address = request.client.host if request.client else ""
-    return Client(agent[:USER_AGENT_LENGTH_MAX], address[:ADDRESS_LENGTH_MAX])
+async def client_of() -> Client:
+    """Who asks, as the middleware has found out. A coroutine: a plain function would be sent to a thread."""
+    return Client(log.user_agent.get(), log.client_address.get()[:ADDRESS_LENGTH_MAX])
 
 
 RequestClient = Annotated[Client, Depends(client_of)]
