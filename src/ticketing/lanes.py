@@ -55,7 +55,7 @@ SALE = Lane(
         By.ADDRESS: Rate(6_000, 3_000),
         By.USER: Rate(120, 120),
         By.KEY: Rate(1_200, 600),
-        By.EVENT: Rate(120_000, 12_000),
+        By.EVENT: Rate(600_000, 60_000),
     },
 )
 SCAN = Lane(
@@ -169,6 +169,7 @@ def _counted(visit: Visit, address: str, caller: str, named: str) -> Iterator[tu
         yield By.EVENT, event
 
 
+@lru_cache(maxsize=4096)
 def _id(text: str) -> str:
     """One spelling of an id; none for what is no id, which opens nothing anyway."""
     try:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from ticketing.alerts import ALERTS
 from ticketing.gate import Gate
@@ -30,7 +30,8 @@ from ticketing.modules import (
 )
 from ticketing.web import mount_web
 
-MODULES = (iam, organizations, venues, events, reservations, orders, payments, tickets, realtime, privacy)
+# What buyers ask for in a rush first: routes are tried one after the other.
+MODULES = (reservations, realtime, events, orders, payments, tickets, iam, organizations, venues, privacy)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -48,16 +49,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     errors.install(app)
     idempotency.install(app)
-    api = APIRouter(prefix="/api/v1")
     for module in MODULES:
-        api.include_router(module.router)
-    app.include_router(api)
+        app.include_router(module.router, prefix="/api/v1")
     for router in (payments.pages, tickets.well_known, health.router):
         app.include_router(router)
     docs.install(app)
     links.install(app)
     _mount_pages(app)
+    app.add_middleware(reservations.QuickHolds)
     app.add_middleware(Gate)
+    app.add_middleware(realtime.FromMemory)
     if settings.allowed_origins:
         app.add_middleware(web_safety.allow_origins, origins=settings.allowed_origins)
     app.add_middleware(RequestContext, settings=settings)
@@ -90,6 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.limiter = Limiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     async with iam.watching(state.database), realtime.lifespan(app):
         yield
+    await state.holds.close()
     await state.database.close()
     await state.redis.aclose()
     if state.limiter is not None:

@@ -1,6 +1,7 @@
 """What tests of seats need below the API: the event's row, and looks at its seats."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +10,7 @@ from sqlalchemy import text
 
 from tests.world import Show
 from ticketing.infra.db import Database
+from ticketing.infra.wire import Wire, wire_of
 from ticketing.modules import events
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -25,12 +27,46 @@ class Stage:
         self.organization_id = UUID(show.tenant.id)
         self.place = (self.organization_id, self.event_id)
 
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Wire]:
+        """The connection of a transaction, as a batch of holds has it."""
+        async with self.database.engine.begin() as connection:
+            yield await wire_of(connection)
+
+    async def lock(self, wire: Wire, labels: Iterable[str]) -> dict[str, events.FreeSeat]:
+        """The free ones of these seats, locked; by label."""
+        wanted = [(self.event_id, label) for label in labels]
+        found = await (await events.LockedSeats.ask(wire, self.organization_id, wanted)).read()
+        return {label: seat for (_, label), seat in found.items()}
+
+    async def find_taken(self, wire: Wire, labels: Iterable[str]) -> dict[str, bool]:
+        wanted = [(self.event_id, label) for label in labels]
+        return {spot[1]: taken for spot, taken in (await events.find_taken(wire, self.organization_id, wanted)).items()}
+
     async def take(
         self, labels: Iterable[str], reservation_id: UUID | None = None, until: datetime = LATER
-    ) -> events.Taken:
-        async with self.database.transaction() as session:
-            event = await events.get_event(session, self.event_id)
-            return await events.take_seats(session, event, list(labels), reservation_id or uuid4(), until)
+    ) -> list[events.FreeSeat] | None:
+        """Hold all of these seats, in a transaction of their own, or none; they come in the order of their numbers."""
+        wanted, owner = list(labels), reservation_id or uuid4()
+        async with self.batch() as wire:
+            locked = await self.lock(wire, wanted)
+            if len(locked) < len(wanted):
+                return None
+            held = [self.held(seat.number, owner, until) for seat in locked.values()]
+            await events.hold_locked(wire, self.organization_id, held)
+        return list(locked.values())
+
+    def held(self, number: int, reservation_id: UUID, until: datetime = LATER) -> events.HeldRow:
+        return {"event_id": self.event_id, "number": number, "reservation_id": reservation_id, "hold_until": until}
+
+    async def take_places(self, quantities: dict[UUID, int]) -> bool:
+        """Hold places of each of these ticket types, or none."""
+        async with self.batch() as wire:
+            left = await (await events.LockedPlaces.ask(wire, self.organization_id, quantities)).read()
+            if any(left.get(ticket_type_id, 0) < quantity for ticket_type_id, quantity in quantities.items()):
+                return False
+            await events.hold_places(wire, self.organization_id, quantities)
+        return True
 
     async def sell(self, reservation_id: UUID, numbers: list[int]) -> None:
         async with self.database.transaction() as session:

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg.errors import DivisionByZero
 
 from tests.events.stage import Stage
 from tests.world import World, data
@@ -18,9 +19,8 @@ async def stage(world: World, database: Database) -> Stage:
 
 async def test_places_are_held_sold_and_given_back(stage: Stage) -> None:
     places = {UUID(stage.show.area_type_id): 3}
-    async with stage.database.transaction() as session:
-        await events.take_places(session, stage.event_id, places)
-        await events.take_places(session, stage.event_id, places)
+    assert await stage.take_places(places)
+    assert await stage.take_places(places)
     assert await stage.counters() == (6, 0)
     async with stage.database.transaction() as session:
         await events.mark_places_sold(session, stage.event_id, places)
@@ -31,22 +31,25 @@ async def test_places_are_held_sold_and_given_back(stage: Stage) -> None:
     assert await stage.counters() == (0, 0)
 
 
-async def test_too_many_places_are_refused_with_what_is_left(stage: Stage) -> None:
+async def test_more_places_than_are_left_can_not_be_held(stage: Stage) -> None:
     ticket_type_id = UUID(stage.show.area_type_id)
-    async with stage.database.transaction() as session:
-        await events.take_places(session, stage.event_id, {ticket_type_id: 8})
-        with pytest.raises(events.SoldOut) as refused:
-            await events.take_places(session, stage.event_id, {ticket_type_id: 3})
-    assert refused.value.as_entry()["available"] == 2
+    assert await stage.take_places({ticket_type_id: 8})
+    async with stage.batch() as wire:
+        locked = await events.LockedPlaces.ask(wire, stage.organization_id, [ticket_type_id])
+        assert await locked.read() == {ticket_type_id: 2}
+    with pytest.raises(DivisionByZero):
+        async with stage.batch() as wire:
+            await events.hold_places(wire, stage.organization_id, {ticket_type_id: 3})
     assert await stage.counters() == (8, 0)
 
 
-async def test_a_type_of_another_event_or_one_that_prices_seats_has_no_places(world: World, stage: Stage) -> None:
-    other = await world.show()
-    for ticket_type_id in (other.seat_type_id, str(uuid4())):
-        with pytest.raises(events.TicketTypeUnknown):
-            async with stage.database.transaction() as session:
-                await events.take_places(session, stage.event_id, {UUID(ticket_type_id): 1})
+async def test_a_type_of_another_organization_or_one_that_prices_seats_has_no_places(
+    world: World, stage: Stage
+) -> None:
+    other = await world.show(capacity=5)
+    wanted = {UUID(id) for id in (other.seat_type_id, other.area_type_id, str(uuid4()))}
+    async with stage.batch() as wire:
+        assert await (await events.LockedPlaces.ask(wire, stage.organization_id, wanted)).read() == {}
 
 
 async def test_more_than_was_held_can_not_be_given_back_or_sold(stage: Stage) -> None:
@@ -60,7 +63,7 @@ async def test_more_than_was_held_can_not_be_given_back_or_sold(stage: Stage) ->
 async def test_a_negative_quantity_is_a_bug(stage: Stage) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         async with stage.database.transaction() as session:
-            await events.take_places(session, stage.event_id, {UUID(stage.show.area_type_id): -1})
+            await events.release_places(session, stage.event_id, {UUID(stage.show.area_type_id): -1})
 
 
 async def test_late_money_gets_all_of_its_places_or_none(world: World, stage: Stage) -> None:

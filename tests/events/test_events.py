@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, text
 
-from tests.world import Tenant, World, data, refusal
+from tests.events.stage import Stage
+from tests.world import Show, Tenant, World, data, refusal
 from ticketing.infra.db import Database
-from ticketing.infra.errors import NotFound
 from ticketing.infra.outbox import OutboxRow
 from ticketing.modules import events
 
@@ -212,18 +212,23 @@ async def test_past_events_are_completed_by_postgres_clock(world: World, databas
 )
 async def test_an_event_that_is_not_on_sale_says_why(world: World, database: Database, state: str, words: str) -> None:
     show = await world.show(rows=1, seats=1)
-    async with database.transaction() as session:
-        assert (await events.get_event_on_sale(session, UUID(show.id))).title == "Show"
+    assert (await sale_of(database, show)).refusal is None
     async with database.transaction() as session:
         await session.execute(text(f"update events set {state}"))
-    async with database.transaction() as session:
-        with pytest.raises(events.EventNotOnSale, match=words):
-            await events.get_event_on_sale(session, UUID(show.id))
+    refusal = (await sale_of(database, show)).refusal
+    assert isinstance(refusal, events.EventNotOnSale)
+    assert words in refusal.message
 
 
 async def test_a_draft_can_not_be_found_by_buyers(world: World, database: Database) -> None:
     show = await world.show(rows=1, seats=1, publish=False)
     async with database.transaction() as session:
-        for event_id in (UUID(show.id), uuid4()):
-            with pytest.raises(NotFound):
-                await events.get_event_on_sale(session, event_id)
+        assert await events.find_owner(session, UUID(show.id)) is None
+        assert await events.find_owner(session, uuid4()) is None
+    assert await sale_of(database, show) is None
+
+
+async def sale_of(database: Database, show: Show) -> Any:
+    async with Stage(database, show).batch() as wire:
+        asked = await events.Sales.ask(wire, UUID(show.tenant.id), [UUID(show.id)])
+        return (await asked.read()).get(UUID(show.id))

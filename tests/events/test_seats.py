@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 import pytest
+from psycopg.errors import DivisionByZero
 
 from tests.events.stage import EARLIER, LATER, Stage
 from tests.world import World
@@ -20,64 +21,49 @@ def labels(*numbers: int) -> list[str]:
     return [f"Stalls-A-{number}" for number in numbers]
 
 
-async def test_seats_are_taken_in_the_order_of_the_request(stage: Stage) -> None:
+async def test_free_seats_are_locked_and_held(stage: Stage) -> None:
     mine = uuid4()
     taken = await stage.take(labels(5, 2), mine)
-    assert [(s.number, s.label, s.category) for s in taken.seats] == [
-        (4, "Stalls-A-5", "Stalls"),
-        (1, "Stalls-A-2", "Stalls"),
-    ]
-    assert taken.lapsed == set()
+    assert taken == [events.FreeSeat(1, "Stalls", None), events.FreeSeat(4, "Stalls", None)]
     second = (await stage.seats())[1]
     assert (second.status, second.reservation_id, second.held_until, second.version) == ("h", mine, LATER, 1)
     assert await stage.letters() == "ahaaha"
 
 
-async def test_an_unknown_seat_is_named_and_nothing_is_taken(stage: Stage) -> None:
-    with pytest.raises(events.SeatUnknown) as refused:
-        await stage.take(["Stalls-A-1", "Balcony-Z-1", "Stalls-A-7"])
-    assert refused.value.details["seats"] == ["Balcony-Z-1", "Stalls-A-7"]
-    assert await stage.letters() == "aaaaaa"
-
-
-async def test_a_held_and_a_sold_seat_are_named_and_nothing_is_taken(stage: Stage) -> None:
-    buyer = uuid4()
+async def test_a_held_a_sold_and_an_unknown_seat_are_not_locked_and_told_apart(stage: Stage) -> None:
+    buyer, wanted = uuid4(), [*labels(3, 2, 1), "Balcony-Z-1"]
     await stage.take(labels(1), buyer)
     await stage.sell(buyer, [0])
     await stage.take(labels(2))
-    with pytest.raises(events.SeatTaken) as refused:
-        await stage.take(labels(3, 2, 1))
-    assert refused.value.as_entry()["seats"] == labels(1, 2)
-    assert refused.value.code == "seat_unavailable"
-    assert await stage.letters() == "shaaaa"
+    async with stage.batch() as wire:
+        assert await stage.lock(wire, wanted) == {"Stalls-A-3": events.FreeSeat(2, "Stalls", None)}
+        taken = await stage.find_taken(wire, wanted)
+    assert taken == {"Stalls-A-1": True, "Stalls-A-2": True, "Stalls-A-3": False}
 
 
 async def test_a_hold_that_has_run_out_is_overwritten_and_reported(stage: Stage) -> None:
     slow, mine = uuid4(), uuid4()
     await stage.take(labels(1, 2), slow, EARLIER)
     taken = await stage.take(labels(2, 3), mine)
-    assert taken.lapsed == {slow}
+    assert taken == [events.FreeSeat(1, "Stalls", slow), events.FreeSeat(2, "Stalls", None)]
     assert [seat.reservation_id for seat in (await stage.seats())[:3]] == [slow, mine, mine]
 
 
-async def test_a_seat_that_another_transaction_has_locked_is_contended(stage: Stage) -> None:
-    async with stage.database.transaction() as session:
-        event = await events.get_event(session, stage.event_id)
-        await events.take_seats(session, event, labels(3), uuid4(), LATER)
-        with pytest.raises(events.SeatContended) as refused:
-            await stage.take(labels(2, 3))
-    assert refused.value.details["seats"] == labels(3)
-    assert await stage.letters() == "aahaaa"
+async def test_a_seat_that_another_transaction_has_locked_is_skipped_and_not_taken(stage: Stage) -> None:
+    async with stage.batch() as wire:
+        assert list(await stage.lock(wire, labels(3))) == labels(3)
+        async with stage.batch() as other:
+            assert list(await stage.lock(other, labels(2, 3))) == labels(2)
+            assert await stage.find_taken(other, labels(3)) == {"Stalls-A-3": False}
 
 
-async def test_a_taken_seat_counts_before_a_contended_one(stage: Stage) -> None:
+async def test_holding_what_is_not_free_stops_the_whole_transaction(stage: Stage) -> None:
     await stage.take(labels(1))
-    async with stage.database.transaction() as session:
-        event = await events.get_event(session, stage.event_id)
-        await events.take_seats(session, event, labels(3), uuid4(), LATER)
-        with pytest.raises(events.SeatTaken) as refused:
-            await stage.take(labels(1, 3))
-    assert refused.value.details["seats"] == labels(1)
+    both = [stage.held(number, uuid4()) for number in (0, 1)]
+    with pytest.raises(DivisionByZero):
+        async with stage.batch() as wire:
+            await events.hold_locked(wire, stage.organization_id, both)
+    assert await stage.letters() == "haaaaa"
 
 
 async def test_a_hold_is_extended_by_its_owner_only(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.events.stage import Stage
 from tests.world import World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.modules import events
@@ -15,9 +16,16 @@ async def test_a_type_prices_the_seats_of_its_categories(world: World, database:
     (listed,) = data(await show.tenant.admin.get(show.path("/ticket-types")))
     assert (listed["name"], listed["price"]) == ("Seat", {"amount": 4500, "currency": "EUR"})
     assert (listed["categories"], listed["capacity"], listed["available"]) == (["Stalls"], None, None)
-    async with database.transaction() as session:
-        prices = await events.prices_by_category(session, await events.get_event(session, UUID(show.id)))
-        assert {category: ticket_type.price_minor for category, ticket_type in prices.items()} == {"Stalls": 4500}
+    async with Stage(database, show).batch() as wire:
+        asked = await events.Sales.ask(wire, UUID(show.tenant.id), [UUID(show.id)])
+        assert await asked.read() == {}, "nobody has seen it yet"
+    data(await show.tenant.admin.post(show.path("/seats/sync")))
+    data(await show.tenant.admin.post(show.path("/publish")))
+    async with Stage(database, show).batch() as wire:
+        asked = await events.Sales.ask(wire, UUID(show.tenant.id), [UUID(show.id)])
+        (sale,) = (await asked.read()).values()
+    assert {category: offer.price_minor for category, offer in sale.by_category.items()} == {"Stalls": 4500}
+    assert (sale.areas, sale.currency, sale.refusal) == ({}, "EUR", None)
 
 
 async def test_a_type_with_a_capacity_is_general_admission(world: World) -> None:

@@ -53,6 +53,22 @@ async def test_paid_one_second_after_the_end_takes_the_free_seats_again(
     refusal(await (await world.person()).post("/reservations", {"event_id": show.id, "seats": ["Stalls-A-1"]}), 409)
 
 
+async def test_late_money_finds_the_places_of_a_hold_that_has_run_out_and_is_not_swept(
+    app: FastAPI, world: World
+) -> None:
+    show = await world.show(rows=1, seats=1, capacity=2)
+    places = [{"ticket_type_id": show.area_type_id, "quantity": 2}]
+    buyer, order, payment = await ordered(world, show, items=places)
+    await end_hold(app, order["reservation_id"], -1)
+    await sweep(app)
+    lapsed = await world.hold(await world.person(), show, items=places)
+    await end_hold(app, lapsed["id"], -1)
+    data(await world.webhook("payment.succeeded", payment))
+    assert (await order_of(buyer, order))["status"] == "paid"
+    counters = (await rows(app, "select held, sold from ticket_types where capacity is not null"))[0]
+    assert tuple(counters) == (0, 2)
+
+
 @pytest.mark.parametrize("is_swept", [False, True])
 async def test_late_money_for_seats_that_are_gone_goes_back_in_full(app: FastAPI, world: World, is_swept: bool) -> None:
     show = await world.show(rows=1, seats=3)

@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, secret: SecretStr) -> SecretStr:
         # RFC 7518 §3.2: an HS256 key has at least as many bits as the hash.
-        keys = _listed(secret)
+        keys = parse_secrets(secret.get_secret_value())
         if secret.get_secret_value() and (not keys or any(len(key.encode()) < 32 for key in keys)):
             raise ValueError("must have at least 32 bytes (several keys, newest first, separated by commas)")
         return secret
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     @property
     def jwt_secrets(self) -> tuple[str, ...]:
         """The keys of JWT_SECRET, newest first."""
-        return _listed(self.jwt_secret)
+        return parse_secrets(self.jwt_secret.get_secret_value())
 
     @property
     def base_url(self) -> str:
@@ -204,8 +204,9 @@ def load_settings() -> Settings:
         raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
 
 
-def _listed(secret: SecretStr) -> tuple[str, ...]:
-    parts = (part.strip() for part in secret.get_secret_value().split(","))
+def parse_secrets(listed: str) -> tuple[str, ...]:
+    """The keys of a variable that has several, separated by commas."""
+    parts = (part.strip() for part in listed.split(","))
     return tuple(part for part in parts if part)
 
 

@@ -1,6 +1,6 @@
 """One engine, one transaction per request, message or batch; only the edge commits."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -62,6 +62,8 @@ class Database:
 
     def __init__(self, settings: Settings, *, nudge: Nudge | None = None, url: str | None = None) -> None:
         self.nudge = nudge
+        #: Called with the ids of events about which facts were committed; they may neither fail nor wait.
+        self.on_changed: list[Callable[[Collection[UUID]], None]] = []
         self.engine = create_async_engine(
             url or settings.database_url,
             pool_size=settings.database_pool_size,
@@ -85,11 +87,21 @@ class Database:
         """
         async with self._sessions(info={"user_id": user_id}) as session:
             yield session
-            await session.commit()
+            try:
+                await session.commit()
+            finally:
+                # Also when it failed, or its client left: nobody knows then whether the server has committed.
+                if session.info.get("has_published"):
+                    self.tell_changed(session.info.get("changed_events", frozenset()))
         for act in session.info.pop("on_commit", ()):
             act()
-        if self.nudge is not None and session.info.get("has_published"):
-            self.nudge.send()
+
+    def tell_changed(self, event_ids: Collection[UUID]) -> None:
+        """Say that facts were committed, about these events among others: to this process, to readers, to copies."""
+        for hear in self.on_changed:
+            hear(event_ids)
+        if self.nudge is not None:
+            self.nudge.send(event_ids)
 
     async def close(self) -> None:
         if self.nudge is not None:

@@ -44,6 +44,11 @@ def envelope(data: T, message: str = "OK", **meta: Any) -> Envelope[T]:
 
 def error_response(status: int, message: str, errors: list[dict[str, Any]]) -> Response:
     """Render the error envelope with the correlation id of this request."""
-    meta = {"correlation_id": log.correlation_id.get()}
-    body = orjson.dumps({"success": False, "message": message, "errors": errors, "meta": meta}, default=str)
+    body = error_body(message, errors, log.correlation_id.get())
     return Response(body, status, media_type="application/json")
+
+
+def error_body(message: str, errors: list[dict[str, Any]], correlation_id: str) -> bytes:
+    """The error envelope of the request with this correlation id."""
+    meta = {"correlation_id": correlation_id}
+    return orjson.dumps({"success": False, "message": message, "errors": errors, "meta": meta}, default=str)

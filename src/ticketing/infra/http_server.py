@@ -14,6 +14,8 @@ DRAIN_SECONDS = 10
 UNPARSED_BYTES_MAX = 64 * 1024
 #: A connection that has sent no whole head by then was not opened to ask for something.
 HEAD_SECONDS = 15.0
+#: A stopping process takes one request more on an open connection: it may have been under way when it was told to stop.
+LAST_REQUEST_SECONDS = 0.5
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -23,6 +25,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._unparsed_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
+        self.is_ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -49,6 +52,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unparsed_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+        if self.is_ending:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0
@@ -57,6 +62,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._unparsed_bytes = 0
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """The process is to stop. uvicorn's own closes an idle connection at once, with what lies unread in it."""
+        self.is_ending = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LAST_REQUEST_SECONDS, self._end_idle)
+        else:
+            super().shutdown()
+
+    def _end_idle(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
 
     def _wait_for_head(self) -> None:
         self._patience = self.loop.call_later(HEAD_SECONDS, self._end_patience)

@@ -3,7 +3,6 @@
 A claim is an advisory lock of the transaction, so it is gone with a crashed process; nothing is ever left "in flight".
 """
 
-import hashlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
-from sqlalchemy import LargeBinary, SmallInteger, Text, delete, func, select
+from sqlalchemy import LargeBinary, SmallInteger, Text, delete, func, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +22,12 @@ from ticketing.infra.db import Base, Database, Db
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
 
 KEY_LENGTH_MAX = 255
+
+#: The number of a key's advisory lock. Two keys that share one would be in flight together, and that is all.
+LOCK_OF_KEY = "hashtextextended(caller || chr(10) || key, 0)"
+_LOCK = text(f"""
+select pg_try_advisory_xact_lock({LOCK_OF_KEY})
+  from (values (cast(:caller as text), cast(:key as text))) as w (caller, key)""")  # noqa: S608 (only constants)
 
 #: A digest by each key of ours, the newest first: an answer may have been stored just before the keys were rotated.
 Fingerprint = list[bytes]
@@ -89,7 +94,7 @@ class Claim:
 
     async def remember_failure(self, database: Database, response: Response, error: TicketingError) -> None:
         """Store a refusal; its own transaction was rolled back, so this is one of its own."""
-        if error.code in _FORGOTTEN_CODES or error.status in _FORGOTTEN_STATUSES or error.status >= 500:
+        if not is_remembered(error):
             return
         try:
             async with database.transaction() as session:
@@ -107,6 +112,11 @@ class Claim:
             status=response.status_code,
             body=security.seal(body) if self.is_sealed else body,
         )
+
+
+def is_remembered(error: TicketingError) -> bool:
+    """Whether a retry is to be refused with the same words, rather than tried afresh."""
+    return error.code not in _FORGOTTEN_CODES and error.status not in _FORGOTTEN_STATUSES and error.status < 500
 
 
 async def claim(
@@ -137,10 +147,8 @@ async def open_claim(
         Replay: the request was answered before.
         IdempotencyMismatch, IdempotencyInFlight, Invalid: see the classes.
     """
-    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isprintable():
-        raise Invalid("Send 1 to 255 printable characters.", field="Idempotency-Key")
-    lock = hashlib.sha256(f"{caller}\n{key}".encode()).digest()[:8]
-    if not await session.scalar(select(func.pg_try_advisory_xact_lock(int.from_bytes(lock, "big", signed=True)))):
+    check_key(key)
+    if not await session.scalar(_LOCK, {"caller": caller, "key": key}):
         raise IdempotencyInFlight
     # A statement after the lock's: its snapshot must be younger than the commit of whoever held the lock.
     stored = await session.get(StoredAnswer, (caller, key))
@@ -149,6 +157,12 @@ async def open_claim(
     if stored.fingerprint not in fingerprint:
         raise IdempotencyMismatch
     raise Replay(stored.status, security.unseal(stored.body) if is_sealed else stored.body)
+
+
+def check_key(key: str) -> None:
+    """Raises Invalid when this is no key that we take."""
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isprintable():
+        raise Invalid("Send 1 to 255 printable characters.", field="Idempotency-Key")
 
 
 async def forget(session: AsyncSession, caller: str) -> None:

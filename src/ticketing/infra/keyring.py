@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ticketing.infra.config import get_settings
+from ticketing.infra.config import get_settings, parse_secrets
 
 #: Long enough that two keys of one platform never share an id; short enough to stand before everything that is sealed.
 ID_BYTES = 4
@@ -25,7 +25,12 @@ class Key:
 
     def derive(self, purpose: str) -> bytes:
         """A key of 256 bits for one purpose alone: what is learnt about one says nothing about another."""
-        return hmac.digest(self.secret.encode(), purpose.encode(), hashlib.sha256)
+        return _derive(self.secret, purpose)
+
+
+@lru_cache(maxsize=64)
+def _derive(secret: str, purpose: str) -> bytes:
+    return hmac.digest(secret.encode(), purpose.encode(), hashlib.sha256)
 
 
 class Keyring:
@@ -47,9 +52,10 @@ class Keyring:
 
 def get_keyring() -> Keyring:
     """The keys of JWT_SECRET."""
-    return _keyring(get_settings().jwt_secrets)
+    return _keyring(get_settings().jwt_secret.get_secret_value())
 
 
+# Made once for each value of JWT_SECRET: a request asks for it several times.
 @lru_cache(maxsize=4)
-def _keyring(secrets: tuple[str, ...]) -> Keyring:
-    return Keyring(secrets)
+def _keyring(jwt_secret: str) -> Keyring:
+    return Keyring(parse_secrets(jwt_secret))

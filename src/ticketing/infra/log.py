@@ -3,10 +3,13 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from contextlib import nullcontext
 from contextvars import ContextVar
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
+import orjson
 import structlog
 
 #: Who and what this line of work belongs to. Set at the edge, carried through the outbox, set again by the consumer.
@@ -16,6 +19,22 @@ actor: ContextVar[str] = ContextVar("actor", default="")
 #: From where a request came, for the audit log alone: log lines carry neither.
 client_address: ContextVar[str] = ContextVar("client_address", default="")
 user_agent: ContextVar[str] = ContextVar("user_agent", default="")
+
+
+_CONTEXT = (("correlation_id", correlation_id), ("actor", actor))
+
+
+class Cause(NamedTuple):
+    """Who and what a piece of work belongs to, for a worker that does the work of many."""
+
+    correlation_id: str
+    traceparent: str
+    actor: str
+
+    @classmethod
+    def here(cls) -> "Cause":
+        return cls(correlation_id.get(), traceparent.get(), actor.get())
+
 
 # What Postgres adds to an error: "Key (email)=(…) already exists", or all of the row that a constraint refused. It may
 # have line breaks of its own, so it reaches to whatever the driver and the traceback print next.
@@ -32,8 +51,41 @@ def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
+def tell_request(method: str, route: str, status: int, ms: float) -> None:
+    """The line of a request, written as the others are."""
+    facts = {"method": method, "route": route, "status": status, "ms": ms}
+    if _quick is None:
+        _http.info("request", **facts)
+    else:
+        _quick(facts)
+
+
+_http = get_logger("ticketing.http")
+_quick: Callable[[dict[str, Any]], None] | None = None
+
+
+def _quick_writer(handler: logging.StreamHandler[Any], process: str) -> Callable[[dict[str, Any]], None]:
+    """Writes a request's line as the chain of processors would, at a tenth of its cost: there is one per request.
+
+    Nothing in such a line can be a value of a row or an address, which is what the chain looks for.
+    """
+    known = {"event": "request", "level": "info", "logger": "ticketing.http", "process": process}
+
+    def write(facts: dict[str, Any]) -> None:
+        line = {**facts, **known, "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+        for name, variable in _CONTEXT:
+            if value := variable.get():
+                line[name] = value
+        with handler.lock or nullcontext():
+            handler.stream.write(orjson.dumps(line).decode() + "\n")
+            handler.flush()
+
+    return write
+
+
 def configure(log_format: str, level: str, process: str) -> None:
     """Send our lines and every library's through the same renderer to standard output."""
+    global _quick
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -55,6 +107,8 @@ def configure(log_format: str, level: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    is_quick = log_format == "json" and root.isEnabledFor(logging.INFO)
+    _quick = _quick_writer(handler, process) if is_quick else None
     # uvicorn brings handlers of its own, which would print every line twice.
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
@@ -75,7 +129,7 @@ def _without_values(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutable
 def _add_context(process: str) -> Any:
     def add(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
         event["process"] = process
-        for name, variable in (("correlation_id", correlation_id), ("actor", actor)):
+        for name, variable in _CONTEXT:
             if value := variable.get():
                 event.setdefault(name, value)
         return event

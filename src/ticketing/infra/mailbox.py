@@ -9,6 +9,14 @@ from email_validator import EmailNotValidError, validate_email
 #: Whatever a reader of a header might take for the end of its line.
 _BREAKS = re.compile("[\\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 
+#: Where buyers of a rehearsal have their addresses: a name that RFC 2606 §3 keeps, so nobody ever has a mailbox there.
+NOBODYS_DOMAIN = "rehearsal.example.com"
+
+
+def is_nobodys(email: str) -> bool:
+    """Whether a letter to this address could reach nobody, and is not to be sent."""
+    return email.endswith(f"@{NOBODYS_DOMAIN}")
+
 
 def is_smtp_url(url: str) -> bool:
     """Whether this names a mail server, with nothing in it that would be passed over."""

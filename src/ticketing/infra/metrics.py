@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -12,6 +13,11 @@ REQUESTS = Counter("ticketing_http_requests_total", "HTTP requests", ["method", 
 REQUEST_SECONDS = Histogram("ticketing_http_request_seconds", "Time to answer", ["method", "route"], buckets=_FAST)
 HOLDS = Counter("ticketing_holds_total", "Attempts to hold, by what became of them", ["outcome"])
 HOLD_SECONDS = Histogram("ticketing_hold_seconds", "Time to decide a hold", buckets=_FAST)
+HOLD_BATCH_SECONDS = Histogram("ticketing_hold_batch_seconds", "Time to decide and commit a batch", buckets=_FAST)
+HOLD_BATCH_SIZE = Histogram(
+    "ticketing_hold_batch_size", "Holds decided together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+)
+HOLDS_WAITING = Gauge("ticketing_holds_waiting", "Holds that wait for a batch", multiprocess_mode="livesum")
 EXPIRED = Counter("ticketing_reservations_expired_total", "Reservations that ran out")
 PAYMENTS = Counter("ticketing_payments_total", "Payments, by what became of them", ["provider", "outcome"])
 TICKETS = Counter("ticketing_tickets_issued_total", "Tickets issued")
@@ -29,7 +35,26 @@ DEAD_LETTERS = Counter("ticketing_dead_letters_total", "Messages given up", ["gr
 STREAMS = Gauge("ticketing_sse_streams", "Open event streams", multiprocess_mode="livesum")
 FRAMES = Counter("ticketing_sse_frames_total", "Frames sent to viewers", ["kind"])
 SLOW_VIEWERS = Counter("ticketing_sse_slow_viewers_total", "Viewers disconnected because they did not drain")
+COPIES = Counter("ticketing_copy_answers_total", "Answers about maps, by where they came from", ["map", "where"])
+UNCHANGED = Counter("ticketing_unchanged_answers_total", "Answers of 304 to those who have the map", ["map"])
 POOL = Gauge("ticketing_db_pool_connections", "Database connections", ["state"], multiprocess_mode="livesum")
+
+
+# To find a metric by its labels costs more than to count.
+_requests = lru_cache(maxsize=4096)(REQUESTS.labels)
+_request_seconds = lru_cache(maxsize=1024)(REQUEST_SECONDS.labels)
+_holds = lru_cache(maxsize=64)(HOLDS.labels)
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """One request that was answered; `route` is a template, never a path."""
+    _requests(method, route, str(status)).inc()
+    _request_seconds(method, route).observe(seconds)
+
+
+def count_hold(outcome: str) -> None:
+    """One attempt to hold, and what became of it."""
+    _holds(outcome).inc()
 
 
 def render() -> bytes:

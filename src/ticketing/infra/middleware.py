@@ -2,9 +2,8 @@
 
 import re
 import time
-from uuid import uuid4
+from secrets import token_hex
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticketing.infra import log, metrics, proxies, web_safety
@@ -12,11 +11,10 @@ from ticketing.infra.config import Settings
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+#: What is read here of a request's headers.
+_READ = {b"x-correlation-id", b"traceparent", b"user-agent"}
 #: Probes and scrapes come every few seconds and say nothing.
 _UNLOGGED = ("/health", "/metrics", "/static")
-
-_log = log.get_logger("ticketing.http")
-
 
 USER_AGENT_LENGTH_MAX = 200
 
@@ -33,18 +31,18 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        correlation_id = headers.get("x-correlation-id", "")
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
+        correlation_id = headers.get(b"x-correlation-id", "")
         if not _SANE_ID.fullmatch(correlation_id):
-            correlation_id = uuid4().hex
-        traceparent = headers.get("traceparent", "")
+            correlation_id = token_hex(16)
+        traceparent = headers.get(b"traceparent", "")
         log.correlation_id.set(correlation_id)
         log.traceparent.set(traceparent if _TRACEPARENT.fullmatch(traceparent) else "")
         log.actor.set("")
         # The one place that believes a proxy; limits and the audit log read the address from the scope.
         scope["client"] = proxies.client_of(scope, self.trusted_proxies)
         log.client_address.set(scope["client"][0] if scope.get("client") else "")
-        log.user_agent.set(_readable(headers.get("user-agent", ""))[:USER_AGENT_LENGTH_MAX])
+        log.user_agent.set(_readable(headers.get(b"user-agent", ""))[:USER_AGENT_LENGTH_MAX])
         started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:
@@ -69,7 +67,6 @@ def _readable(text: str) -> str:
 def _tell(scope: Scope, status: int, seconds: float) -> None:
     # The route's template, never the path: a path has ids in it, and a metric per id is a leak.
     route = getattr(scope.get("route"), "path", "unmatched")
-    metrics.REQUESTS.labels(scope["method"], route, str(status)).inc()
-    metrics.REQUEST_SECONDS.labels(scope["method"], route).observe(seconds)
+    metrics.count_request(scope["method"], route, status, seconds)
     if not scope["path"].startswith(_UNLOGGED):
-        _log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+        log.tell_request(scope["method"], route, status, round(seconds * 1000, 1))

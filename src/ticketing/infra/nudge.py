@@ -1,19 +1,33 @@
-"""A nudge after a commit wakes the outbox's readers at once. It may be lost at any time: readers poll as well."""
+"""A nudge after a commit wakes the outbox's readers at once, and says which events have changed.
+
+It may be lost at any time: readers poll as well, and what is copied of an event is good for a second at most.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ticketing.infra import log
+from ticketing.infra.pause import pause
 
 CHANNEL = "outbox"
 #: Nudges closer together than this are one nudge: under load a reader is awake anyway.
 QUIET_SECONDS = 0.01
+#: Without Redis, what is still untold is tried again so often.
+AGAIN_SECONDS = 1.0
+#: More events than this are not remembered while Redis is away; their copies will be too old long before it is back.
+UNTOLD_MAX = 10_000
 
 _log = log.get_logger(__name__)
+
+
+def copies_key(event_id: UUID) -> str:
+    """Where Redis keeps the generation of an event's copies: gone with every change, drawn anew by the next reader."""
+    return f"copies:{event_id}"
 
 
 class Nudge:
@@ -21,32 +35,68 @@ class Nudge:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        #: Opens each message, so that the process that sent it can leave it be.
+        self.sender = uuid4()
         self._sending: asyncio.Task[None] | None = None
         self._again = False
+        self._closing = asyncio.Event()
+        self._untold: set[UUID] = set()
+        self._on_its_way: frozenset[UUID] = frozenset()
 
-    def send(self) -> None:
-        """Ask for a nudge; returns at once."""
+    def send(self, event_ids: Collection[UUID] = ()) -> None:
+        """Ask for a nudge that tells of these events; returns at once."""
+        if len(self._untold) < UNTOLD_MAX:
+            self._untold.update(event_ids)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._publish())
         else:
             self._again = True
 
+    def is_telling(self, event_id: UUID) -> bool:
+        """True while Redis may not have heard yet of a change that this process has made."""
+        return event_id in self._untold or event_id in self._on_its_way
+
     async def close(self) -> None:
         """Let the last nudge go out: a task that outlives its connection's pool leaks the connection."""
-        self._again = False
+        self._closing.set()
         if self._sending is not None:
             await self._sending
 
     async def _publish(self) -> None:
-        while True:
+        is_told = True
+        while not self._closing.is_set():
             self._again = False
-            try:
-                await self._redis.publish(CHANNEL, b"")
-            except RedisError as error:
-                _log.debug("nudge_lost", error=type(error).__name__)
-            await asyncio.sleep(QUIET_SECONDS)
-            if not self._again:
+            is_told = await self._tell()
+            await pause(QUIET_SECONDS if is_told else AGAIN_SECONDS, self._closing)
+            if not (self._again or self._untold):
                 return
+        if is_told and self._untold:
+            await self._tell()
+
+    async def _tell(self) -> bool:
+        self._on_its_way, self._untold = frozenset(self._untold), set()
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                # In this order: who hears of the change no longer finds what was copied before it.
+                if self._on_its_way:
+                    pipe.unlink(*map(copies_key, self._on_its_way))
+                pipe.publish(CHANNEL, b"".join([self.sender.bytes, *(one.bytes for one in self._on_its_way)]))
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            _log.debug("nudge_lost", error=type(error).__name__)
+            self._untold |= self._on_its_way
+            return False
+        finally:
+            self._on_its_way = frozenset()
+        return True
+
+
+def read(nudge: bytes) -> tuple[UUID, list[UUID]]:
+    """Who sent a nudge, and the events that it tells of. Raises ValueError when it is none."""
+    ids = [UUID(bytes=nudge[start : start + 16]) for start in range(0, len(nudge), 16)]
+    if not ids:
+        raise ValueError("a nudge begins with its sender")
+    return ids[0], ids[1:]
 
 
 class Wake:

@@ -93,6 +93,8 @@ class Cursor(Base):
 def publish(session: AsyncSession, message: Message) -> None:
     """Append a fact; it is written when the session flushes, and true when the transaction commits."""
     session.info["has_published"] = True
+    if (event_id := getattr(message, "event_id", None)) is not None:
+        session.info.setdefault("changed_events", set()).add(event_id)
     session.add(
         OutboxRow(
             organization_id=message.organization_id,

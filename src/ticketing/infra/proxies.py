@@ -1,6 +1,7 @@
 """Whose request it is when it came through others: only a proxy that we were told about is believed."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.types import Scope
@@ -40,6 +41,7 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> tuple[str, int] | Non
     return client
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     text = text.strip()
     if text.startswith("["):  # [2001:db8::1]:443

@@ -11,12 +11,20 @@ from sqlalchemy import ColumnElement, Text, Uuid, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from ticketing.infra.wire import Wire, send
+
 _ORGANIZATION, _SHOWN, _PERSON = "app.organization_id", "app.shown_organizations", "app.user_id"
+_ENTER = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
 
 
 async def enter(session: AsyncSession, organization_id: UUID) -> None:
     """From here to the end of the transaction: this organization's rows, to read and to write."""
     await session.execute(select(func.set_config(_ORGANIZATION, str(organization_id), True)))
+
+
+async def enter_wire(wire: Wire, organization_id: UUID, lock_seconds: float) -> None:
+    """`enter` for a batch, which also waits no longer than this for a lock of somebody else's."""
+    await send(wire, _ENTER, str(organization_id), f"{int(lock_seconds * 1000)}ms")
 
 
 def entering(organization_id: InstrumentedAttribute[UUID]) -> ColumnElement[str]:

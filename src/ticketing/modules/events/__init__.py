@@ -5,13 +5,11 @@ from ticketing.modules.events.api import router
 from ticketing.modules.events.areas import (
     PlacesLost,
     SoldOut,
-    TicketTypeUnknown,
     mark_places_sold,
     release_places,
     retake_places,
-    take_places,
 )
-from ticketing.modules.events.best_seats import find_best_available
+from ticketing.modules.events.best_seats import FreeSeats, read_free_seats
 from ticketing.modules.events.messages import (
     EventCancelled,
     EventCompleted,
@@ -24,35 +22,35 @@ from ticketing.modules.events.messages import (
     TicketTypeCreated,
 )
 from ticketing.modules.events.models import Event, EventSeat, EventStatus, SeatStatus, TicketType
+from ticketing.modules.events.place_batch import LockedPlaces, hold_places
 from ticketing.modules.events.queries import (
-    EventNotOnSale,
     ends_at,
     get_event,
-    get_event_on_sale,
     get_own_event,
     get_public_event,
     list_ticket_types,
-    prices_by_category,
 )
+from ticketing.modules.events.sale import EventNotOnSale, Offer, Sale, Sales, find_owner
+from ticketing.modules.events.seat_batch import FreeSeat, HeldRow, LockedSeats, Spot, find_taken, hold_locked
+from ticketing.modules.events.seat_lists import PUBLIC_LAYOUT, get_layout
+from ticketing.modules.events.seat_rows import SeatRows, rows_of_plan
 from ticketing.modules.events.seats import (
     Retaken,
     SeatContended,
     SeatsLost,
     SeatTaken,
     SeatUnknown,
-    Taken,
-    TakenSeat,
     extend_seats,
     mark_sold,
     release_seats,
     retake_seats,
-    take_seats,
 )
 from ticketing.modules.events.service import complete_past_events
 from ticketing.modules.events.showcase import describe_upcoming, find_published
 from ticketing.modules.events.sweep import HeldSeat, release_held
 
 __all__ = [
+    "PUBLIC_LAYOUT",
     "Event",
     "EventCancelled",
     "EventCompleted",
@@ -62,10 +60,19 @@ __all__ = [
     "EventSeat",
     "EventStatus",
     "EventUpdated",
+    "FreeSeat",
+    "FreeSeats",
+    "HeldRow",
     "HeldSeat",
+    "LockedPlaces",
+    "LockedSeats",
+    "Offer",
     "PlacesLost",
     "Retaken",
+    "Sale",
+    "Sales",
     "SeatContended",
+    "SeatRows",
     "SeatStatus",
     "SeatTaken",
     "SeatUnknown",
@@ -74,31 +81,31 @@ __all__ = [
     "SeatsSynced",
     "SeatsUnblocked",
     "SoldOut",
-    "Taken",
-    "TakenSeat",
+    "Spot",
     "TicketType",
     "TicketTypeCreated",
-    "TicketTypeUnknown",
     "complete_past_events",
     "describe_upcoming",
     "ends_at",
     "extend_seats",
-    "find_best_available",
+    "find_owner",
     "find_published",
+    "find_taken",
     "get_event",
-    "get_event_on_sale",
+    "get_layout",
     "get_own_event",
     "get_public_event",
+    "hold_locked",
+    "hold_places",
     "list_ticket_types",
     "mark_places_sold",
     "mark_sold",
-    "prices_by_category",
+    "read_free_seats",
     "release_held",
     "release_places",
     "release_seats",
     "retake_places",
     "retake_seats",
     "router",
-    "take_places",
-    "take_seats",
+    "rows_of_plan",
 ]

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.errors import Conflict, Invalid
+from ticketing.infra.errors import Conflict
 
 
 class SoldOut(Conflict):
@@ -20,27 +20,11 @@ class SoldOut(Conflict):
     code = "sold_out"
 
 
-class TicketTypeUnknown(Invalid):
-    """There is no such ticket type with places at this event."""
-
-
 class PlacesLost(Exception):
     """A counter is lower than what a reservation says it put there: a bug, never the client's fault."""
 
 
 Quantities = Mapping[UUID, int]
-
-
-async def take_places(session: AsyncSession, event_id: UUID, quantities: Quantities) -> None:
-    """Hold places of each ticket type, all or none.
-
-    Raises:
-        SoldOut: with `ticket_type_id` and `available`; the caller's transaction must not commit.
-        TicketTypeUnknown: not of this event, or one that prices seats.
-    """
-    for ticket_type_id, quantity in sorted(quantities.items()):
-        if not await _count(session, _TAKE, event_id, ticket_type_id, quantity):
-            await _explain_refusal(session, event_id, ticket_type_id)
 
 
 async def release_places(
@@ -90,22 +74,13 @@ async def _count(session: AsyncSession, statement: Any, event_id: UUID, ticket_t
     return result.rowcount == 1
 
 
-async def _explain_refusal(session: AsyncSession, event_id: UUID, ticket_type_id: UUID) -> None:
-    row = (await session.execute(_LOOK, {"event_id": event_id, "id": ticket_type_id})).one_or_none()
-    if row is None:
-        raise TicketTypeUnknown(field="items", ticket_type_id=str(ticket_type_id))
-    raise SoldOut(field="items", ticket_type_id=str(ticket_type_id), available=row.available)
-
-
 _ONE = "where id = :id and event_id = :event_id and capacity is not null"
 _LEFT = "capacity - held - sold"
-_TAKE = text(f"update ticket_types set held = held + :quantity {_ONE} and {_LEFT} >= :quantity")  # noqa: S608
 _RETAKE = text(f"update ticket_types set sold = sold + :quantity {_ONE} and {_LEFT} >= :quantity")  # noqa: S608
 _RELEASE_HELD = text(f"update ticket_types set held = held - :quantity {_ONE} and held >= :quantity")  # noqa: S608
 _RELEASE_SOLD = text(f"update ticket_types set sold = sold - :quantity {_ONE} and sold >= :quantity")  # noqa: S608
 _SELL = text(f"""
 update ticket_types set held = held - :quantity, sold = sold + :quantity {_ONE} and held >= :quantity""")  # noqa: S608
-_LOOK = text(f"select {_LEFT} as available from ticket_types {_ONE}")  # noqa: S608
 _LOCK = text(f"""
 select id, {_LEFT} as available from ticket_types
  where event_id = :event_id and id = any(:ids) and capacity is not null

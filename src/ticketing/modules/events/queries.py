@@ -3,20 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import tenancy
-from ticketing.infra.errors import NotFound, TicketingError
+from ticketing.infra.errors import NotFound
 from ticketing.infra.paging import PageQuery
 from ticketing.modules import iam, organizations
-from ticketing.modules.events.models import CategoryPrice, Event, EventStatus, TicketType
-
-
-class EventNotOnSale(TicketingError):
-    """This event is not on sale at this moment."""
-
-    status, code = 422, "event_not_on_sale"
+from ticketing.modules.events.models import Event, TicketType
 
 
 async def get_event(session: AsyncSession, event_id: UUID) -> Event:
@@ -70,23 +64,6 @@ async def _is_member(session: AsyncSession, event: Event, viewer: iam.Identity |
     return await organizations.is_allowed(session, event.organization_id, viewer.user_id, may_read)
 
 
-async def get_event_on_sale(session: AsyncSession, event_id: UUID) -> Event:
-    """An event of which seats and places can be held now, by Postgres' clock; its organization is entered.
-
-    Raises:
-        NotFound: there is none, or it is a draft.
-        EventNotOnSale: cancelled, completed, over, or outside its sale window.
-    """
-    query = select(Event, *_SALE, tenancy.entering(Event.organization_id)).where(Event.id == event_id)
-    row = (await session.execute(query)).one_or_none()
-    if row is None or not row.Event.is_public:
-        raise NotFound
-    if reason := _refusal(row):
-        raise EventNotOnSale(reason, field="event_id")
-    event: Event = row.Event
-    return event
-
-
 def ends_at() -> ColumnElement[datetime]:
     """When the event ends; one without an end is taken to be over a day after its start."""
     return func.coalesce(Event.ends_at, Event.starts_at + text("interval '1 day'"))
@@ -95,20 +72,6 @@ def ends_at() -> ColumnElement[datetime]:
 def is_over() -> ColumnElement[bool]:
     """True once the event has ended."""
     return ends_at() <= func.now()
-
-
-_SALE = (
-    (Event.sales_start_at > func.now()).label("is_early"),
-    or_(Event.sales_end_at <= func.now(), is_over()).label("is_late"),
-)
-
-
-def _refusal(row: Row[Event, bool, bool, str]) -> str | None:
-    if row.Event.status != EventStatus.PUBLISHED:
-        return f"This event is {row.Event.status}."
-    if row.is_early:
-        return "The sale of this event has not begun."
-    return "The sale of this event has ended." if row.is_late else None
 
 
 async def list_own_events(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[Event]:
@@ -128,13 +91,3 @@ def _sold_for(event_id: UUID) -> ColumnElement[bool]:
     # The index leads with the organization; the event alone says which one that is.
     owner = select(Event.organization_id).where(Event.id == event_id).scalar_subquery()
     return and_(TicketType.organization_id == owner, TicketType.event_id == event_id)
-
-
-async def prices_by_category(session: AsyncSession, event: Event) -> dict[str, TicketType]:
-    """The ticket type that prices each category of seats; a category that is missing here can't be bought."""
-    query = (
-        select(CategoryPrice.category, TicketType)
-        .join(TicketType, TicketType.id == CategoryPrice.ticket_type_id)
-        .where(CategoryPrice.organization_id == event.organization_id, CategoryPrice.event_id == event.id)
-    )
-    return {category: ticket_type for category, ticket_type in await session.execute(query)}

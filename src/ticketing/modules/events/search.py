@@ -1,7 +1,7 @@
 """Finding published events."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -16,6 +16,9 @@ from ticketing.infra.fields import LongText, Timestamp
 from ticketing.infra.paging import PageQuery
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.models import Event, EventStatus
+
+#: No customer can say a later start (see `fields.Timestamp`): what begins then is a rehearsal's, and on no list.
+UNLISTED_FROM = datetime(2201, 1, 1, tzinfo=UTC)
 
 Words = Annotated[LongText, StringConstraints(max_length=200)]
 
@@ -38,7 +41,8 @@ async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQu
     Raises:
         Invalid: the cursor belongs to another search.
     """
-    query = select(Event).where(Event.status == EventStatus.PUBLISHED, *_conditions(wanted))
+    is_listed = (Event.status == EventStatus.PUBLISHED) & (Event.starts_at < UNLISTED_FROM)
+    query = select(Event).where(is_listed, *_conditions(wanted))
     is_rising = wanted.sort == "starts_at"
     place = tuple_(Event.starts_at, Event.id)
     if page.after is not None:

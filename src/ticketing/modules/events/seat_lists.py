@@ -39,6 +39,8 @@ class Layout:
         return zlib.decompress(self.gzipped, wbits=31)
 
 
+#: How the layout of a published event may be kept: it never changes for a version of the plan.
+PUBLIC_LAYOUT = "public, max-age=31536000, immutable"
 #: What an event without seats has.
 NO_SEATS = orjson.dumps({"plan_version": None, "width": 0, "height": 0, "seats": [], "categories": [], "areas": []})
 

@@ -15,7 +15,6 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import Conflict, TicketingError
-from ticketing.modules.events.models import Event
 
 
 class SeatUnknown(TicketingError):
@@ -41,50 +40,11 @@ class SeatsLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class TakenSeat:
-    """A seat that is held now."""
-
-    number: int
-    label: str
-    category: str
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What was taken, in the order of the request, and the reservations whose run-out holds it came from."""
-
-    seats: list[TakenSeat]
-    lapsed: set[UUID]
-
-
-@dataclass(frozen=True, slots=True)
 class Retaken:
     """The seats that changed hands, and the reservations whose run-out holds were overwritten."""
 
     numbers: list[int]
     lapsed: set[UUID]
-
-
-async def take_seats(
-    session: AsyncSession, event: Event, labels: Sequence[str], reservation_id: UUID, held_until: datetime
-) -> Taken:
-    """Hold all of these seats for a reservation, or none.
-
-    Raises:
-        SeatUnknown, SeatTaken: with the labels, under `seats`.
-        SeatContended: another transaction has a seat locked just now; a fresh try may win.
-    """
-    place = {"organization_id": event.organization_id, "event_id": event.id}
-    rows = (await session.execute(_LOCK_LABELS, {**place, "labels": list(labels)})).all()
-    locked = {row.label: row for row in rows}
-    if missing := [label for label in dict.fromkeys(labels) if label not in locked]:
-        await _explain_missing(session, place, missing, locked.values())
-    _refuse_taken(rows)
-    numbers = [row.number for row in rows]
-    held = {**place, "numbers": numbers, "reservation_id": reservation_id, "held_until": held_until}
-    _expect(await session.execute(_HOLD, held), len(numbers))
-    seats = [TakenSeat(locked[label].number, label, locked[label].category) for label in dict.fromkeys(labels)]
-    return Taken(seats, _lapsed(rows, reservation_id))
 
 
 async def retake_seats(
@@ -141,22 +101,6 @@ async def mark_sold(
     """
     owned = _owned(organization_id, event_id, reservation_id, numbers)
     _expect(await session.execute(_SELL, owned), len(set(numbers)))
-
-
-async def _explain_missing(
-    session: AsyncSession, place: dict[str, Any], missing: list[str], locked: Iterable[Any]
-) -> None:
-    """Say why a seat could not be locked: it does not exist, it is taken, or it is being decided about just now."""
-    rows = (await session.execute(_LOOK, {**place, "labels": missing})).all()
-    if unknown := [label for label in missing if label not in {row.label for row in rows}]:
-        raise SeatUnknown(field="seats", seats=unknown)
-    _refuse_taken([*locked, *rows])
-    raise SeatContended(field="seats", seats=missing)
-
-
-def _refuse_taken(rows: Iterable[Any]) -> None:
-    if taken := [row.label for row in rows if not row.is_free]:
-        raise SeatTaken(field="seats", seats=taken)
 
 
 def _lapsed(rows: Iterable[Any], reservation_id: UUID) -> set[UUID]:

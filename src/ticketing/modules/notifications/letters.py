@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.config import get_settings
 from ticketing.infra.mail import Enclosure, Letter
+from ticketing.infra.mailbox import is_nobodys
 from ticketing.modules import events, iam, orders, payments, tickets
 from ticketing.modules.notifications import words
 from ticketing.modules.notifications.paper import Page, as_html, as_text
@@ -75,8 +76,10 @@ async def write_refund(session: AsyncSession, message: payments.RefundSucceeded)
 def _letter(
     kind: str, to: str, subject: str, page: Page, enclose: Callable[[], Awaitable[Enclosure]] | None = None
 ) -> Letter | None:
-    """None where there is no address any more: an order outlives the data of whoever bought it."""
-    return Letter(kind, to, subject, as_text(page), as_html(page), enclose) if "@" in to else None
+    """None where there is no address any more, for an order outlives the data of its buyer; and for a rehearsal's."""
+    if "@" not in to or is_nobodys(to):
+        return None
+    return Letter(kind, to, subject, as_text(page), as_html(page), enclose)
 
 
 def _order_link(order: orders.Order) -> str:

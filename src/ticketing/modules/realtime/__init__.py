@@ -4,5 +4,6 @@ from ticketing.modules.realtime import models  # noqa: F401 (registers the table
 from ticketing.modules.realtime.api import router
 from ticketing.modules.realtime.frames import SeatFrames
 from ticketing.modules.realtime.hub import Hub, lifespan
+from ticketing.modules.realtime.served import FromMemory
 
-__all__ = ["Hub", "SeatFrames", "lifespan", "router"]
+__all__ = ["FromMemory", "Hub", "SeatFrames", "lifespan", "router"]

@@ -1,20 +1,21 @@
 """The live map: read whole, or watched."""
 
-import hashlib
+import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Header, Request, Response
 
-from ticketing.infra import idempotency
-from ticketing.infra.db import Database, Db
+from ticketing.infra import idempotency, metrics
+from ticketing.infra.db import Database
 from ticketing.infra.envelope import Envelope
 from ticketing.modules import events, iam
 from ticketing.modules.realtime import queries
+from ticketing.modules.realtime.answers import Copy, respond
 from ticketing.modules.realtime.channel import Channel
+from ticketing.modules.realtime.copies import ROOT
 from ticketing.modules.realtime.hub import Hub
-from ticketing.modules.realtime.queries import Availability
+from ticketing.modules.realtime.readings import make_copy
 from ticketing.modules.realtime.schemas import AvailabilityOut
 from ticketing.modules.realtime.stream import SeatStream, begin_stream
 
@@ -27,11 +28,19 @@ _STREAM: Answers = {200: {"content": {"text/event-stream": {}}, "description": "
 
 @router.get("/events/{event_id}/availability", response_model=Envelope[AvailabilityOut], responses=_MAP)
 async def get_availability(
-    event_id: UUID, session: Db, viewer: iam.OptionalUser, if_none_match: Annotated[str, Header()] = ""
+    event_id: UUID,
+    request: Request,
+    viewer: iam.OptionalUser,
+    if_none_match: Annotated[str, Header()] = "",
+    accept_encoding: Annotated[str, Header()] = "",
 ) -> Response:
     """The map in one line: a letter per seat. A hold that has run out counts as available."""
-    event = await events.get_public_event(session, event_id, viewer)
-    return _answer(await queries.get_availability(session, event.organization_id, event.id), if_none_match)
+    copy = await request.app.state.copies.take(f"{ROOT}{event_id}/availability")
+    if copy is None:
+        copy = await _read(request.app.state.database, event_id, viewer)
+    form = copy.select(accept_encoding.encode(), if_none_match.encode())
+    assert form is not None  # noqa: S101 (narrowing for the type checker: a map is kept in both forms)
+    return respond(form)
 
 
 @router.get("/events/{event_id}/stream", status_code=200, response_class=SeatStream, responses=_STREAM)
@@ -57,16 +66,11 @@ async def _open(hub: Hub, database: Database, event_id: UUID, viewer: iam.Identi
         return channel
 
 
-def _answer(availability: Availability, if_none_match: str) -> Response:
-    data = {
-        "version": availability.position.version,
-        "seats": availability.seats,
-        "areas": availability.areas,
-    }
-    # By hand: the models would take longer over a large map than the database does.
-    body = orjson.dumps({"success": True, "message": "OK", "data": data, "meta": None})
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if etag in if_none_match or if_none_match.strip() == "*":
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+async def _read(database: Database, event_id: UUID, viewer: iam.Identity | None) -> Copy:
+    # A transaction of its own: a request that waits for a copy must have no connection in its hand.
+    async with database.transaction(viewer.user_id if viewer else None) as session:
+        event = await events.get_public_event(session, event_id, viewer)
+        map_ = await queries.get_availability(session, event.organization_id, event.id)
+    _, copy = await asyncio.to_thread(make_copy, map_, 0)
+    metrics.COPIES.labels("availability", "database").inc()
+    return copy

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
 from ticketing.infra.db import Database
+from ticketing.infra.nudge import copies_key
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.modules import events, reservations, tickets
 from ticketing.modules.realtime import queries
@@ -90,6 +91,8 @@ class SeatFrames:
     async def _publish(self, frames: dict[UUID, bytes]) -> None:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
+                # The version is a part of the answer: who hears of it no longer finds one that is older.
+                pipe.unlink(*map(copies_key, frames))
                 for event_id, frame in frames.items():
                     pipe.publish(f"{CHANNEL}{event_id}", frame)
                 await pipe.execute()

@@ -19,15 +19,18 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from ticketing.infra import log, tenancy
+from ticketing.infra import log, nudge, tenancy
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.errors import Overloaded
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel, Frame
+from ticketing.modules.realtime.copies import Copies
 from ticketing.modules.realtime.frames import CHANNEL
 from ticketing.modules.realtime.queries import Availability, Position
+from ticketing.modules.realtime.readings import Readings
+from ticketing.modules.realtime.shared_copies import SharedCopies
 
 #: A stream costs about 50 KiB; what is above this goes to another process.
 STREAMS_MAX = 10_000
@@ -46,8 +49,8 @@ _log = log.get_logger(__name__)
 class Hub:
     """The channels of this process, and what feeds them."""
 
-    def __init__(self, redis: Redis, database: Database, settings: Settings) -> None:
-        self._redis, self._database = redis, database
+    def __init__(self, redis: Redis, database: Database, settings: Settings, copies: Copies) -> None:
+        self._redis, self._database, self._copies = redis, database, copies
         self._frames_per_second = settings.stream_frames_per_second
         self.stream_seconds_max = settings.stream_seconds_max
         self._channels: dict[UUID, Channel] = {}
@@ -128,6 +131,7 @@ class Hub:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.psubscribe(f"{CHANNEL}*")
+                    await pubsub.subscribe(nudge.CHANNEL)
                     await self._hear(pubsub)
             except (RedisError, OSError) as error:
                 if self.is_live:
@@ -135,6 +139,7 @@ class Hub:
             except Exception as error:
                 _log.error("listening_failed", exc_info=error)
             self.is_live = False
+            self._copies.hear(False)
             await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
 
     async def _hear(self, pubsub: PubSub) -> None:
@@ -147,10 +152,25 @@ class Hub:
                 await self._compare_versions(is_patient=False)
             elif message["type"] == "pmessage":
                 self._take(message["channel"], message["data"])
+            elif message["type"] == "subscribe":
+                self._copies.hear(True)
+            elif message["type"] == "message":
+                self._forget_changed(message["data"])
+
+    def _forget_changed(self, data: bytes) -> None:
+        try:
+            sender, event_ids = nudge.read(data)
+        except ValueError as error:
+            _log.error("nudge_unreadable", error=type(error).__name__)
+            return
+        # Our own changes were forgotten when they were made, and since then they may have been read.
+        if self._database.nudge is None or sender != self._database.nudge.sender:
+            self._copies.forget(event_ids)
 
     def _take(self, name: bytes, data: bytes) -> None:
         try:
             event_id = UUID(name.decode().removeprefix(CHANNEL))
+            self._copies.forget([event_id])
             channel = self._channels.get(event_id)
             if channel is None:
                 return
@@ -214,7 +234,12 @@ def _is_behind(known: Position, true: Position) -> bool:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """`app.state.hub`, for as long as the app runs; wants `app.state.redis`, `.database` and `.settings` before it."""
-    app.state.hub = Hub(app.state.redis, app.state.database, app.state.settings)
-    async with app.state.hub.running():
+    """`app.state.hub` and `.copies` while the app runs; wants `app.state.redis`, `.database` and `.settings` before."""
+    state = app.state
+    readings = Readings(state.database, SharedCopies(state.redis, state.database.nudge))
+    state.copies = Copies({"availability": readings.availability, "seatmap": readings.seatmap})
+    state.database.on_changed.append(state.copies.forget)
+    state.hub = Hub(state.redis, state.database, state.settings, state.copies)
+    async with state.hub.running():
         yield
+    await state.copies.close()

@@ -32,6 +32,8 @@ class Availability:
     position: Position
     seats: str
     areas: Areas
+    #: Until the first of the seats' holds runs out, from the beginning of the transaction; None when none runs.
+    lapses_in_seconds: float | None = None
 
 
 async def get_availability(session: AsyncSession, organization_id: UUID, event_id: UUID) -> Availability:
@@ -43,7 +45,7 @@ async def get_availability(session: AsyncSession, organization_id: UUID, event_i
     row = (await session.execute(_MAP, {"organization_id": organization_id, "event_id": event_id})).one()
     types = [t for t in await events.list_ticket_types(session, event_id) if t.capacity is not None]
     areas = await _areas(session, event_id, types) if types else {}
-    return Availability(Position(row.epoch, row.version), row.seats, areas)
+    return Availability(Position(row.epoch, row.version), row.seats, areas, row.lapses_in_seconds)
 
 
 async def area_states(session: AsyncSession, ticket_type_ids: Collection[UUID]) -> dict[UUID, Areas]:
@@ -97,10 +99,12 @@ _LETTER = "case when s.status = 'h' and s.held_until <= now() then 'a' else s.st
 
 # Ordered by the primary key, so the letters are joined as they are read.
 _MAP = text(f"""
-select coalesce((select string_agg({_LETTER}, '' order by s.number) from event_seats s
-                  where s.organization_id = :organization_id and s.event_id = :event_id), '') as seats,
-       coalesce(max(e.epoch), '') as epoch, coalesce(max(e.version), 0) as version
-  from event_streams e where e.organization_id = :organization_id and e.event_id = :event_id""")  # noqa: S608
+select coalesce(map.seats, '') as seats, cast(extract(epoch from map.lapses_at - now()) as float) as lapses_in_seconds,
+       coalesce(e.epoch, '') as epoch, coalesce(e.version, 0) as version
+  from (select string_agg({_LETTER}, '' order by s.number) as seats,
+               min(s.held_until) filter (where s.status = 'h' and s.held_until > now()) as lapses_at
+          from event_seats s where s.organization_id = :organization_id and s.event_id = :event_id) map
+  left join event_streams e on e.organization_id = :organization_id and e.event_id = :event_id""")  # noqa: S608
 
 _SEATS = text(f"""
 select s.event_id, s.number, {_LETTER} as letter

@@ -4,7 +4,6 @@ from ticketing.modules.reservations import personal
 from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirm import confirm, release_confirmed
 from ticketing.modules.reservations.expiry import expire_due
-from ticketing.modules.reservations.hold import HoldRequest
 from ticketing.modules.reservations.holds import Holds
 from ticketing.modules.reservations.limits import LimitExceeded, check_limit, count_places, lock_address
 from ticketing.modules.reservations.messages import (
@@ -16,12 +15,15 @@ from ticketing.modules.reservations.messages import (
 )
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import get_reservation, lapsed_places, list_items, lock_reservation
+from ticketing.modules.reservations.quick import QuickHolds
+from ticketing.modules.reservations.requests import HoldRequest
 from ticketing.modules.reservations.service import lock_own
 
 __all__ = [
     "HoldRequest",
     "Holds",
     "LimitExceeded",
+    "QuickHolds",
     "Reservation",
     "ReservationCancelled",
     "ReservationConfirmed",

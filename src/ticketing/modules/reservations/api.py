@@ -16,6 +16,7 @@ from ticketing.modules import iam, organizations
 from ticketing.modules.reservations import queries, service
 from ticketing.modules.reservations.holds import Holds
 from ticketing.modules.reservations.models import Reservation
+from ticketing.modules.reservations.quick import rendered
 from ticketing.modules.reservations.schemas import HoldSeats, ReservationOut
 
 router = APIRouter(tags=["reservations"])
@@ -40,7 +41,7 @@ async def hold_seats(
     holds: OpenHolds,
 ) -> Response:
     """Hold seats or places for the event's `hold_seconds`, all of them or none."""
-    return await holds.submit(body.as_request(buyer.user_id, key, await idempotency.fingerprint_of(request)))
+    return rendered(await holds.submit(body.as_request(buyer.user_id, key, await idempotency.fingerprint_of(request))))
 
 
 @ordinary.get("/me/reservations")

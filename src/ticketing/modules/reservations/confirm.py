@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import log, outbox
 from ticketing.modules import events
 from ticketing.modules.reservations.contents import facts, places, seat_numbers
-from ticketing.modules.reservations.expiry import expire_overtaken
+from ticketing.modules.reservations.expiry import expire_due, expire_overtaken
 from ticketing.modules.reservations.messages import ReservationConfirmed
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import is_lapsed, list_items, lock_reservation
@@ -59,13 +59,16 @@ async def _sell(session: AsyncSession, reservation: Reservation, items: list[Res
 
 
 async def _take_again(session: AsyncSession, reservation: Reservation, items: list[ReservationItem]) -> None:
+    is_swept = reservation.status != ReservationStatus.ACTIVE
+    if is_swept and places(items):
+        await expire_due(session, event_id=reservation.event_id)  # what others' run-out holds still count is free
     if numbers := seat_numbers(items):
         where = (reservation.organization_id, reservation.event_id, numbers, reservation.id)
         if (retaken := await events.retake_seats(session, *where)) is None:
             raise _Gone
         await expire_overtaken(session, retaken.lapsed)
     if wanted := places(items):
-        if reservation.status == ReservationStatus.ACTIVE:  # run out, but not swept: its places are still counted
+        if not is_swept:  # run out, but its places are still counted
             await events.mark_places_sold(session, reservation.event_id, wanted)
         elif not await events.retake_places(session, reservation.event_id, wanted):
             raise _Gone

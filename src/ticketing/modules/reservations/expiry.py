@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, metrics, outbox
+from ticketing.infra.wire import Cursor, Wire, send
 from ticketing.modules import events
 from ticketing.modules.reservations.contents import Ended, facts, places
 from ticketing.modules.reservations.messages import ReservationExpired
@@ -43,10 +44,20 @@ async def expire_overtaken(session: AsyncSession, reservation_ids: Collection[UU
     """
     if not reservation_ids:
         return
-    ended = await _fetch(session, _lapsed().where(Reservation.id.in_(reservation_ids)))
+    ended = await lock_lapsed(session, reservation_ids)
     if len(ended) < len(reservation_ids):
         raise events.SeatContended
-    await _expire(session, ended)
+    await expire(session, ended)
+
+
+async def lock_lapsed(session: AsyncSession, reservation_ids: Collection[UUID]) -> list[Ended]:
+    """Those of the reservations that have run out, locked; one that is being paid, extended or swept is missing."""
+    return await _fetch(session, _lapsed().where(Reservation.id.in_(reservation_ids)))
+
+
+async def ask_lapsed(wire: Wire, organization_id: UUID, event_ids: Sequence[UUID]) -> Cursor:
+    """Those of the events, a row each, that have reservations that have run out and are not swept."""
+    return await send(wire, _LAPSED_OF_EVENTS, organization_id, event_ids)
 
 
 def _lapsed() -> Select[UUID, UUID, UUID, UUID]:
@@ -62,14 +73,15 @@ async def _fetch(session: AsyncSession, query: Select[UUID, UUID, UUID, UUID]) -
 async def _expire_or_undo(session: AsyncSession, ended: Sequence[Ended]) -> bool:
     try:
         async with session.begin_nested():
-            await _expire(session, ended)
+            await expire(session, ended)
     except (events.PlacesLost, IntegrityError) as error:
         _log.error("expiry_failed", reservations=[str(one.id) for one in ended[:5]], exc_info=error)
         return False
     return True
 
 
-async def _expire(session: AsyncSession, ended: Sequence[Ended]) -> None:
+async def expire(session: AsyncSession, ended: Sequence[Ended]) -> None:
+    """Expire reservations that the caller has locked: seats and places come back, and the world is told."""
     if not ended:
         return
     state = {"status": ReservationStatus.EXPIRED, "ended_at": func.now(), "version": Reservation.version + 1}
@@ -92,3 +104,8 @@ def _held_seats(items: Collection[ReservationItem]) -> list[events.HeldSeat]:
         for item in items
         if item.seat_number is not None
     ]
+
+
+_LAPSED_OF_EVENTS = """
+select distinct event_id from reservations
+ where organization_id = %s and event_id = any(%s::uuid[]) and status = 'active' and expires_at < now()"""

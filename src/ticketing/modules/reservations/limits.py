@@ -5,19 +5,18 @@ which): whoever registers twice as ada+1@ and ada+2@ has one allowance. What cou
 with: places of holds that run, and places that were sold and not given back.
 
 Locks are taken in one order everywhere: order, payment, reservation, allowance, seats, places. An allowance is an
-advisory lock per event and identity, so buyers never wait for one another. A transaction locks all the allowances
-that it wants in one sorted statement; a second one could wait in a circle.
+advisory lock per event and identity, so buyers never wait for one another. A batch of holds waits for none of them.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.errors import TicketingError
-from ticketing.modules import iam
+from ticketing.infra.errors import Conflict, TicketingError
+from ticketing.infra.wire import Cursor, Wire, rows, send
 
 
 class LimitExceeded(TicketingError):
@@ -26,41 +25,49 @@ class LimitExceeded(TicketingError):
     status, code = 422, "limit_exceeded"
 
 
-@dataclass(frozen=True, slots=True)
-class Buyer:
+class Buyer(NamedTuple):
     """Somebody who wants places of an event."""
 
     event_id: UUID
     user_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """How many places a buyer has. Buyers of one event with the same identity share one allowance."""
 
     identity: bytes
     places: int
 
 
-def identity_of(event_id: UUID, user_id: UUID) -> ScalarSelect[bytes]:
-    """The mailbox of an account, as an expression: a hold remembers it without a statement more."""
-    identity = func.buyer_identity(event_id, iam.User.email_normalized)
-    return select(identity).where(iam.User.id == user_id).scalar_subquery()
+class AllowanceContended(Conflict):
+    """You are holding or ordering something of this event at this very moment; try again."""
+
+    code, retry_after_seconds = "seat_contended", 1
 
 
-async def lock_allowances(
-    session: AsyncSession, organization_id: UUID, buyers: Sequence[Buyer]
-) -> dict[Buyer, Allowance]:
-    """What each of these buyers of one organization's events has; until the transaction ends, nobody adds to it.
+class Allowances:
+    """What each of some buyers of one organization's events has; until the transaction ends, nobody adds to it.
 
-    Three statements for any number of buyers. The one that counts has to begin when the locks are held, or it would
-    not see what their last holder has committed.
+    Two statements for any number of buyers. The one that counts has to begin when the locks are held, or it would not
+    see what their last holder has committed. One whose lock somebody else has is not waited for: the others would wait
+    with them.
     """
-    wishes = {"event_ids": [b.event_id for b in buyers], "user_ids": [b.user_id for b in buyers]}
-    identities = list(await session.scalars(_IDENTITIES, wishes))
-    await _lock(session, identities)
-    counted = await session.scalars(_COUNT, {**wishes, "organization_id": organization_id, "identities": identities})
-    return {b: Allowance(i, n) for b, i, n in zip(buyers, identities, counted, strict=True)}
+
+    def __init__(self, buyers: Sequence[Buyer], refused: Cursor, counts: Cursor) -> None:
+        self._buyers, self._refused, self._counts = buyers, refused, counts
+
+    @classmethod
+    async def ask(cls, wire: Wire, organization_id: UUID, buyers: Collection[Buyer]) -> "Allowances":
+        listed = list(dict.fromkeys(buyers))
+        wanted = rows([{"n": n, "event_id": b.event_id, "user_id": b.user_id} for n, b in enumerate(listed)])
+        refused = await send(wire, _LOCK_BUYERS, wanted)
+        return cls(listed, refused, await send(wire, _COUNT, organization_id, wanted))
+
+    async def read(self) -> dict[Buyer, Allowance]:
+        """By buyer; one whose allowance somebody else is adding to is missing."""
+        refused = {n for (n,) in await self._refused.fetchall()}
+        found = await self._counts.fetchall()
+        return {self._buyers[n]: Allowance(identity, places) for n, identity, places in found if n not in refused}
 
 
 async def lock_address(session: AsyncSession, event_id: UUID, email: str) -> bytes:
@@ -91,27 +98,32 @@ async def count_places(session: AsyncSession, organization_id: UUID, reservation
     return int(await session.scalar(_COUNT_OF_RESERVATIONS, values) or 0)
 
 
-_IDENTITIES = text("""
-select buyer_identity(w.event_id, u.email_normalized)
-  from unnest(cast(:event_ids as uuid[]), cast(:user_ids as uuid[])) with ordinality as w (event_id, user_id, n)
-  join users u on u.id = w.user_id
- order by w.n""")
-
 _LOCK = text("""
 select pg_advisory_xact_lock(key)
   from (select key from unnest(cast(:keys as bigint[])) as wanted (key) order by key) as sorted""")
+
+_BUYERS = """
+select w.n, w.event_id, w.user_id, buyer_identity(w.event_id, u.email_normalized) as identity
+  from json_to_recordset(%s::json) as w (n integer, event_id uuid, user_id uuid) join users u on u.id = w.user_id"""
+
+# The same eight bytes as in `_lock`.
+_LOCK_BUYERS = f"""
+with b as materialized (
+    select n, ('x' || encode(substr(identity, 1, 8), 'hex'))::bit(64)::bigint as key from ({_BUYERS}) as buyers),
+tried as materialized (
+    select key, pg_try_advisory_xact_lock(key) as is_ours from (select distinct key from b) as keys)
+select b.n from b join tried using (key) where not is_ours"""  # noqa: S608 (only constants)
 
 _PLACES = """
 select coalesce(sum(i.quantity - i.returned), 0)
   from reservations r
   join reservation_items i on i.organization_id = r.organization_id and i.reservation_id = r.id
- where r.organization_id = :organization_id
-   and (r.status = 'confirmed' or r.status = 'active' and r.expires_at >= now())"""
+ where (r.status = 'confirmed' or r.status = 'active' and r.expires_at >= now())"""
 
-_COUNT = text(f"""
-select ({_PLACES} and r.event_id = w.event_id and (r.user_id = w.user_id or r.buyer_identity = w.identity))
-  from unnest(cast(:event_ids as uuid[]), cast(:user_ids as uuid[]), cast(:identities as bytea[]))
-       with ordinality as w (event_id, user_id, identity, n)
- order by w.n""")  # noqa: S608 (only constants)
+_COUNT = f"""
+select b.n, b.identity, ({_PLACES} and r.organization_id = %s and r.event_id = b.event_id
+                         and (r.user_id = b.user_id or r.buyer_identity = b.identity))::integer
+  from ({_BUYERS}) as b"""  # noqa: S608 (only constants)
 
-_COUNT_OF_RESERVATIONS = text(f"{_PLACES} and r.id = any(cast(:reservation_ids as uuid[]))")
+_COUNT_OF_RESERVATIONS = text(f"""{_PLACES}
+   and r.organization_id = :organization_id and r.id = any(cast(:reservation_ids as uuid[]))""")

@@ -1,0 +1,89 @@
+"""Holding seats for a whole batch: one statement locks what is free of all that is wanted, one writes what was won.
+
+The rules are those of seats.py: locks in the order of the key, the owner that is expected in the WHERE clause, a hold
+that has run out by Postgres' clock is no hold. SKIP LOCKED: a seat that somebody else is deciding about is not waited
+for.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple, TypedDict
+from uuid import UUID
+
+from ticketing.infra.wire import Cursor, Wire, rows, send
+from ticketing.modules.events.seats import FREE
+
+#: An event, and the label of one of its seats.
+Spot = tuple[UUID, str]
+
+
+class FreeSeat(NamedTuple):
+    """A seat that is ours to hold until the transaction ends; `lapsed` is whose run-out hold is still on it."""
+
+    number: int
+    category: str
+    lapsed: UUID | None
+
+
+class HeldRow(TypedDict):
+    """What is written for a seat that was won."""
+
+    event_id: UUID
+    number: int
+    reservation_id: UUID
+    hold_until: datetime
+
+
+class LockedSeats:
+    """The free ones of the seats that a batch wants, locked."""
+
+    def __init__(self, spots: list[Spot], cursor: Cursor) -> None:
+        self._spots, self._cursor = spots, cursor
+
+    @classmethod
+    async def ask(cls, wire: Wire, organization_id: UUID, wanted: Collection[Spot]) -> "LockedSeats":
+        spots = list(dict.fromkeys(wanted))
+        return cls(spots, await send(wire, _LOCK, _named(spots), organization_id))
+
+    async def read(self) -> dict[Spot, FreeSeat]:
+        """What is missing is taken, unknown, or somebody else is deciding about it: `find_taken` tells."""
+        return {self._spots[n]: FreeSeat(*seat) for n, *seat in await self._cursor.fetchall()}
+
+
+async def find_taken(wire: Wire, organization_id: UUID, spots: Collection[Spot]) -> dict[Spot, bool]:
+    """Of seats that could not be locked: True for one that is held, sold or blocked; one that is unknown is missing."""
+    listed = list(spots)
+    found = await send(wire, _LOOK, _named(listed), organization_id)
+    return {listed[n]: is_taken for n, is_taken in await found.fetchall()}
+
+
+async def hold_locked(wire: Wire, organization_id: UUID, seats: list[HeldRow]) -> None:
+    """Hold seats that `LockedSeats` has found free. The transaction fails when one of them is not."""
+    await send(wire, _HOLD, rows(seats), organization_id, len(seats))
+
+
+def _named(spots: list[Spot]) -> str:
+    return rows([{"n": n, "event_id": event_id, "label": label} for n, (event_id, label) in enumerate(spots)])
+
+
+_WANTED = """
+  from json_to_recordset(%s::json) as w (n integer, event_id uuid, label text)
+  join event_seats s on s.organization_id = %s and s.event_id = w.event_id and s.label = w.label"""
+_LOCK = f"""
+select w.n, s.number, s.category, s.reservation_id {_WANTED}
+ where {FREE}
+ order by s.event_id, s.number
+   for update of s skip locked"""
+_LOOK = f"select w.n, not {FREE} {_WANTED}"
+
+# They were locked as free in this very transaction, so a count that differs is a bug. Dividing by zero stops the
+# transaction here and now: the commit may be on its way behind this statement.
+_HOLD = f"""
+with held as (
+    update event_seats s
+       set status = 'h', reservation_id = w.reservation_id, held_until = w.hold_until, version = s.version + 1
+      from json_to_recordset(%s::json)
+           as w (event_id uuid, number integer, reservation_id uuid, hold_until timestamptz)
+     where s.organization_id = %s and s.event_id = w.event_id and s.number = w.number and {FREE}
+ returning 1)
+select 1 / cast(count(*) = %s as integer) from held"""  # noqa: S608 (only constants)

@@ -1,0 +1,116 @@
+"""Maps answered before anything else is asked: no limits, no routing and no database for what is at hand."""
+
+import re
+from typing import NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ticketing.infra import errors, metrics
+from ticketing.infra.bounds import HEAD_BYTES_MAX, HEADERS_MAX
+from ticketing.infra.errors import TicketingError
+from ticketing.modules.realtime.answers import Form
+from ticketing.modules.realtime.copies import ROOT, Copies
+
+#: The browser's pages ask for the layout by its version, so that a new one is not taken for the old; we ignore it.
+_QUERY = re.compile(rb"(plan=[0-9]{1,9})?")
+#: What makes a request one for the ordinary route: somebody who says who they are, a part, a condition, a body.
+_UNUSUAL = frozenset(
+    {
+        b"authorization",
+        b"range",
+        b"if-match",
+        b"if-unmodified-since",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+        b"upgrade",
+    }
+)
+
+
+class Route(NamedTuple):
+    """What a request's metric and log line are named after."""
+
+    path: str
+
+
+class Wish(NamedTuple):
+    """What a request says about the form of its answer."""
+
+    question: str
+    accept_encoding: bytes
+    if_none_match: bytes
+
+
+class FromMemory:
+    """Plain ASGI, between the request's context and the gate. Wants `app.state.copies`; without it, all goes on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wish = wish_of(scope)
+        copies: Copies | None = getattr(scope["app"].state, "copies", None) if wish else None
+        if wish is None or copies is None:
+            await self.app(scope, receive, send)
+            return
+        try:
+            copy = await copies.take(scope["path"])
+        except TicketingError as error:
+            scope["route"] = _route(wish)
+            await errors.render(error)(scope, receive, send)
+            return
+        form = copy.select(wish.accept_encoding, wish.if_none_match) if copy else None
+        if form is not None:
+            scope["route"] = _route(wish)
+            await _send(form, wish.question, send)
+            return
+        await self.app(scope, receive, _watching(copies, scope["path"], send))
+
+
+def wish_of(scope: Scope) -> Wish | None:
+    """None for a request that is not for a map, or not a plain one of somebody unknown."""
+    if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(ROOT):
+        return None
+    question = scope["path"].rpartition("/")[2]
+    query = scope["query_string"]
+    if question not in _ROUTES or (query and not (question == "seatmap" and _QUERY.fullmatch(query))):
+        return None
+    headers, size, accept_encoding, if_none_match = scope["headers"], 0, b"", b""
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name in _UNUSUAL:
+            return None
+        if name == b"accept-encoding":
+            accept_encoding = value
+        elif name == b"if-none-match":
+            if_none_match = if_none_match + b"," + value if if_none_match else value
+    if size > HEAD_BYTES_MAX or len(headers) > HEADERS_MAX:
+        return None  # the gate refuses it
+    return Wish(question, accept_encoding, if_none_match)
+
+
+_ROUTES = {question: Route(f"{ROOT}{{event_id}}/{question}") for question in ("availability", "seatmap")}
+
+
+def _route(wish: Wish) -> Route:
+    return _ROUTES[wish.question]
+
+
+async def _send(form: Form, question: str, send: Send) -> None:
+    if form.status == 304:
+        metrics.UNCHANGED.labels(question).inc()
+    await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
+    await send({"type": "http.response.body", "body": form.body})
+
+
+def _watching(copies: Copies, path: str, send: Send) -> Send:
+    """What everybody is shown once is copied from then on."""
+
+    async def watch(message: Message) -> None:
+        is_answer = message["type"] == "http.response.start" and message["status"] in (200, 304)
+        if is_answer and any(name == b"etag" for name, _ in message["headers"]):
+            copies.open(path)
+        await send(message)
+
+    return watch
