@@ -26,7 +26,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-annotate --no-header --no-emit-index-url $(ARGS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt docs bench lock clean
+.PHONY: help run test mutants fuzz lint fmt docs bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo",
 
 test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other
 	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+
+mutants: $(DEV_READY) ## Wound the source in every known way; each wound must be felt; ARGS="overtaken"
+	@exec $(PY) -m tests.mutants $(ARGS)
 
 fuzz: $(DEV_READY) ## Try 10,000 calls of the API and 200,000 forgeries; ARGS="-k codes"
 	@FUZZ=full exec $(PY) -m pytest tests/fuzz --timeout 3600 --show-capture=no $(ARGS)
@@ -54,7 +57,7 @@ fmt: $(DEV_READY) ## Put the code into its usual form
 docs: $(RUN_READY) ## Print the table of permissions into docs/security.md
 	@$(PY) -m ticketing.modules.organizations.permissions_page docs/security.md
 
-bench: $(RUN_READY) ## Measure; results are printed as ratios
+bench: $(RUN_READY) ## Measure, as ratios; ARGS="holds losers" for some, BENCH_SECONDS=1 to try it out
 	@exec $(PY) -m benchmarks $(ARGS)
 
 lock: $(UV) ## Write the locks again; ARGS=--upgrade takes the newest versions

@@ -1,12 +1,16 @@
 """`ticketing check` finds what contradicts itself, and nothing where all is well."""
 
+from io import StringIO
+
 import pytest
 from fastapi import FastAPI
+from rich.console import Console
 from sqlalchemy import text
 
+from tests.contradictions import BROKEN, WALLS_DOWN
 from tests.drain import drain
 from tests.world import World, data
-from ticketing import invariants
+from ticketing import check_table, invariants
 
 
 async def offended(app: FastAPI) -> set[str]:
@@ -18,7 +22,8 @@ async def live(app: FastAPI, world: World) -> None:
     """A day in the life of the database: held, bought, checked in, given back, in seats and in places."""
     show, buyer = await world.show(seats=8, rows=1, capacity=20), await world.person()
     items = [{"ticket_type_id": show.area_type_id, "quantity": 3}]
-    await world.hold(buyer, show, "Stalls-A-1", items=items)
+    waiting = await world.hold(buyer, show, "Stalls-A-1", items=items)
+    await world.order(buyer, waiting)
     data(await buyer.delete(f"/reservations/{(await world.hold(buyer, show, 'Stalls-A-2'))['id']}"))
     await world.buy(buyer, show, "Stalls-A-3", "Stalls-A-4", items=items)
     refunded = await world.buy(buyer, show, "Stalls-A-5", items=items)
@@ -36,32 +41,62 @@ async def test_a_lively_database_contradicts_nothing(app: FastAPI, world: World)
     assert await offended(app) == set()
 
 
-BROKEN = {
-    "held_seat_has_its_hold": "update reservations set status = 'cancelled' where status = 'active'",
-    "sold_seat_has_its_sale": "update reservation_items set is_confirmed = false",
-    "running_hold_has_its_seats": (
-        "update event_seats set status = 'a', reservation_id = null, held_until = null where status = 'h'"
-    ),
-    "held_places_are_counted": "update ticket_types set held = held + 1 where capacity is not null",
-    "sold_places_are_counted": "update ticket_types set sold = sold - 1 where capacity is not null",
-    "paid_order_has_its_tickets": "update orders set paid_at = now() - interval '2 minutes'; delete from check_ins;"
-    " delete from tickets",
-    "live_ticket_has_its_seat": "update tickets set seat_number = 7 where seat_number = 3",
-    "returned_units_are_voided": "update reservation_items set returned = 0",
-    "money_pays_or_goes_back": "update orders set paid_at = null",
-    "refunds_add_up": "update payments set refunded_minor = 1",
-    "admission_is_recorded": "delete from check_ins",
-    "readers_are_behind_the_log": "update outbox_cursor set last_id = 1000000",
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-async def test_each_contradiction_is_found(app: FastAPI, world: World, name: str) -> None:
-    await live(app, world)
+async def found_after(app: FastAPI, statements: str) -> set[str]:
+    """What is found to be wrong after these statements, which are undone again."""
     async with app.state.owner_database.transaction() as session:
-        for statement in ("set local session_replication_role = replica", *BROKEN[name].split(";")):
+        for statement in ("set local session_replication_role = replica", *statements.split(";")):
             await session.execute(text(statement))
-    assert name in await offended(app)
+        found = {verdict.invariant.name for verdict in await invariants.judge(session) if verdict.count}
+        await session.rollback()
+    return found
+
+
+async def test_each_contradiction_is_found(app: FastAPI, world: World) -> None:
+    await live(app, world)
+    missed = [name for name, statements in BROKEN.items() if name not in await found_after(app, statements)]
+    assert missed == []
+    assert await offended(app) == set()
+
+
+async def test_a_wall_that_is_down_is_found(app: FastAPI) -> None:
+    missed = [name for name, down in WALLS_DOWN.items() if await found_after(app, down) != {"walls_stand"}]
+    assert missed == []
+
+
+async def test_the_rows_in_question_are_named(app: FastAPI, world: World) -> None:
+    show = await world.show(seats=8, rows=1)
+    async with app.state.owner_database.transaction() as session:
+        await session.execute(text("set local session_replication_role = replica"))
+        await session.execute(text("update event_seats set status = 's', reservation_id = gen_random_uuid()"))
+    async with app.state.worker_database.transaction() as session:
+        verdicts = {v.invariant.name: v for v in await invariants.check(session)}
+    verdict = verdicts["taken_seat_was_counted"]
+    assert verdict.count == 8
+    assert len(verdict.named) == invariants.NAMED_MAX
+    assert set(verdict.named) <= {f"{show.id} {label}" for label in show.labels}
+
+
+def shown(verdicts: list[invariants.Verdict], *, is_terminal: bool) -> tuple[str, bool]:
+    written = StringIO()
+    console = Console(file=written, force_terminal=is_terminal, width=200, color_system=None)
+    is_well = check_table.show(verdicts, console)
+    return written.getvalue(), is_well
+
+
+@pytest.mark.parametrize("is_terminal", [True, False], ids=["terminal", "plain"])
+def test_what_is_wrong_is_shown_and_decides_the_answer(is_terminal: bool) -> None:
+    first, second, *_ = invariants.INVARIANTS
+    wrong = invariants.Verdict(first, 7, ["Stalls-[A]-1", "Stalls-A-2"])
+    well = invariants.Verdict(second, 0, [])
+    said, is_well = shown([wrong, well], is_terminal=is_terminal)
+    assert not is_well
+    lines = [line.strip() for line in said.splitlines()]
+    assert any(line.startswith("7 ") and line.endswith(first.sentence) for line in lines)
+    assert any(line.startswith("ok ") and line.endswith(second.sentence) for line in lines)
+    assert "Stalls-[A]-1" in lines
+    assert lines[-1] == "1 of 2 do not hold."
+    assert ("and 5 more" in lines) == is_terminal
+    assert shown([well], is_terminal=is_terminal)[1]
 
 
 def test_every_invariant_can_be_broken() -> None:

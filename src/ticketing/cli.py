@@ -5,22 +5,19 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ticketing import cli_people, cli_rehearse
 from ticketing.child import follow_supervisor
+from ticketing.cli_ends import WRONG_USE, errors_in_one_sentence, fail, owners_url
 from ticketing.infra.config import ConfigurationError, Settings, get_settings
-from ticketing.infra.embedded_postgres import running_url
-from ticketing.infra.ports import CannotListen, listen
-from ticketing.infra.processes import EmbeddedError
+from ticketing.infra.ports import listen
 
 if TYPE_CHECKING:
     from ticketing.invariants import Verdict
-    from ticketing.people import Act
 
 app = typer.Typer(
     help="A multi-tenant event-ticketing platform.",
@@ -30,14 +27,11 @@ app = typer.Typer(
 )
 
 WORKERS = ("relay", "consumers", "scheduler")
-WRONG_USE = 2
 
-support = typer.Typer(help="The platform's support: people who read every organization.", no_args_is_help=True)
-app.add_typer(support, name="support")
-people = typer.Typer(help="What an operator can do about people.", no_args_is_help=True)
-app.add_typer(people, name="people")
+app.add_typer(cli_people.support, name="support")
+app.add_typer(cli_people.people, name="people")
+app.command()(cli_rehearse.rehearse)
 
-Email = Annotated[str, typer.Argument(help="The e-mail address of the account.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; PORT, else 8000.", min=1, max=65535)]
 
 
@@ -61,7 +55,7 @@ def up(
     _set(PORT=port, DATA_DIR=data_dir)
     processes = workers or max(1, min(4, os.cpu_count() or 1))
     choices = one_machine.Choices(host, processes, demo, verbose, with_parent)
-    with _errors_in_one_sentence():
+    with errors_in_one_sentence():
         one_machine.Platform(get_settings(), choices).run()
 
 
@@ -78,7 +72,7 @@ def serve(
     from ticketing.infra.application_role import check_requests
 
     _set(PORT=port)
-    with _errors_in_one_sentence():
+    with errors_in_one_sentence():
         settings = get_settings()
         _begin("api")
         if settings.environment == "production":
@@ -103,8 +97,8 @@ def worker(
 
     names = {name.strip() for name in only.split(",") if name.strip()}
     if not names or names - set(WORKERS):
-        _fail(f"--only: one or more of {', '.join(WORKERS)}, separated by commas.", WRONG_USE)
-    with _errors_in_one_sentence():
+        fail(f"--only: one or more of {', '.join(WORKERS)}, separated by commas.", WRONG_USE)
+    with errors_in_one_sentence():
         _begin("-".join(sorted(names)))
         check_workers(get_settings().worker_database_url or get_settings().database_url)
         _run_workers(names)
@@ -116,7 +110,7 @@ def migrate() -> None:
     from ticketing.infra import application_role
     from ticketing.infra import migrate as migrations
 
-    with _errors_in_one_sentence():
+    with errors_in_one_sentence():
         settings = get_settings()
         url = settings.migration_database_url or settings.database_url
         if not url:
@@ -135,70 +129,27 @@ def seed(
 
     from ticketing.seed import seed as build_demo
 
-    with _errors_in_one_sentence():
+    with errors_in_one_sentence():
         address = base_url or get_settings().base_url
         try:
             log_ins = build_demo(address)
         except (RuntimeError, httpx2.HTTPError) as error:
-            _fail(f"the demo could not be built at {address}: {error}", 1)
+            fail(f"the demo could not be built at {address}: {error}", 1)
         typer.echo("Demo log-ins")
         for log_in in log_ins:
             typer.echo(f"  {log_in.email:<32}{log_in.password:<18}{log_in.role}")
 
 
-@support.command("grant")
-def grant_support(email: Email) -> None:
-    """Let somebody who has an account read every organization; each of them sees it in its audit log."""
-    from ticketing import people as acts
-
-    _act_on(email, acts.grant_support)
-
-
-@support.command("revoke")
-def revoke_support(email: Email) -> None:
-    """Take it back, at once."""
-    from ticketing import people as acts
-
-    _act_on(email, acts.revoke_support)
-
-
-@people.command("log-out")
-def log_out(email: Email) -> None:
-    """End all log-ins of a person; within two seconds no process takes their tokens."""
-    from ticketing import people as acts
-
-    _act_on(email, acts.log_out)
-
-
-def _act_on(email: str, act: "Act") -> None:
-    from ticketing.people import act_on
-
-    with _errors_in_one_sentence():
-        settings = get_settings()
-        said = asyncio.run(act_on(settings, _owners_url(settings), email, act))
-    if said is None:
-        _fail(f"nobody has an account with the address {email}", 1)
-    typer.echo(said)
-
-
 @app.command()
 def check() -> None:
     """Look whether the data contradicts itself; exit status 1 when it does."""
-    with _errors_in_one_sentence():
+    from ticketing import check_table
+
+    with errors_in_one_sentence():
         settings = get_settings()
-        verdicts = asyncio.run(_check(settings, _owners_url(settings)))
-    for verdict in verdicts:
-        typer.echo(f"{'ok' if not verdict.count else verdict.count:>6}  {verdict.invariant.sentence}")
-        for name in verdict.named:
-            typer.echo(f"        {name}")
-    if any(verdict.count for verdict in verdicts):
+        verdicts = asyncio.run(_check(settings, owners_url(settings)))
+    if not check_table.show(verdicts):
         raise typer.Exit(1)
-
-
-def _owners_url(settings: Settings) -> str:
-    """The database as its owner or a worker sees it: every tenant. Raises EmbeddedError when there is none."""
-    url = settings.migration_database_url or settings.worker_database_url or settings.database_url
-    return url or running_url(settings.data_dir / "postgres", "ticketing")
 
 
 async def _check(settings: Settings, url: str) -> "list[Verdict]":
@@ -240,23 +191,6 @@ def _begin(process: str) -> None:
 def _set(**values: object) -> None:
     """What the command line says goes before the environment, for us and for those that we start."""
     os.environ.update({name: str(value) for name, value in values.items() if value is not None})
-
-
-@contextmanager
-def _errors_in_one_sentence() -> Iterator[None]:
-    from ticketing.up import StartFailed
-
-    try:
-        yield
-    except (ConfigurationError, CannotListen) as error:
-        _fail(str(error), WRONG_USE)
-    except (EmbeddedError, StartFailed) as error:
-        _fail(str(error), 1)
-
-
-def _fail(sentence: str, status: int) -> NoReturn:
-    typer.echo(f"ticketing: {sentence}", err=True)
-    raise typer.Exit(status)
 
 
 if __name__ == "__main__":

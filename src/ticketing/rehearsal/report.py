@@ -1,0 +1,103 @@
+"""The go/no-go page: on the terminal, and as one HTML file that needs nothing else."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from rich.console import Console
+from rich.table import Table
+
+from ticketing.rehearsal import figures
+from ticketing.rehearsal.outcome import Outcome
+from ticketing.rehearsal.verdict import Finding
+
+STEP_HEADS = ("Step", "Answers", "p50", "p95", "p99", "Statuses")
+
+_STYLE = """
+body{margin:0 auto;max-width:60rem;padding:2rem 1rem;font:16px/1.5 system-ui,sans-serif;color:#171b21;background:#fff}
+h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}
+.verdict{padding:1rem 1.25rem;border-radius:.5rem;color:#fff;font-size:2rem;font-weight:700}
+.go{background:#1b6e3c}.no-go{background:#a3212b}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .75rem .3rem 0;vertical-align:top;
+border-bottom:1px solid #d9dee4;overflow-wrap:anywhere}th{font-weight:600}
+.bar{fill:#1c567c}figure{margin:0}figcaption{color:#5c6570;font-size:.9rem}"""
+
+
+def verdict_of(findings: Sequence[Finding]) -> str:
+    """GO, or NO-GO."""
+    return "GO" if all(finding.is_kept for finding in findings) else "NO-GO"
+
+
+def print_page(console: Console, outcome: Outcome, findings: Sequence[Finding]) -> None:
+    """The page for a terminal, or for a log where there is none."""
+    console.print()
+    console.print(f"Rehearsal of {outcome.title}", markup=False, style="bold")
+    _print_table(console, ((name, value) for name, value in figures.headline(outcome).items()))
+    _print_table(console, figures.steps(outcome), STEP_HEADS)
+    _print_table(console, figures.ends(outcome), ("Buyers who", ""))
+    marked = [("ok" if f.is_kept else "NO", f.rule, f.found) for f in findings]
+    _print_table(console, marked, ("", "Rule", "Found"))
+    for line in [*outcome.tally.examples, *(f"Note: {note}" for note in outcome.notes())]:
+        console.print(f"  {line}", markup=False)
+    verdict = verdict_of(findings)
+    console.print(f"\n{verdict}", style="bold white on green" if verdict == "GO" else "bold white on red")
+
+
+def _print_table(console: Console, rows: Iterable[Sequence[str]], heads: Sequence[str] = ()) -> None:
+    table = Table(box=None, show_header=bool(heads), pad_edge=False, padding=(0, 2))
+    for head in heads or ("", ""):
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+    console.print()
+    console.print(table)
+
+
+def as_html(outcome: Outcome, findings: Sequence[Finding]) -> str:
+    """The same as a page. Whatever people or servers have written is escaped."""
+    verdict = verdict_of(findings)
+    marked = [("kept" if f.is_kept else "BROKEN", f.rule, f.found) for f in findings]
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>{verdict}: rehearsal of {escape(outcome.title)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>Rehearsal of {escape(outcome.title)}</h1>",
+        f'<p class="verdict {verdict.lower()}">{verdict}</p>',
+        _table(figures.headline(outcome).items()),
+        _section("Rules", _table(marked, ("", "Rule", "Found"))),
+        _section("Holds granted, second by second", _bars(outcome)),
+        _section("Answers", _table(figures.steps(outcome), STEP_HEADS)),
+        _section("What became of the buyers", _table(figures.ends(outcome))),
+        _section("What should not have come", _list(outcome.tally.examples)),
+        _section("To know", _list(list(outcome.notes()))),
+        "</body></html>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _section(title: str, content: str) -> str:
+    return f"<h2>{title}</h2>{content}" if content else ""
+
+
+def _table(rows: Iterable[Sequence[str]], heads: Sequence[str] = ()) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{lines}</tbody></table>"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>" if lines else ""
+
+
+def _bars(outcome: Outcome) -> str:
+    counts = outcome.tally.holds_by_second
+    if not counts:
+        return ""
+    first, last, peak = min(counts), max(counts), max(counts.values())
+    bars = "".join(
+        f'<rect class="bar" x="{second - first}" y="{100 - height:.2f}" width="0.9" height="{height:.2f}"/>'
+        for second, count in sorted(counts.items())
+        if (height := 100 * count / peak)
+    )
+    picture = f'<svg viewBox="0 0 {last - first + 1} 100" preserveAspectRatio="none" width="100%" height="120"'
+    label = f"{last - first + 1} seconds; the highest bar is {peak} holds"
+    return f'<figure>{picture} role="img" aria-label="{label}">{bars}</svg><figcaption>{label}</figcaption></figure>'

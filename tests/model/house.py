@@ -1,0 +1,122 @@
+"""The real thing, as the state machine sees it: one show, a few buyers, and what the database says is true."""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from fastapi import FastAPI
+
+from tests.infra.test_cancelling import cut_off
+from tests.payments.till import end_hold, rows
+from tests.platform import eventually
+from tests.world import Person, Show, Tenant, World
+from ticketing import invariants
+from ticketing.modules import reservations
+
+TIMEOUT_SECONDS = 60
+PLACES = 6
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A show in the database at one instant: the letter and the owner of each seat, and the places that are left."""
+
+    seats: dict[str, tuple[str, str | None]]
+    places: int
+
+
+@dataclass(frozen=True)
+class House:
+    """A tenant and its regular buyers. Everything goes through the application; only time is turned in SQL."""
+
+    app: FastAPI
+    world: World
+    tenant: Tenant
+    buyers: list[Person]
+    loop: asyncio.AbstractEventLoop
+    #: How often each thing has happened, over all stories.
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the application's loop; called from the thread of the state machine."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(TIMEOUT_SECONDS)
+
+    async def open_show(self) -> Show:
+        return await self.world.show(self.tenant, rows=2, seats=4, capacity=PLACES, price=1000, area_price=500)
+
+    async def hold(self, buyer: int, show: Show, labels: frozenset[str], places: int) -> httpx2.Response:
+        body: dict[str, Any] = {"event_id": show.id}
+        if labels:
+            body["seats"] = sorted(labels)
+        if places:
+            body["items"] = [{"ticket_type_id": show.area_type_id, "quantity": places}]
+        return await self.buyers[buyer].post("/reservations", body)
+
+    async def hold_best(self, buyer: int, show: Show, quantity: int) -> httpx2.Response:
+        body = {"event_id": show.id, "best_available": {"quantity": quantity}}
+        return await self.buyers[buyer].post("/reservations", body)
+
+    async def at_once(self, *work: Coroutine[Any, Any, httpx2.Response]) -> list[httpx2.Response]:
+        return await asyncio.gather(*work)
+
+    async def let_run_out(self, reservation_id: str) -> None:
+        await end_hold(self.app, reservation_id, -1)
+
+    async def sweep(self) -> None:
+        async with self.app.state.worker_database.transaction() as session:
+            await reservations.expire_due(session)
+
+    async def hang_up(self, work: Coroutine[Any, Any, httpx2.Response], at: int) -> httpx2.Response | None:
+        """Leave when the work waits for the `at`-th time; the answer when it came before that."""
+        answers: list[httpx2.Response] = []
+
+        async def remember() -> None:
+            answers.append(await work)
+
+        await cut_off(remember(), at)
+        return answers[0] if answers else None
+
+    async def settle(self) -> None:
+        """Wait until nothing of what has begun is under way."""
+        if not await self._is_quiet():
+            # The driver closes a connection that was cut off when nobody refers to it any more.
+            gc.collect()
+            await eventually(self._is_quiet)
+
+    async def _is_quiet(self) -> bool:
+        return not await rows(self.app, _AT_WORK, role=self.app.state.database.engine.url.username)
+
+    async def check(self) -> None:
+        async with self.app.state.worker_database.transaction() as session:
+            found = {v.invariant.name: v.named for v in await invariants.check(session) if v.count}
+        assert found == {}
+
+    async def find_new(self, show: Show, known: set[str]) -> list[str]:
+        """Reservations of the show of which nobody was told."""
+        found = await rows(self.app, "select id::text from reservations where event_id = :e", e=show.id)
+        return [name for (name,) in found if name not in known]
+
+    async def truth(self, show: Show) -> Truth:
+        """A hold that has run out is no hold, here as everywhere."""
+        seats = await rows(self.app, _SEATS, e=show.id)
+        places = await rows(self.app, _PLACES, e=show.id)
+        return Truth({label: (letter, owner) for label, letter, owner in seats}, places[0][0])
+
+
+_AT_WORK = """
+select pid from pg_stat_activity
+ where datname = current_database() and usename = :role and state <> 'idle'"""
+_RUNS = "status <> 'h' or held_until > now()"
+_SEATS = f"""
+select label, case when {_RUNS} then status else 'a' end, case when {_RUNS} then reservation_id::text end
+  from event_seats where event_id = :e"""
+_PLACES = """
+select t.capacity - t.held - t.sold + coalesce(sum(i.quantity) filter (
+           where r.status = 'active' and r.expires_at <= now()), 0)::integer
+  from ticket_types t
+  left join (reservation_items i join reservations r on r.id = i.reservation_id) on i.ticket_type_id = t.id
+ where t.event_id = :e and t.capacity is not null group by t.id"""

@@ -1,0 +1,152 @@
+"""All mutants: those of the sale, and these of money and messages."""
+
+from tests.mutants.mutant import Edit, Mutant
+from tests.mutants.sale import CHECK, MODEL, NO_OWNER_TRIGGER, PLACES, SEATS
+
+_SRC = "src/ticketing"
+_POLICIES = "migrations/versions/2026_11_21_1400-row_level_security.py"
+_HOLDS = "tests/reservations/test_holds.py::"
+_LATE = "tests/payments/test_late_money.py::"
+_WEBHOOKS = "tests/payments/test_webhooks.py::"
+
+MONEY = (
+    Mutant(
+        "any amount pays",
+        "A cent buys a ticket.",
+        (
+            Edit(
+                f"{_SRC}/modules/payments/settle.py",
+                "if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):",
+                "if False:",
+            ),
+        ),
+        (f"{_WEBHOOKS}test_a_wrong_amount_or_currency_pays_nothing",),
+    ),
+    Mutant(
+        "failure undoes success",
+        "Paid, and no trace of it.",
+        (Edit(f"{_SRC}/modules/payments/settle.py", "if payment.status != PaymentStatus.PENDING:", "if False:"),),
+        (f"{_WEBHOOKS}test_success_after_failure_counts_and_failure_after_success_does_not",),
+    ),
+    Mutant(
+        "a second payment is kept",
+        "A buyer pays twice for one ticket; the index refuses it, and the provider is told of a fault of ours.",
+        (Edit(f"{_SRC}/modules/payments/settle.py", "    if order.status in orders.SETTLED:", "    if False:"),),
+        (f"{_LATE}test_the_second_payments_money_goes_back",),
+    ),
+    Mutant(
+        "late money takes what is gone",
+        "A seat that was sold to somebody else is sold again.",
+        (
+            Edit(
+                f"{_SRC}/modules/events/seats.py",
+                "if not all(row.is_free or row.reservation_id == reservation_id for row in rows):",
+                "if False:",
+            ),
+            Edit(
+                f"{_SRC}/modules/events/seats.py",
+                " and ({FREE} or status = 'h' and reservation_id = :reservation_id)",
+                "",
+            ),
+            NO_OWNER_TRIGGER,
+        ),
+        (MODEL,),
+    ),
+    Mutant(
+        "a sale is not told",
+        "Paid, and no ticket.",
+        (Edit(f"{_SRC}/modules/orders/service.py", "    outbox.publish(session, OrderPaid.of(order))\n", ""),),
+        ("tests/tickets/test_issue.py::test_a_paid_order_has_a_ticket_for_each_seat", CHECK),
+    ),
+    Mutant(
+        "the door does not lock",
+        "The index refuses a second admission, and a guest at the gate is told that the house is broken.",
+        (
+            Edit(
+                f"{_SRC}/modules/tickets/check_ins.py",
+                "select(Ticket).where(mine, Ticket.id == claims.ticket_id).with_for_update()",
+                "select(Ticket).where(mine, Ticket.id == claims.ticket_id)",
+            ),
+        ),
+        ("tests/tickets/test_check_in.py::test_fifty_gates_and_one_ticket_make_one_admission",),
+    ),
+)
+
+MESSAGES = (
+    Mutant(
+        "no inbox",
+        "What comes again has its effect again.",
+        (
+            Edit(
+                f"{_SRC}/infra/bus.py",
+                "returning(InboxRow.message_id)) is not None",
+                "returning(InboxRow.message_id)) != 0",
+            ),
+        ),
+        ("tests/infra/test_bus.py::test_a_redelivery_has_no_effect",),
+        is_quick=True,
+    ),
+    Mutant(
+        "the log is read past what still runs",
+        "A fact that commits late is lost.",
+        (
+            Edit(
+                f"{_SRC}/infra/outbox.py",
+                "with horizon as (select pg_snapshot_xmin(pg_current_snapshot()) as xid)",
+                "with horizon as (select pg_snapshot_xmax(pg_current_snapshot()) as xid)",
+            ),
+        ),
+        ("tests/infra/test_outbox.py::test_a_row_that_commits_late_is_not_lost",),
+        is_quick=True,
+    ),
+    Mutant(
+        "the log is read in the order of transactions",
+        "Two facts about one seat change places.",
+        (Edit(f"{_SRC}/infra/outbox.py", "\n order by id\n limit", "\n order by xid, id\n limit"),),
+        ("tests/infra/test_outbox.py::test_two_transactions_on_one_seat_keep_its_order",),
+    ),
+    Mutant(
+        "a paused reader goes on",
+        "Two processes publish, in the wrong order.",
+        (
+            Edit(
+                f"{_SRC}/infra/outbox.py",
+                "updated_at = now()\n where reader = :reader and fence = :fence",
+                "updated_at = now()\n where reader = :reader and :fence > 0",
+            ),
+        ),
+        ("tests/infra/test_outbox.py::test_a_reader_that_was_paused_can_neither_read_nor_advance",),
+    ),
+    Mutant(
+        "stored answers are not compared",
+        "A key that is used again for something else gets the old answer.",
+        (Edit(f"{_SRC}/infra/idempotency.py", "if stored.fingerprint not in fingerprint:", "if False:"),),
+        ("tests/infra/test_idempotency.py::test_a_key_is_not_for_another_request",),
+    ),
+    Mutant(
+        "stored answers of holds are not compared",
+        "A key that is used again for another seat gets the old seat.",
+        (
+            Edit(
+                f"{_SRC}/modules/reservations/batch.py",
+                "if answer.fingerprint in wish.request.fingerprint:",
+                "if True:",
+            ),
+        ),
+        (f"{_HOLDS}test_a_key_used_for_another_seat_is_a_mismatch",),
+    ),
+    Mutant(
+        "a key is not locked",
+        "Retries that come together hold twice; the table's key refuses the second answer, and its hold with it.",
+        (Edit(f"{_SRC}/modules/reservations/batch.py", "        for n in in_flight:\n", "        for n in ():\n"),),
+        ("tests/model/test_locks.py::test_a_key_that_is_at_work_elsewhere_holds_nothing",),
+    ),
+    Mutant(
+        "tenants see each other",
+        "One organization reads the orders of another.",
+        (Edit(_POLICIES, 'TENANT = "organization_id = (select current_organization())"', 'TENANT = "true"'),),
+        ("tests/infra/test_tenancy.py::test_in_an_organization_all_of_it_is_seen_and_nothing_of_another",),
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (*SEATS, *PLACES, *MONEY, *MESSAGES)
