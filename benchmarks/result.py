@@ -6,21 +6,29 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A ratio. `at_most` says on which side of the bar it has to stay."""
+    """A ratio. `at_most` says on which side of the bar it has to stay; without a bar it is only told."""
 
     name: str
     value: float
-    bar: float
+    bar: float | None
     meaning: str
     at_most: bool = True
 
     @property
     def holds(self) -> bool:
+        if self.bar is None:
+            return True
         return self.value <= self.bar if self.at_most else self.value >= self.bar
 
     @property
     def bar_text(self) -> str:
-        return f"{'<=' if self.at_most else '>='} {self.bar:g}"
+        return "no bar" if self.bar is None else f"{'<=' if self.at_most else '>='} {self.bar:g}"
+
+    @property
+    def verdict(self) -> str:
+        if self.bar is None:
+            return ""
+        return "holds" if self.holds else "MISSED"
 
     def as_entry(self) -> dict[str, Any]:
         return {"value": round(self.value, 3), "bar": self.bar, "holds": self.holds, "meaning": self.meaning}

@@ -50,7 +50,9 @@ async def _round(holds: Holds, buyer: UUID, event: UUID, labels: Iterator[str]) 
 
     async def hold_on() -> None:
         for request in requests:
-            await holds.submit(request)
+            answer = await holds.submit(request)
+            if answer.status != 201:
+                raise SystemExit(f"a hold was refused: {answer.body.decode()}")
 
     started = time.perf_counter()
     await asyncio.gather(*(hold_on() for _ in range(AT_ONCE)))

@@ -1,0 +1,134 @@
+"""Buyers and what they want to buy, made in SQL: thousands of accounts, events with fresh seats, requests in bytes."""
+
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import psycopg
+
+from benchmarks.organizer import Organizer
+from benchmarks.stage import Stage
+from ticketing.infra.access_tokens import issue_token
+from ticketing.infra.config import get_settings
+from ticketing.infra.db import new_id
+
+#: So many that none of them meets a limit of their own. A process remembers the tokens of twice as many.
+BUYERS = 10_000
+#: Smaller events are made by the hundred, and counted once they are all there.
+ANALYZED_FROM = 12_000
+HOLD, NO_OP = "/api/v1/reservations", "/api/v1/reservations/no-op"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose an event is, and what prices its seats."""
+
+    organization: UUID
+    ticket_type: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """A published event with so many seats; they have prices, and nobody has one yet."""
+
+    id: UUID
+    seats: int
+
+    @property
+    def labels(self) -> list[str]:
+        return [label_of(number) for number in range(self.seats)]
+
+
+def label_of(number: int) -> str:
+    """A seat's label by its number, as `Organizer.venue` gives them: forty rows a section, a hundred seats a row."""
+    return f"S{number // 4000 * 40}-{number // 100 + 1}-{number % 100 + 1}"
+
+
+class Crowd:
+    """Everybody who comes to one stage. Seats and orders are random, and the same in every run."""
+
+    def __init__(self, stage: Stage, buyers: int = BUYERS) -> None:
+        self.stage, self.random = stage, random.Random(stage.owner_url.rpartition("/")[2])  # noqa: S311 (no secret)
+        self.database: psycopg.Connection[Any] = psycopg.connect(stage.owner_url, autocommit=True)
+        # Tokens are made here, as the API process of this stage makes them.
+        os.environ.update({name: stage.environment[name] for name in ("JWT_SECRET", "ACCESS_TOKEN_SECONDS")})
+        get_settings.cache_clear()
+        users = [new_id() for _ in range(buyers)]
+        self.database.execute(_USERS, [users])
+        self.buyers = [_headers(number, user) for number, user in enumerate(users)]
+        with httpx2.Client(base_url=f"{stage.url}/api/v1", timeout=120) as client:
+            self.template = UUID(Organizer(client).show(1))
+
+    def show(self, seats: int, copy_of: UUID | None = None) -> Show:
+        """Another event like the template, or like another one, with so many seats in rows of a hundred."""
+        event, template = new_id(), copy_of or self.template
+        with self.database.transaction():
+            self.database.execute(_COPY_EVENT, {"event": str(event), "template": template})
+            self.database.execute(_COPY_PRICES, {"event": event, "template": template, "type": new_id()})
+            self.database.execute(_SEATS, {"event": event, "seats": seats})
+        if seats >= ANALYZED_FROM:
+            self.database.execute("analyze event_seats")
+        return Show(event, seats)
+
+    def place_of(self, show: Show) -> Place:
+        found = self.database.execute("select organization_id, id from ticket_types where event_id = %s", [show.id])
+        return Place(*found.fetchall()[0])
+
+    def requests(self, show: Show, path: str = HOLD, seats: Sequence[str] | None = None) -> Iterator[tuple[bytes]]:
+        """One request for each seat, in random order, each by the next buyer under a key of its own."""
+        labels = list(show.labels if seats is None else seats)
+        self.random.shuffle(labels)
+        for number, label in enumerate(labels):
+            yield (self.request(number, path, {"event_id": str(show.id), "seats": [label]}),)
+
+    def request(self, number: int, path: str, body: dict[str, Any]) -> bytes:
+        """A POST by one of the buyers, as it goes over the wire."""
+        raw = write_json(body)
+        headers = self.buyers[number % len(self.buyers)]
+        return (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Idempotency-Key: {uuid4()}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n{raw}"
+        ).encode()
+
+
+def write_json(body: Mapping[str, Any]) -> str:
+    """Compact, as clients write it; what the generator fills in later (see load.c) stays a control character."""
+    return json.dumps(body, separators=(",", ":")).replace("\\u0001", "\1")
+
+
+def _headers(number: int, user: UUID) -> str:
+    """A valid token, and an address of the buyer's own."""
+    token = issue_token(user, new_id())
+    address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+    return f"Authorization: Bearer {token}\r\nX-Forwarded-For: {address}\r\n"
+
+
+_USERS = """
+insert into users (id, email, email_normalized, password_hash)
+select id, 'buyer-' || n || '@example.com', 'buyer-' || n || '@example.com', '!'
+  from unnest(%s::uuid[]) with ordinality as u (id, n)"""
+
+_COPY_EVENT = """
+insert into events
+select (jsonb_populate_record(e, jsonb_build_object('id', %(event)s::text))).* from events e where id = %(template)s"""
+
+_COPY_PRICES = """
+with types as (
+    insert into ticket_types
+    select (jsonb_populate_record(t, jsonb_build_object('id', %(type)s::text, 'event_id', %(event)s::text))).*
+      from ticket_types t where event_id = %(template)s
+    returning id)
+insert into category_prices
+select (jsonb_populate_record(c, jsonb_build_object('ticket_type_id', %(type)s::text, 'event_id', %(event)s::text))).*
+  from category_prices c where event_id = %(template)s and exists (select from types)"""
+
+#: The labels are those of `label_of`.
+_SEATS = """
+insert into event_seats (organization_id, event_id, number, label, category)
+select e.organization_id, e.id, n, format('S%%s-%%s-%%s', n / 4000 * 40, n / 100 + 1, n %% 100 + 1), 'Any'
+  from events e, generate_series(0, %(seats)s - 1) n where e.id = %(event)s"""

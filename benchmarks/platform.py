@@ -1,0 +1,37 @@
+"""A freshly opened platform, as `make run` opens it, for benchmarks that ask it what anybody may ask."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ticketing.infra.ports import free_port
+from ticketing.infra.processes import wait_for
+
+OPEN_SECONDS = 120
+
+
+@contextmanager
+def platform() -> Iterator[tuple[str, Path]]:
+    """The address and the data folder: real, durable PostgreSQL, one API process, no limits on who asks how often."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, port, output = Path(name) / "data", free_port(), Path(name) / "out"
+        command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--workers", "1", "--port", str(port)]
+        with output.open("wb") as out:
+            process = subprocess.Popen(  # noqa: S603 (our own command)
+                [*command, "--data-dir", str(folder)],
+                env={**os.environ, "LOG_LEVEL": "warning", "RATE_LIMITS": "off"},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            if not wait_for(lambda: b"is open" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS):
+                raise SystemExit(output.read_text())
+            yield f"http://127.0.0.1:{port}", folder
+        finally:
+            process.terminate()
+            process.wait(60)

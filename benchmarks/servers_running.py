@@ -1,0 +1,171 @@
+"""The candidates: a Python and an HTTP server, each in an environment that is thrown away, and its processes."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.generator import Missing
+from benchmarks.stage import Stage
+from ticketing.infra.http_server import DRAIN_SECONDS
+from ticketing.infra.ports import free_port
+from ticketing.infra.processes import wait_for
+
+ROOT = Path(__file__).parents[1]
+PINNED = ("granian==2.8.7", "hypercorn==0.18.0")
+APP = "benchmarks.server:create_app"
+START_SECONDS = 90
+
+#: After `python -m`. All have one process that answers, uvloop, no access log, and the same time to drain.
+COMMANDS = {
+    "uvicorn": "benchmarks.server {port}",
+    "granian": "granian --interface asgi --http 1 --no-ws --loop uvloop --workers 1 --host 127.0.0.1 --port {port}"
+    " --log-level warning --workers-kill-timeout {drain} --factory " + APP,
+    # Its limit of 1,000 requests a connection would measure how fast the load reconnects.
+    "hypercorn": "hypercorn -c file:{folder}/hypercorn.py -k uvloop -w 1 -b 127.0.0.1:{port} --graceful-timeout {drain}"
+    " --log-level warning " + APP + "()",
+}
+
+
+def find_python(version: str) -> str:
+    """The path of this Python, from PATH or pyenv. Raises Missing."""
+    found = [path for path in [shutil.which(f"python{version}")] if path]
+    if shutil.which("pyenv"):
+        root = subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607
+        found += map(str, Path(root, "versions").glob(f"{version}.*/bin/python"))
+    for path in found:
+        # A shim of pyenv is on PATH for Pythons that it would refuse to run.
+        asked = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)  # noqa: S603
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+    raise Missing(f"Python {version} is neither on PATH nor with pyenv")
+
+
+def prepare(version: str) -> Path:
+    """The `python` of an environment with the project and the candidates; made once for each lock. Raises Missing."""
+    python, uv = find_python(version), shutil.which("uv") or str(ROOT / ".cache/tools/bin/uv")
+    if not Path(uv).exists():
+        raise Missing("uv is neither on PATH nor in .cache/tools/bin: `make run` fetches it")
+    folder, lock = ROOT / ".cache/servers" / version, ROOT / "requirements.lock"
+    mark = folder / f"ready-{hashlib.sha256(lock.read_bytes() + repr((python, PINNED)).encode()).hexdigest()[:16]}"
+    if not mark.exists():
+        install = ["pip", "install", "--python", str(folder / "bin/python")]
+        for arguments in (
+            ["venv", "--clear", "--python", python, str(folder)],
+            [*install, "--compile-bytecode", "--require-hashes", "-r", str(lock)],
+            [*install, "--no-deps", "-e", str(ROOT)],
+            [*install, "--compile-bytecode", *PINNED],
+        ):
+            environment = {"UV_CACHE_DIR": str(ROOT / ".cache/uv"), **os.environ}
+            subprocess.run([uv, *arguments, "--quiet"], env=environment, check=True)  # noqa: S603 (our own command)
+        mark.touch()
+    return folder / "bin/python"
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One server on one Python, running."""
+
+    server: str
+    version: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def name(self) -> str:
+        return f"{self.server}, Python {self.version}"
+
+    @property
+    def is_open(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    @property
+    def processes(self) -> list[int]:
+        """Those of its group that live: the first one, and whatever it has started."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_alive(pid, self.process.pid)]
+
+    @property
+    def memory_mib(self) -> float:
+        """The proportional share of all its processes: what two of them share counts once."""
+        return sum(_proportional_kib(pid) for pid in self.processes) / 1024
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What all threads of its processes have used so far."""
+        return sum(_cpu_ticks(pid) for pid in self.processes) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> None:
+        """End what is left of it."""
+        for pid in self.processes:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def running(stage: Stage, server: str, version: str, python: Path) -> Iterator[Candidate]:
+    """A candidate that answers, with the settings of the stage. Ends the benchmark when it does not start."""
+    port, folder = free_port(), stage.folder
+    (folder / "hypercorn.py").write_text("keep_alive_max_requests = 10**12\n")
+    log, metrics = folder / f"{server}-{version}.log", folder / f"metrics-{server}-{version}"
+    metrics.mkdir()
+    environment = {
+        **stage.environment,
+        "PORT": str(port),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        # They all stand by at once, at a database that has a hundred connections.
+        "DATABASE_POOL_SIZE": "4",
+        "DATABASE_POOL_TIMEOUT_SECONDS": "60",
+    }
+    words = COMMANDS[server].format(port=port, drain=DRAIN_SECONDS, folder=folder).split()
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 (our own command)
+            [str(python), "-m", *words], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    candidate = Candidate(server, version, port, process)
+    try:
+        _wait_until_open(candidate, log)
+        yield candidate
+    finally:
+        candidate.end()
+
+
+def _wait_until_open(candidate: Candidate, log: Path) -> None:
+    wait_for(lambda: candidate.is_open or candidate.process.poll() is not None, START_SECONDS)
+    if not candidate.is_open:
+        raise SystemExit(f"{candidate.name} does not answer: {log.read_text()[-2000:]}")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc_pid_stat(5) from the third one, the state, on; none of a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _is_alive(pid: int, group: int) -> bool:
+    fields = _stat(pid)
+    return bool(fields) and int(fields[2]) == group and fields[0] != "Z"
+
+
+def _cpu_ticks(pid: int) -> int:
+    return sum(map(int, _stat(pid)[11:13]))
+
+
+def _proportional_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
