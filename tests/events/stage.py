@@ -33,15 +33,15 @@ class Stage:
         async with self.database.engine.begin() as connection:
             yield await wire_of(connection)
 
-    async def lock(self, wire: Wire, labels: Iterable[str]) -> dict[str, events.FreeSeat]:
-        """The free ones of these seats, locked; by label."""
+    async def look(self, wire: Wire, labels: Iterable[str]) -> tuple[dict[str, events.FreeSeat], dict[str, bool]]:
+        """The free ones of these seats, locked, and of the others whether they are taken; both by label."""
         wanted = [(self.event_id, label) for label in labels]
-        found = await (await events.LockedSeats.ask(wire, self.organization_id, wanted)).read()
-        return {label: seat for (_, label), seat in found.items()}
+        free, lost = await (await events.LockedSeats.ask(wire, self.organization_id, wanted)).read()
+        in_order = sorted(free.items(), key=lambda found: found[1].number)
+        return {label: seat for (_, label), seat in in_order}, {label: taken for (_, label), taken in lost.items()}
 
-    async def find_taken(self, wire: Wire, labels: Iterable[str]) -> dict[str, bool]:
-        wanted = [(self.event_id, label) for label in labels]
-        return {spot[1]: taken for spot, taken in (await events.find_taken(wire, self.organization_id, wanted)).items()}
+    async def lock(self, wire: Wire, labels: Iterable[str]) -> dict[str, events.FreeSeat]:
+        return (await self.look(wire, labels))[0]
 
     async def take(
         self, labels: Iterable[str], reservation_id: UUID | None = None, until: datetime = LATER

@@ -31,7 +31,7 @@ from ticketing.modules.events.queries import (
     list_ticket_types,
 )
 from ticketing.modules.events.sale import EventNotOnSale, Offer, Sale, Sales, find_owner
-from ticketing.modules.events.seat_batch import FreeSeat, HeldRow, LockedSeats, Spot, find_taken, hold_locked
+from ticketing.modules.events.seat_batch import FreeSeat, HeldRow, LockedSeats, Spot, hold_locked
 from ticketing.modules.events.seat_lists import PUBLIC_LAYOUT, get_layout
 from ticketing.modules.events.seat_rows import SeatRows, rows_of_plan
 from ticketing.modules.events.seats import (
@@ -90,7 +90,6 @@ __all__ = [
     "extend_seats",
     "find_owner",
     "find_published",
-    "find_taken",
     "get_event",
     "get_layout",
     "get_own_event",

@@ -35,7 +35,7 @@ class HeldRow(TypedDict):
 
 
 class LockedSeats:
-    """The free ones of the seats that a batch wants, locked."""
+    """The seats that a batch wants: the free ones are locked, of the others it is told why they are not."""
 
     def __init__(self, spots: list[Spot], cursor: Cursor) -> None:
         self._spots, self._cursor = spots, cursor
@@ -43,18 +43,19 @@ class LockedSeats:
     @classmethod
     async def ask(cls, wire: Wire, organization_id: UUID, wanted: Collection[Spot]) -> "LockedSeats":
         spots = list(dict.fromkeys(wanted))
-        return cls(spots, await send(wire, _LOCK, _named(spots), organization_id))
+        named = rows([{"n": n, "event_id": event_id, "label": label} for n, (event_id, label) in enumerate(spots)])
+        return cls(spots, await send(wire, _LOCK, named, organization_id, organization_id))
 
-    async def read(self) -> dict[Spot, FreeSeat]:
-        """What is missing is taken, unknown, or somebody else is deciding about it: `find_taken` tells."""
-        return {self._spots[n]: FreeSeat(*seat) for n, *seat in await self._cursor.fetchall()}
-
-
-async def find_taken(wire: Wire, organization_id: UUID, spots: Collection[Spot]) -> dict[Spot, bool]:
-    """Of seats that could not be locked: True for one that is held, sold or blocked; one that is unknown is missing."""
-    listed = list(spots)
-    found = await send(wire, _LOOK, _named(listed), organization_id)
-    return {listed[n]: is_taken for n, is_taken in await found.fetchall()}
+    async def read(self) -> tuple[dict[Spot, FreeSeat], dict[Spot, bool]]:
+        """What is ours until the transaction ends; and what is not: True when it is taken, False when somebody else is
+        deciding about it. An unknown seat is in neither."""
+        free, lost = dict[Spot, FreeSeat](), dict[Spot, bool]()
+        for n, is_taken, *seat in await self._cursor.fetchall():
+            if is_taken is None:
+                free[self._spots[n]] = FreeSeat(*seat)
+            else:
+                lost[self._spots[n]] = is_taken
+        return free, lost
 
 
 async def hold_locked(wire: Wire, organization_id: UUID, seats: list[HeldRow]) -> None:
@@ -62,19 +63,21 @@ async def hold_locked(wire: Wire, organization_id: UUID, seats: list[HeldRow]) -
     await send(wire, _HOLD, rows(seats), organization_id, len(seats))
 
 
-def _named(spots: list[Spot]) -> str:
-    return rows([{"n": n, "event_id": event_id, "label": label} for n, (event_id, label) in enumerate(spots)])
-
-
-_WANTED = """
-  from json_to_recordset(%s::json) as w (n integer, event_id uuid, label text)
-  join event_seats s on s.organization_id = %s and s.event_id = w.event_id and s.label = w.label"""
+_OF_EVENT = "s.organization_id = %s and s.event_id = w.event_id and s.label = w.label"
+# One statement and one round trip. What a snapshot shows as free, and could not be locked, is being decided about.
 _LOCK = f"""
-select w.n, s.number, s.category, s.reservation_id {_WANTED}
- where {FREE}
- order by s.event_id, s.number
-   for update of s skip locked"""
-_LOOK = f"select w.n, not {FREE} {_WANTED}"
+with wanted as materialized (
+    select * from json_to_recordset(%s::json) as w (n integer, event_id uuid, label text)),
+locked as materialized (
+    select w.n, s.number, s.category, s.reservation_id from wanted w join event_seats s on {_OF_EVENT}
+     where {FREE}
+     order by s.event_id, s.number
+       for update of s skip locked)
+select w.n, lost.is_taken, l.number, l.category, l.reservation_id
+  from wanted w
+  left join locked l on l.n = w.n
+  left join lateral (select not {FREE} as is_taken from event_seats s where l.n is null and {_OF_EVENT}) as lost on true
+ where l.n is not null or lost.is_taken is not null"""  # noqa: S608 (only constants)
 
 # They were locked as free in this very transaction, so a count that differs is a bug. Dividing by zero stops the
 # transaction here and now: the commit may be on its way behind this statement.

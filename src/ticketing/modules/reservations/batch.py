@@ -1,7 +1,7 @@
 """One batch of holds: one organization, one transaction, two or three round trips, whatever its size.
 
     look     enter the organization, claim the keys, read what is on sale, lock the seats       one round trip
-    closer   only when need be: choose best seats, explain what is missing, count, sweep        one or two
+    closer   only when need be: choose best seats, count what a person has, lock places         one each
     decide   in the order of arrival, without waiting (shelf.py)
     write    seats, reservations, answers, facts, and the commit                                one round trip
 
@@ -33,6 +33,9 @@ from ticketing.modules.reservations.shelf import Shelf
 
 LOCK_SECONDS = 2.0
 
+_Free = dict[events.Spot, events.FreeSeat]
+_Lost = dict[events.Spot, bool]
+
 
 class Batch:
     """Wishes of one organization's buyers, decided together. After `run`, each has an answer or a `refusal`."""
@@ -53,8 +56,8 @@ class Batch:
         """Decide and commit. When this raises, nothing was changed, unless the connection broke at the commit."""
         async with self._connection.begin():
             self._wire = await wire_of(self._connection)
-            seats = await self._look()
-            shelf = await self._look_closer(seats)
+            free, lost = await self._look()
+            shelf = await self._look_closer(free, lost)
             holds = self._decide(shelf)
             if shelf.overtaken:
                 await self._expire(shelf.overtaken)
@@ -65,7 +68,7 @@ class Batch:
         """Those that are still to be decided."""
         return [wish for wish in self._wishes if wish not in self.answers and wish.refusal is None]
 
-    async def _look(self) -> dict[events.Spot, events.FreeSeat]:
+    async def _look(self) -> tuple[_Free, _Lost]:
         wire, place = self._wire, self._organization_id
         async with pipelined(wire):
             await tenancy.enter_wire(wire, place, LOCK_SECONDS)
@@ -86,20 +89,18 @@ class Batch:
             else:
                 wish.refusal = IdempotencyMismatch()
 
-    async def _look_closer(self, seats: dict[events.Spot, events.FreeSeat]) -> Shelf:
+    async def _look_closer(self, free: _Free, lost: _Lost) -> Shelf:
         wishes, wire, place = self._open, self._wire, self._organization_id
         if any(wish.request.best_available for wish in wishes):
-            seats |= await choose_best(wire, place, wishes, self._sales)
+            free |= await choose_best(wire, place, wishes, self._sales)
             for wish in wishes:
                 if wish.refusal is not None:
                     self._refuse(wish, wish.refusal)
             wishes = self._open
-        missing = [spot for spot in _spots(wishes) if spot not in seats]
-        taken = await events.find_taken(wire, place, missing) if missing else {}
         allowances = await self._count(wishes)
         places = await self._lock_places(wishes)
-        lapsed = await self._lock_lapsed({seat.lapsed for seat in seats.values() if seat.lapsed is not None})
-        return Shelf(self._sales, seats, taken, lapsed, places, allowances)
+        lapsed = await self._lock_lapsed({seat.lapsed for seat in free.values() if seat.lapsed is not None})
+        return Shelf(self._sales, free, lost, lapsed, places, allowances)
 
     async def _count(self, wishes: Iterable[Wish]) -> dict[Buyer, Allowance]:
         limited = {sale.event_id for sale in self._sales.values() if sale.max_per_buyer is not None}

@@ -29,7 +29,8 @@ async def choose_best(
     chosen = [(w.request.event_id, label) for w in listed if w.request.best_available for label in w.seats]
     async with pipelined(wire):
         locked = await events.LockedSeats.ask(wire, organization_id, chosen)
-    return await locked.read()
+    ours, _ = await locked.read()  # what was chosen and is lost now is chosen anew
+    return ours
 
 
 def _choose(wish: Wish, seats: events.FreeSeats) -> None:
