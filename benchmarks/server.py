@@ -4,10 +4,8 @@ It stands beside the hold, is declared as any route of ours is, and passes the s
 limits: what a hold costs beyond it is the hold.
 """
 
-import signal
 import sys
 
-import uvicorn
 from fastapi import FastAPI
 
 from ticketing import main
@@ -46,10 +44,7 @@ def create_app() -> FastAPI:
 
 def serve(port: int) -> None:
     """Answer requests on a loopback port until SIGTERM, in one process, as `ticketing serve` does."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    config = http_server.configure("benchmarks.server:create_app", factory=True)
-    uvicorn.Server(config).run(sockets=[listen("127.0.0.1", port)])
+    http_server.run("benchmarks.server:create_app", listen("127.0.0.1", port))
 
 
 if __name__ == "__main__":

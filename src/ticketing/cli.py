@@ -66,8 +66,6 @@ def serve(
     fd: Annotated[int | None, typer.Option(help="A socket that already listens, by its descriptor.")] = None,
 ) -> None:
     """Answer HTTP requests, in one process. SIGTERM lets running requests finish."""
-    import uvicorn
-
     from ticketing.infra import http_server
     from ticketing.infra.application_role import check_requests
 
@@ -78,13 +76,7 @@ def serve(
         if settings.environment == "production":
             check_requests(settings.database_url)
         listener = socket.socket(fileno=fd) if fd is not None else listen(host, settings.port)
-        config = http_server.configure("ticketing.main:create_app", factory=True)
-        # uvicorn sends itself the signal once more when it has drained; being told to stop is no failure.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
-        server = uvicorn.Server(config)
-        server.run(sockets=[listener])
-        if not server.started:
+        if not http_server.run("ticketing.main:create_app", listener):
             raise typer.Exit(1)
 
 

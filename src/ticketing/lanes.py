@@ -178,7 +178,7 @@ def _id(text: str) -> str:
         return ""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=20_000)
 def network_of(address: str) -> str:
     """What counts as one address: IPv4 as it is, IPv6 by the /64 that one subscriber has (RFC 6177 §2)."""
     try:

@@ -142,6 +142,24 @@ def test_the_version_that_pages_ask_for_does_not_keep_a_layout_from_memory() -> 
     assert wish_of(request_for("seatmap", b"plan=12")) == ("seatmap", b"", b"")
 
 
+async def test_a_buyer_who_has_logged_in_is_answered_from_memory_until_the_log_in_ends(
+    world: World, show: Show
+) -> None:
+    buyer = await world.person()
+    for question in ("availability", "seatmap"):
+        stranger, known = (
+            await world.client.get(path_of(show, question)),
+            await buyer.get(f"/events/{show.id}/{question}"),
+        )
+        assert (known.content, without_names(known)) == (stranger.content, without_names(stranger))
+    assert wish_of(request_for("availability", authorization=f"Bearer {buyer.token}".encode()))
+    twice = request_for("availability", authorization=f"Bearer {buyer.token}".encode())
+    twice["headers"] *= 2
+    assert wish_of(twice) is None
+    data(await buyer.post("/auth/logout", {"refresh_token": buyer.refresh_token}), 200)
+    refusal(await buyer.get(f"/events/{show.id}/availability"), 401)
+
+
 async def test_a_bad_token_is_refused_though_the_map_is_at_hand(world: World, show: Show) -> None:
     for question in ("availability", "seatmap"):
         answer = await world.client.get(path_of(show, question), headers={"Authorization": "Bearer nonsense"})

@@ -1,5 +1,7 @@
 """One engine, one transaction per request, message or batch; only the edge commits."""
 
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -7,16 +9,23 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
+import psycopg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, DateTime, MetaData, event, func, select
+from sqlalchemy import Connection, DateTime, Engine, MetaData, event, func, select
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from uuid_utils.compat import uuid7
 
 from ticketing.infra import security, tenancy
 from ticketing.infra.config import Settings
 from ticketing.infra.nudge import Nudge
+
+#: A connection that has rested so long is asked whether it lives before it is used.
+PING_AFTER_SECONDS = 2.0
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -57,6 +66,27 @@ def _say_who_calls(session: Session, transaction: SessionTransaction, connection
         connection.execute(select(tenancy.naming(user_id)))
 
 
+def _ping_the_rested(engine: Engine) -> None:
+    """Ask a pooled connection whether it lives before it is used, unless somebody used it a moment ago.
+
+    A ping costs a round trip, which is a large part of a short transaction.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def rest(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        # A new connection has not rested yet.
+        if time.monotonic() - entry.info.get("rests_since", math.inf) < PING_AFTER_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.OperationalError as error:
+            raise InvalidatePoolError from error  # the pool opens another one
+
+
 class Database:
     """The process's engine and the sessions made from it."""
 
@@ -70,13 +100,13 @@ class Database:
             max_overflow=0,
             # A request that can't get a connection in time is told so with a 503; it never waits for ever.
             pool_timeout=settings.database_pool_timeout_seconds,
-            pool_pre_ping=True,
             # Values of statements hold e-mail addresses and codes; an exception's text ends up in a log.
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args={"application_name": "ticketing", "connect_timeout": 5, "options": "-c timezone=UTC"},
         )
+        _ping_the_rested(self.engine.sync_engine)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=PersonalSession, expire_on_commit=False)
 
     @asynccontextmanager

@@ -41,7 +41,7 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> tuple[str, int] | Non
     return client
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=20_000)
 def _parse(text: str) -> Address | None:
     text = text.strip()
     if text.startswith("["):  # [2001:db8::1]:443

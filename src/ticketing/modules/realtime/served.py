@@ -5,18 +5,17 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import errors, metrics
+from ticketing.infra import access_tokens, errors, log, metrics
 from ticketing.infra.bounds import HEAD_BYTES_MAX, HEADERS_MAX
-from ticketing.infra.errors import TicketingError
+from ticketing.infra.errors import TicketingError, Unauthenticated
 from ticketing.modules.realtime.answers import Form
 from ticketing.modules.realtime.copies import ROOT, Copies
 
 #: The browser's pages ask for the layout by its version, so that a new one is not taken for the old; we ignore it.
 _QUERY = re.compile(rb"(plan=[0-9]{1,9})?")
-#: What makes a request one for the ordinary route: somebody who says who they are, a part, a condition, a body.
+#: What makes a request one for the ordinary route: a part, a condition, a body.
 _UNUSUAL = frozenset(
     {
-        b"authorization",
         b"range",
         b"if-match",
         b"if-unmodified-since",
@@ -76,7 +75,7 @@ def wish_of(scope: Scope) -> Wish | None:
     query = scope["query_string"]
     if question not in _ROUTES or (query and not (question == "seatmap" and _QUERY.fullmatch(query))):
         return None
-    headers, size, accept_encoding, if_none_match = scope["headers"], 0, b"", b""
+    headers, size, accept_encoding, if_none_match, token = scope["headers"], 0, b"", b"", b""
     for name, value in headers:
         size += len(name) + len(value)
         if name in _UNUSUAL:
@@ -85,9 +84,28 @@ def wish_of(scope: Scope) -> Wish | None:
             accept_encoding = value
         elif name == b"if-none-match":
             if_none_match = if_none_match + b"," + value if if_none_match else value
+        elif name == b"authorization":
+            if token:
+                return None
+            token = value
     if size > HEAD_BYTES_MAX or len(headers) > HEADERS_MAX:
         return None  # the gate refuses it
+    if token and not _is_valid(token):
+        return None
     return Wish(question, accept_encoding, if_none_match)
+
+
+def _is_valid(credentials: bytes) -> bool:
+    """Whether somebody has logged in with them, for whom a public map is what it is for strangers."""
+    scheme, _, token = credentials.decode("latin-1").partition(" ")
+    if scheme != "Bearer":
+        return False
+    try:
+        claims = access_tokens.check_token(token)
+    except Unauthenticated:
+        return False
+    log.actor.set(f"user:{claims.user_id}")
+    return True
 
 
 _ROUTES = {question: Route(f"{ROOT}{{event_id}}/{question}") for question in ("availability", "seatmap")}
