@@ -35,13 +35,12 @@ async def test_an_event_shows_what_is_sold_and_what_is_left(world: World, databa
     assert (standing["categories"], standing["capacity"], standing["available"]) == ([], 7, 7)
 
 
-async def test_what_is_left_is_never_older_than_the_question(world: World, database: Database) -> None:
-    show = await world.show(rows=1, seats=10)
-    stage = Stage(database, show)
+async def test_what_is_left_is_never_older_than_the_question(world: World) -> None:
+    show, buyer = await world.show(rows=1, seats=10), await world.person()
     for held, label in enumerate(show.labels):
         event = data(await world.client.get(f"{API}/events/{show.id}"))
         assert event["availability"]["held"] == held
-        await stage.take([label])
+        await world.hold(buyer, show, label)
 
 
 async def test_drafts_are_seen_by_their_organization_only(world: World) -> None:

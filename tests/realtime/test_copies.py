@@ -16,7 +16,7 @@ from ticketing.modules.realtime import copies, readings
 @pytest.fixture(autouse=True)
 def _nothing_ends_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "LIFE_SECONDS", LONG_SECONDS)
-    monkeypatch.setattr(readings, "PLACES_LIFE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(readings, "COUNTS_LIFE_SECONDS", LONG_SECONDS)
 
 
 async def test_a_map_that_nobody_changes_is_read_once(app: FastAPI, world: World) -> None:

@@ -66,6 +66,31 @@ async def test_memory_and_the_ordinary_route_answer_alike(
     assert (other.status_code, other.content) == (200, answer.content)
 
 
+async def test_an_event_from_memory_is_the_one_that_the_ordinary_route_shows(world: World, show: Show) -> None:
+    path = f"{API}/events/{show.id}"
+    first = await world.client.get(path)
+    before = answers("memory", "event"), answers("database", "event")
+    again = [await world.client.get(path, headers={"If-None-Match": "*"}) for _ in range(2)]
+    assert [(one.status_code, one.content) for one in again] == [(200, first.content)] * 2
+    assert without_names(again[0]) == without_names(await world.client.get(f"{path}?ordinary=1"))
+    assert answers("memory", "event") + answers("database", "event") == sum(before) + 2
+
+
+async def test_an_event_from_memory_follows_its_organizer_and_its_buyers(world: World) -> None:
+    show, buyer = await world.show(rows=1, seats=3, capacity=2), await world.person()
+    path, admin = f"/events/{show.id}", show.tenant.admin
+    for number in range(3):
+        data(await admin.patch(show.tenant.path(path), {"title": f"Title {number}"}))
+        seen = data(await world.client.get(f"{API}{path}"))
+        assert (seen["title"], seen["availability"]["available"]) == (f"Title {number}", 5 - number)
+        wish = (
+            {"items": [{"ticket_type_id": show.area_type_id, "quantity": 1}]} if number else {"seats": [show.labels[0]]}
+        )
+        data(await buyer.post("/reservations", {"event_id": show.id, **wish}), 201)
+    data(await admin.post(show.tenant.path(f"{path}/cancel")))
+    assert data(await world.client.get(f"{API}{path}"))["status"] == "cancelled"
+
+
 async def test_each_form_of_a_map_has_a_tag_of_its_own_and_either_will_do(world: World, show: Show) -> None:
     path = path_of(show, "availability")
     plain, gzipped = [(await world.client.get(path, headers=one)).headers["ETag"] for one in (PLAIN, GZIP)]
@@ -198,10 +223,10 @@ async def test_a_map_is_known_by_one_spelling_of_its_id_only(app: FastAPI, world
 
 async def test_drafts_are_never_kept(app: FastAPI, world: World) -> None:
     draft = await world.show(rows=1, seats=2, publish=False)
-    for question in ("availability", "seatmap"):
+    for question in ("", "/availability", "/seatmap"):
         for _ in range(2):
-            data(await draft.tenant.admin.get(f"/events/{draft.id}/{question}"))
-            refusal(await world.client.get(path_of(draft, question)), 404)
+            data(await draft.tenant.admin.get(f"/events/{draft.id}{question}"))
+            refusal(await world.client.get(f"{API}/events/{draft.id}{question}"), 404)
     assert app.state.copies._shelves == {}
 
 

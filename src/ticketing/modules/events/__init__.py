@@ -48,6 +48,7 @@ from ticketing.modules.events.seats import (
 from ticketing.modules.events.service import complete_past_events
 from ticketing.modules.events.showcase import describe_upcoming, find_published
 from ticketing.modules.events.sweep import HeldSeat, release_held
+from ticketing.modules.events.views import describe_event
 
 __all__ = [
     "PUBLIC_LAYOUT",
@@ -85,6 +86,7 @@ __all__ = [
     "TicketType",
     "TicketTypeCreated",
     "complete_past_events",
+    "describe_event",
     "describe_upcoming",
     "ends_at",
     "extend_seats",

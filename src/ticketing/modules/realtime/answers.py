@@ -44,7 +44,11 @@ class Copy:
     def select(self, accept_encoding: bytes, if_none_match: bytes) -> Form | None:
         """The form for a client that accepts these encodings and has these versions; None when it isn't kept here."""
         is_gzip = accepts_gzip(accept_encoding)
-        if if_none_match and (if_none_match.strip() == b"*" or any(tag in if_none_match for tag in self.tags)):
+        if (
+            self.tags
+            and if_none_match
+            and (if_none_match.strip() == b"*" or any(tag in if_none_match for tag in self.tags))
+        ):
             return self.gzipped_unchanged if is_gzip else self.plain_unchanged
         return self.gzipped if is_gzip else self.plain
 
@@ -87,6 +91,13 @@ def copy_of_layout(etag: str, gzipped: bytes, keeping: str, good_until: float) -
         good_until=good_until,
         source="database",
     )
+
+
+def copy_of_event(body: bytes, good_until: float) -> Copy:
+    """A copy of an event. It has no tag and one form, as the ordinary route's answer."""
+    headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+    form = Form(200, headers, body)
+    return Copy((), form, form, form, form, good_until, "database")
 
 
 def respond(form: Form) -> Response:

@@ -26,7 +26,7 @@ RESTS = 4
 RESTS_MAX_SECONDS = 1.0
 READ_SECONDS_MAX = 3.0
 #: Of 50 kB for a hall and 300 kB for an arena. The oldest goes, and comes back with the next request.
-SHELVES_MAX = 256
+SHELVES_MAX = 384
 
 ROOT = "/api/v1/events/"
 
@@ -44,7 +44,7 @@ class Shelf:
     """The place of one copy."""
 
     def __init__(self, copies: "Copies", event_id: UUID, question: str) -> None:
-        self._copies, self._event_id, self._question = copies, event_id, question
+        self._copies, self._event_id = copies, event_id
         self._read = copies.readings[question]
         self._copy: Copy | None = None
         #: Raised by everything that makes what is being read at this moment too old to be kept.
@@ -52,7 +52,8 @@ class Shelf:
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Copy] | None = None
         self._rests_until = 0.0
-        self._found = metrics.COPIES.labels(question, "memory")
+        self._name = question or "event"
+        self._found = metrics.COPIES.labels(self._name, "memory")
 
     def find(self) -> Copy | None:
         """The copy, while it is good."""
@@ -77,7 +78,7 @@ class Shelf:
             self._next = self._copies.start(self._take_turn())
         # One who leaves must not take the reading away from the others.
         copy = await asyncio.shield(self._next)
-        metrics.COPIES.labels(self._question, copy.source).inc()
+        metrics.COPIES.labels(self._name, copy.source).inc()
         return copy
 
     async def _take_turn(self) -> Copy:
@@ -143,7 +144,7 @@ class Copies:
         """These events have changed."""
         for event_id in event_ids:
             for question in self.readings:
-                if (shelf := self._shelves.get(f"{ROOT}{event_id}/{question}")) is not None:
+                if (shelf := self._shelves.get(path_of(event_id, question))) is not None:
                     shelf.forget()
 
     def hear(self, is_hearing: bool) -> None:
@@ -168,6 +169,11 @@ class Copies:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def path_of(event_id: UUID, question: str) -> str:
+    """The address of an event's map; of the event itself, when the question is empty."""
+    return f"{ROOT}{event_id}/{question}" if question else f"{ROOT}{event_id}"
 
 
 def _is_canonical(event_id: str) -> bool:

@@ -237,7 +237,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """`app.state.hub` and `.copies` while the app runs; wants `app.state.redis`, `.database` and `.settings` before."""
     state = app.state
     readings = Readings(state.database, SharedCopies(state.redis, state.database.nudge))
-    state.copies = Copies({"availability": readings.availability, "seatmap": readings.seatmap})
+    state.copies = Copies({"": readings.event, "availability": readings.availability, "seatmap": readings.seatmap})
     state.database.on_changed.append(state.copies.forget)
     state.hub = Hub(state.redis, state.database, state.settings, state.copies)
     async with state.hub.running():

@@ -1,4 +1,4 @@
-"""How the two maps are read for their copies: availability from Redis or Postgres, the layout from Postgres."""
+"""How events and their maps are read for their copies: availability from Redis or Postgres, the rest from Postgres."""
 
 import asyncio
 from uuid import UUID
@@ -6,14 +6,15 @@ from uuid import UUID
 import orjson
 
 from ticketing.infra.db import Database
+from ticketing.infra.envelope import envelope
 from ticketing.modules import events
 from ticketing.modules.realtime import copies, queries
-from ticketing.modules.realtime.answers import Copy, Packed, copy_of_layout, copy_of_map
+from ticketing.modules.realtime.answers import Copy, Packed, copy_of_event, copy_of_layout, copy_of_map
 from ticketing.modules.realtime.queries import Availability
 from ticketing.modules.realtime.shared_copies import Found, SharedCopies
 
-#: When holds of places run out is not to be seen from here, only that they have; so it is looked at more often.
-PLACES_LIFE_SECONDS = 0.25
+#: When the next hold runs out is not to be seen from places and counts; so they are looked at more often.
+COUNTS_LIFE_SECONDS = 0.25
 
 
 class Readings:
@@ -42,6 +43,14 @@ class Readings:
             await self._shared.keep(event_id, found.generation, packed, good_until - _now())
         return copy
 
+    async def event(self, event_id: UUID, _: bool) -> Copy:
+        """The event itself, with what is left of it. Raises NotFound."""
+        began = _now()
+        async with self._database.transaction() as session:
+            event = await events.get_public_event(session, event_id, None)
+            body = envelope(await events.describe_event(session, event)).model_dump_json().encode()
+        return copy_of_event(body, began + min(COUNTS_LIFE_SECONDS, copies.LIFE_SECONDS))
+
     async def seatmap(self, event_id: UUID, _: bool) -> Copy:
         """The layout of the plan that the event has now. Raises NotFound, and NoCopy when it has none."""
         began = _now()
@@ -55,7 +64,7 @@ class Readings:
 
 def good_seconds(map_: Availability) -> float:
     """How long a map may be shown: until the first of its holds runs out, and never longer than a copy lives."""
-    places = PLACES_LIFE_SECONDS if any(area["available"] < area["capacity"] for area in map_.areas.values()) else None
+    places = COUNTS_LIFE_SECONDS if any(area["available"] < area["capacity"] for area in map_.areas.values()) else None
     ends = (copies.LIFE_SECONDS, map_.lapses_in_seconds, places)
     return min(seconds for seconds in ends if seconds is not None)
 

@@ -64,14 +64,14 @@ class FromMemory:
             scope["route"] = _route(wish)
             await _send(form, wish.question, send)
             return
-        await self.app(scope, receive, _watching(copies, scope["path"], send))
+        await self.app(scope, receive, _watching(copies, scope["path"], wish.question, send))
 
 
 def wish_of(scope: Scope) -> Wish | None:
     """None for a request that is not for a map, or not a plain one of somebody unknown."""
     if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(ROOT):
         return None
-    question = scope["path"].rpartition("/")[2]
+    question = scope["path"].removeprefix(ROOT).partition("/")[2]
     query = scope["query_string"]
     if question not in _ROUTES or (query and not (question == "seatmap" and _QUERY.fullmatch(query))):
         return None
@@ -108,7 +108,11 @@ def _is_valid(credentials: bytes) -> bool:
     return True
 
 
-_ROUTES = {question: Route(f"{ROOT}{{event_id}}/{question}") for question in ("availability", "seatmap")}
+_ROUTES = {
+    "": Route(f"{ROOT}{{event_id}}"),
+    "availability": Route(f"{ROOT}{{event_id}}/availability"),
+    "seatmap": Route(f"{ROOT}{{event_id}}/seatmap"),
+}
 
 
 def _route(wish: Wish) -> Route:
@@ -122,12 +126,12 @@ async def _send(form: Form, question: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": form.body})
 
 
-def _watching(copies: Copies, path: str, send: Send) -> Send:
+def _watching(copies: Copies, path: str, question: str, send: Send) -> Send:
     """What everybody is shown once is copied from then on."""
 
     async def watch(message: Message) -> None:
         is_answer = message["type"] == "http.response.start" and message["status"] in (200, 304)
-        if is_answer and any(name == b"etag" for name, _ in message["headers"]):
+        if is_answer and (not question or any(name == b"etag" for name, _ in message["headers"])):
             copies.open(path)
         await send(message)
 
