@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from tests.world import Show
+from ticketing.infra import plain
 from ticketing.infra.db import Database
 from ticketing.infra.wire import Wire, wire_of
 from ticketing.modules import events
@@ -70,7 +71,9 @@ class Stage:
 
     async def sell(self, reservation_id: UUID, numbers: list[int]) -> None:
         async with self.database.transaction() as session:
-            await events.mark_sold(session, *self.place, reservation_id, numbers)
+            async with plain.round_trip(session) as wire:
+                sold = await events.SoldSeats.ask(wire, *self.place, reservation_id, numbers)
+            sold.check()
 
     async def seats(self) -> list[Any]:
         async with self.database.transaction() as session:

@@ -55,7 +55,13 @@ MONEY = (
     Mutant(
         "a sale is not told",
         "Paid, and no ticket.",
-        (Edit(f"{_SRC}/modules/orders/service.py", "    outbox.publish(session, OrderPaid.of(order))\n", ""),),
+        (
+            Edit(
+                f"{_SRC}/modules/orders/service.py",
+                "        plain.publish(session, OrderPaid.of(order))\n",
+                "",
+            ),
+        ),
         ("tests/tickets/test_issue.py::test_a_paid_order_has_a_ticket_for_each_seat", CHECK),
     ),
     Mutant(
@@ -79,8 +85,8 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/bus.py",
-                "returning(InboxRow.message_id)) is not None",
-                "returning(InboxRow.message_id)) != 0",
+                "return written.rowcount == 1",
+                "return written.rowcount < 2",
             ),
         ),
         ("tests/infra/test_bus.py::test_a_redelivery_has_no_effect",),
@@ -120,7 +126,7 @@ MESSAGES = (
     Mutant(
         "stored answers are not compared",
         "A key that is used again for something else gets the old answer.",
-        (Edit(f"{_SRC}/infra/idempotency.py", "if stored.fingerprint not in fingerprint:", "if False:"),),
+        (Edit(f"{_SRC}/infra/idempotency.py", "if used_for not in fingerprint:", "if False:"),),
         ("tests/infra/test_idempotency.py::test_a_key_is_not_for_another_request",),
     ),
     Mutant(

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from typing import Any
 from uuid import uuid4
 
@@ -65,6 +66,7 @@ async def test_an_order_that_costs_nothing_is_paid_at_once(app: FastAPI, world: 
     order = data(await buyer.post("/orders", body_for(reservation)), 201)
     assert order["status"] == "paid"
     assert order["paid_at"]
+    assert data(await buyer.get(f"/orders/{order['id']}")) == order
     assert await facts(app, order) == {"order.created": 1, "order.paid": 1}
     assert (await rows(app, "select status from reservations"))[0].status == "confirmed"
     assert len(await rows(app, "select 1 from event_seats where status = 's'")) == 1
@@ -183,3 +185,17 @@ async def test_a_hold_that_ends_without_an_order_troubles_nobody(app: FastAPI, w
         assert await reservations.expire_due(session) == 1
     await drain(app)
     assert await rows(app, "select 1 from dead_letters") == []
+
+
+async def test_a_reference_that_is_taken_is_not_given_again(
+    app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbols = iter("A" * 16 + "B" * 8)
+    monkeypatch.setattr(secrets, "choice", lambda _: next(symbols))
+    show = await world.show(rows=1, seats=4)
+    buyer = await world.person("buyer")
+    first = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
+    second = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-2"))
+    assert (first["reference"], second["reference"]) == ("AAAA-AAAA", "BBBB-BBBB")
+    assert await facts(app, second) == {"order.created": 1}
+    assert [line["seat"] for line in data(await buyer.get(f"/orders/{second['id']}"))["lines"]] == ["Stalls-A-2"]

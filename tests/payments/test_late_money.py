@@ -180,3 +180,41 @@ async def test_the_database_itself_refuses_a_second_success(app: FastAPI, world:
     data(await world.webhook("payment.succeeded", first))
     with pytest.raises(Exception, match="uq_payments_one_success"):
         await run(app, "update payments set status = 'succeeded' where id = :id", id=second["id"])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "update event_seats set status = 'a', reservation_id = null, held_until = null where label = 'Stalls-A-2'",
+        "update ticket_types set held = 1 where capacity is not null",
+    ],
+    ids=["a seat", "a place"],
+)
+async def test_money_for_what_a_fault_has_lost_goes_back_and_no_part_of_it_is_sold(
+    app: FastAPI, world: World, fault: str
+) -> None:
+    show = await world.show(rows=1, seats=2, capacity=5)
+    places = [{"ticket_type_id": show.area_type_id, "quantity": 2}]
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1", "Stalls-A-2", items=places)
+    await run(app, fault)
+    data(await world.webhook("payment.succeeded", payment))
+    assert (await order_of(buyer, order))["status"] == "expired"
+    assert (await payment_of(buyer, payment))["status"] == "refunded"
+    assert await rows(app, "select 1 from event_seats where status = 's'") == []
+    assert await rows(app, "select 1 from ticket_types where sold > 0") == []
+    assert await rows(app, "select 1 from reservation_items where is_confirmed") == []
+    told = await facts(app, order)
+    assert set(told) == {"order.created", "payment.created", "order.expired", "payment.returned", "refund.requested"}
+
+
+async def test_money_for_a_seat_that_a_fault_has_sold_to_somebody_else_goes_back(app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    other, others_order, others_payment = await ordered(world, show, "Stalls-A-2")
+    data(await world.webhook("payment.succeeded", others_payment))
+    await run(app, "update event_seats set status = 'a', reservation_id = null, held_until = null where number = 0")
+    await run(app, "update reservation_items set seat_number = 0 where is_confirmed")
+    data(await world.webhook("payment.succeeded", payment))
+    assert (await order_of(buyer, order))["status"] == "expired"
+    assert (await payment_of(buyer, payment))["status"] == "refunded"
+    assert (await order_of(other, others_order))["status"] == "paid"

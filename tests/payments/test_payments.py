@@ -63,6 +63,13 @@ async def test_a_free_order_is_paid_already(world: World) -> None:
     assert refusal(await start(buyer, order), 409)["code"] == "already_paid"
 
 
+async def test_what_a_new_payment_says_is_what_reading_it_says(world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    assert data(await buyer.get(f"/payments/{payment['id']}")) == payment
+    assert data(await start(buyer, order), 201) == payment
+
+
 async def test_a_hold_that_ran_out_can_not_be_paid(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
     buyer, order, _ = await ordered(world, show, "Stalls-A-1")

@@ -18,6 +18,14 @@ from ticketing.modules import payments
 
 HOOK = f"{API}/payments/webhooks/mock"
 
+#: Money that is there before the payment that it is for.
+PROVIDER_IN_A_HURRY = """
+create function hurry() returns trigger language plpgsql as $$ begin
+    insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, body, tries)
+    values (new.provider, 'evt_hurry', 'payment.succeeded', new.provider_ref, new.amount_minor, new.currency, '{}', 0);
+    return new;
+end $$"""
+
 
 def body(payment: dict, kind: str = "payment.succeeded", **changes: object) -> bytes:
     return json.dumps(
@@ -234,6 +242,26 @@ async def test_a_webhook_that_overtook_its_payment_is_kept_and_applied_when_the_
     assert (await order_of(buyer, order))["status"] == "paid"
     data(await world.client.post(HOOK, content=raw, headers=sign(raw)), 200)
     assert (await facts(app, order))["order.paid"] == 1
+
+
+async def test_a_webhook_that_comes_while_its_payment_is_being_made_is_applied_with_it(
+    app: FastAPI, world: World
+) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer = await world.person("buyer")
+    order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
+    await run(app, PROVIDER_IN_A_HURRY)
+    await run(app, "create trigger hurry before insert on payments for each row execute function hurry()")
+    payment = await world.payment(buyer, order)
+    assert payment["status"] == "succeeded"
+    assert payment == data(await buyer.get(f"/payments/{payment['id']}"))
+    assert (await order_of(buyer, order))["status"] == "paid"
+    assert await facts(app, order) == {
+        "order.created": 1,
+        "payment.created": 1,
+        "order.paid": 1,
+        "payment.succeeded": 1,
+    }
 
 
 async def test_a_webhook_that_overtook_its_payment_is_applied_by_the_clock(app: FastAPI, world: World) -> None:

@@ -16,16 +16,16 @@ import orjson
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ticketing.infra import log, metrics
+from ticketing.infra import log, metrics, plain
 from ticketing.infra.db import Base, Database
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.infra.pause import pause
+from ticketing.infra.wire import send
 
 Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 
@@ -150,7 +150,7 @@ async def _deliver_outward(
     database: Database, group: OutwardGroup, delivery: Delivery, message_type: type[Message], handler: Handler
 ) -> bool:
     async with database.transaction() as session:
-        if await session.get(InboxRow, (group.name, delivery.message_id)) is not None:
+        if await _is_done(session, group, delivery):
             return False
         errand = await handler(session, message_type.model_validate(delivery.payload))
     if errand is not None:
@@ -159,10 +159,17 @@ async def _deliver_outward(
         return await _is_first(session, group, delivery)
 
 
+async def _is_done(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
+    async with plain.round_trip(session) as wire:
+        found = await send(wire, _FIND, group.name, delivery.message_id)
+    return await found.fetchone() is not None
+
+
 async def _is_first(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
-    """Writes the inbox row; False when it was there. Asked with RETURNING, for rowcount says -1 after an insert."""
-    row = insert(InboxRow).values(consumer=group.name, message_id=delivery.message_id)
-    return await session.scalar(row.on_conflict_do_nothing().returning(InboxRow.message_id)) is not None
+    """Writes the inbox row; False when it was there."""
+    async with plain.round_trip(session) as wire:
+        written = await send(wire, _NOTE, group.name, delivery.message_id)
+    return written.rowcount == 1
 
 
 async def deliver_patiently(
@@ -240,3 +247,7 @@ def _set_context(delivery: Delivery) -> Callable[[], None]:
             variable.reset(token)
 
     return restore
+
+
+_FIND = "select from inbox where consumer = %s and message_id = %s"
+_NOTE = "insert into inbox (consumer, message_id) values (%s, %s) on conflict do nothing"

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 import psycopg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, DateTime, Engine, MetaData, event, func, select
+from sqlalchemy import Connection, DateTime, Engine, MetaData, event, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
@@ -62,8 +62,10 @@ class PersonalSession(Session):
 @event.listens_for(PersonalSession, "after_begin")
 def _say_who_calls(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     # With the first statement and not before: a request that needs no database takes no connection.
-    if (user_id := session.info.get("user_id")) is not None and not transaction.nested:
-        connection.execute(select(tenancy.naming(user_id)))
+    if (user_id := session.info.get("user_id")) is None or transaction.nested:
+        return
+    if not session.info.pop("says_who_calls", False):
+        connection.exec_driver_sql(tenancy.NAMING, (str(user_id),))
 
 
 def _ping_the_rested(engine: Engine) -> None:

@@ -10,24 +10,26 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
-from sqlalchemy import LargeBinary, SmallInteger, Text, delete, func, text
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import LargeBinary, SmallInteger, Text, delete, func
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.responses import Response
 
-from ticketing.infra import log, security
+from ticketing.infra import log, plain, security
 from ticketing.infra.db import Base, Database, Db
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
+from ticketing.infra.wire import send
 
 KEY_LENGTH_MAX = 255
 
 #: The number of a key's advisory lock. Two keys that share one would be in flight together, and that is all.
 LOCK_OF_KEY = "hashtextextended(caller || chr(10) || key, 0)"
-_LOCK = text(f"""
-select pg_try_advisory_xact_lock({LOCK_OF_KEY})
-  from (values (cast(:caller as text), cast(:key as text))) as w (caller, key)""")  # noqa: S608 (only constants)
+_LOCK = f"""
+select pg_try_advisory_xact_lock({LOCK_OF_KEY}) from (values (%s::text, %s::text)) as w (caller, key)"""  # noqa: S608
+_LOOK = "select fingerprint, status, body from idempotency_keys where caller = %s and key = %s"
+_REMEMBER = "insert into idempotency_keys (caller, key, fingerprint, status, body) values (%s, %s, %s, %s, %s)"
 
 #: A digest by each key of ours, the newest first: an answer may have been stored just before the keys were rotated.
 Fingerprint = list[bytes]
@@ -90,7 +92,8 @@ class Claim:
         """Store the answer in the transaction that made it."""
         if response.status_code in _FORGOTTEN_STATUSES:
             return
-        await session.execute(self._row(response))
+        async with plain.round_trip(session) as wire:
+            await send(wire, _REMEMBER, *self._values(response).values())
 
     async def remember_failure(self, database: Database, response: Response, error: TicketingError) -> None:
         """Store a refusal; its own transaction was rolled back, so this is one of its own."""
@@ -98,20 +101,20 @@ class Claim:
             return
         try:
             async with database.transaction() as session:
-                await session.execute(self._row(response).on_conflict_do_nothing())
+                await session.execute(insert(StoredAnswer).values(self._values(response)).on_conflict_do_nothing())
         except SQLAlchemyError as lost:
             # Nothing was changed, so a retry may run afresh; it must not cost the client the reason.
             _log.warning("refusal_not_remembered", error=type(lost).__name__)
 
-    def _row(self, response: Response) -> Insert:
+    def _values(self, response: Response) -> dict[str, Any]:
         body = bytes(response.body)
-        return insert(StoredAnswer).values(
-            caller=self.caller,
-            key=self.key,
-            fingerprint=self.fingerprint[0],
-            status=response.status_code,
-            body=security.seal(body) if self.is_sealed else body,
-        )
+        return {
+            "caller": self.caller,
+            "key": self.key,
+            "fingerprint": self.fingerprint[0],
+            "status": response.status_code,
+            "body": security.seal(body) if self.is_sealed else body,
+        }
 
 
 def is_remembered(error: TicketingError) -> bool:
@@ -148,15 +151,18 @@ async def open_claim(
         IdempotencyMismatch, IdempotencyInFlight, Invalid: see the classes.
     """
     check_key(key)
-    if not await session.scalar(_LOCK, {"caller": caller, "key": key}):
+    async with plain.round_trip(session) as wire:
+        lock = await send(wire, _LOCK, caller, key)
+        # A statement after the lock's: its snapshot must be younger than the commit of whoever held the lock.
+        answer = await send(wire, _LOOK, caller, key)
+    if await lock.fetchone() != (True,):
         raise IdempotencyInFlight
-    # A statement after the lock's: its snapshot must be younger than the commit of whoever held the lock.
-    stored = await session.get(StoredAnswer, (caller, key))
-    if stored is None:
+    if (stored := await answer.fetchone()) is None:
         return Claim(caller, key, fingerprint, is_sealed)
-    if stored.fingerprint not in fingerprint:
+    used_for, status, body = stored
+    if used_for not in fingerprint:
         raise IdempotencyMismatch
-    raise Replay(stored.status, security.unseal(stored.body) if is_sealed else stored.body)
+    raise Replay(status, security.unseal(body) if is_sealed else body)
 
 
 def check_key(key: str) -> None:

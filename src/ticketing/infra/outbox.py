@@ -92,9 +92,7 @@ class Cursor(Base):
 
 def publish(session: AsyncSession, message: Message) -> None:
     """Append a fact; it is written when the session flushes, and true when the transaction commits."""
-    session.info["has_published"] = True
-    if (event_id := getattr(message, "event_id", None)) is not None:
-        session.info.setdefault("changed_events", set()).add(event_id)
+    announce(session, message)
     session.add(
         OutboxRow(
             organization_id=message.organization_id,
@@ -107,6 +105,13 @@ def publish(session: AsyncSession, message: Message) -> None:
             actor=log.actor.get(),
         )
     )
+
+
+def announce(session: AsyncSession, message: Message) -> None:
+    """Let the end of the transaction say that there are facts, and about which events (see `Database.transaction`)."""
+    session.info["has_published"] = True
+    if (event_id := getattr(message, "event_id", None)) is not None:
+        session.info.setdefault("changed_events", set()).add(event_id)
 
 
 @dataclass(frozen=True, slots=True)

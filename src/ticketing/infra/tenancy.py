@@ -16,6 +16,10 @@ from ticketing.infra.wire import Wire, send
 _ORGANIZATION, _SHOWN, _PERSON = "app.organization_id", "app.shown_organizations", "app.user_id"
 _ENTER = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
 
+#: Who calls: a person sees their own rows. A transaction begins with it (see db.py).
+NAMING = f"select set_config('{_PERSON}', %s, true)"
+_SHOW = f"select set_config('{_SHOWN}', %s, true)"
+
 
 async def enter(session: AsyncSession, organization_id: UUID) -> None:
     """From here to the end of the transaction: this organization's rows, to read and to write."""
@@ -27,6 +31,15 @@ async def enter_wire(wire: Wire, organization_id: UUID, lock_seconds: float) -> 
     await send(wire, _ENTER, str(organization_id), f"{int(lock_seconds * 1000)}ms")
 
 
+async def enter_where(wire: Wire, rows: str, *values: object) -> None:
+    """`enter` on the way, as the organization of the row that is found; nothing without one.
+
+    `rows` is what follows FROM, with a `%s` for each value; it has to say whose row it may be.
+    """
+    query = f"select set_config('{_ORGANIZATION}', organization_id::text, true) from {rows}"  # noqa: S608 (constants)
+    await send(wire, query, *values)
+
+
 def entering(organization_id: InstrumentedAttribute[UUID]) -> ColumnElement[str]:
     """`enter` as a column of the query that finds the row: no round trip of its own, and nothing without a row."""
     return func.set_config(_ORGANIZATION, cast(organization_id, Text), True)
@@ -34,13 +47,16 @@ def entering(organization_id: InstrumentedAttribute[UUID]) -> ColumnElement[str]
 
 async def show(session: AsyncSession, organization_ids: Collection[UUID]) -> None:
     """From here to the end of the transaction: what these organizations show to everybody, to read."""
-    shown = "{" + ",".join(sorted(map(str, organization_ids))) + "}"
-    await session.execute(select(func.set_config(_SHOWN, shown, True)))
+    await session.execute(select(func.set_config(_SHOWN, _listed(organization_ids), True)))
 
 
-def naming(user_id: UUID) -> ColumnElement[str]:
-    """Who calls, as a column: a person sees their own rows. A transaction begins with it (see db.py)."""
-    return func.set_config(_PERSON, str(user_id), True)
+async def show_wire(wire: Wire, organization_ids: Collection[UUID]) -> None:
+    """`show` among other statements of a round trip."""
+    await send(wire, _SHOW, _listed(organization_ids))
+
+
+def _listed(ids: Collection[UUID]) -> str:
+    return "{" + ",".join(sorted(map(str, ids))) + "}"
 
 
 async def enter_by(session: AsyncSession, look_up: str, *secrets: str) -> UUID | None:

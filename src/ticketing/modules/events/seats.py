@@ -15,6 +15,7 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import Conflict, TicketingError
+from ticketing.infra.wire import Cursor, Wire, send
 
 
 class SeatUnknown(TicketingError):
@@ -91,16 +92,24 @@ async def release_seats(
     return sorted(result.scalars())
 
 
-async def mark_sold(
-    session: AsyncSession, organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers: Sequence[int]
-) -> None:
-    """Turn held seats into sold ones.
+@dataclass(frozen=True, slots=True)
+class SoldSeats:
+    """Held seats that are turned into sold ones."""
 
-    Raises:
-        SeatsLost: one of the seats is not held by this reservation.
-    """
-    owned = _owned(organization_id, event_id, reservation_id, numbers)
-    _expect(await session.execute(_SELL, owned), len(set(numbers)))
+    _changed: Cursor
+    _count: int
+
+    @classmethod
+    async def ask(
+        cls, wire: Wire, organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers: Sequence[int]
+    ) -> "SoldSeats":
+        wanted = (organization_id, event_id, reservation_id, list(numbers))
+        return cls(await send(wire, _SELL, *wanted, *wanted[:3]), len(set(numbers)))
+
+    def check(self) -> None:
+        """Raises SeatsLost when one of the seats was not held by the reservation: undo what was done then."""
+        if self._changed.rowcount != self._count:
+            raise SeatsLost(f"{self._changed.rowcount} of {self._count} seats were changed")
 
 
 def _lapsed(rows: Iterable[Any], reservation_id: UUID) -> set[UUID]:
@@ -148,7 +157,14 @@ _SELL_AGAIN = text(f"""
 update event_seats set status = 's', reservation_id = :reservation_id, held_until = null, version = version + 1
  where {_NUMBERED} and ({FREE} or status = 'h' and reservation_id = :reservation_id)""")  # noqa: S608
 _EXTEND = text(f"{_IN_ORDER} held_until = :held_until from mine {_MINE} and e.status = 'h'")
-_SELL = text(f"{_IN_ORDER} status = 's', held_until = null from mine {_MINE} and e.status = 'h'")
+_SELL = """
+with mine as materialized (
+    select number from event_seats
+     where organization_id = %s and event_id = %s and reservation_id = %s and number = any(%s::integer[])
+     order by number for update)
+update event_seats e set version = e.version + 1, status = 's', held_until = null from mine
+ where e.organization_id = %s and e.event_id = %s and e.reservation_id = %s and e.number = mine.number
+   and e.status = 'h'"""
 _RELEASE = text(f"""{_IN_ORDER} status = 'a', reservation_id = null, held_until = null
   from mine {_MINE} and e.status in ('h', 's')
 returning e.number""")

@@ -47,16 +47,16 @@ async def write_password_changed(session: AsyncSession, message: iam.PasswordCha
 
 async def write_tickets(session: AsyncSession, message: tickets.TicketsIssued) -> Letter | None:
     """To the address that the order names. None when no ticket of it admits its buyer any more."""
-    order = await orders.get_order(session, message.order_id)
-    passes = await tickets.list_passes_of_buyer(session, order)
+    address, passes = await tickets.list_passes_of_buyer(session, message.order_id)
     if not passes:
         return None
     is_enclosed = len(passes) <= TICKETS_MAX
     explanation = words.TICKETS_ENCLOSED if is_enclosed else words.TICKETS_ONLINE
-    page = Page(words.TICKETS_TEXT, words.TICKETS_BUTTON, _order_link(order), _rows(passes), [explanation])
-    subject = words.TICKETS_SUBJECT.format(title=passes[0].title, reference=order.reference)
+    link = _order_link(passes[0].reference)
+    page = Page(words.TICKETS_TEXT, words.TICKETS_BUTTON, link, _rows(passes), [explanation])
+    subject = words.TICKETS_SUBJECT.format(title=passes[0].title, reference=passes[0].reference)
     enclose = partial(_draw, passes) if is_enclosed else None
-    return _letter("tickets", order.buyer_email, subject, page, enclose)
+    return _letter("tickets", address, subject, page, enclose)
 
 
 async def write_refund(session: AsyncSession, message: payments.RefundSucceeded) -> Letter | None:
@@ -69,7 +69,7 @@ async def write_refund(session: AsyncSession, message: payments.RefundSucceeded)
     # What staff write down as the reason is for their books; our own reasons are for the buyer.
     if message.requested_by is None:
         text.append(words.REFUND_REASON.format(reason=message.reason))
-    page = Page(text, words.REFUND_BUTTON, _order_link(order))
+    page = Page(text, words.REFUND_BUTTON, _order_link(order.reference))
     return _letter("refund", order.buyer_email, words.REFUND_SUBJECT.format(**facts), page)
 
 
@@ -82,8 +82,8 @@ def _letter(
     return Letter(kind, to, subject, as_text(page), as_html(page), enclose)
 
 
-def _order_link(order: orders.Order) -> str:
-    return f"{get_settings().base_url}/o/{order.reference}"
+def _order_link(reference: str) -> str:
+    return f"{get_settings().base_url}/o/{reference}"
 
 
 def _rows(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:

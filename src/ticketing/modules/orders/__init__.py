@@ -2,17 +2,19 @@
 
 from ticketing.modules.orders import personal
 from ticketing.modules.orders.api import router
+from ticketing.modules.orders.locked import LockedOrder
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
+from ticketing.modules.orders.placing import AlreadyOrdered, create_order
 from ticketing.modules.orders.queries import describe, get_order, get_order_by_reference, get_visible_order, list_lines
 from ticketing.modules.orders.schemas import Buyer, CreateOrder, OrderOut
 from ticketing.modules.orders.service import (
     SETTLED,
-    AlreadyOrdered,
+    Deal,
     HoldHasEnded,
+    ask_payable,
     cancel_order,
     check_payable,
-    create_order,
     expire_order,
     lock_order,
     note_refund,
@@ -24,7 +26,9 @@ __all__ = [
     "AlreadyOrdered",
     "Buyer",
     "CreateOrder",
+    "Deal",
     "HoldHasEnded",
+    "LockedOrder",
     "Order",
     "OrderCancelled",
     "OrderCreated",
@@ -34,6 +38,7 @@ __all__ = [
     "OrderPaid",
     "OrderRefunded",
     "OrderStatus",
+    "ask_payable",
     "cancel_order",
     "check_payable",
     "create_order",

@@ -4,6 +4,7 @@ from typing import ClassVar, Self
 from uuid import UUID
 
 from ticketing.infra import outbox
+from ticketing.modules.orders.locked import LockedOrder
 from ticketing.modules.orders.models import Order
 
 
@@ -21,7 +22,7 @@ class _OrderFact(outbox.Message):
     currency: str
 
     @classmethod
-    def of(cls, order: Order, **more: object) -> Self:
+    def of(cls, order: Order | LockedOrder, **more: object) -> Self:
         """The fact about this order, as it is at this moment."""
         names = cls.model_fields.keys() - more.keys() - {"order_id"}
         known = {name: getattr(order, name) for name in names}

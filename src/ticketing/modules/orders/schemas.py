@@ -5,6 +5,7 @@ from typing import Self
 from uuid import UUID
 
 from ticketing.infra.fields import Body, Email, Moment, Money, Name, Out, ShortName
+from ticketing.modules import reservations
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
 
 
@@ -45,7 +46,7 @@ class OrderLineOut(Out):
     price: Money
 
     @classmethod
-    def of(cls, line: OrderLine, currency: str) -> Self:
+    def of(cls, line: OrderLine | reservations.HeldItem, currency: str) -> Self:
         return cls(
             seat=line.seat_label,
             ticket_type_id=line.ticket_type_id,
@@ -74,7 +75,13 @@ class OrderOut(Out):
     paid_at: Moment | None
 
     @classmethod
-    def of(cls, order: Order, lines: Iterable[OrderLine], event: OrderEventOut, expires_at: Moment) -> Self:
+    def of(
+        cls,
+        order: Order,
+        lines: Iterable[OrderLine | reservations.HeldItem],
+        event: OrderEventOut,
+        expires_at: Moment,
+    ) -> Self:
         return cls(
             id=order.id,
             reference=order.reference,

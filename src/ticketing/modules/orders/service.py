@@ -1,31 +1,25 @@
-"""An order is made from a hold that still runs, and paid in the transaction in which its money arrives.
+"""An order is paid in the transaction in which its money arrives, and ends with its hold when none comes.
 
 Locks are taken in one order everywhere that money moves: order, payment, reservation, allowance (of a purchase limit),
-seats, places. Making an order comes the other way round, but the row that it adds is one that nobody else can wait for.
+seats, places.
 """
 
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, outbox
-from ticketing.infra.errors import Conflict, Invalid, NotFound
-from ticketing.modules import events, iam, reservations
-from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
-from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
+from ticketing.infra import outbox, plain
+from ticketing.infra.errors import Conflict, NotFound
+from ticketing.infra.wire import Cursor, Wire, send
+from ticketing.modules import events, reservations
+from ticketing.modules.orders.locked import LockedOrder
+from ticketing.modules.orders.messages import OrderCancelled, OrderExpired, OrderPaid, OrderRefunded
+from ticketing.modules.orders.models import Order, OrderStatus
 from ticketing.modules.orders.queries import find_order_of
-from ticketing.modules.orders.references import new_reference
-from ticketing.modules.orders.schemas import CreateOrder
-
-#: One clash among 8.5e11 references is rare, five in a row are a fault of ours.
-REFERENCE_TRIES_MAX = 5
 
 #: The buyer has, or had, what they paid for.
 SETTLED = frozenset({OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED, OrderStatus.REFUNDED})
-
-_log = log.get_logger(__name__)
 
 
 class HoldHasEnded(Conflict):
@@ -34,121 +28,26 @@ class HoldHasEnded(Conflict):
     code = "reservation_expired"
 
 
-class AlreadyOrdered(Conflict):
-    """There is an order for this reservation already."""
-
-    code = "already_ordered"
-
-
-class PromoCodeUnknown(Invalid):
-    """This code is not valid for this event."""
+async def ask_payable(wire: Wire, order_id: UUID) -> Cursor:
+    """What `check_payable` judges by, in the round trip that locks the order."""
+    return await send(wire, _PAYABLE, order_id)
 
 
-async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder) -> Order:
-    """Turn the caller's running hold into an order; one that costs nothing is paid at once.
+async def check_payable(answer: Cursor) -> None:
+    """Raises HoldHasEnded or events.EventNotOnSale unless money for the order would find its seats at this moment."""
+    (is_payable, event_status) = (await answer.fetchall())[0]
+    if not is_payable:
+        raise HoldHasEnded
+    check_open(event_status)
 
-    Raises:
-        NotFound: the reservation is unknown, or somebody else's.
-        AlreadyOrdered, HoldHasEnded, PromoCodeUnknown, events.EventNotOnSale.
-        reservations.LimitExceeded: the address that the order names has too many places already; the hold stays.
+
+def check_open(event_status: str) -> None:
+    """Raises events.EventNotOnSale unless the event takes place as announced.
+
+    The sale window is not asked: who has a hold may finish, also when the sale ends meanwhile.
     """
-    reservation = await reservations.lock_own(session, wanted.reservation_id, user_id)
-    if existing := await find_order_of(session, reservation):
-        raise AlreadyOrdered(order_id=existing.id)
-    await _check_running(session, reservation)
-    event = await _check_open(session, reservation.event_id)
-    if wanted.promo_code is not None:
-        raise PromoCodeUnknown(field="promo_code")
-    if event.max_per_buyer is not None:
-        await _check_address(session, reservation, iam.normalize_email(wanted.buyer.email), event.max_per_buyer)
-    order = await _insert_order(session, reservation, wanted)
-    await _insert_lines(session, order, reservation)
-    outbox.publish(session, OrderCreated.of(order))
-    if order.total_minor == 0 and not await pay_order(session, order.id):
-        raise HoldHasEnded
-    return order
-
-
-async def _check_address(session: AsyncSession, reservation: reservations.Reservation, email: str, limit: int) -> None:
-    """Raises reservations.LimitExceeded when orders to this mailbox, whoever made them, leave too little for this one.
-
-    The buyer's own account was asked at the hold. Without this, one person could buy under many borrowed accounts.
-    """
-    identity = await reservations.lock_address(session, reservation.event_id, email)
-    theirs = select(Order.reservation_id).where(
-        Order.organization_id == reservation.organization_id,
-        Order.event_id == reservation.event_id,
-        Order.buyer_identity == identity,
-        Order.status.in_({OrderStatus.PENDING, *SETTLED}),
-    )
-    where = (session, reservation.organization_id)
-    had = await reservations.count_places(*where, list(await session.scalars(theirs)))
-    wanted = await reservations.count_places(*where, [reservation.id])
-    reservations.check_limit(limit, had, wanted, "buyer.email")
-
-
-async def _check_running(session: AsyncSession, reservation: reservations.Reservation) -> None:
-    """Raises HoldHasEnded unless the hold runs at this moment, by the database's clock."""
-    now = await session.scalar(select(func.now()))
-    assert now is not None  # noqa: S101 (narrowing for the type checker)
-    if reservation.status != reservations.ReservationStatus.ACTIVE or reservation.expires_at < now:
-        raise HoldHasEnded
-
-
-async def check_payable(session: AsyncSession, order: Order) -> None:
-    """Raises HoldHasEnded or events.EventNotOnSale unless money for this order would find its seats at this moment."""
-    if order.status != OrderStatus.PENDING:
-        raise HoldHasEnded
-    await _check_running(session, await reservations.get_reservation(session, order.reservation_id))
-    await _check_open(session, order.event_id)
-
-
-async def _check_open(session: AsyncSession, event_id: UUID) -> events.Event:
-    # The sale window is not asked: who has a hold may finish, also when the sale ends meanwhile.
-    event = await events.get_event(session, event_id)
-    if event.status != events.EventStatus.PUBLISHED:
-        raise events.EventNotOnSale(f"This event is {event.status}.")
-    return event
-
-
-async def _insert_order(session: AsyncSession, reservation: reservations.Reservation, wanted: CreateOrder) -> Order:
-    values = {
-        "organization_id": reservation.organization_id,
-        "event_id": reservation.event_id,
-        "reservation_id": reservation.id,
-        "user_id": reservation.user_id,
-        "buyer_email": iam.normalize_email(wanted.buyer.email),
-        "buyer_name": wanted.buyer.name,
-        "total_minor": reservation.total_minor,
-        "currency": reservation.currency,
-    }
-    for _ in range(REFERENCE_TRIES_MAX):
-        row = upsert(Order).values(**values, reference=new_reference())
-        # ON CONFLICT and not an exception: a unique violation would take the whole transaction with it.
-        row = row.on_conflict_do_nothing(index_elements=["reference"])
-        order: Order | None = await session.scalar(row.returning(Order))
-        if order is not None:
-            return order
-    raise RuntimeError("no free order reference was found")
-
-
-async def _insert_lines(session: AsyncSession, order: Order, reservation: reservations.Reservation) -> None:
-    names = {t.id: t.name for t in await events.list_ticket_types(session, order.event_id)}
-    rows = [
-        {
-            "organization_id": order.organization_id,
-            "order_id": order.id,
-            "position": item.position,
-            "seat_number": item.seat_number,
-            "seat_label": item.seat_label,
-            "ticket_type_id": item.ticket_type_id,
-            "name": names[item.ticket_type_id],
-            "quantity": item.quantity,
-            "price_minor": item.price_minor,
-        }
-        for item in await reservations.list_items(session, reservation)
-    ]
-    await session.execute(insert(OrderLine), rows)
+    if event_status != events.EventStatus.PUBLISHED:
+        raise events.EventNotOnSale(f"This event is {event_status}.")
 
 
 async def lock_order(session: AsyncSession, order_id: UUID) -> Order:
@@ -164,24 +63,44 @@ async def lock_order(session: AsyncSession, order_id: UUID) -> Order:
     return order
 
 
-async def pay_order(session: AsyncSession, order_id: UUID) -> bool:
+class Deal:
+    """What a sale to an order depends on: its hold, locked, and whether the event takes place."""
+
+    def __init__(self, hold: reservations.LockedHold, event_status: Cursor) -> None:
+        self._hold, self._event_status = hold, event_status
+
+    @classmethod
+    async def ask(cls, wire: Wire, which: str, *values: object) -> "Deal":
+        """Of the order that `which` means, locked before; see `LockedOrder.ask`."""
+        held_for = f"(select reservation_id from orders where id = {which})"  # noqa: S608 (a constant of the caller's)
+        hold = await reservations.LockedHold.ask(wire, held_for, *values)
+        return cls(hold, await send(wire, f"{_EVENT_STATUS} where o.id = {which}", *values))
+
+    async def read(self) -> tuple[reservations.HoldRow, list[reservations.HeldItem], str]:
+        """The hold, what it has, and the event's status."""
+        (event_status,) = (await self._event_status.fetchall())[0]
+        return *await self._hold.read(), event_status
+
+
+async def pay_order(session: AsyncSession, order: Order | LockedOrder, deal: Deal, then: plain.Write) -> bool:
     """Its money is here: sell the seats to it, also after the hold ran out if they are still free.
 
-    Answers False when the seats are gone or the event is off: the money has to go back, and a pending order is closed.
-    Paying twice is paying once.
+    The caller has locked the order; `then` writes what follows from the sale. Answers False when the seats are gone or
+    the event is off: the money has to go back, and a pending order is closed.
     """
-    order = await lock_order(session, order_id)
-    if order.status in SETTLED:
-        return True
-    event = await events.get_event(session, order.event_id)
-    if event.status != events.EventStatus.PUBLISHED:
+    hold, items, event_status = await deal.read()
+    if event_status != events.EventStatus.PUBLISHED:
         await _close(session, order, OrderStatus.CANCELLED)
         return False
-    if not await reservations.confirm(session, order.reservation_id):
+
+    async def note(wire: Wire) -> None:
+        await send(wire, _PAY, order.id)
+        plain.publish(session, OrderPaid.of(order))
+        await then(wire)
+
+    if not await reservations.confirm(session, hold, items, note):
         await _close(session, order, OrderStatus.EXPIRED)
         return False
-    await _set(session, order, status=OrderStatus.PAID, paid_at=func.now())
-    outbox.publish(session, OrderPaid.of(order))
     return True
 
 
@@ -201,7 +120,7 @@ async def _close_order_of(session: AsyncSession, reservation_id: UUID, status: O
         await _close(session, await lock_order(session, found.id), status)
 
 
-async def _close(session: AsyncSession, order: Order, status: OrderStatus) -> None:
+async def _close(session: AsyncSession, order: Order | LockedOrder, status: OrderStatus) -> None:
     if order.status != OrderStatus.PENDING:
         return
     await _set(session, order, status=status)
@@ -218,6 +137,16 @@ async def note_refund(session: AsyncSession, order_id: UUID, amount_minor: int) 
     return order
 
 
-async def _set(session: AsyncSession, order: Order, **values: object) -> None:
+async def _set(session: AsyncSession, order: Order | LockedOrder, **values: object) -> None:
     changed = update(Order).where(Order.id == order.id).values(**values).returning(Order)
     await session.scalar(changed, execution_options={"populate_existing": True})
+
+
+_PAYABLE = """
+select o.status = 'pending' and r.status = 'active' and r.expires_at >= now(), e.status
+  from orders o
+  join reservations r on r.id = o.reservation_id
+  join events e on e.id = o.event_id
+ where o.id = %s"""
+_EVENT_STATUS = "select e.status from orders o join events e on e.id = o.event_id"
+_PAY = "update orders set status = 'paid', paid_at = now() where id = %s"

@@ -12,7 +12,7 @@ from ticketing.infra.envelope import Envelope, envelope
 from ticketing.infra.idempotency import IdempotencyKey
 from ticketing.modules import iam, orders
 from ticketing.modules.payments import queries, service, webhooks
-from ticketing.modules.payments.models import Payment
+from ticketing.modules.payments.models import Payment, PaymentStatus
 from ticketing.modules.payments.providers import Provider, ProviderEvent, choose_provider, get_provider
 from ticketing.modules.payments.schemas import PaymentOut, StartPayment
 
@@ -63,8 +63,11 @@ async def start_payment(
     """Begin to pay an order; a second POST gives the payment that is open."""
     provider = choose_provider(request.app.state.settings, body.provider)
     payment, client_secret = await service.start_payment(session, buyer.user_id, body.order_id, provider)
-    out = (await _out(session, [payment], request))[0]
-    return envelope(out.model_copy(update={"client_secret": client_secret}), "Payment started")
+    # One that waits for its money has none to give back.
+    refunds = (
+        [] if payment.status == PaymentStatus.PENDING else (await queries.list_refunds(session, [payment]))[payment.id]
+    )
+    return envelope(PaymentOut.of(payment, refunds, _site(request), client_secret), "Payment started")
 
 
 @router.get("/payments/{payment_id}")
@@ -85,6 +88,9 @@ async def list_payments(
 
 async def _out(session: Db, payments: list[Payment], request: Request) -> list[PaymentOut]:
     refunds = await queries.list_refunds(session, payments)
-    # Where the caller found us, unless there is one address for everybody.
-    site = request.app.state.settings.public_url or str(request.base_url).rstrip("/")
-    return [PaymentOut.of(payment, refunds[payment.id], site) for payment in payments]
+    return [PaymentOut.of(payment, refunds[payment.id], _site(request)) for payment in payments]
+
+
+def _site(request: Request) -> str:
+    """Where the caller found us, unless there is one address for everybody."""
+    return request.app.state.settings.public_url or str(request.base_url).rstrip("/")

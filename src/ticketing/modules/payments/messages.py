@@ -4,6 +4,7 @@ from typing import ClassVar, Self
 from uuid import UUID
 
 from ticketing.infra import outbox
+from ticketing.modules.payments.due import Due
 from ticketing.modules.payments.models import Payment, Refund
 
 
@@ -19,7 +20,7 @@ class _PaymentFact(outbox.Message):
     currency: str
 
     @classmethod
-    def of(cls, payment: Payment, **more: object) -> Self:
+    def of(cls, payment: Payment | Due, **more: object) -> Self:
         """The fact about this payment, as it is at this moment."""
         names = cls.model_fields.keys() - more.keys() - {"payment_id"}
         known = {name: getattr(payment, name) for name in names}

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.modules import iam, orders
-from ticketing.modules.payments.models import Payment, PaymentStatus, Refund
+from ticketing.modules.payments.models import Payment, Refund
 
 
 async def get_visible_payment(session: AsyncSession, payment_id: UUID, viewer: iam.Identity) -> Payment:
@@ -30,12 +30,6 @@ async def find_payment(session: AsyncSession, provider: str, provider_ref: str) 
     """By the provider's name for it."""
     known = (Payment.provider == provider) & (Payment.provider_ref == provider_ref)
     return await session.scalar(select(Payment).where(known))
-
-
-async def find_open_payment(session: AsyncSession, order: orders.Order) -> Payment | None:
-    """The one payment of this order that waits for money."""
-    is_open = (Payment.organization_id == order.organization_id) & (Payment.order_id == order.id)
-    return await session.scalar(select(Payment).where(is_open, Payment.status == PaymentStatus.PENDING))
 
 
 async def lock_payment(session: AsyncSession, payment_id: UUID) -> Payment:

@@ -1,19 +1,19 @@
 """Beginning to pay: one open payment per order, however often and from however many windows a buyer asks."""
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox, tenancy
+from ticketing.infra import plain, tenancy
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, NotFound
+from ticketing.infra.wire import send
 from ticketing.modules import orders
 from ticketing.modules.payments.messages import PaymentCreated
-from ticketing.modules.payments.models import Payment
-from ticketing.modules.payments.providers import Checkout, Provider
-from ticketing.modules.payments.queries import find_open_payment, lock_payment
+from ticketing.modules.payments.models import Payment, PaymentStatus
+from ticketing.modules.payments.providers import Provider
+from ticketing.modules.payments.queries import lock_payment
 from ticketing.modules.payments.webhooks import apply_waiting
 
 
@@ -32,51 +32,72 @@ async def start_payment(
         NotFound: the order is unknown, or somebody else's.
         AlreadyPaid, orders.HoldHasEnded, events.EventNotOnSale.
     """
-    order = await orders.get_order(session, order_id)
-    if order.user_id != user_id:
+    async with plain.round_trip(session) as wire:
+        await tenancy.enter_where(wire, "orders where id = %s and user_id = %s", order_id, user_id)
+        locked = await orders.LockedOrder.ask(wire, "%s", order_id)
+        payable = await orders.ask_payable(wire, order_id)
+        known = await send(wire, _LOOK, order_id)
+    order = await orders.LockedOrder.read(locked)
+    if order is None or order.user_id != user_id:
         raise NotFound
-    await tenancy.enter(session, order.organization_id)
-    order = await orders.lock_order(session, order_id)
     if order.status in orders.SETTLED:
         raise AlreadyPaid
-    await orders.check_payable(session, order)
-    payment = await find_open_payment(session, order) or await _insert(session, order, provider)
-    checkout = await _start(session, payment, provider)
-    # A webhook may have overtaken us: its money is already there, and is looked at now.
-    await apply_waiting(session, payment)
-    return await lock_payment(session, payment.id), checkout.client_secret if checkout else None
+    await orders.check_payable(payable)
+    now, open_id = (await known.fetchall())[0]
+    if open_id is not None:
+        payment = await lock_payment(session, open_id)
+        await apply_waiting(session, payment)
+        return await lock_payment(session, open_id), None
+    return await _begin(session, order, provider, now)
 
 
-async def _insert(session: AsyncSession, order: orders.Order, provider: Provider) -> Payment:
-    payment_id = new_id()
-    row = insert(Payment).values(
-        id=payment_id,
+async def _begin(
+    session: AsyncSession, order: orders.LockedOrder, provider: Provider, now: datetime
+) -> tuple[Payment, str | None]:
+    """The payment as it was written: a model that no session knows, unless its money is here already."""
+    payment = Payment(
+        id=new_id(),
         organization_id=order.organization_id,
         order_id=order.id,
         provider=provider.name,
-        provider_ref=_provisional(payment_id),
+        status=PaymentStatus.PENDING,
         amount_minor=order.total_minor,
+        refunded_minor=0,
         currency=order.currency,
+        created_at=now,
     )
-    row = row.on_conflict_do_nothing(index_elements=["order_id"], index_where=text("status = 'pending'"))
-    payment: Payment | None = await session.scalar(row.returning(Payment))
-    if payment is not None:
-        return payment
-    # The order's lock makes this impossible, and the index would have refused a second open payment without it.
-    open_payment = await find_open_payment(session, order)
-    assert open_payment is not None  # noqa: S101 (the row that was in the way has committed)
-    return open_payment
-
-
-async def _start(session: AsyncSession, payment: Payment, provider: Provider) -> Checkout | None:
-    """Tell the provider, once: the row is written first, so that one who loses a race tells nobody."""
-    if payment.provider_ref != _provisional(payment.id):
-        return None
+    # The order is locked, so nobody else begins one beside us; the index would refuse a second open payment without it.
     checkout = await provider.start(payment)
     payment.provider_ref, payment.checkout_url = checkout.provider_ref, checkout.checkout_url
-    outbox.publish(session, PaymentCreated.of(payment))
-    return checkout
+    if await _insert(session, payment):
+        # A webhook has overtaken us: its money is already there, and is looked at now.
+        payment = await lock_payment(session, payment.id)
+        await apply_waiting(session, payment)
+        payment = await lock_payment(session, payment.id)
+    return payment, checkout.client_secret
 
 
-def _provisional(payment_id: UUID) -> str:
-    return f"starting_{payment_id.hex}"
+async def _insert(session: AsyncSession, payment: Payment) -> bool:
+    """Whether webhooks wait that speak of it."""
+    async with plain.round_trip(session) as wire:
+        await send(wire, _INSERT, *[getattr(payment, name) for name in _COLUMNS])
+        waiting = await send(wire, _WAITING, payment.provider, payment.provider_ref)
+        plain.publish(session, PaymentCreated.of(payment))
+    return await waiting.fetchone() == (True,)
+
+
+_LOOK = "select now(), (select id from payments where order_id = %s and status = 'pending')"
+_COLUMNS = (
+    "id",
+    "organization_id",
+    "order_id",
+    "provider",
+    "provider_ref",
+    "status",
+    "amount_minor",
+    "currency",
+    "checkout_url",
+)
+_INSERT = f"insert into payments ({', '.join(_COLUMNS)}) values ({', '.join(['%s'] * len(_COLUMNS))})"  # noqa: S608
+_WAITING = """
+select exists (select from payment_events where provider = %s and provider_ref = %s and processed_at is null)"""

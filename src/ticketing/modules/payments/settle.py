@@ -7,15 +7,16 @@ Success after failure counts: the money is there. Failure after success does not
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, outbox
+from ticketing.infra import log, outbox, plain
+from ticketing.infra.wire import Cursor, Wire, send
 from ticketing.modules import events, orders
 from ticketing.modules.payments import refunds
+from ticketing.modules.payments.due import Due, LockedDue
 from ticketing.modules.payments.messages import PaymentFailed, PaymentReturned, PaymentSucceeded, PaymentSuperseded
-from ticketing.modules.payments.models import Payment, PaymentEvent, PaymentStatus
-from ticketing.modules.payments.queries import enter_by_reference, find_payment, lock_payment
+from ticketing.modules.payments.models import PaymentEvent, PaymentStatus
+from ticketing.modules.payments.queries import find_payment, lock_payment
 
 #: What became of a webhook: it had its effect; it says what was known; its amount is not the one that was asked for.
 Outcome = Literal["applied", "seen", "mismatch"]
@@ -29,26 +30,18 @@ _ARRIVED = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED})
 _log = log.get_logger(__name__)
 
 
-async def apply(session: AsyncSession, event: PaymentEvent) -> Outcome | None:
+async def apply(session: AsyncSession, event: PaymentEvent, due: LockedDue) -> Outcome | None:
     """Do what the webhook says; None when nobody here knows what it speaks of."""
-    if await enter_by_reference(session, event.provider, event.provider_ref) is None:
-        return None
     if event.type == "refund.succeeded":
         return await _apply_refund(session, event)
-    return await _apply_payment(session, event)
-
-
-async def _apply_payment(session: AsyncSession, event: PaymentEvent) -> Outcome | None:
-    found = await find_payment(session, event.provider, event.provider_ref)
-    if found is None:
+    if (found := await due.read()) is None:
         return None
-    order = await orders.lock_order(session, found.order_id)
-    payment = await lock_payment(session, found.id)
+    order, payment, deal = found
     if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):
         return _mismatch(event)
     if event.type == "payment.succeeded":
-        return await _money_arrived(session, order, payment, event.received_at)
-    return _money_will_not_come(session, payment)
+        return await _money_arrived(session, order, payment, deal, event.received_at)
+    return await _money_will_not_come(session, payment)
 
 
 def _mismatch(event: PaymentEvent) -> Outcome:
@@ -64,45 +57,57 @@ def _mismatch(event: PaymentEvent) -> Outcome:
     return "mismatch"
 
 
-async def _money_arrived(session: AsyncSession, order: orders.Order, payment: Payment, arrived_at: datetime) -> Outcome:
+async def _money_arrived(
+    session: AsyncSession, order: orders.LockedOrder, payment: Due, deal: orders.Deal, arrived_at: datetime
+) -> Outcome:
     if payment.status in _ARRIVED:
         return "seen"
     if order.status in orders.SETTLED:
-        await _give_back(session, payment, PAID_TWICE)
-    elif await orders.pay_order(session, order.id):
-        payment.status = PaymentStatus.SUCCEEDED
-        await _supersede_others(session, payment)
-        outbox.publish(session, PaymentSucceeded.of(payment))
+        await _give_back(session, payment, PAID_TWICE, arrived_at)
+        return "applied"
+
+    superseded: list[Cursor] = []
+
+    async def note(wire: Wire) -> None:
+        superseded.append(await _note_success(session, wire, payment, arrived_at))
+
+    if await orders.pay_order(session, order, deal, note):
+        await _tell_superseded(session, superseded[0])
     else:
-        await _give_back(session, payment, await _reason(session, order))
-    payment.arrived_at = arrived_at
+        await _give_back(session, payment, await _reason(session, order), arrived_at)
     return "applied"
 
 
-async def _reason(session: AsyncSession, order: orders.Order) -> str:
+async def _reason(session: AsyncSession, order: orders.LockedOrder) -> str:
     event = await events.get_event(session, order.event_id)
     return SEATS_GONE if event.status == events.EventStatus.PUBLISHED else EVENT_OFF
 
 
-async def _give_back(session: AsyncSession, payment: Payment, reason: str) -> None:
-    payment.status = PaymentStatus.REFUNDED
+async def _give_back(session: AsyncSession, due: Due, reason: str, arrived_at: datetime) -> None:
+    payment = await lock_payment(session, due.id)
+    payment.status, payment.arrived_at = PaymentStatus.REFUNDED, arrived_at
     outbox.publish(session, PaymentReturned.of(payment, reason=reason))
     await refunds.request_refund(session, payment, payment.amount_minor, reason, None)
 
 
-async def _supersede_others(session: AsyncSession, payment: Payment) -> None:
-    others = update(Payment).where(
-        Payment.order_id == payment.order_id, Payment.status == PaymentStatus.PENDING, Payment.id != payment.id
-    )
-    for other in await session.scalars(others.values(status=PaymentStatus.SUPERSEDED).returning(Payment)):
-        outbox.publish(session, PaymentSuperseded.of(other))
+async def _note_success(session: AsyncSession, wire: Wire, payment: Due, arrived_at: datetime) -> Cursor:
+    """Answers the other payments of the order that were open, and are not any more."""
+    await send(wire, _SUCCEED, arrived_at, payment.id)
+    plain.publish(session, PaymentSucceeded.of(payment))
+    return await send(wire, _SUPERSEDE, payment.order_id, payment.id)
 
 
-def _money_will_not_come(session: AsyncSession, payment: Payment) -> Outcome:
+async def _tell_superseded(session: AsyncSession, others: Cursor) -> None:
+    for row in await others.fetchall():
+        outbox.publish(session, PaymentSuperseded.of(Due(*row)))
+
+
+async def _money_will_not_come(session: AsyncSession, payment: Due) -> Outcome:
     if payment.status != PaymentStatus.PENDING:
         return "seen"
-    payment.status = PaymentStatus.FAILED
-    outbox.publish(session, PaymentFailed.of(payment))
+    async with plain.round_trip(session) as wire:
+        await send(wire, _FAIL, payment.id)
+        plain.publish(session, PaymentFailed.of(payment))
     return "applied"
 
 
@@ -120,3 +125,10 @@ async def _apply_refund(session: AsyncSession, event: PaymentEvent) -> Outcome |
     if refund is None or event.currency != refund.currency or event.amount_minor != refund.amount_minor:
         return _mismatch(event)
     return "applied" if await refunds.complete_refund(session, payment, refund) else "seen"
+
+
+_SUCCEED = "update payments set status = 'succeeded', arrived_at = %s where id = %s"
+_SUPERSEDE = f"""
+update payments set status = 'superseded' where order_id = %s and status = 'pending' and id <> %s
+returning {", ".join(Due._fields)}"""  # noqa: S608
+_FAIL = "update payments set status = 'failed' where id = %s"

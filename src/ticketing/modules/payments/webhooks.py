@@ -5,13 +5,17 @@ and by the clock, ever more rarely, until it is given up and a person is told.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, metrics
+from ticketing.infra import log, metrics, plain
+from ticketing.infra.wire import send
 from ticketing.modules.payments import settle
+from ticketing.modules.payments.due import LockedDue
 from ticketing.modules.payments.models import Payment, PaymentEvent
 from ticketing.modules.payments.providers import ProviderEvent
 
@@ -25,46 +29,58 @@ _log = log.get_logger(__name__)
 
 async def take_event(session: AsyncSession, provider: str, event: ProviderEvent) -> bool:
     """Keep a verified webhook and do what it says; False when the payment that it speaks of is not known yet."""
-    row = await _keep(session, provider, event)
-    if row.processed_at is not None:
-        return True
-    return await _process(session, row)
+    told = (event.type, event.provider_ref, event.amount_minor, event.currency)
+    body = orjson.dumps(event.body).decode()
+    async with plain.round_trip(session) as wire:
+        # ON CONFLICT waits for a twin that is being taken at this moment, and leaves our transaction whole.
+        kept = await send(wire, _KEEP, provider, event.event_id, *told, body)
+        due = await LockedDue.ask(wire, provider, event.provider_ref)
+    row = await kept.fetchone() or await _find_undone(session, provider, event.event_id)
+    return row is None or await _process(session, _as_kept(provider, event, row[0]), due)
 
 
-async def _keep(session: AsyncSession, provider: str, event: ProviderEvent) -> PaymentEvent:
-    row = insert(PaymentEvent).values(
+async def _find_undone(session: AsyncSession, provider: str, event_id: str) -> tuple[Any, ...] | None:
+    """When this webhook came first; None when it has had its effect since."""
+    async with plain.round_trip(session) as wire:
+        found = await send(wire, _UNDONE, provider, event_id)
+    return await found.fetchone()
+
+
+def _as_kept(provider: str, event: ProviderEvent, received_at: datetime) -> PaymentEvent:
+    """The row, as a model that no session knows."""
+    return PaymentEvent(
         provider=provider,
         event_id=event.event_id,
         type=event.type,
         provider_ref=event.provider_ref,
         amount_minor=event.amount_minor,
         currency=event.currency,
-        body=event.body,
+        received_at=received_at,
     )
-    # ON CONFLICT waits for a twin that is being taken at this moment, and leaves our transaction whole.
-    kept: PaymentEvent | None = await session.scalar(row.on_conflict_do_nothing().returning(PaymentEvent))
-    if kept is not None:
-        return kept
-    again = select(PaymentEvent).where(PaymentEvent.provider == provider, PaymentEvent.event_id == event.event_id)
-    return (await session.scalars(again.with_for_update())).one()
 
 
-async def _process(session: AsyncSession, row: PaymentEvent) -> bool:
-    outcome = await settle.apply(session, row)
+async def _process(session: AsyncSession, row: PaymentEvent, due: LockedDue) -> bool:
+    outcome = await settle.apply(session, row, due)
     if outcome is None:
         return False
-    row.outcome, row.processed_at = outcome, await session.scalar(select(func.now()))
+    async with plain.round_trip(session) as wire:
+        await send(wire, _DONE, outcome, row.provider, row.event_id)
     metrics.PAYMENTS.labels(row.provider, f"{row.type}:{outcome}").inc()
     return True
 
 
+async def _process_kept(session: AsyncSession, row: PaymentEvent) -> bool:
+    async with plain.round_trip(session) as wire:
+        due = await LockedDue.ask(wire, row.provider, row.provider_ref)
+    return await _process(session, row, due)
+
+
 async def apply_waiting(session: AsyncSession, payment: Payment) -> None:
     """Do what webhooks said about this payment before it was there; its order is locked by the caller."""
-    await session.flush()  # the payment has to be found under its new reference
     for row in await _lock_waiting(
         session, PaymentEvent.provider == payment.provider, PaymentEvent.provider_ref == payment.provider_ref
     ):
-        await _process(session, row)
+        await _process_kept(session, row)
 
 
 async def retry_waiting_events(session: AsyncSession) -> int:
@@ -78,7 +94,7 @@ async def _retry(session: AsyncSession, row: PaymentEvent) -> bool:
     name = {"provider": row.provider, "event_id": row.event_id, "provider_ref": row.provider_ref}
     try:
         async with session.begin_nested():
-            if await _process(session, row):
+            if await _process_kept(session, row):
                 return True
     except Exception as error:
         # One that fails must not stand in the way of the others, and has used up a try as well.
@@ -96,3 +112,12 @@ async def _lock_waiting(session: AsyncSession, *conditions: ColumnElement[bool])
     # Who holds one of them is doing this very work, and may be waiting for the order that we have locked.
     query = query.order_by(PaymentEvent.received_at).limit(BATCH_ROWS).with_for_update(skip_locked=True)
     return (await session.scalars(query.execution_options(populate_existing=True))).all()
+
+
+_KEEP = """
+insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, body)
+values (%s, %s, %s, %s, %s, %s, %s::jsonb) on conflict do nothing
+returning received_at"""
+_UNDONE = """
+select received_at from payment_events where provider = %s and event_id = %s and processed_at is null for update"""
+_DONE = "update payment_events set outcome = %s, processed_at = now() where provider = %s and event_id = %s"

@@ -3,6 +3,7 @@
 from ticketing.modules.reservations import personal
 from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirm import confirm, release_confirmed
+from ticketing.modules.reservations.contents import HeldItem, HoldRow
 from ticketing.modules.reservations.expiry import expire_due
 from ticketing.modules.reservations.holds import Holds
 from ticketing.modules.reservations.limits import LimitExceeded, check_limit, count_places, lock_address
@@ -14,15 +15,17 @@ from ticketing.modules.reservations.messages import (
     ReservationExtended,
 )
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
-from ticketing.modules.reservations.queries import get_reservation, lapsed_places, list_items, lock_reservation
+from ticketing.modules.reservations.queries import LockedHold, get_reservation, lapsed_places
 from ticketing.modules.reservations.quick import QuickHolds
 from ticketing.modules.reservations.requests import HoldRequest
-from ticketing.modules.reservations.service import lock_own
 
 __all__ = [
+    "HeldItem",
     "HoldRequest",
+    "HoldRow",
     "Holds",
     "LimitExceeded",
+    "LockedHold",
     "QuickHolds",
     "Reservation",
     "ReservationCancelled",
@@ -38,10 +41,7 @@ __all__ = [
     "expire_due",
     "get_reservation",
     "lapsed_places",
-    "list_items",
     "lock_address",
-    "lock_own",
-    "lock_reservation",
     "personal",
     "release_confirmed",
     "router",

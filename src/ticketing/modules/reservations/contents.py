@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ticketing.modules.reservations.models import Reservation, ReservationItem
@@ -18,11 +19,41 @@ class Ended:
     user_id: UUID
 
 
-def seat_numbers(items: Iterable[ReservationItem]) -> list[int]:
+class HoldRow(NamedTuple):
+    """A reservation as plain values, as it is at this moment by the database's clock."""
+
+    id: UUID
+    organization_id: UUID
+    event_id: UUID
+    user_id: UUID
+    status: str
+    #: It is active and its time is not over.
+    is_running: bool
+    expires_at: datetime
+    total_minor: int
+    currency: str
+
+
+class HeldItem(NamedTuple):
+    """A seat, or a quantity of a ticket type, as plain values; `name` is the ticket type's."""
+
+    position: int
+    seat_number: int | None
+    seat_label: str | None
+    ticket_type_id: UUID
+    name: str
+    quantity: int
+    price_minor: int
+
+
+Item = ReservationItem | HeldItem
+
+
+def seat_numbers(items: Iterable[Item]) -> list[int]:
     return [item.seat_number for item in items if item.seat_number is not None]
 
 
-def places(items: Iterable[ReservationItem]) -> dict[UUID, int]:
+def places(items: Iterable[Item]) -> dict[UUID, int]:
     """General-admission quantities by ticket type."""
     wanted: dict[UUID, int] = {}
     for item in items:
@@ -31,7 +62,7 @@ def places(items: Iterable[ReservationItem]) -> dict[UUID, int]:
     return wanted
 
 
-def facts(reservation: Reservation | Ended, items: Iterable[ReservationItem]) -> dict[str, Any]:
+def facts(reservation: Reservation | Ended | HoldRow, items: Iterable[Item]) -> dict[str, Any]:
     """The fields that every message of a reservation carries."""
     items = list(items)
     return {

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from ticketing.modules.tickets import api, devices_api, door_api, personal
 from ticketing.modules.tickets.api import well_known
-from ticketing.modules.tickets.documents import draw_pdf, list_passes_of_buyer
+from ticketing.modules.tickets.documents import draw_pdf
 from ticketing.modules.tickets.messages import (
     DeviceMade,
     DeviceRevoked,
@@ -15,6 +15,7 @@ from ticketing.modules.tickets.messages import (
 )
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
 from ticketing.modules.tickets.passes import Pass
+from ticketing.modules.tickets.printing import list_passes_of_buyer
 from ticketing.modules.tickets.service import issue_tickets, void_tickets
 
 router = APIRouter()

@@ -16,7 +16,8 @@ from ticketing.modules import iam, orders
 from ticketing.modules.tickets import ics, qr
 from ticketing.modules.tickets.models import TicketStatus
 from ticketing.modules.tickets.passes import Pass
-from ticketing.modules.tickets.queries import get_visible_order, get_visible_ticket, list_of_order, list_passes
+from ticketing.modules.tickets.printing import list_passes
+from ticketing.modules.tickets.queries import get_visible_order, get_visible_ticket
 from ticketing.modules.tickets.service import TicketVoided
 
 P = ParamSpec("P")
@@ -61,14 +62,6 @@ async def order_pdf(database: Database, order_id: UUID, viewer: iam.Identity) ->
             raise NoTickets
         passes = await list_passes(session, order, shown)
     return await draw_pdf(passes)
-
-
-async def list_passes_of_buyer(session: AsyncSession, order: orders.Order) -> list[Pass]:
-    """What a letter to the buyer is about: neither what is voided, nor what was given away, nor a cancelled event's."""
-    tickets = await list_of_order(session, order)
-    mine = [t for t in tickets if t.user_id == order.user_id and t.status != TicketStatus.VOIDED]
-    passes = await list_passes(session, order, mine) if mine else []
-    return [each for each in passes if not each.is_event_cancelled]
 
 
 async def draw_pdf(passes: Sequence[Pass]) -> File:

@@ -10,9 +10,8 @@ from ticketing.infra import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.infra.paging import PageQuery
 from ticketing.modules import events, iam, orders, organizations, venues
-from ticketing.modules.tickets.codes import CodeClaims, keyring
 from ticketing.modules.tickets.models import Ticket, TicketStatus
-from ticketing.modules.tickets.passes import Pass, Place
+from ticketing.modules.tickets.printing import code_of
 from ticketing.modules.tickets.schemas import TicketEventOut, TicketOut, TicketVenueOut
 
 
@@ -74,11 +73,6 @@ async def get_visible_order(
     return order, tickets, {t.id for t in tickets if has_staff_eyes or t.user_id == viewer.user_id}
 
 
-def code_of(ticket: Ticket) -> str:
-    """The ticket's code, as it is since its last transfer."""
-    return keyring().sign(CodeClaims(ticket.id, ticket.event_id, ticket.code_version))
-
-
 async def describe(
     session: AsyncSession, tickets: Sequence[Ticket], held_ids: Collection[UUID] | None = None
 ) -> list[TicketOut]:
@@ -108,44 +102,3 @@ def _event_out(show: events.Event, venue: venues.Venue | None) -> TicketEventOut
         timezone=venue.timezone if venue else "UTC",
         venue=TicketVenueOut(name=venue.name, city=venue.city) if venue else None,
     )
-
-
-async def list_passes(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> list[Pass]:
-    """All that stands on these tickets, which are of one order."""
-    await tenancy.show(session, [order.organization_id])
-    show = (await _events_of(session, [order.event_id]))[order.event_id]
-    organization = await organizations.get_organization(session, order.organization_id)
-    prices = {line.position: line.price_minor for line in await orders.list_lines(session, order)}
-    places = await _places_of(session, order, tickets)
-    return [
-        Pass(
-            ticket_id=ticket.id,
-            organization=organization.name,
-            title=show.title,
-            starts_at=show.starts_at,
-            ends_at=show.ends_at,
-            timezone=show.timezone,
-            venue=show.venue.name if show.venue else None,
-            city=show.venue.city if show.venue else None,
-            place=places.get(ticket.seat_number) if ticket.seat_number is not None else None,
-            kind=ticket.name,
-            holder=ticket.holder_name,
-            price_minor=prices[ticket.position],
-            currency=order.currency,
-            reference=order.reference,
-            code=code_of(ticket),
-            is_event_cancelled=show.status == events.EventStatus.CANCELLED,
-        )
-        for ticket in tickets
-    ]
-
-
-async def _places_of(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> dict[int, Place]:
-    """Section, row and seat from the plan: a label can't be taken apart, as sections have dashes in their names too."""
-    event = await events.get_event(session, order.event_id)
-    numbers = [ticket.seat_number for ticket in tickets if ticket.seat_number is not None]
-    if not numbers or event.venue_id is None or event.plan_version is None:
-        return {}
-    seat = venues.plan_seats(order.organization_id, event.venue_id, event.plan_version).subquery().c
-    rows = await session.execute(select(seat.number, seat.section, seat.row, seat.seat).where(seat.number.in_(numbers)))
-    return {row[0]: Place(row[1], row[2], row[3]) for row in rows}

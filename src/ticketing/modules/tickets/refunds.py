@@ -46,7 +46,7 @@ async def refund(session: AsyncSession, order_id: UUID, staff: iam.Identity, bod
         raise NotPaid
     # The message of the payment may still be on its way. Issued here, the tickets can be voided; the message finds
     # them later and issues none, whereas else it would issue tickets for what has been given back.
-    await issue_for(session, order)
+    await issue_for(session, order.id)
     wish = await _understand(session, order, body)
     made = await _give_back(session, order, wish, body.reason, staff.user_id)
     if wish.tickets:

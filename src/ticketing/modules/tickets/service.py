@@ -1,16 +1,16 @@
 """Tickets are issued once, when an order is paid, and never twice however often we are told."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import metrics, outbox, tenancy
+from ticketing.infra import metrics, outbox, plain, tenancy
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, NotFound
+from ticketing.infra.wire import rows, send
 from ticketing.modules import iam, orders, organizations, reservations
 from ticketing.modules.tickets.messages import TicketsIssued, TicketsVoided, TicketTransferred
 from ticketing.modules.tickets.models import Ticket, TicketStatus
@@ -42,50 +42,49 @@ class TransferredTooOften(Conflict):
     code = "transfer_limit"
 
 
+class _Missing(NamedTuple):
+    """A unit of an order's line that has no ticket."""
+
+    position: int
+    unit: int
+    seat_number: int | None
+    seat_label: str | None
+    ticket_type_id: UUID
+    name: str
+
+
 async def issue_tickets(session: AsyncSession, message: orders.OrderPaid) -> None:
-    """One ticket per unit of each line of a paid order."""
-    # Locked, so that an erasure comes before us and its order has no name any more, or after us and finds the tickets.
-    await issue_for(session, await orders.lock_order(session, message.order_id))
+    """One ticket per unit of each line of a paid order. Raises NotFound."""
+    await issue_for(session, message.order_id)
 
 
-async def issue_for(session: AsyncSession, order: orders.Order) -> None:
-    """The same for whoever has the order at hand: the line and the unit are the key, so once is enough and all."""
-    rows = [row for line in await orders.list_lines(session, order) for row in _rows(order, line)]
-    line_and_unit = ["organization_id", "order_id", "position", "unit"]
-    # Only this conflict is harmless. A second ticket for a seat is not: it must fail, and it does.
-    once = insert(Ticket).on_conflict_do_nothing(index_elements=line_and_unit).returning(Ticket.id)
-    issued = list(await session.scalars(once, rows))
-    if not issued:
-        return
-    metrics.TICKETS.inc(len(issued))
-    outbox.publish(
-        session,
-        TicketsIssued(
-            organization_id=order.organization_id,
-            order_id=order.id,
-            event_id=order.event_id,
-            user_id=order.user_id,
-            ticket_ids=issued,
-        ),
+async def issue_for(session: AsyncSession, order_id: UUID) -> None:
+    """The same for whoever knows the order: what has a ticket is left out, so once is enough and all."""
+    async with plain.round_trip(session) as wire:
+        # Locked, so that nobody else issues beside us, and an erasure comes before us and its order has no name any
+        # more, or after us and finds the tickets.
+        locked = await orders.LockedOrder.ask(wire, "%s", order_id)
+        missing = await send(wire, _MISSING, order_id)
+    if (order := await orders.LockedOrder.read(locked)) is None:
+        raise NotFound
+    if units := [_Missing(*unit) for unit in await missing.fetchall()]:
+        await _issue(session, order, units)
+
+
+async def _issue(session: AsyncSession, order: orders.LockedOrder, units: Sequence[_Missing]) -> None:
+    issued = [{"id": new_id(), **unit._asdict()} for unit in units]
+    fact = TicketsIssued(
+        organization_id=order.organization_id,
+        order_id=order.id,
+        event_id=order.event_id,
+        user_id=order.user_id,
+        ticket_ids=[ticket["id"] for ticket in issued],
     )
-
-
-def _rows(order: orders.Order, line: orders.OrderLine) -> Iterable[dict[str, Any]]:
-    for unit in range(1, line.quantity + 1):
-        yield {
-            "id": new_id(),
-            "organization_id": order.organization_id,
-            "order_id": order.id,
-            "event_id": order.event_id,
-            "user_id": order.user_id,
-            "position": line.position,
-            "unit": unit,
-            "seat_number": line.seat_number,
-            "seat_label": line.seat_label,
-            "ticket_type_id": line.ticket_type_id,
-            "name": line.name,
-            "holder_name": order.buyer_name,
-        }
+    of_all = (order.organization_id, order.id, order.event_id, order.user_id, order.buyer_name)
+    async with plain.round_trip(session) as wire:
+        await send(wire, _ISSUE, *of_all, rows(issued))
+        plain.publish(session, fact)
+    metrics.TICKETS.inc(len(issued))
 
 
 async def transfer_ticket(session: AsyncSession, ticket_id: UUID, giver: iam.Identity, email: str) -> Ticket:
@@ -166,3 +165,20 @@ async def void_tickets(session: AsyncSession, order: orders.Order, tickets: list
             ticket_type_ids=types,
         ),
     )
+
+
+_MISSING = """
+select l.position, u.unit, l.seat_number, l.seat_label, l.ticket_type_id, l.name
+  from orders o
+  join order_lines l on l.organization_id = o.organization_id and l.order_id = o.id
+ cross join generate_series(1, l.quantity) as u (unit)
+  left join tickets t on t.organization_id = l.organization_id and t.order_id = l.order_id
+                     and t.position = l.position and t.unit = u.unit
+ where o.id = %s and t.id is null
+ order by l.position, u.unit"""
+_ISSUE = """
+insert into tickets (organization_id, order_id, event_id, user_id, holder_name, id, position, unit, seat_number,
+                     seat_label, ticket_type_id, name, status)
+select %s, %s, %s, %s, %s, id, position, unit, seat_number, seat_label, ticket_type_id, name, 'issued'
+  from json_to_recordset(%s::json) as w (id uuid, position smallint, unit smallint, seat_number integer,
+                                         seat_label text, ticket_type_id uuid, name text)"""
