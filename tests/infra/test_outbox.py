@@ -54,6 +54,26 @@ async def test_a_reader_gets_every_row_once_and_in_order(database: Database) -> 
     assert await colours(reader, limit=3) == ["again"]
 
 
+class SeatMoved(Message):
+    topic: ClassVar[str] = "seat.moved"
+    key_field: ClassVar[str] = "seat_id"
+
+    seat_id: UUID
+
+
+async def test_a_reader_of_some_topics_is_given_no_others_and_does_not_read_them_again(database: Database) -> None:
+    seat = uuid4()
+    reader = LogReader(database, "tests", "me", ["seat.painted"])
+    assert await reader.acquire()
+    await write(database, SeatMoved(seat_id=seat), painted(seat, "one"), SeatMoved(seat_id=seat), painted(seat, "two"))
+    assert await colours(reader, limit=1) == ["one", "two"]
+    await write(database, SeatMoved(seat_id=seat))
+    assert await colours(reader) == []
+    async with database.transaction() as session:
+        behind = "select count(*) from outbox o, outbox_cursor c where c.reader = 'tests' and o.xid >= c.window_from"
+        assert await session.scalar(text(behind)) == 0
+
+
 async def test_a_row_that_commits_late_is_not_lost(database: Database) -> None:
     """`id > last` would have passed it: its number is smaller than one that is read already."""
     reader = await reader_of(database)

@@ -108,7 +108,7 @@ MESSAGES = (
     Mutant(
         "the log is read in the order of transactions",
         "Two facts about one seat change places.",
-        (Edit(f"{_SRC}/infra/outbox.py", "\n order by id\n limit", "\n order by xid, id\n limit"),),
+        (Edit(f"{_SRC}/infra/outbox.py", "{_ROWS} order by id limit :limit", "{_ROWS} order by xid, id limit :limit"),),
         ("tests/infra/test_outbox.py::test_two_transactions_on_one_seat_keep_its_order",),
     ),
     Mutant(
@@ -117,8 +117,8 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/outbox.py",
-                "updated_at = now()\n where reader = :reader and fence = :fence",
-                "updated_at = now()\n where reader = :reader and :fence > 0",
+                "from quickly\n where reader = :reader and fence = :fence",
+                "from quickly\n where reader = :reader and :fence > 0",
             ),
         ),
         ("tests/infra/test_outbox.py::test_a_reader_that_was_paused_can_neither_read_nor_advance",),

@@ -257,6 +257,6 @@ async def test_what_came_from_where_is_counted(app: FastAPI, world: World, show:
     before = answers("memory"), answers("database"), answers("redis")
     path = path_of(show, "availability")
     data(await world.client.get(path))
-    app.state.database.tell_changed([UUID(show.id)])
+    app.state.database.tell_changed([UUID(show.id)], [])
     data(await world.client.get(path))
     assert (answers("memory") - before[0], answers("database") - before[1], answers("redis") - before[2]) == (1, 1, 0)

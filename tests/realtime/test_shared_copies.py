@@ -235,9 +235,3 @@ async def hear(app: FastAPI) -> AsyncIterator[Callable[..., object]]:
             return nudges
 
         yield listen
-
-
-def test_a_nudge_without_a_sender_is_none() -> None:
-    for junk in (b"", b"short"):
-        with pytest.raises(ValueError, match=r"bytes|sender"):
-            nudge.read(junk)

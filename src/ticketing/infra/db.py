@@ -123,17 +123,20 @@ class Database:
                 await session.commit()
             finally:
                 # Also when it failed, or its client left: nobody knows then whether the server has committed.
-                if session.info.get("has_published"):
-                    self.tell_changed(session.info.get("changed_events", frozenset()))
+                if topics := session.info.get("told_topics"):
+                    self.tell_changed(session.info.get("changed_events", ()), topics)
         for act in session.info.pop("on_commit", ()):
             act()
 
-    def tell_changed(self, event_ids: Collection[UUID]) -> None:
-        """Say that facts were committed, about these events among others: to this process, to readers, to copies."""
+    def tell_changed(self, event_ids: Collection[UUID], topics: Collection[str]) -> None:
+        """Say that facts of these topics were committed, about these events among others.
+
+        This process hears it at once, readers of the topics and other processes' copies soon.
+        """
         for hear in self.on_changed:
             hear(event_ids)
         if self.nudge is not None:
-            self.nudge.send(event_ids)
+            self.nudge.send(event_ids, topics)
 
     async def close(self) -> None:
         if self.nudge is not None:

@@ -1,4 +1,4 @@
-"""A nudge after a commit wakes the outbox's readers at once, and says which events have changed.
+"""A nudge after a commit wakes those who read such facts in the outbox, and says which events have changed.
 
 It may be lost at any time: readers poll as well, and what is copied of an event is good for a second at most.
 """
@@ -6,8 +6,10 @@ It may be lost at any time: readers poll as well, and what is copied of an event
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
+import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -30,21 +32,31 @@ def copies_key(event_id: UUID) -> str:
     return f"copies:{event_id}"
 
 
+class News(NamedTuple):
+    """What a nudge says: who sends it, the events that have changed, and the topics of the facts."""
+
+    sender: UUID
+    event_ids: list[UUID]
+    topics: list[str]
+
+
 class Nudge:
     """Sends at most one message per QUIET_SECONDS, whatever the rate of commits, and never makes a request wait."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        #: Opens each message, so that the process that sent it can leave it be.
+        #: A part of each message, so that the process that sent it can leave it be.
         self.sender = uuid4()
         self._sending: asyncio.Task[None] | None = None
         self._again = False
         self._closing = asyncio.Event()
         self._untold: set[UUID] = set()
+        self._topics: set[str] = set()
         self._on_its_way: frozenset[UUID] = frozenset()
 
-    def send(self, event_ids: Collection[UUID] = ()) -> None:
-        """Ask for a nudge that tells of these events; returns at once."""
+    def send(self, event_ids: Collection[UUID] = (), topics: Collection[str] = ()) -> None:
+        """Ask for a nudge that tells of these events, and wakes the readers of these topics; returns at once."""
+        self._topics.update(topics)
         if len(self._untold) < UNTOLD_MAX:
             self._untold.update(event_ids)
         if self._sending is None or self._sending.done():
@@ -75,12 +87,14 @@ class Nudge:
 
     async def _tell(self) -> bool:
         self._on_its_way, self._untold = frozenset(self._untold), set()
+        news = News(self.sender, list(self._on_its_way), sorted(self._topics))
+        self._topics.clear()  # a reader whose nudge is lost looks by itself before long
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 # In this order: who hears of the change no longer finds what was copied before it.
                 if self._on_its_way:
                     pipe.unlink(*map(copies_key, self._on_its_way))
-                pipe.publish(CHANNEL, b"".join([self.sender.bytes, *(one.bytes for one in self._on_its_way)]))
+                pipe.publish(CHANNEL, orjson.dumps(news._asdict()))
                 await pipe.execute()
         except (RedisError, OSError) as error:
             _log.debug("nudge_lost", error=type(error).__name__)
@@ -91,24 +105,25 @@ class Nudge:
         return True
 
 
-def read(nudge: bytes) -> tuple[UUID, list[UUID]]:
-    """Who sent a nudge, and the events that it tells of. Raises ValueError when it is none."""
-    ids = [UUID(bytes=nudge[start : start + 16]) for start in range(0, len(nudge), 16)]
-    if not ids:
-        raise ValueError("a nudge begins with its sender")
-    return ids[0], ids[1:]
+def read(nudge: bytes) -> News:
+    """What a nudge says. Raises ValueError when it is none."""
+    match orjson.loads(nudge):
+        case {"sender": str(sender), "event_ids": list(event_ids), "topics": list(topics)}:
+            return News(UUID(sender), [UUID(str(one)) for one in event_ids], [str(one) for one in topics])
+    raise ValueError("a nudge names its sender, events and topics")
 
 
 class Wake:
-    """The reader's end: an event that is set by each nudge, for any number of readers in this process."""
+    """The reader's end: an event for each reader in this process, set by the nudges that concern it."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: list[tuple[asyncio.Event, frozenset[str] | None]] = []
 
-    def register(self) -> asyncio.Event:
+    def register(self, topics: Collection[str] | None = None) -> asyncio.Event:
+        """For a reader of these topics; None: of all."""
         event = asyncio.Event()
-        self._waiting.add(event)
+        self._waiting.append((event, None if topics is None else frozenset(topics)))
         return event
 
     @asynccontextmanager
@@ -127,16 +142,25 @@ class Wake:
         """Set the registered events at each nudge, for ever; without Redis the readers' polling goes on alone."""
         while True:
             try:
-                async for _ in self._messages():
-                    for event in self._waiting:
-                        event.set()
+                async for data in self._messages():
+                    self._hear(data)
             except (RedisError, OSError) as error:
                 _log.warning("nudges_lost", error=type(error).__name__)
                 await asyncio.sleep(1)
 
-    async def _messages(self) -> AsyncIterator[object]:
+    def _hear(self, data: bytes) -> None:
+        try:
+            topics = frozenset(read(data).topics)
+        except ValueError as error:
+            _log.error("nudge_unreadable", error=type(error).__name__)
+            return
+        for event, wanted in self._waiting:
+            if wanted is None or wanted & topics:
+                event.set()
+
+    async def _messages(self) -> AsyncIterator[bytes]:
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(CHANNEL)
             while True:
-                if await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0):
-                    yield None
+                if message := await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0):
+                    yield message["data"]

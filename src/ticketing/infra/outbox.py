@@ -6,6 +6,7 @@ late, and ordering by transaction would let two transactions on one reservation 
 been given its number first.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -109,7 +110,7 @@ def publish(session: AsyncSession, message: Message) -> None:
 
 def announce(session: AsyncSession, message: Message) -> None:
     """Let the end of the transaction say that there are facts, and about which events (see `Database.transaction`)."""
-    session.info["has_published"] = True
+    session.info.setdefault("told_topics", set()).add(message.topic)
     if (event_id := getattr(message, "event_id", None)) is not None:
         session.info.setdefault("changed_events", set()).add(event_id)
 
@@ -143,8 +144,12 @@ class LogReader:
     taken over, so that one which was paused and wakes up can't move the cursor.
     """
 
-    def __init__(self, database: Database, reader: str, owner: str) -> None:
+    def __init__(self, database: Database, reader: str, owner: str, topics: Collection[str] | None = None) -> None:
+        """`topics` are those that it wants to see; None: all. What others are about costs it nothing but the window."""
         self._database, self._reader, self._owner = database, reader, owner
+        self._page, self._topics = (
+            (text(_PAGE), {}) if topics is None else (text(_PAGE_OF_TOPICS), {"topics": [*topics]})
+        )
         self._fence = 0
 
     async def acquire(self) -> bool:
@@ -169,7 +174,8 @@ class LogReader:
                 window = cursor if cursor["window_to"] is not None else await self._open_window(session)
                 if window is None:
                     return []
-                rows = (await session.execute(text(_PAGE), {**window, "limit": limit})).mappings().all()
+                asked = {**window, **self._topics, "limit": limit}
+                rows = (await session.execute(self._page, asked)).mappings().all()
                 if rows:
                     return [_delivery(row) for row in rows]
                 # The window was read to its end; the next one may be there already.
@@ -210,9 +216,12 @@ returning fence"""
 _RELEASE = """
 update outbox_cursor set lease_owner = null, lease_until = null where reader = :reader and fence = :fence"""
 
-# The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew.
+# The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew. Nobody waits for
+# the disk: when the server dies, a cursor may have gone back a little, and what was read is read again.
 _HOLD = """
+with quickly as materialized (select set_config('synchronous_commit', 'off', true))
 update outbox_cursor set lease_until = clock_timestamp() + make_interval(secs => :seconds), updated_at = now()
+  from quickly
  where reader = :reader and fence = :fence
 returning window_from::text, window_to::text, last_id"""
 
@@ -225,13 +234,13 @@ update outbox_cursor c set window_to = h.xid, last_id = w.first_id - 1
  where c.reader = :reader and w.first_id is not null
 returning c.window_from::text, c.window_to::text, c.last_id"""
 
-_PAGE = """
+_ROWS = """
 select id, message_id, topic, key, schema_version, occurred_at, organization_id, payload,
        correlation_id, traceparent, actor
   from outbox
- where id > :last_id and xid >= cast(:window_from as xid8) and xid < cast(:window_to as xid8)
- order by id
- limit :limit"""
+ where id > :last_id and xid >= cast(:window_from as xid8) and xid < cast(:window_to as xid8)"""
+_PAGE = f"{_ROWS} order by id limit :limit"
+_PAGE_OF_TOPICS = f"{_ROWS} and topic = any(cast(:topics as text[])) order by id limit :limit"
 
 _CLOSE_WINDOW = """
 update outbox_cursor set window_from = window_to, window_to = null, last_id = 0 where reader = :reader"""

@@ -11,7 +11,7 @@ from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import Delivery, LeaseLost, LogReader
+from ticketing.infra.outbox import PAGE_ROWS, Delivery, LeaseLost, LogReader
 from ticketing.infra.pause import pause
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
 
@@ -61,7 +61,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
                 if settings.is_distributed:
                     tasks.create_task(kafka_consumer.consume(settings, database, group, stop))
                 else:
-                    consumer = LogConsumer(database, group, wake.register(), settings.consumer_max_attempts)
+                    consumer = LogConsumer(database, group, wake.register(group.topics), settings.consumer_max_attempts)
                     tasks.create_task(consumer.run(stop))
     finally:
         await connection.aclose()
@@ -73,7 +73,7 @@ class LogConsumer:
     def __init__(self, database: Database, group: bus.AnyGroup, wake: asyncio.Event, attempts_max: int) -> None:
         self._database, self._group, self._wake, self._attempts_max = database, group, wake, attempts_max
         owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.reader = LogReader(database, group.name, owner)
+        self.reader = LogReader(database, group.name, owner, group.topics)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set. An outage of the database is waited for, however long it lasts."""
@@ -103,7 +103,9 @@ class LogConsumer:
                 await self.consume(page, stop)
                 await self.reader.advance(page[-1].log_id)
                 metrics.tell_read(self._group.name, len(page), page[-1].occurred_at)
-            else:
+            if len(page) < PAGE_ROWS:
+                await pause(self._group.rest_seconds, stop)
+            if not page:
                 await pause(POLL_SECONDS, stop, self._wake)
 
     async def consume(self, page: list[Delivery], stop: asyncio.Event) -> None:

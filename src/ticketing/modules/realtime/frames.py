@@ -70,6 +70,8 @@ class SeatFrames:
     """
 
     name = "realtime"
+    #: Viewers are told of an event four times a second at most.
+    rest_seconds = 0.1
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

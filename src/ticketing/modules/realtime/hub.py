@@ -159,13 +159,13 @@ class Hub:
 
     def _forget_changed(self, data: bytes) -> None:
         try:
-            sender, event_ids = nudge.read(data)
+            news = nudge.read(data)
         except ValueError as error:
             _log.error("nudge_unreadable", error=type(error).__name__)
             return
         # Our own changes were forgotten when they were made, and since then they may have been read.
-        if self._database.nudge is None or sender != self._database.nudge.sender:
-            self._copies.forget(event_ids)
+        if self._database.nudge is None or news.sender != self._database.nudge.sender:
+            self._copies.forget(news.event_ids)
 
     def _take(self, name: bytes, data: bytes) -> None:
         try:

@@ -27,7 +27,7 @@ from ticketing.modules.reservations.contents import Ended
 from ticketing.modules.reservations.expiry import ask_lapsed, expire, lock_lapsed
 from ticketing.modules.reservations.hold_rows import Hold, answer_of, facts_of, insert_holds, refusal_of
 from ticketing.modules.reservations.limits import Allowance, Allowances, Buyer
-from ticketing.modules.reservations.messages import ReservationCreated
+from ticketing.modules.reservations.messages import ReservationCreated, ReservationExpired
 from ticketing.modules.reservations.requests import Answer, Wish
 from ticketing.modules.reservations.shelf import Shelf
 
@@ -48,6 +48,9 @@ class Batch:
         for wish in wishes:  # an earlier batch may have come to nothing
             wish.seats, wish.refusal = wish.request.seats, None
         self.answers: dict[Wish, Answer] = {}
+        #: The events about which facts are written, and the topics of those.
+        self.changed: set[UUID] = set()
+        self.topics = {ReservationCreated.topic}
         self._sales: dict[UUID, events.Sale] = {}
         self._ended: dict[UUID, Ended] = {}
         self._to_sweep: set[UUID] = set()
@@ -138,6 +141,7 @@ class Batch:
                 hold = Hold.of(wish, self._sales[wish.request.event_id], items)
                 self.answers[wish] = answer_of(hold, self._extensions_max)
                 holds.append(hold)
+                self.changed.add(hold.sale.event_id)
         return holds
 
     def _refuse(self, wish: Wish, error: TicketingError) -> None:
@@ -148,6 +152,7 @@ class Batch:
             wish.refusal = error
 
     async def _expire(self, overtaken: Iterable[UUID]) -> None:
+        self.topics.add(ReservationExpired.topic)
         async with self._session() as session:
             await expire(session, [self._ended[reservation_id] for reservation_id in overtaken])
 

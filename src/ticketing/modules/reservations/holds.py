@@ -176,7 +176,8 @@ class Holds:
             await batch.run()
         finally:
             # Also when it failed at the commit: nobody knows then whether the server has committed.
-            self._database.tell_changed({wish.request.event_id for wish in wishes})
+            if batch.changed:
+                self._database.tell_changed(batch.changed, batch.topics)
         metrics.HOLD_BATCH_SECONDS.observe(time.perf_counter() - started)
         metrics.HOLD_BATCH_SIZE.observe(len(wishes))
         for wish in wishes:
