@@ -44,6 +44,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Metrics and logs are our own; the framework's would say what our logs leave out.
+        telemetry={"metrics": False, "logs": False},
         responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
     )
     app.state.settings = settings

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 import psycopg
 from fastapi import Depends, Request
+from psycopg.pq import PipelineStatus
 from sqlalchemy import Connection, DateTime, Engine, MetaData, event, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -75,8 +76,11 @@ def _ping_the_rested(engine: Engine) -> None:
     """
 
     @event.listens_for(engine, "checkin")
-    def rest(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    def rest(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
         entry.info["rests_since"] = time.monotonic()
+        # Who was cut off in the middle of a round trip has left its pipeline open: nobody could read an answer here.
+        if connection is not None and connection.driver_connection.pgconn.pipeline_status != PipelineStatus.OFF:
+            entry.invalidate()
 
     @event.listens_for(engine, "checkout")
     def ping(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:

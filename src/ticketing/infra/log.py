@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line, each with the correlation id of the request or message that caused it."""
 
+import asyncio
 import logging
 import re
 import sys
@@ -70,15 +71,28 @@ def _quick_writer(handler: logging.StreamHandler[Any], process: str) -> Callable
     Nothing in such a line can be a value of a row or an address, which is what the chain looks for.
     """
     known = {"event": "request", "level": "info", "logger": "ticketing.http", "process": process}
+    lines: list[bytes] = []
+    flushing: asyncio.AbstractEventLoop | None = None
+
+    def flush() -> None:
+        nonlocal flushing
+        text, flushing = b"".join(lines).decode(), None
+        lines.clear()
+        with handler.lock or nullcontext():
+            handler.stream.write(text)
+            handler.flush()
 
     def write(facts: dict[str, Any]) -> None:
+        nonlocal flushing
         line = {**facts, **known, "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
         for name, variable in _CONTEXT:
             if value := variable.get():
                 line[name] = value
-        with handler.lock or nullcontext():
-            handler.stream.write(orjson.dumps(line).decode() + "\n")
-            handler.flush()
+        lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        # What the loop answers in one turn is written at its end: to write a line costs as much as to make it.
+        if flushing is not (loop := asyncio.get_running_loop()):
+            flushing = loop
+            loop.call_soon(flush)
 
     return write
 

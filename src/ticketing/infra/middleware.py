@@ -1,8 +1,8 @@
 """What every request passes: a correlation id, whose it is, security headers, one metric and one log line."""
 
+import random
 import re
 import time
-from secrets import token_hex
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,7 +34,7 @@ class RequestContext:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
         correlation_id = headers.get(b"x-correlation-id", "")
         if not _SANE_ID.fullmatch(correlation_id):
-            correlation_id = token_hex(16)
+            correlation_id = f"{random.getrandbits(128):032x}"
         traceparent = headers.get(b"traceparent", "")
         log.correlation_id.set(correlation_id)
         log.traceparent.set(traceparent if _TRACEPARENT.fullmatch(traceparent) else "")

@@ -31,18 +31,19 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> tuple[str, int] | Non
     client: tuple[str, int] | None = scope.get("client")
     if not trusted or client is None:
         return client
-    address = _parse(client[0])
+    address = _parse(client[0])[0]
     hops = [hop for name, value in scope["headers"] if name == b"x-forwarded-for" for hop in value.split(b",")]
     while address is not None and hops and any(address in network for network in trusted):
-        told = _parse(hops.pop().decode("latin-1"))
+        told, named = _parse(hops.pop().decode("latin-1"))
         if told is None:
             break
-        address, client = told, (str(told), 0)
+        address, client = told, (named, 0)
     return client
 
 
 @lru_cache(maxsize=20_000)
-def _parse(text: str) -> Address | None:
+def _parse(text: str) -> tuple[Address | None, str]:
+    """An address, and as it is written; None for what is none."""
     text = text.strip()
     if text.startswith("["):  # [2001:db8::1]:443
         text = text[1:].partition("]")[0]
@@ -51,5 +52,6 @@ def _parse(text: str) -> Address | None:
     try:
         address = ip_address(text)
     except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+        return None, ""
+    plain = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return plain, str(plain)
