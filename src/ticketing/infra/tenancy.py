@@ -7,9 +7,8 @@ sale), never before: from then on the transaction reads and writes that organiza
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, Uuid, cast, func, select
+from sqlalchemy import Uuid, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from ticketing.infra.wire import Wire, send
 
@@ -38,11 +37,6 @@ async def enter_where(wire: Wire, rows: str, *values: object) -> None:
     """
     query = f"select set_config('{_ORGANIZATION}', organization_id::text, true) from {rows}"  # noqa: S608 (constants)
     await send(wire, query, *values)
-
-
-def entering(organization_id: InstrumentedAttribute[UUID]) -> ColumnElement[str]:
-    """`enter` as a column of the query that finds the row: no round trip of its own, and nothing without a row."""
-    return func.set_config(_ORGANIZATION, cast(organization_id, Text), True)
 
 
 async def show(session: AsyncSession, organization_ids: Collection[UUID]) -> None:
