@@ -42,17 +42,20 @@ def answers(where: str, map_: str = "availability") -> float:
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[str]]:
-    """What this database is asked about events and their seats in the block; the process looks after itself as well."""
+def statements(app: FastAPI) -> Iterator[list[str]]:
+    """What the process asks about events and their seats in the block; it looks after itself as well."""
     asked: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if re.search(r"\bevent(s|_seats)\b", statement):
             asked.append(statement)
 
-    sqlalchemy_event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    engines = [database.engine.sync_engine for database in (app.state.database, app.state.reading_database)]
+    for engine in engines:
+        sqlalchemy_event.listen(engine, "before_cursor_execute", note)
     yield asked
-    sqlalchemy_event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+    for engine in engines:
+        sqlalchemy_event.remove(engine, "before_cursor_execute", note)
 
 
 async def block_seat(database: Database, show: Show, number: int) -> None:

@@ -1,6 +1,8 @@
 """Answers from memory are those that the database would give: whatever commits, lapses or is rolled back meanwhile."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
@@ -24,7 +26,7 @@ async def test_a_map_that_nobody_changes_is_read_once(app: FastAPI, world: World
     await know(app, world.client, show)
     assert await letters(world.client, show) == "aaa"
     before = answers("memory")
-    with statements(app.state.database) as asked:
+    with statements(app) as asked:
         for _ in range(20):
             assert await letters(world.client, show) == "aaa"
     assert (asked, answers("memory") - before) == ([], 20)
@@ -78,7 +80,7 @@ async def test_who_comes_during_a_reading_waits_for_the_next_together_with_all_o
 ) -> None:
     show = await world.show(rows=1, seats=2)
     await know(app, world.client, show)
-    with statements(app.state.database) as asked:
+    with statements(app) as asked:
         async with held_up(owner):
             early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
             await block_seat(app.state.database, show, 0)
@@ -115,7 +117,7 @@ async def test_a_hold_that_runs_out_is_available_at_that_instant(app: FastAPI, w
     clock = asyncio.get_running_loop().time
     began = clock()
     assert await letters(world.client, show) == "ha"
-    with statements(app.state.database) as asked:
+    with statements(app) as asked:
         assert await letters(world.client, show) == "ha"
     assert asked == []
     while await letters(world.client, show) == "ha":
@@ -200,19 +202,31 @@ async def test_buyers_who_say_who_they_are_share_the_reading(app: FastAPI, world
     await know(app, world.client, show)
     assert await letters(world.client, show) == "aa"
     path = f"/events/{show.id}/availability"
-    with statements(app.state.database) as asked:
+    with statements(app) as asked:
         assert data(await buyer.get(path))["seats"] == "aa"
     assert asked == []
     await world.hold(buyer, show, "Stalls-A-1")
     assert data(await buyer.get(path))["seats"] == "ha"
 
 
-async def test_a_pool_of_one_connection_is_enough_for_a_crowd(app: FastAPI, world: World, owner: Database) -> None:
+async def test_one_connection_is_enough_for_a_crowd(app: FastAPI, world: World, owner: Database) -> None:
     show, buyer = await world.show(rows=1, seats=2), await world.person()
     await know(app, world.client, show)
+    pool = app.state.reading_database.engine.pool
     async with held_up(owner):
         crowd = [asyncio.ensure_future(buyer.get(f"/events/{show.id}/availability")) for _ in range(40)]
-        await until(lambda: app.state.database.engine.pool.checkedout() > 0)
+        await until(lambda: pool.checkedout() > 0)
         await asyncio.sleep(0.1)
-        assert app.state.database.engine.pool.checkedout() == 1
+        assert (pool.checkedout(), app.state.database.engine.pool.checkedout()) == (1, 0)
     assert {data(answer)["seats"] for answer in await asyncio.gather(*crowd)} == {"aa"}
+
+
+async def test_viewers_do_not_stand_in_line_behind_everybody_who_buys(app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    await know(app, world.client, show)
+    app.state.copies.forget([UUID(show.id)])
+    async with AsyncExitStack() as all_connections:
+        for _ in range(app.state.settings.database_pool_size):
+            session = await all_connections.enter_async_context(app.state.database.transaction())
+            await session.connection()
+        assert await letters(world.client, show) == "aa"

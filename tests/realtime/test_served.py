@@ -236,7 +236,7 @@ async def test_the_layout_is_asked_for_once_and_follows_its_plan(app: FastAPI, w
     await know(app, world.client, show)
     for _ in range(2):
         first = await world.client.get(path)
-    with statements(app.state.database) as asked:
+    with statements(app) as asked:
         assert len(data(await world.client.get(f"{path}?plan=1"))["seats"]) == 4
     assert asked == []
     await renew_plan(app.state.worker_database, show.venue_id)

@@ -66,7 +66,7 @@ async def test_what_one_process_has_read_the_other_need_not_read(
     await know(other, stranger, show)
     assert await letters(world.client, show) == "aaa"
     before = answers("redis")
-    with statements(other.state.database) as asked:
+    with statements(other) as asked:
         assert await letters(stranger, show) == "aaa"
     assert (asked, answers("redis") - before) == ([], 1)
     tags = [(await one.get(f"{API}/events/{show.id}/availability")).headers["ETag"] for one in (world.client, stranger)]

@@ -34,6 +34,8 @@ from ticketing.modules.realtime.shared_copies import SharedCopies
 
 #: A stream costs about 50 KiB; what is above this goes to another process.
 STREAMS_MAX = 10_000
+#: For reading events and maps that are answered from memory.
+READING_CONNECTIONS = 2
 POLL_SECONDS = 1.0
 #: While Redis works, this often is enough to notice a frame that was lost.
 CHECK_SECONDS = 5.0
@@ -236,10 +238,13 @@ def _is_behind(known: Position, true: Position) -> bool:
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """`app.state.hub` and `.copies` while the app runs; wants `app.state.redis`, `.database` and `.settings` before."""
     state = app.state
-    readings = Readings(state.database, SharedCopies(state.redis, state.database.nudge))
+    # Connections of their own: one reading answers a crowd, and must not stand in line behind everybody who buys.
+    state.reading_database = Database(state.settings.model_copy(update={"database_pool_size": READING_CONNECTIONS}))
+    readings = Readings(state.reading_database, SharedCopies(state.redis, state.database.nudge))
     state.copies = Copies({"": readings.event, "availability": readings.availability, "seatmap": readings.seatmap})
     state.database.on_changed.append(state.copies.forget)
     state.hub = Hub(state.redis, state.database, state.settings, state.copies)
     async with state.hub.running():
         yield
     await state.copies.close()
+    await state.reading_database.close()
