@@ -28,11 +28,6 @@ class Stop:
     exit_code: int | None = None
     left_behind: int = 0
 
-    @property
-    def is_clean(self) -> bool:
-        lost = self.fates["cut"] + self.fates["unanswered"] + self.fates["silent"]
-        return not lost and self.exit_code == 0 and not self.left_behind
-
     def __str__(self) -> str:
         fates = ", ".join(f"{self.fates[fate]} {fate}" for fate in FATES)
         return f"{fates}; exit {self.exit_code} after {self.seconds:.1f} s, {self.left_behind} processes left"

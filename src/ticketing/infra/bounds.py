@@ -40,16 +40,21 @@ class AddressTooLong(TicketingError):
 
 def check_head(scope: Scope) -> None:
     """Raises HeadTooLarge, AddressTooLong or BadRequest."""
-    headers, query = scope["headers"], scope["query_string"]
-    size = 0
-    for name, value in headers:  # half the time of a generator's, at every request
-        size += len(name) + len(value)
-    if len(headers) > HEADERS_MAX or size > HEAD_BYTES_MAX:
+    query = scope["query_string"]
+    if is_head_too_large(scope):
         raise HeadTooLarge
     if len(scope["path"]) + len(query) > ADDRESS_BYTES_MAX:
         raise AddressTooLong
     if query.count(b"&") >= PARAMETERS_MAX:
         raise BadRequest(f"The address may have at most {PARAMETERS_MAX} parameters.")
+
+
+def is_head_too_large(scope: Scope) -> bool:
+    """Whether there are more headers, or more bytes in them, than we take."""
+    headers, size = scope["headers"], 0
+    for name, value in headers:  # half the time of a generator's, at every request
+        size += len(name) + len(value)
+    return len(headers) > HEADERS_MAX or size > HEAD_BYTES_MAX
 
 
 def has_body(scope: Scope) -> bool:

@@ -19,8 +19,6 @@ UNPARSED_BYTES_MAX = 64 * 1024
 HEAD_SECONDS = 15.0
 #: A stopping process takes one request more on an open connection: it may have been under way when it was told to stop.
 LAST_REQUEST_SECONDS = 0.5
-
-
 #: Objects that have come and not gone before the collector looks at the young ones, and how often older ones come in.
 #: Its usual 700 are a few requests: it took 6 % of the time of a hold, and everybody waited while it looked.
 COLLECT_AFTER = (20_000, 20, 20)

@@ -18,7 +18,7 @@ h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}
 .verdict{padding:1rem 1.25rem;border-radius:.5rem;color:#fff;font-size:2rem;font-weight:700}
 .go{background:#1b6e3c}.no-go{background:#a3212b}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .75rem .3rem 0;vertical-align:top;
-border-bottom:1px solid #d9dee4;overflow-wrap:anywhere}th{font-weight:600}
+border-bottom:1px solid #d9dee4;overflow-wrap:anywhere}th{font-weight:600}td:first-child{white-space:nowrap}
 .bar{fill:#1c567c}figure{margin:0}figcaption{color:#5c6570;font-size:.9rem}"""
 
 

@@ -133,10 +133,8 @@ def _expect(result: Any, count: int) -> None:
 
 # `<=` mirrors the trigger, which defends a hold while `held_until > now()`.
 FREE = "(status = 'a' or status = 'h' and held_until <= now())"
-_COLUMNS = f"number, label, category, status, reservation_id, {FREE} as is_free"
 _PLACE = "organization_id = :organization_id and event_id = :event_id"
 _NUMBERED = f"{_PLACE} and number = any(cast(:numbers as integer[]))"
-_LABELLED = f"{_PLACE} and label = any(cast(:labels as text[]))"
 # An UPDATE locks rows in the order in which it happens to find them; this reads and locks them in ours.
 _IN_ORDER = f"""
 with mine as materialized (
@@ -146,13 +144,9 @@ _MINE = """
  where e.organization_id = :organization_id and e.event_id = :event_id and e.number = mine.number
    and e.reservation_id = :reservation_id"""
 
-# SKIP LOCKED: a loser is told so at once, and never stands in a queue with a connection in its hand.
-_LOCK_LABELS = text(f"select {_COLUMNS} from event_seats where {_LABELLED} order by number for update skip locked")  # noqa: S608
-_LOCK_NUMBERS = text(f"select {_COLUMNS} from event_seats where {_NUMBERED} order by number for update")  # noqa: S608
-_LOOK = text(f"select {_COLUMNS} from event_seats where {_LABELLED}")  # noqa: S608
-_HOLD = text(f"""
-update event_seats set status = 'h', reservation_id = :reservation_id, held_until = :held_until, version = version + 1
- where {_NUMBERED} and {FREE}""")  # noqa: S608
+_LOCK_NUMBERS = text(f"""
+select number, status, reservation_id, {FREE} as is_free from event_seats
+ where {_NUMBERED} order by number for update""")  # noqa: S608
 _SELL_AGAIN = text(f"""
 update event_seats set status = 's', reservation_id = :reservation_id, held_until = null, version = version + 1
  where {_NUMBERED} and ({FREE} or status = 'h' and reservation_id = :reservation_id)""")  # noqa: S608

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import access_tokens, errors, log, metrics
-from ticketing.infra.bounds import HEAD_BYTES_MAX, HEADERS_MAX
+from ticketing.infra import access_tokens, bounds, errors, log, metrics
 from ticketing.infra.errors import TicketingError, Unauthenticated
 from ticketing.modules.realtime.answers import Form
 from ticketing.modules.realtime.copies import ROOT, Copies
@@ -75,9 +74,8 @@ def wish_of(scope: Scope) -> Wish | None:
     query = scope["query_string"]
     if question not in _ROUTES or (query and not (question == "seatmap" and _QUERY.fullmatch(query))):
         return None
-    headers, size, accept_encoding, if_none_match, token = scope["headers"], 0, b"", b"", b""
-    for name, value in headers:
-        size += len(name) + len(value)
+    accept_encoding = if_none_match = token = b""
+    for name, value in scope["headers"]:
         if name in _UNUSUAL:
             return None
         if name == b"accept-encoding":
@@ -88,7 +86,7 @@ def wish_of(scope: Scope) -> Wish | None:
             if token:
                 return None
             token = value
-    if size > HEAD_BYTES_MAX or len(headers) > HEADERS_MAX:
+    if bounds.is_head_too_large(scope):
         return None  # the gate refuses it
     if token and not _is_valid(token):
         return None
