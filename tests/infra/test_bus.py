@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.drain import drain_group
 from ticketing.infra import bus, log, outbox
-from ticketing.infra.bus import DeadLetter, Group, Retry
+from ticketing.infra.bus import Group, Retry
 from ticketing.infra.db import Database
+from ticketing.infra.dead_letters import DeadLetter
 from ticketing.infra.outbox import Message
 from ticketing.workers.consumers import LogConsumer
 

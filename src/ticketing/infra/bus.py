@@ -5,17 +5,15 @@ The road that a message took (the outbox log itself, or Kafka) makes no differen
 
 import asyncio
 import random
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
-import orjson
 from pydantic import ValidationError
 from redis.exceptions import RedisError
-from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func
+from sqlalchemy import Text, func
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -112,24 +110,6 @@ class InboxRow(Base):
     done_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
-class DeadLetter(Base):
-    """A message that a consumer of the log gave up on. With Kafka the same goes to `<topic>.dlq`."""
-
-    __tablename__ = "dead_letters"
-    __table_args__ = (Index("ix_dead_letters_organization_id_id", "organization_id", "id"),)
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    consumer: Mapped[str] = mapped_column(Text)
-    organization_id: Mapped[UUID | None]
-    topic: Mapped[str] = mapped_column(Text)
-    key: Mapped[str] = mapped_column(Text)
-    message_id: Mapped[UUID]
-    message: Mapped[dict[str, Any]]
-    error: Mapped[str] = mapped_column(Text)
-    attempts: Mapped[int] = mapped_column(SmallInteger)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
 async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
     """Run the group's handler in one transaction with its inbox row; False when this was a redelivery.
 
@@ -145,7 +125,7 @@ async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
     if isinstance(group, OutwardGroup):
         return await _deliver_outward(database, group, delivery, message_type, handler)
     async with database.transaction() as session:
-        if not await _is_first(session, group, delivery):
+        if not await mark_done(session, group.name, delivery.message_id):
             return False
         await handler(session, message_type.model_validate(delivery.payload))
     return True
@@ -161,7 +141,7 @@ async def _deliver_outward(
     if errand is not None:
         await group.run(errand, delivery.message_id)
     async with database.transaction() as session:
-        return await _is_first(session, group, delivery)
+        return await mark_done(session, group.name, delivery.message_id)
 
 
 async def _is_done(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
@@ -170,10 +150,10 @@ async def _is_done(session: AsyncSession, group: Group, delivery: Delivery) -> b
     return await found.fetchone() is not None
 
 
-async def _is_first(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
-    """Writes the inbox row; False when it was there."""
+async def mark_done(session: AsyncSession, consumer: str, message_id: UUID) -> bool:
+    """Write the inbox row, in the transaction of the effect; False when it was there."""
     async with plain.round_trip(session) as wire:
-        written = await send(wire, _NOTE, group.name, delivery.message_id)
+        written = await send(wire, _NOTE, consumer, message_id)
     return written.rowcount == 1
 
 
@@ -217,28 +197,6 @@ def backoff_seconds(waits: int) -> float:
     """How long to wait before the next try: doubling, bounded, and jittered so that many don't return as one."""
     longest = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(waits, 20))
     return longest * random.uniform(0.5, 1)  # noqa: S311
-
-
-async def bury(database: Database, group: Group, delivery: Delivery, poison: Poison) -> None:
-    """Keep a poisonous message for a person to look at, and count it as done."""
-    error = log.without_values("".join(traceback.format_exception(poison.error, limit=-5)))[-8000:]
-    async with database.transaction() as session:
-        if not await _is_first(session, group, delivery):
-            return
-        session.add(
-            DeadLetter(
-                consumer=group.name,
-                organization_id=delivery.organization_id,
-                topic=delivery.topic,
-                key=delivery.key,
-                message_id=delivery.message_id,
-                message=orjson.loads(orjson.dumps(delivery)),
-                error=error,
-                attempts=poison.attempts,
-            )
-        )
-    metrics.DEAD_LETTERS.labels(group.name, delivery.topic).inc()
-    _log.error("dead_letter", group=group.name, topic=delivery.topic, message_id=str(delivery.message_id))
 
 
 def _set_context(delivery: Delivery) -> Callable[[], None]:

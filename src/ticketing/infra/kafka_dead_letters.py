@@ -1,16 +1,14 @@
 """Dead letters on Kafka: the message as it came, on `<topic>.dlq`, with headers that say who gave it up and why."""
 
 import asyncio
-import traceback
 from datetime import UTC, datetime
 
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import bus, log, metrics
+from ticketing.infra.dead_letters import tell_error
 from ticketing.infra.kafka import DEAD_LETTER_SUFFIX, DeliveryFailed, KafkaProducer, Record, headers_of
 from ticketing.infra.pause import pause
-
-ERROR_CHARACTERS_MAX = 8000
 
 _log = log.get_logger(__name__)
 
@@ -48,10 +46,9 @@ class DeadLetters:
 
 def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record:
     """Key, value and headers stay as they were; a letter that was replayed tells of its last failure only."""
-    error = log.without_values("".join(traceback.format_exception(poison.error, limit=-5)))[-ERROR_CHARACTERS_MAX:]
     origin = {
         "dlq_group": group,
-        "dlq_error": error,
+        "dlq_error": tell_error(poison.error),
         "dlq_attempts": str(poison.attempts),
         "dlq_topic": str(message.topic()),
         "dlq_partition": str(message.partition()),

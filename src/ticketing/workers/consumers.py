@@ -6,7 +6,7 @@ import socket
 
 from redis.asyncio import Redis
 
-from ticketing.infra import bus, kafka_consumer, log, mail, metrics, redis
+from ticketing.infra import bus, dead_letters, kafka_consumer, log, mail, metrics, redis
 from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -119,7 +119,7 @@ class LogConsumer:
             try:
                 await bus.deliver_patiently(self._database, self._group, delivery, self._attempts_max, stop)
             except bus.Poison as poison:
-                await bus.bury(self._database, self._group, delivery, poison)
+                await dead_letters.bury(self._database, self._group, delivery, poison)
 
     async def _release(self) -> None:
         try:
