@@ -173,10 +173,11 @@ def _run_workers(names: set[str]) -> None:
 
 def _begin(process: str) -> None:
     """What every long-running process does first."""
-    from ticketing.infra import log
+    from ticketing.infra import crash_points, log
 
     settings = get_settings()
     log.configure(settings.log_format, settings.log_level, process)
+    crash_points.arm(settings.crash_at)
     follow_supervisor()
 
 

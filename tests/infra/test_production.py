@@ -86,6 +86,7 @@ def test_what_is_missing_is_named(start: object, name: str) -> None:
         ("LOG_LEVEL", "debug"),
         ("MOCK_WEBHOOK_SECRET", RANDOM),
         ("ARGON2_MEMORY_KIB", "64"),
+        ("CRASH_AT", "before_produce"),
     ],
 )
 def test_what_others_know_or_what_is_switched_off_is_refused_by_name(start: object, name: str, value: str) -> None:

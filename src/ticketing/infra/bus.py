@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ticketing.infra import log, metrics, plain
+from ticketing.infra import crash_points, log, metrics, plain
 from ticketing.infra.db import Base, Database
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.infra.pause import pause
@@ -128,6 +128,7 @@ async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
         if not await mark_done(session, group.name, delivery.message_id):
             return False
         await handler(session, message_type.model_validate(delivery.payload))
+        crash_points.at("before_effect_commits")
     return True
 
 
@@ -140,6 +141,7 @@ async def _deliver_outward(
         errand = await handler(session, message_type.model_validate(delivery.payload))
     if errand is not None:
         await group.run(errand, delivery.message_id)
+        crash_points.at("after_letter_before_inbox")
     async with database.transaction() as session:
         return await mark_done(session, group.name, delivery.message_id)
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ticketing.infra import production
+from ticketing.infra import crash_points, production
 from ticketing.infra.mailbox import is_mailbox, is_smtp_url
 from ticketing.infra.origins import parse_origins
 from ticketing.infra.proxies import parse_networks
@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     stream_seconds_max: int = Field(600, ge=10, le=86_400)
     stream_frames_per_second: int = Field(4, ge=1, le=50)
     metrics_port: int | None = Field(None, ge=1, le=65535)
+    #: For tests alone: where this process ends; see crash_points.py.
+    crash_at: str = ""
 
     @field_validator("database_url", "worker_database_url", "migration_database_url")
     @classmethod
@@ -108,6 +110,13 @@ class Settings(BaseSettings):
         if sender and not is_mailbox(sender):
             raise ValueError("must be an address, such as tickets@example.com or Some Name <tickets@example.com>")
         return sender
+
+    @field_validator("crash_at")
+    @classmethod
+    def _crash_point(cls, where: str) -> str:
+        if where:
+            crash_points.read(where)
+        return where
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction,
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from uuid_utils.compat import uuid7
 
-from ticketing.infra import security, tenancy
+from ticketing.infra import crash_points, security, tenancy
 from ticketing.infra.config import Settings
 from ticketing.infra.nudge import Nudge
 
@@ -158,6 +158,8 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     claims = security.find_claims(request)
     async with request.app.state.database.transaction(claims.user_id if claims else None) as session:
         yield session
+    if "told_topics" in session.info:
+        crash_points.at("after_commit_before_answer")
 
 
 # scope="function": with FastAPI's default scope the commit would run after the answer has left, and a client

@@ -13,7 +13,7 @@ from typing import TypeVar
 from confluent_kafka import KafkaException
 from confluent_kafka import Message as KafkaMessage
 
-from ticketing.infra import bus, log
+from ticketing.infra import bus, crash_points, log
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import KafkaProducer, KafkaUnavailable, ensure_topics, read_delivery
@@ -90,6 +90,7 @@ class _Worker:
                 messages = await self._call(self._member.fetch)
                 if messages:
                     await self._work_off(sorted(messages, key=lambda each: (partition_of(each), offset_of(each))))
+                    crash_points.at("after_effect_before_offset")
                 await self._call(self._member.commit)
         finally:
             await self._call(self._member.leave)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Message as KafkaMessage
 
-from ticketing.infra import bus, log, metrics
+from ticketing.infra import bus, crash_points, log, metrics
 from ticketing.infra.dead_letters import tell_error
 from ticketing.infra.kafka import DEAD_LETTER_SUFFIX, DeliveryFailed, KafkaProducer, Record, headers_of
 from ticketing.infra.pause import pause
@@ -37,6 +37,7 @@ class DeadLetters:
             waits += 1
             if self._stop.is_set():
                 raise bus.Stopped
+        crash_points.at("after_dead_letter_before_offset")
         metrics.DEAD_LETTERS.labels(self._group, message.topic()).inc()
         _log.error("dead_letter", group=self._group, topic=message.topic(), error=repr(poison.error)[:500])
 

@@ -28,6 +28,8 @@ def refuse(settings: "Settings") -> None:
     _refuse_mock_payments(settings)
     if not settings.public_url.startswith("https://"):
         raise ValueError("PUBLIC_URL must start with https:// when ENVIRONMENT is production")
+    if settings.crash_at:
+        raise ValueError("CRASH_AT must be empty when ENVIRONMENT is production")
     if settings.rate_limits == "off":
         raise ValueError("RATE_LIMITS must be on when ENVIRONMENT is production")
     # Libraries tell at this level what they send and receive, and that is people's addresses and codes.

@@ -6,7 +6,7 @@ import socket
 
 from redis.asyncio import Redis
 
-from ticketing.infra import bus, dead_letters, kafka_consumer, log, mail, metrics, redis
+from ticketing.infra import bus, crash_points, dead_letters, kafka_consumer, log, mail, metrics, redis
 from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -101,6 +101,7 @@ class LogConsumer:
             page = await self.reader.read()
             if page:
                 await self.consume(page, stop)
+                crash_points.at("after_effect_before_cursor")
                 await self.reader.advance(page[-1].log_id)
                 metrics.tell_read(self._group.name, len(page), page[-1].occurred_at)
             if len(page) < PAGE_ROWS:

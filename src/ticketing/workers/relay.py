@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-from ticketing.infra import bus, log, metrics, redis
+from ticketing.infra import bus, crash_points, log, metrics, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import (
@@ -111,7 +111,9 @@ class Relay:
         await self._ensure({delivery.topic for delivery in page})
         if time.monotonic() - read_at > PAGE_SECONDS_MAX:
             return
+        crash_points.at("before_produce")
         await self._producer.publish([Record.of(delivery) for delivery in page])
+        crash_points.at("after_produce_before_cursor")
         await self._reader.advance(page[-1].log_id)
         metrics.tell_read(READER, len(page), page[-1].occurred_at)
 

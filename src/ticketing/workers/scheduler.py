@@ -11,7 +11,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import Delete, delete, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log
+from ticketing.infra import crash_points, log
 from ticketing.infra.bus import OUTAGES, InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -146,4 +146,7 @@ async def run_job(name: str, job: Job, settings: Settings, database: Database) -
 async def _run_once(name: str, job: Job, settings: Settings, database: Database) -> int:
     async with database.transaction() as session:
         mine = await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"job:{name}", 0))))
-        return await job(session, settings) if mine else 0
+        done = await job(session, settings) if mine else 0
+        if done:
+            crash_points.at("before_job_commits")
+        return done

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox
+from ticketing.infra import crash_points, outbox
 from ticketing.infra.bus import Retry
 from ticketing.infra.config import get_settings
 from ticketing.infra.errors import Conflict
@@ -96,6 +96,7 @@ async def send_refund(session: AsyncSession, message: RefundRequested) -> None:
         provider_ref = await provider.refund(refund, payment)
     except ProviderUnreachable as error:
         raise Retry(str(error)) from error
+    crash_points.at("after_refund_before_commit")
     await _note_sent(session, refund, provider_ref)
 
 

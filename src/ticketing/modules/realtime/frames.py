@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log
+from ticketing.infra import crash_points, log
 from ticketing.infra.db import Database
 from ticketing.infra.nudge import copies_key
 from ticketing.infra.outbox import Delivery, Message
@@ -87,8 +87,10 @@ class SeatFrames:
             return
         async with database.transaction() as session:
             frames = await make_frames(session, touched)
+        crash_points.at("after_version_before_frames")
         # After the commit: a viewer that hears of a version can find it in the database.
         await self._publish(frames)
+        crash_points.at("after_frames_before_cursor")
 
     async def _publish(self, frames: dict[UUID, bytes]) -> None:
         try:

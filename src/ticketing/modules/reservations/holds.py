@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ticketing.infra import errors, log, metrics, tenancy
+from ticketing.infra import crash_points, errors, log, metrics, tenancy
 from ticketing.infra.db import Database
 from ticketing.infra.idempotency import IdempotencyInFlight, check_key
 from ticketing.infra.log import Cause
@@ -178,6 +178,8 @@ class Holds:
             # Also when it failed at the commit: nobody knows then whether the server has committed.
             if batch.changed:
                 self._database.tell_changed(batch.changed, batch.topics)
+        if batch.changed:
+            crash_points.at("after_batch_before_answers")
         metrics.HOLD_BATCH_SECONDS.observe(time.perf_counter() - started)
         metrics.HOLD_BATCH_SIZE.observe(len(wishes))
         for wish in wishes:
