@@ -9,7 +9,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from ticketing.infra import outbox
 from ticketing.infra.db import Database
-from ticketing.infra.outbox import LeaseLost, LogReader, Message, OutboxRow
+from ticketing.infra.outbox import LEASE_SECONDS, LeaseLost, LogReader, Message, OutboxRow
 
 
 class SeatPainted(Message):
@@ -131,6 +131,24 @@ async def test_only_one_process_reads_for_a_reader(database: Database) -> None:
     assert not await second.acquire()
     await first.release()
     assert await second.acquire()
+
+
+async def test_who_stands_by_leaves_no_trace_and_takes_over_when_the_lease_has_run_out(database: Database) -> None:
+    async def trace() -> list[object]:
+        async with database.transaction() as session:
+            # A row that was locked keeps the number of who has locked it.
+            return [*(await session.execute(text("select xmin, xmax, fence from outbox_cursor"))).one()]
+
+    await reader_of(database, owner="killed")
+    left = await trace()
+    successor = LogReader(database, "tests", "successor")
+    assert not await successor.acquire()
+    assert await trace() == left
+    async with database.transaction() as session:
+        seconds = await session.scalar(text("select extract(epoch from lease_until - now()) from outbox_cursor"))
+        assert seconds <= LEASE_SECONDS
+        await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 millisecond'"))
+    assert await successor.acquire()
 
 
 async def test_a_reader_that_was_paused_can_neither_read_nor_advance(database: Database) -> None:

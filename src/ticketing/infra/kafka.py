@@ -23,7 +23,7 @@ DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 90
 ADMIN_SECONDS = 10
 #: Well below the outbox lease, so that a relay which can't publish gives up before another may take over.
-PUBLISH_SECONDS = 5.0
+PUBLISH_SECONDS = 3.0
 
 _log = log.get_logger(__name__)
 

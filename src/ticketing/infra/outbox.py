@@ -21,7 +21,10 @@ from sqlalchemy.types import UserDefinedType
 from ticketing.infra import log
 from ticketing.infra.db import Base, Database, new_id
 
-LEASE_SECONDS = 10
+#: So long does a reader that was killed keep its successor waiting, at most. A process that ends gracefully lets go.
+LEASE_SECONDS = 6
+#: How often a process that stands by looks whether it may take over.
+STANDBY_SECONDS = 0.5
 PAGE_ROWS = 500
 
 
@@ -155,6 +158,9 @@ class LogReader:
     async def acquire(self) -> bool:
         """Take or renew the lease; False while somebody else holds it."""
         async with self._database.transaction() as session:
+            # Who stands by looks often, and writes nothing as long as it is in vain.
+            if await session.scalar(text(_IS_TAKEN), {"reader": self._reader, "owner": self._owner}):
+                return False
             fence = await session.scalar(
                 text(_ACQUIRE), {"reader": self._reader, "owner": self._owner, "seconds": LEASE_SECONDS}
             )
@@ -204,6 +210,10 @@ def _delivery(row: Any) -> Delivery:
     names = Delivery.__dataclass_fields__.keys() - {"log_id"}
     return Delivery(**{name: row[name] for name in names}, log_id=row["id"])
 
+
+_IS_TAKEN = """
+select true from outbox_cursor
+ where reader = :reader and lease_owner <> :owner and lease_until >= clock_timestamp()"""
 
 _ACQUIRE = """
 insert into outbox_cursor as c (reader, lease_owner, lease_until, fence)

@@ -11,14 +11,12 @@ from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import PAGE_ROWS, Delivery, LeaseLost, LogReader
+from ticketing.infra.outbox import PAGE_ROWS, STANDBY_SECONDS, Delivery, LeaseLost, LogReader
 from ticketing.infra.pause import pause
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
 
 #: Between nudges a reader looks by itself, since a nudge may be lost.
 POLL_SECONDS = 1.0
-#: A second process stands by and tries so often to take the lease over.
-STANDBY_SECONDS = 2.0
 
 _log = log.get_logger(__name__)
 

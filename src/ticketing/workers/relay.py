@@ -22,16 +22,15 @@ from ticketing.infra.kafka import (
     ensure_topics,
 )
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import LEASE_SECONDS, Delivery, LeaseLost, LogReader, Message
+from ticketing.infra.outbox import LEASE_SECONDS, STANDBY_SECONDS, Delivery, LeaseLost, LogReader, Message
 from ticketing.infra.pause import pause
 
 READER = "relay"
 POLL_SECONDS = 1.0
-#: How often a relay that stands by asks whether it may take over.
-STANDBY_SECONDS = 2.0
 OUTAGE_PAUSE_SECONDS = 1.0
 #: A page older than this is read again and not published: another relay might take over before it is acknowledged.
-PAGE_SECONDS_MAX = LEASE_SECONDS - PUBLISH_SECONDS - 2
+PAGE_SECONDS_MAX = 1.5
+assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LEASE_SECONDS - 1, "a successor may publish while we still do"  # noqa: S101
 
 _OUTAGES = (DeliveryFailed, KafkaUnavailable, *bus.OUTAGES)
 _log = log.get_logger(__name__)
@@ -80,10 +79,10 @@ class Relay:
         """Until `stop` is set; an outage of the broker or the database is waited for, however long it lasts."""
         while not self._stop.is_set():
             try:
-                # Before every start over: a broker that lost its disk has lost its topics too.
-                self._ensured.clear()
-                await self._ensure(set(known_topics()))
                 if await self._reader.acquire():
+                    # At every start over: a broker that lost its disk has lost its topics too.
+                    self._ensured.clear()
+                    await self._ensure(set(known_topics()))
                     await self.carry()
                 else:
                     await pause(STANDBY_SECONDS, self._stop)
