@@ -112,7 +112,7 @@ class Line:
     @asynccontextmanager
     async def consuming_with_dead_letters_to(self, bootstrap: str) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        letters = DeadLetters(self.group.name, KafkaProducer(bootstrap, "dlq"), stop)
+        letters = DeadLetters(self.group.name, KafkaProducer(bootstrap, "dlq"), self.database, stop)
         try:
             async with running(consume_with(self.settings, self.database, self.group, stop, letters), stop):
                 yield
@@ -157,6 +157,11 @@ class Line:
             "topic.metadata.refresh.fast.interval.ms": 100,
             "log_level": 2,
         }
+
+
+def coats(seats: str, count: int) -> list[tuple[str, int]]:
+    """Coat after coat for every seat in turn."""
+    return [(seat, coat) for coat in range(count) for seat in seats]
 
 
 @asynccontextmanager

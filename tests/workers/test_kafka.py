@@ -10,30 +10,13 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka_broker import KafkaBroker, free_ports
-from tests.workers.kafka_line import ORGANIZATION, BatchPainters, Line, SeatPainted
+from tests.workers.kafka_line import ORGANIZATION, BatchPainters, Line, SeatPainted, coats
 from ticketing.infra import bus
-from ticketing.infra.config import Settings
-from ticketing.infra.db import Database
-from ticketing.infra.kafka import KafkaProducer, KafkaUnavailable, Record, ensure_topics, ping
+from ticketing.infra.kafka import KafkaProducer, KafkaUnavailable, ensure_topics, ping
 from ticketing.infra.outbox import LeaseLost, LogReader
 from ticketing.workers.relay import READER, Relay, known_topics
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-async def line(database: Database, owner: Database, settings: Settings, kafka_broker: KafkaBroker) -> Line:
-    if not kafka_broker.running:  # A test that failed may have left it dead.
-        await asyncio.to_thread(kafka_broker.start)
-    update = {"kafka_bootstrap_servers": kafka_broker.bootstrap, "kafka_partitions": 3, "consumer_max_attempts": 2}
-    line = Line(database, settings.model_copy(update=update))
-    await line.make_table(owner)
-    return line
-
-
-def coats(seats: str, count: int) -> list[tuple[str, int]]:
-    """Coat after coat for every seat in turn."""
-    return [(seat, coat) for coat in range(count) for seat in seats]
 
 
 def by_seat(effects: list[tuple[str, int]]) -> dict[str, list[int]]:
@@ -188,60 +171,6 @@ async def test_a_message_that_waits_for_an_outage_keeps_its_place(line: Line) ->
         assert await line.until_effects(4) == coats("A", 4)
 
 
-async def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_through(line: Line) -> None:
-    async def choke(message: SeatPainted) -> None:
-        if message.coat == 1:
-            raise RuntimeError("this coat does not dry")
-
-    line.before_paint = choke
-    await line.tell(*coats("A", 3))
-    async with line.relaying(), line.consuming():
-        assert await line.until_effects(2) == [("A", 0), ("A", 2)]
-        (letter,) = await asyncio.to_thread(line.dead_letters, 1)
-    headers = {name: value.decode() for name, value in letter.headers()}
-    assert orjson.loads(letter.value())["coat"] == 1
-    assert letter.key() == b"A"
-    assert "this coat does not dry" in headers["dlq_error"]
-    assert headers["dlq_attempts"] == "2"
-    assert headers["dlq_group"] == line.group.name
-    assert (headers["dlq_topic"], headers["dlq_offset"]) == (line.topic, "1")
-    assert headers["dlq_partition"].isdigit()
-    assert headers.keys() >= {"message_id", "occurred_at", "organization_id", "correlation_id"}
-    assert await asyncio.to_thread(line.committed) == 3
-
-
-async def test_a_record_that_is_not_ours_is_a_dead_letter_and_stops_nobody(line: Line) -> None:
-    stranger = KafkaProducer(line.settings.kafka_bootstrap_servers, "stranger")
-    await ensure_topics(line.settings.kafka_bootstrap_servers, [line.topic], partitions=3)
-    await stranger.publish([Record(line.topic, b"A", b"\xff not JSON", [])])
-    await stranger.close()
-    await line.tell(("A", 1))
-    async with line.relaying(), line.consuming():
-        assert await line.until_effects(1) == [("A", 1)]
-        (letter,) = await asyncio.to_thread(line.dead_letters, 1)
-    assert letter.value() == b"\xff not JSON"
-    assert b"header 'message_id' is missing" in dict(letter.headers())["dlq_error"]
-
-
-async def test_poison_whose_dead_letter_cannot_be_published_is_not_acknowledged(line: Line) -> None:
-    async def choke(message: SeatPainted) -> None:
-        if message.coat == 1:
-            raise RuntimeError("this coat does not dry")
-
-    line.before_paint = choke
-    await line.tell(*coats("A", 3))
-    nobody = f"127.0.0.1:{free_ports(1)[0]}"
-    async with line.relaying(), line.consuming_with_dead_letters_to(nobody):
-        await line.until_effects(1)
-        await asyncio.sleep(3)
-    assert await line.effects() == [("A", 0)]
-    assert await asyncio.to_thread(line.committed) == 1
-
-    async with line.consuming():
-        assert await line.until_effects(2) == [("A", 0), ("A", 2)]
-        assert len(await asyncio.to_thread(line.dead_letters, 1)) == 1
-
-
 async def test_a_group_that_takes_many_at_once_gets_them_so(line: Line) -> None:
     painters = BatchPainters(line.group.name, line.topic)
     await line.tell(*coats("ABC", 20))
@@ -252,18 +181,6 @@ async def test_a_group_that_takes_many_at_once_gets_them_so(line: Line) -> None:
     assert by_seat(await line.effects()) == {seat: list(range(20)) for seat in "ABC"}
     assert max(painters.sizes) > 1
     assert await asyncio.to_thread(line.committed) == 60
-
-
-async def test_poison_in_a_batch_goes_to_the_dead_letters_and_its_neighbours_go_through(line: Line) -> None:
-    painters = BatchPainters(line.group.name, line.topic, bad=1)
-    await line.tell(*coats("A", 4))
-    async with line.relaying():
-        await asyncio.to_thread(line.records, 4)
-        async with line.consuming(painters):
-            assert await line.until_effects(3) == [("A", 0), ("A", 2), ("A", 3)]
-    (letter,) = await asyncio.to_thread(line.dead_letters, 1)
-    assert orjson.loads(letter.value())["coat"] == 1
-    assert await asyncio.to_thread(line.committed) == 4
 
 
 async def test_a_member_that_waits_in_place_does_not_hold_up_its_group(line: Line) -> None:

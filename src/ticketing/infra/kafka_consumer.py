@@ -36,7 +36,7 @@ async def consume(settings: Settings, database: Database, group: bus.AnyGroup, s
     """Be a member of the group until `stop` is set; finishes what it has begun, commits, and leaves the group."""
     producer = KafkaProducer(settings.kafka_bootstrap_servers, f"{group.name}.dlq")
     try:
-        await consume_with(settings, database, group, stop, DeadLetters(group.name, producer, stop))
+        await consume_with(settings, database, group, stop, DeadLetters(group.name, producer, database, stop))
     finally:
         await producer.close()
 
