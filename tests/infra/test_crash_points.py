@@ -1,6 +1,7 @@
 """A crash point ends a process where it is told to, at the time that it is told, and nowhere else."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,3 +74,9 @@ def test_what_names_no_point_stops_the_start_with_a_sentence(
 def test_every_point_is_somewhere_in_the_source() -> None:
     source = "\n".join(path.read_text() for path in Path(crash_points.__file__).parents[1].rglob("*.py"))
     assert [name for name in crash_points.POINTS if f'crash_points.at("{name}")' not in source] == []
+
+
+def test_every_point_has_a_test_that_dies_there() -> None:
+    tests = "\n".join(path.read_text() for path in Path(__file__).parents[1].glob("crashes/test_*.py"))
+    named = set(re.findall(r'"(\w+?)(?::\d+)?"', tests))
+    assert crash_points.POINTS.keys() - named == set()
