@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.kafka_broker import kafka_available
+
 from benchmarks import (
+    drain,
     growth,
     herd,
     holds,
@@ -23,6 +26,7 @@ from benchmarks import (
     trust,
     walls,
 )
+from benchmarks.backbone_stage import Backbone, open_backbone
 from benchmarks.crowd import Crowd
 from benchmarks.generator import Missing, need
 from benchmarks.platform import platform
@@ -50,7 +54,11 @@ AT_A_STAGE: Mapping[str, Callable[[Crowd], list[Result]]] = {
     "herd": herd.run,
     "growth": growth.run,
 }
-NAMES = (*AT_A_PLATFORM, *AT_A_STAGE)
+#: What is measured with a broker, to which the relay carries the log.
+AT_A_BROKER: Mapping[str, Callable[[Backbone], list[Result]]] = {
+    "drain": drain.run,
+}
+NAMES = (*AT_A_PLATFORM, *AT_A_STAGE, *AT_A_BROKER)
 
 
 def main(names: Sequence[str]) -> int:
@@ -80,12 +88,14 @@ def main(names: Sequence[str]) -> int:
 
 def _check_programs(names: Sequence[str]) -> None:
     """Before anything is measured. Raises Missing."""
-    if set(names) & set(AT_A_STAGE):
+    if set(names) & (set(AT_A_STAGE) | set(AT_A_BROKER)):
         if sys.platform != "linux":
             raise Missing(f"The load generator is written for Linux; here there are {', '.join(AT_A_PLATFORM)}.")
         need("cc", "gcc libc6-dev")
     if "trust" in names:
         need("wrk", "wrk")
+    if set(names) & set(AT_A_BROKER) and (missing := kafka_available()):
+        raise Missing(f"`make bench` compares with Kafka: {missing}.")
 
 
 def _measure(names: Sequence[str]) -> Iterator[Result]:
@@ -101,6 +111,11 @@ def _measure(names: Sequence[str]) -> Iterator[Result]:
             for name in wanted:
                 _announce(name)
                 yield from AT_A_STAGE[name](crowd)
+    if wanted := [name for name in AT_A_BROKER if name in names]:
+        with open_backbone() as backbone:
+            for name in wanted:
+                _announce(name)
+                yield from AT_A_BROKER[name](backbone)
 
 
 def _announce(name: str) -> None:

@@ -93,32 +93,43 @@ class Stage:
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
+def servers(postgres_settings: Mapping[str, str] | None = None) -> Iterator[Servers]:
     """A folder, and the two servers in it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
+        postgres = stack.enter_context(EmbeddedPostgres(folder / "postgres", postgres_settings))
         valkey = stack.enter_context(EmbeddedValkey(folder / "valkey"))
         yield folder, postgres, valkey
 
 
 @contextmanager
 def open_stage(
-    folder: Path, postgres: EmbeddedPostgres, valkey: EmbeddedValkey, database: str = "ticketing", number: int = 0
+    folder: Path,
+    postgres: EmbeddedPostgres,
+    valkey: EmbeddedValkey,
+    database: str = "ticketing",
+    number: int = 0,
+    kafka: str = "",
 ) -> Iterator[Stage]:
     """A migrated database with its API process (role and settings as `ticketing up` has them) and its workers.
+
+    With Kafka at `kafka` the workers are left to the benchmark, which starts those that it looks at.
 
     BENCH_WORKERS=off has them pause while holds are measured: a deployment gives them cores of their own.
     """
     postgres.create_database(database)
     own, metrics = folder / database, folder / database / "metrics"
     metrics.mkdir(parents=True)
-    environment = _environment(folder, own, postgres, valkey, database, number)
+    environment = {
+        **_environment(folder, own, postgres, valkey, database, number),
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+    }
     stage = Stage(own, environment, _plain(postgres.url(database)), (folder, postgres, valkey))
     stage.run_once("migrate")
     with ExitStack() as stack:
         api = stack.enter_context(stage.running("benchmarks.server", str(stage.port), name="api"))
-        stage.worker = stack.enter_context(stage.running("ticketing.cli", "worker", name="worker"))
+        if not kafka:
+            stage.worker = stack.enter_context(stage.running("ticketing.cli", "worker", name="worker"))
         if not wait_for(lambda: stage.is_open() or api.poll() is not None, READY_SECONDS) or api.poll() is not None:
             raise SystemExit((own / "api.log").read_text()[-4000:])
         with stage.workers_at_work():
@@ -136,7 +147,6 @@ def _environment(
         "WORKER_DATABASE_URL": postgres.url(database, WORKER),
         "MIGRATION_DATABASE_URL": postgres.url(database),
         "REDIS_URL": valkey.url(number),
-        "KAFKA_BOOTSTRAP_SERVERS": "",
         "SMTP_URL": "",
         "RATE_LIMITS": "on",
         "LOG_LEVEL": "info",

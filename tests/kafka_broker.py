@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,9 +71,10 @@ class KafkaBroker:
     run leaves no orphan. Call `spawn()` therefore from a thread that lives as long as the broker should.
     """
 
-    def __init__(self, base: Path, jars: Path | None = None) -> None:
+    def __init__(self, base: Path, jars: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` are added to the node's own, by name as in server.properties."""
         self.base = base.resolve()
-        self._jars = jars
+        self._jars, self._added = jars, "".join(f"{name}={value}\n" for name, value in (settings or {}).items())
         self._port, self._controller_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -148,7 +149,7 @@ class KafkaBroker:
     def _format(self) -> None:
         self.base.mkdir(parents=True, exist_ok=True)
         settings = {"port": self._port, "controller_port": self._controller_port, "log_dir": self.base / "data"}
-        self._properties.write_text(SERVER_PROPERTIES.format(**settings))
+        self._properties.write_text(SERVER_PROPERTIES.format(**settings) + self._added)
         command = [*self._java("kafka.tools.StorageTool"), "format", "-t", CLUSTER_ID, "-c", str(self._properties)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if done.returncode:

@@ -25,6 +25,15 @@ ADMIN_SECONDS = 10
 #: Well below the outbox lease, so that a relay which can't publish gives up before another may take over.
 PUBLISH_SECONDS = 3.0
 
+PRODUCER_SETTINGS: dict[str, Any] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    # A record that fails must not be overtaken by those behind it: the producer stops and is thrown away.
+    "enable.gapless.guarantee": True,
+    "linger.ms": 5,
+    "compression.type": "zstd",
+}
+
 _log = log.get_logger(__name__)
 
 
@@ -173,14 +182,7 @@ class KafkaProducer:
     """
 
     def __init__(self, bootstrap: str, name: str) -> None:
-        self._settings = client_settings(bootstrap, name) | {
-            "acks": "all",
-            "enable.idempotence": True,
-            # A record that fails must not be overtaken by those behind it: the producer stops and is thrown away.
-            "enable.gapless.guarantee": True,
-            "linger.ms": 5,
-            "compression.type": "zstd",
-        }
+        self._settings = client_settings(bootstrap, name) | PRODUCER_SETTINGS
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
         self._producer: Producer | None = None
 
