@@ -1,5 +1,6 @@
 """The application: routers, error handler, middleware and lifespan, and nothing else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.envelope import ErrorEnvelope
 from ticketing.infra.middleware import RequestContext
-from ticketing.infra.nudge import Nudge
+from ticketing.infra.nudge import Nudge, Wake
 from ticketing.infra.ratelimit import Limiter
 from ticketing.modules import (
     events,
@@ -27,11 +28,12 @@ from ticketing.modules import (
     reservations,
     tickets,
     venues,
+    webhooks,
 )
 from ticketing.web import mount_web
 
 # What buyers ask for in a rush first: routes are tried one after the other.
-MODULES = (reservations, realtime, events, orders, payments, tickets, iam, organizations, venues, privacy)
+MODULES = (reservations, realtime, events, orders, payments, tickets, iam, organizations, venues, webhooks, privacy)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -91,7 +93,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.holds = reservations.Holds(state.database, settings.reservation_extensions_max)
     state.alerts = ALERTS
     state.limiter = Limiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
-    async with iam.watching(state.database), realtime.lifespan(app):
+    state.stopping = asyncio.Event()
+    state.lookout = webhooks.Lookout(state.database, Wake(state.redis), state.stopping)
+    async with iam.watching(state.database), realtime.lifespan(app), state.lookout.running():
         yield
     await state.holds.close()
     await state.database.close()

@@ -53,6 +53,7 @@ GET /orders/by-reference/{reference} 200
 GET /me/orders 200
 GET /orgs/{org_id}/orders 200
 GET /orgs/{org_id}/orders.csv 200
+GET /orgs/{org_id}/feed 200
 POST /payments 201
 GET /payments/{payment_id} 200
 POST /orders/{order_id}/refunds 201

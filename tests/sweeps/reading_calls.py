@@ -20,6 +20,7 @@ BY_ADMIN = (
     "/orgs/{org_id}/events/{event_id}/check-ins/offline-list",
     "/orgs/{org_id}/orders",
     "/orgs/{org_id}/orders.csv",
+    "/orgs/{org_id}/feed",
 )
 BY_BUYER = (
     "/me",

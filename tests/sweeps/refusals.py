@@ -21,6 +21,8 @@ LEGAL = {
     ("POST /auth/logout", "refresh_token", "a\0b"): 200,
     # Each scan has its own result; here it is `invalid_code`.
     ("POST /orgs/{org_id}/events/{event_id}/check-ins/sync", "scans.0.code", "a\0b"): 200,
+    # Not to wait is the default.
+    ("GET /orgs/{org_id}/feed", "wait", "0"): 200,
     # Whether an address is known is not told apart from whether it could be one.
     ("GET /orders/by-reference/{reference}", "email", "a\0b"): 404,
 }

@@ -15,6 +15,8 @@ Schema = dict[str, Any]
 
 METHODS = ("get", "post", "put", "patch", "delete")
 WEBHOOK = "POST /payments/webhooks/{provider}"
+#: Its cursor never ends: the end of the log is a place to wait at. Walked in tests/webhooks.
+FEED = "GET /orgs/{org_id}/feed"
 STREAM = "GET /events/{event_id}/stream"
 
 

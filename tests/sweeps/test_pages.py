@@ -8,7 +8,7 @@ import pytest
 
 from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
 from tests.sweeps.calls import Call, examples_of, make, send
-from tests.sweeps.routes import Route, each_route
+from tests.sweeps.routes import FEED, Route, each_route
 from tests.sweeps.stage import Stage
 from tests.world import data, refusal
 
@@ -32,7 +32,7 @@ async def enough_rows(stage: Stage) -> None:
     await stage.buy(LEAST_ROWS)
 
 
-@lists
+@each_route(lambda route: route.is_list and route.name != FEED)
 async def test_walking_the_pages_meets_every_row_once(client: httpx2.AsyncClient, stage: Stage, route: Route) -> None:
     call = await make(next(examples_of(route.name)), stage)
     whole, _ = await _page(client, call, limit="100")

@@ -117,6 +117,13 @@ class _Server(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(*COLLECT_AFTER)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Before it waits for requests that run: who waits for news in one of them is to be told first.
+        state = getattr(self.config.loaded_app, "state", None)
+        if isinstance(stopping := getattr(state, "stopping", None), asyncio.Event):
+            stopping.set()
+        await super().shutdown(sockets)
+
 
 def run(factory: str, listener: socket.socket) -> bool:
     """Answer requests in this process until SIGINT or SIGTERM; False when it did not start.

@@ -61,7 +61,7 @@ class OutboxRow(Base):
     __tablename__ = "outbox"
     __table_args__ = (
         Index("ix_outbox_xid_id", "xid", "id"),
-        Index("ix_outbox_organization_id_id", "organization_id", "id"),
+        Index("ix_outbox_organization_id_xid_id", "organization_id", "xid", "id"),
         {"postgresql_partition_by": "RANGE (occurred_at)"},
     )
 
@@ -77,6 +77,15 @@ class OutboxRow(Base):
     correlation_id: Mapped[str] = mapped_column(Text)
     traceparent: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)
+
+
+class Horizon(Base):
+    """Where a window of the log could have ended: whoever reads days of it takes them window by window."""
+
+    __tablename__ = "log_horizons"
+
+    xid: Mapped[str] = mapped_column(Xid8, primary_key=True)
+    noted_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
 class Cursor(Base):

@@ -35,13 +35,14 @@ class PageQuery:
     def cut(self, rows: Sequence[T], position: Callable[[T], list[Any]]) -> tuple[list[T], str | None]:
         """Cut `limit + 1` rows to a page, and the cursor of the next one: the `position` of the last row kept."""
         kept = list(rows[: self.limit])
-        return kept, _write(position(kept[-1])) if len(rows) > self.limit else None
+        return kept, write_cursor(position(kept[-1])) if len(rows) > self.limit else None
 
 
 Page = Annotated[PageQuery, Depends()]
 
 
-def _write(position: list[Any]) -> str:
+def write_cursor(position: list[Any]) -> str:
+    """A position as clients keep it: texts and whole numbers, the most important one last."""
     return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import Delete, delete, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log
@@ -16,6 +17,7 @@ from ticketing.infra.bus import OUTAGES, InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.idempotency import StoredAnswer
+from ticketing.infra.outbox import Horizon, Xid8
 from ticketing.modules import events, iam, payments, privacy, reservations
 
 #: Days of log partitions that are made ahead: the scheduler may be away for a long weekend.
@@ -37,6 +39,15 @@ async def keep_partitions(session: AsyncSession, settings: Settings) -> int:
         text("select drop_outbox_partitions(:days)"), {"days": settings.outbox_retention_days}
     )
     return int(dropped or 0)
+
+
+async def note_horizon(session: AsyncSession, settings: Settings) -> int:
+    """Where a window of the log may end for those who read this hour some day; forgotten with the log itself."""
+    days = timedelta(days=settings.outbox_retention_days + 1)
+    await session.execute(delete(Horizon).where(Horizon.noted_at < func.now() - days))
+    present = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8)
+    await session.execute(insert(Horizon).values(xid=present).on_conflict_do_nothing())
+    return 0
 
 
 async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
@@ -95,6 +106,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "retry_webhooks": (retry_webhooks, 10),
     "complete_events": (complete_events, 60),
     "keep_partitions": (keep_partitions, 3600),
+    "note_horizon": (note_horizon, 10),
     "clean_inbox": (clean_inbox, 60),
     "clean_answers": (clean_answers, 60),
     "clean_sessions": (clean_sessions, 60),

@@ -47,6 +47,7 @@ class Permission(StrEnum):
     REVOKE_DEVICES = "revoke devices"
     READ_DOOR = "read the door's figures and its list for scanning offline"
     CHECK_IN = "check tickets in"
+    READ_FEED = "read the change feed"
 
 
 _ADMIN: frozenset[Role | Guest] = frozenset({Role.ORG_ADMIN})
@@ -77,6 +78,7 @@ HOLDERS: dict[Permission, frozenset[Role | Guest]] = {
     Permission.REVOKE_DEVICES: _STAFF,
     Permission.READ_DOOR: _MEMBERS | {Guest.SUPPORT, Guest.DEVICE},
     Permission.CHECK_IN: _MEMBERS | {Guest.DEVICE},
+    Permission.READ_FEED: _ADMIN,
 }
 #: What a machine can't do, whatever its role: make others of its kind; and what is asked only where the path names no
 #: organization, so that a key, which is somebody in one organization, is nobody there.
