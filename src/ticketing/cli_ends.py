@@ -1,17 +1,38 @@
-"""How a command ends: well, or with one sentence and a status that scripts can tell apart."""
+"""How a command begins and ends: with the platform's settings, and well, or with one sentence and a status."""
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
-from ticketing.infra.config import ConfigurationError, Settings
+from ticketing.infra.config import ConfigurationError, Settings, get_settings
 from ticketing.infra.embedded_postgres import running_url
 from ticketing.infra.ports import CannotListen
 from ticketing.infra.processes import EmbeddedError
 
+if TYPE_CHECKING:
+    from ticketing.infra.db import Database
+
+T = TypeVar("T")
 WRONG_USE = 2
+
+
+def platforms_settings() -> Settings:
+    """Ours, with what `ticketing up` made for its platform in DATA_DIR where nobody has set any of it."""
+    from ticketing.infra import embedded_valkey
+    from ticketing.infra.local_secrets import missing_secrets
+
+    settings = get_settings()
+    kept = settings.data_dir / "secrets.env"
+    if kept.exists():
+        os.environ.update(missing_secrets(settings, kept))
+        if not settings.redis_url and (redis_url := embedded_valkey.running_url(settings.data_dir / "valkey")):
+            os.environ["REDIS_URL"] = redis_url
+        get_settings.cache_clear()
+    return get_settings()
 
 
 def owners_url(settings: Settings) -> str:
@@ -20,13 +41,38 @@ def owners_url(settings: Settings) -> str:
     return url or running_url(settings.data_dir / "postgres", "ticketing")
 
 
+async def with_database(settings: Settings, use: "Callable[[Database], Awaitable[T]]") -> T:
+    """Use the database as a worker sees it. Raises ConfigurationError for a role that sees no tenant."""
+    from ticketing.infra.application_role import check_workers
+    from ticketing.infra.db import Database
+
+    url = owners_url(settings)
+    check_workers(url)
+    database = Database(settings, url=url)
+    try:
+        return await use(database)
+    finally:
+        await database.close()
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """What a command does is logged as in any process; standard output is for what it answers."""
+    from ticketing.infra import log
+
+    log.configure(settings.log_format, settings.log_level, "operator", sys.stderr)
+
+
 @contextmanager
 def errors_in_one_sentence() -> Iterator[None]:
     """Whatever is expected to go wrong ends the command with its sentence: 2 for wrong use, 1 for the rest."""
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
     from ticketing.up import StartFailed
 
     try:
         yield
+    except (OperationalError, InterfaceError):
+        fail("the database does not answer", 1)
     except (ConfigurationError, CannotListen) as error:
         fail(str(error), WRONG_USE)
     except (EmbeddedError, StartFailed) as error:

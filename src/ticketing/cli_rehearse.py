@@ -1,7 +1,6 @@
 """`ticketing rehearse`: the on-sale, the day before."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -10,8 +9,8 @@ from uuid import UUID
 
 import typer
 
-from ticketing.cli_ends import errors_in_one_sentence, fail, owners_url
-from ticketing.infra.config import ConfigurationError, Settings, get_settings
+from ticketing.cli_ends import errors_in_one_sentence, fail, owners_url, platforms_settings
+from ticketing.infra.config import ConfigurationError, Settings
 
 if TYPE_CHECKING:
     from ticketing.rehearsal import Rehearsal
@@ -55,7 +54,7 @@ def rehearse(
     from ticketing.rehearsal import Choices, Display, Rehearsal
 
     with errors_in_one_sentence():
-        settings = _settings()
+        settings = platforms_settings()
         if clean:
             raise typer.Exit(_clean(settings, bool(event)))
         _check_place(settings, on_production)
@@ -129,18 +128,6 @@ def _clean(settings: Settings, has_event: bool) -> int:
     count = _finish(remove(settings, _database_url(settings), display))
     display.say(f"{count} rehearsal{'' if count == 1 else 's'} removed." if count else "There was nothing to remove.")
     return 0
-
-
-def _settings() -> Settings:
-    """Ours, with the secrets that `ticketing up` made for its platform where nobody has set any."""
-    from ticketing.infra.local_secrets import missing_secrets
-
-    settings = get_settings()
-    kept = settings.data_dir / "secrets.env"
-    if kept.exists():
-        os.environ.update(missing_secrets(settings, kept))
-        get_settings.cache_clear()
-    return get_settings()
 
 
 def _check_place(settings: Settings, on_production: bool) -> None:

