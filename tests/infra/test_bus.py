@@ -3,68 +3,29 @@
 import asyncio
 import time
 from typing import Any, ClassVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.drain import drain_group
+from tests.infra.bells import BellRung, Counter, make_counter, ring, rung
 from ticketing.infra import bus, log, outbox
 from ticketing.infra.bus import Group, Retry
 from ticketing.infra.db import Database
 from ticketing.infra.dead_letters import DeadLetter
-from ticketing.infra.outbox import Message
 from ticketing.workers.consumers import LogConsumer
-
-
-class BellRung(Message):
-    topic: ClassVar[str] = "bell.rung"
-    key_field: ClassVar[str] = "bell_id"
-
-    bell_id: UUID
-    times: int
-
-
-class Counter:
-    """A handler that writes each ring into a table, and fails as it is told to."""
-
-    def __init__(self) -> None:
-        self.calls: list[int] = []
-        self.fail: dict[int, list[Exception]] = {}
-        self.correlation_ids: list[str] = []
-
-    async def __call__(self, session: AsyncSession, message: BellRung) -> None:
-        self.calls.append(message.times)
-        self.correlation_ids.append(log.correlation_id.get())
-        await session.execute(text("insert into rung values (:times)"), {"times": message.times})
-        if self.fail.get(message.times):
-            raise self.fail[message.times].pop(0)
 
 
 @pytest.fixture
 async def counter(owner: Database) -> Counter:
-    async with owner.transaction() as session:
-        await session.execute(text("create table rung (times int)"))
-        await session.execute(text("grant all on rung to public"))
-    return Counter()
+    return await make_counter(owner)
 
 
 @pytest.fixture
 def group(counter: Counter) -> Group:
     return Group("ringers", {BellRung: counter})
-
-
-async def ring(database: Database, *times: int) -> None:
-    async with database.transaction() as session:
-        for n in times:
-            outbox.publish(session, BellRung(bell_id=uuid4(), times=n))
-
-
-async def rung(database: Database) -> list[int]:
-    async with database.transaction() as session:
-        return list((await session.scalars(text("select times from rung"))).all())
 
 
 async def test_effects_come_in_order(database: Database, group: Group) -> None:

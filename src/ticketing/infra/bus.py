@@ -1,12 +1,14 @@
 """Messages meet their handlers here: once each, in order, with patience for outages and dead letters for poison.
 
-The road that a message took (the outbox log itself, or Kafka) makes no difference: both call `deliver`.
+The road that a message took (the outbox log itself, or Kafka) makes no difference: both bring it here (see runs.py for
+those that come many at a time).
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
@@ -45,6 +47,14 @@ class Stopped(Exception):
     """The process was asked to stop while a message waited; the message stays where it is."""
 
 
+class UnknownVersion(ValueError):
+    """A newer version of us wrote this message, and what it says there can't be guessed."""
+
+
+#: No try will ever end better, so there is one: these are poison at once.
+HOPELESS = (ValidationError, UnknownVersion)
+
+
 class Poison(Exception):
     """This message failed every time while everything around it worked."""
 
@@ -59,6 +69,8 @@ class Group:
 
     name: str
     handlers: Mapping[type[Message], Handler]
+    #: So many messages share a transaction at most. A handler that asks the world outside wants one of its own.
+    together_max: int = field(default=32, kw_only=True)
     #: After a look at the log, so long until the next: a rush is read in pages, and not row by row.
     rest_seconds: ClassVar[float] = 0.02
 
@@ -68,6 +80,23 @@ class Group:
 
     def find(self, topic: str) -> tuple[type[Message], Handler] | None:
         return next(((m, h) for m, h in self.handlers.items() if m.topic == topic), None)
+
+    def read(self, delivery: Delivery) -> tuple[Handler, Message] | None:
+        """The handler and the message that it takes; None for a topic that this group skips.
+
+        Raises:
+            UnknownVersion: its schema version is newer than what is known here. An older one only lacks fields.
+            ValidationError: the payload is not what its class says.
+        """
+        if (found := self.find(delivery.topic)) is None:
+            return None
+        kind, handler = found
+        if delivery.schema_version > kind.schema_version:
+            known = kind.schema_version
+            raise UnknownVersion(
+                f"{delivery.topic} has schema version {delivery.schema_version}, and {known} is the newest known here"
+            )
+        return handler, kind.model_validate(delivery.payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,29 +145,26 @@ async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
     Raises:
         Exception: whatever the handler raised; nothing was changed then.
     """
-    found = group.find(delivery.topic)
-    if found is None:
+    if (found := group.read(delivery)) is None:
         return False
-    message_type, handler = found
-    if delivery.schema_version > message_type.schema_version:
-        raise ValueError(f"{delivery.topic} has schema version {delivery.schema_version}, which is unknown here")
+    handler, message = found
     if isinstance(group, OutwardGroup):
-        return await _deliver_outward(database, group, delivery, message_type, handler)
+        return await _deliver_outward(database, group, delivery, message, handler)
     async with database.transaction() as session:
         if not await mark_done(session, group.name, delivery.message_id):
             return False
-        await handler(session, message_type.model_validate(delivery.payload))
+        await handler(session, message)
         crash_points.at("before_effect_commits")
     return True
 
 
 async def _deliver_outward(
-    database: Database, group: OutwardGroup, delivery: Delivery, message_type: type[Message], handler: Handler
+    database: Database, group: OutwardGroup, delivery: Delivery, message: Message, handler: Handler
 ) -> bool:
     async with database.transaction() as session:
         if await _is_done(session, group, delivery):
             return False
-        errand = await handler(session, message_type.model_validate(delivery.payload))
+        errand = await handler(session, message)
     if errand is not None:
         await group.run(errand, delivery.message_id)
         crash_points.at("after_letter_before_inbox")
@@ -169,13 +195,10 @@ async def deliver_patiently(
         Stopped: `stop` was set while waiting; the message was not taken.
     """
     attempts, waits = 0, 0
-    restore = set_context(delivery)
-    try:
+    with caused_by(delivery):
         while True:
             try:
-                done = await deliver(database, group, delivery)
-                metrics.CONSUMED.labels(group.name, delivery.topic, "done" if done else "seen").inc()
-                _log.info("message_done" if done else "message_seen", group=group.name, topic=delivery.topic)
+                tell_outcome(group, delivery, await deliver(database, group, delivery))
                 return
             except OUTAGES as error:
                 _log.warning("consumer_waits", group=group.name, topic=delivery.topic, error=type(error).__name__)
@@ -184,15 +207,19 @@ async def deliver_patiently(
                 _log.warning(
                     "consumer_failed", group=group.name, topic=delivery.topic, attempt=attempts, exc_info=error
                 )
-                if attempts >= attempts_max or isinstance(error, ValidationError):
+                if attempts >= attempts_max or isinstance(error, HOPELESS):
                     raise Poison(error, attempts) from error
             metrics.RETRIES.labels(group.name, delivery.topic).inc()
             await pause(backoff_seconds(waits), stop)
             if stop.is_set():
                 raise Stopped
             waits += 1
-    finally:
-        restore()
+
+
+def tell_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
+    """Count a message that was dealt with, and write its line."""
+    metrics.CONSUMED.labels(group.name, delivery.topic, "done" if is_done else "seen").inc()
+    _log.info("message_done" if is_done else "message_seen", group=group.name, topic=delivery.topic)
 
 
 def backoff_seconds(waits: int) -> float:
@@ -201,18 +228,18 @@ def backoff_seconds(waits: int) -> float:
     return longest * random.uniform(0.5, 1)  # noqa: S311
 
 
-def set_context(delivery: Delivery) -> Callable[[], None]:
-    """Lines and facts that this message causes carry its correlation id."""
-    variables = (log.correlation_id, log.traceparent, log.actor)
+@contextmanager
+def caused_by(delivery: Delivery) -> Iterator[None]:
+    """Lines and facts of this block carry the message's correlation id, trace and actor."""
     values = (delivery.correlation_id, delivery.traceparent, delivery.actor)
-    tokens = [variable.set(value) for variable, value in zip(variables, values, strict=True)]
-
-    def restore() -> None:
-        for variable, token in zip(variables, tokens, strict=True):
+    tokens = [variable.set(value) for variable, value in zip(_CAUSE, values, strict=True)]
+    try:
+        yield
+    finally:
+        for variable, token in zip(_CAUSE, tokens, strict=True):
             variable.reset(token)
 
-    return restore
 
-
+_CAUSE = (log.correlation_id, log.traceparent, log.actor)
 _FIND = "select from inbox where consumer = %s and message_id = %s"
 _NOTE = "insert into inbox (consumer, message_id) values (%s, %s) on conflict do nothing"

@@ -45,6 +45,12 @@ OUTBOX_LAG_SECONDS = Gauge(
     "ticketing_outbox_lag_seconds", "Age of the last row read when it was read", ["reader"], multiprocess_mode="max"
 )
 CONSUMED = Counter("ticketing_messages_consumed_total", "Messages, by outcome", ["group", "topic", "outcome"])
+RUN_SIZE = Histogram(
+    "ticketing_consumer_run_size", "Messages in one transaction", ["group"], buckets=(1, 2, 4, 8, 16, 32, 64)
+)
+RUN_SECONDS = Histogram(
+    "ticketing_consumer_run_seconds", "Time of one transaction of a consumer", ["group"], buckets=_FAST
+)
 RETRIES = Counter("ticketing_message_retries_total", "Tries that failed and were repeated", ["group", "topic"])
 DEAD_LETTERS = Counter("ticketing_dead_letters_total", "Messages given up", ["group", "topic"])
 STREAMS = Gauge("ticketing_sse_streams", "Open event streams", multiprocess_mode="livesum")

@@ -79,11 +79,8 @@ async def _try(database: Database, groups: Mapping[str, AnyGroup], letter: DeadL
     facts = {"letter": letter.id, "group": letter.consumer, "topic": letter.topic}
     try:
         group, delivery = read_letter(letter, groups)
-        restore = bus.set_context(delivery)
-        try:
+        with bus.caused_by(delivery):
             await _bring(database, group, delivery, letter.id)
-        finally:
-            restore()
     except Gone:
         return Outcome.GONE, "there is no such letter any more"
     except NotReplayable as error:

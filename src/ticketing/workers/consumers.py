@@ -13,6 +13,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.nudge import Wake
 from ticketing.infra.outbox import PAGE_ROWS, STANDBY_SECONDS, Delivery, LeaseLost, LogReader
 from ticketing.infra.pause import pause
+from ticketing.infra.runs import Runs
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
 
 #: Between nudges a reader looks by itself, since a nudge may be lost.
@@ -31,7 +32,8 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 reservations.ReservationCancelled: orders.cancel_order,
             },
         ),
-        Group("payments", {payments.RefundRequested: payments.send_refund}),
+        # One by one: what is noted of a refund must not stay locked while the provider is told of the next.
+        Group("payments", {payments.RefundRequested: payments.send_refund}, together_max=1),
         Group("tickets", {orders.OrderPaid: tickets.issue_tickets}),
         OutwardGroup(
             "notifications",
@@ -44,7 +46,8 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
             },
             mailer.send,
         ),
-        Group("privacy", {iam.UserErased: privacy.forget_person}),
+        # One by one: each locks all that a person has bought.
+        Group("privacy", {iam.UserErased: privacy.forget_person}, together_max=1),
         realtime.SeatFrames(connection),
     ]
 
@@ -112,13 +115,22 @@ class LogConsumer:
         if not isinstance(self._group, Group):
             await self._group.consume(self._database, page)
             return
-        for delivery in page:
-            if self._group.find(delivery.topic) is None:
-                continue
-            try:
-                await bus.deliver_patiently(self._database, self._group, delivery, self._attempts_max, stop)
-            except bus.Poison as poison:
-                await dead_letters.bury(self._database, self._group, delivery, poison)
+        runs, done = Runs(self._database, self._group, self._attempts_max, stop), 0
+        try:
+            while done < len(page):
+                done += await self._take(self._group, runs, page[done:])
+        except bus.Stopped:
+            # Whoever goes on begins behind what was done.
+            if done:
+                await self.reader.advance(page[done - 1].log_id)
+            raise
+
+    async def _take(self, group: Group, runs: Runs, deliveries: list[Delivery]) -> int:
+        try:
+            return await runs.take(deliveries)
+        except bus.Poison as poison:
+            await dead_letters.bury(self._database, group, deliveries[0], poison)
+            return 1
 
     async def _release(self) -> None:
         try:

@@ -1,0 +1,126 @@
+"""Messages of one group that share a transaction, because a commit costs more than most effects.
+
+Each of them has its inbox row and its effect in that transaction, in their order, or none has. When anything goes wrong
+all of it is undone, and the very same messages go one by one: there the one at fault is found and its neighbours go
+through. The inbox rows come first: whoever else works on the same messages (a partition that changes hands, a process
+that was stopped and wakes up) waits at the first of them for our commit, so effects keep their order between us too.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import bus, crash_points, log, metrics, plain
+from ticketing.infra.bus import Group, Handler, InboxRow, OutwardGroup, Stopped, caused_by, tell_outcome
+from ticketing.infra.db import Database
+from ticketing.infra.outbox import Delivery, Message
+from ticketing.infra.wire import send
+
+#: A run that has lasted so long takes no further message. A long transaction holds its row locks against buyers, and
+#: every reader of the log waits for the oldest transaction that writes: thirty-two slow effects would delay them all.
+RUN_SECONDS = 0.02
+
+_log = log.get_logger(__name__)
+
+
+class Runs:
+    """Takes the messages of one line (a partition, or the log) to a group's handlers, as many at once as go well."""
+
+    def __init__(self, database: Database, group: Group, attempts_max: int, stop: asyncio.Event) -> None:
+        self._database, self._group, self._attempts_max, self._stop = database, group, attempts_max, stop
+        self._max = 1 if isinstance(group, OutwardGroup) else group.together_max
+        self._size = self._max
+        #: So many of the next messages were in a run that failed.
+        self._alone = 0
+
+    async def take(self, deliveries: Sequence[Delivery]) -> int:
+        """Deal with the first of these for good; how many they were, which is one at least.
+
+        Raises:
+            Poison: the first one is at fault; whoever asks buries it and goes on behind it.
+            Stopped: we were asked to stop while it waited; it was not taken.
+        """
+        if self._stop.is_set():
+            raise Stopped
+        if not self._alone and (taken := await self._take_together(deliveries[: self._size])):
+            return taken
+        self._alone = max(0, self._alone - 1)
+        await bus.deliver_patiently(self._database, self._group, deliveries[0], self._attempts_max, self._stop)
+        return 1
+
+    async def _take_together(self, run: Sequence[Delivery]) -> int:
+        """How many were taken; 0 when they had better go one by one."""
+        if len(run) < 2:
+            return 0
+        try:
+            taken = await _deliver_together(self._database, self._group, run)
+        except Exception as error:
+            # Whose fault it is shows when they go alone, an outage included: it is waited for there.
+            _log.info("run_failed", group=self._group.name, messages=len(run), error=type(error).__name__)
+            self._alone = len(run)
+            return 0
+        # After one that was cut short the next is as short, and then they grow again.
+        self._size = min(2 * taken, self._max)
+        return taken
+
+
+async def _deliver_together(database: Database, group: Group, run: Sequence[Delivery]) -> int:
+    """As many of these as the time allows, in one transaction; how many they were.
+
+    Raises:
+        Exception: whatever a handler raised; nothing was changed then.
+    """
+    began = time.monotonic()
+    read = [group.read(delivery) for delivery in run]
+    outcomes: list[bool] = []
+    async with database.transaction() as session:
+        new = await _mark_all_done(session, group, [d.message_id for d, one in zip(run, read, strict=True) if one])
+        for delivery, one in zip(run, read, strict=True):
+            if outcomes and time.monotonic() > began + RUN_SECONDS:
+                break
+            outcomes.append(one is not None and delivery.message_id in new)
+            if one is not None and outcomes[-1]:
+                # The same message may come twice in one run.
+                new.remove(delivery.message_id)
+                await _react(session, delivery, *one)
+        if new:
+            # What the time was not enough for has not been done.
+            await session.execute(delete(InboxRow).where(InboxRow.consumer == group.name, InboxRow.message_id.in_(new)))
+        crash_points.at("before_effect_commits")
+    _tell(group, run, outcomes, time.monotonic() - began)
+    return len(outcomes)
+
+
+async def _mark_all_done(session: AsyncSession, group: Group, message_ids: list[UUID]) -> set[UUID]:
+    """Write the inbox rows, in this order, and say which were not there."""
+    async with plain.round_trip(session) as wire:
+        written = await send(wire, _NOTE_ALL, group.name, message_ids)
+    return {row[0] for row in await written.fetchall()}
+
+
+async def _react(session: AsyncSession, delivery: Delivery, handler: Handler, message: Message) -> None:
+    with caused_by(delivery):
+        await handler(session, message)
+    # The next handler finds what it would find in a transaction of its own: everything written, nothing remembered.
+    if session.new or session.dirty or session.deleted:
+        await session.flush()
+    session.expunge_all()
+
+
+def _tell(group: Group, run: Sequence[Delivery], outcomes: Sequence[bool], seconds: float) -> None:
+    metrics.RUN_SIZE.labels(group.name).observe(len(outcomes))
+    metrics.RUN_SECONDS.labels(group.name).observe(seconds)
+    for delivery, is_done in zip(run, outcomes, strict=False):
+        with caused_by(delivery):
+            tell_outcome(group, delivery, is_done)
+
+
+_NOTE_ALL = """
+insert into inbox (consumer, message_id)
+select %s, message_id from unnest(%s::uuid[]) with ordinality as w (message_id, place) order by place
+on conflict do nothing
+returning message_id"""
