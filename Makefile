@@ -26,7 +26,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-annotate --no-header --no-emit-index-url $(ARGS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test mutants fuzz lint fmt docs bench lock clean
+.PHONY: help run test mutants fuzz chaos lint fmt docs bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ mutants: $(DEV_READY) ## Wound the source in every known way; each wound must be
 
 fuzz: $(DEV_READY) ## Try 10,000 calls of the API and 200,000 forgeries; ARGS="-k codes"
 	@FUZZ=full exec $(PY) -m pytest tests/fuzz --timeout 3600 --show-capture=no $(ARGS)
+
+chaos: $(DEV_READY) ## Break everything under load, look at what is left; ARGS="--rounds 300 kills", ARGS=--short
+	@exec $(PY) -m tests.chaos $(ARGS)
 
 lint: $(DEV_READY) ## Check style, types, dependencies and secrets; AUDIT=required fails without the advisories
 	@$(PY) -m ruff check

@@ -37,7 +37,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised_port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
@@ -71,16 +71,22 @@ class KafkaBroker:
     run leaves no orphan. Call `spawn()` therefore from a thread that lives as long as the broker should.
     """
 
-    def __init__(self, base: Path, jars: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are added to the node's own, by name as in server.properties."""
+    def __init__(
+        self, base: Path, jars: Path | None = None, settings: Mapping[str, str] | None = None, *, wired: bool = False
+    ) -> None:
+        """`settings` are added to the node's own, by name as in server.properties.
+
+        `wired`: clients are sent to `wire_port`, where somebody else has to pass them on to `port`.
+        """
         self.base = base.resolve()
         self._jars, self._added = jars, "".join(f"{name}={value}\n" for name, value in (settings or {}).items())
-        self._port, self._controller_port = free_ports(2)
+        self.port, self._controller_port, wire_port = free_ports(3)
+        self.wire_port = wire_port if wired else 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self.wire_port or self.port}"
 
     @property
     def running(self) -> bool:
@@ -116,7 +122,7 @@ class KafkaBroker:
         while time.monotonic() < end:
             if not self.running:
                 raise RuntimeError(f"the Kafka broker ended at its start:\n{self.log_tail()}")
-            if port_is_open(self._port) and self._answers():
+            if port_is_open(self.port) and self._answers():
                 return self
             time.sleep(0.05)
         self.kill()
@@ -148,7 +154,12 @@ class KafkaBroker:
 
     def _format(self) -> None:
         self.base.mkdir(parents=True, exist_ok=True)
-        settings = {"port": self._port, "controller_port": self._controller_port, "log_dir": self.base / "data"}
+        settings = {
+            "port": self.port,
+            "controller_port": self._controller_port,
+            "advertised_port": self.wire_port or self.port,
+            "log_dir": self.base / "data",
+        }
         self._properties.write_text(SERVER_PROPERTIES.format(**settings) + self._added)
         command = [*self._java("kafka.tools.StorageTool"), "format", "-t", CLUSTER_ID, "-c", str(self._properties)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -161,7 +172,9 @@ class KafkaBroker:
         from confluent_kafka.admin import AdminClient
 
         try:
-            metadata = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0}).list_topics(timeout=1)
+            metadata = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}", "log_level": 0}).list_topics(
+                timeout=1
+            )
         except KafkaException:
             return False
         return bool(metadata.brokers)

@@ -1,0 +1,45 @@
+"""`python -m tests.chaos kills --rounds 300`: rounds of faults, a line for each, and a table at the end."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.catalogue import FAULTS, choose
+from tests.chaos.run import play_all
+from tests.chaos.table import Table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"faults or groups of them; all when none is named: {_known()}")
+    parser.add_argument("--rounds", type=int, default=0, help="in all, by turns; by default one of each")
+    parser.add_argument("--short", action="store_true", help="outages last seconds and not a minute")
+    parser.add_argument("--folder", type=Path, help="where the platform's files go; a temporary one by default")
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="where the table is written")
+    chosen = parser.parse_args()
+    try:
+        faults = choose(chosen.names)
+    except LookupError as error:
+        parser.error(str(error))
+    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
+    table = Table(chosen.artifacts)
+    try:
+        asyncio.run(play_all(faults, chosen.rounds or len(faults), chosen.short, folder, table))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)  # noqa: T201
+    finally:
+        if chosen.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(table.as_text())  # noqa: T201
+    return 1 if table.violations else 0
+
+
+def _known() -> str:
+    return ", ".join([*sorted({fault.group for fault in FAULTS}), *(fault.name for fault in FAULTS)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+"""Every fault that the platform has to live through."""
+
+from collections.abc import Sequence
+
+from tests.chaos.fault import Fault
+from tests.chaos.kills import KILLS
+
+FAULTS: list[Fault] = [*KILLS]
+
+
+def choose(names: Sequence[str]) -> list[Fault]:
+    """Those that are named, by name or by group; all of them for no names. Raises LookupError."""
+    for name in names:
+        if not any(name in {fault.name, fault.group} for fault in FAULTS):
+            raise LookupError(f"{name} is neither a fault nor a group of them")
+    return [fault for fault in FAULTS if not names or fault.name in names or fault.group in names]

@@ -1,0 +1,18 @@
+"""The short form: a few rounds of each fault, for every run of the tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos.fault import Fault
+from tests.chaos.run import play_on
+from tests.chaos.table import Table
+
+#: The machine of the tests may be busy with other tests; the long form holds viewers to two seconds.
+VIEW_SECONDS = 8.0
+
+
+async def play_short(faults: Sequence[Fault], rounds_of_each: int, folder: Path) -> list[str]:
+    """Play them by turns on one ground; everything that was not as it should be."""
+    table = Table()
+    await play_on(faults[0].kind, [*faults] * rounds_of_each, True, folder / "ground", table, VIEW_SECONDS)
+    return table.violations
