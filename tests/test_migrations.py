@@ -76,6 +76,7 @@ def test_what_crosses_tenants_is_listed_here(database_url: str) -> None:
         "organization_of_payment",
         "organizations_of_trace",
         "organizations_with_news",
+        "outbox_pins",
     ]
 
 

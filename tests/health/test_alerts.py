@@ -1,5 +1,7 @@
 """Every alert can fire, and says why."""
 
+import inspect
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -7,13 +9,23 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from tests.drain import drain
 from tests.world import World, data, refusal
 from ticketing.alerts import ALERTS
 from ticketing.infra import outbox
+from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import LogReader
+from ticketing.modules import reservations
 from ticketing.modules.events import SeatsUnblocked
 from ticketing.modules.health import Alert, checkup
+from ticketing.modules.health.alerts import log_alerts, read_alerts
+from ticketing.modules.health.checks import Dependencies
+
+#: A fact of a day that nobody has made a partition for.
+STRAY = """
+insert into outbox (occurred_at, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
+values (now() + interval '40 days', gen_random_uuid(), 'bell.rung', 'k', 1, '{}', '', '', '')"""
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +47,17 @@ async def firing(client: httpx2.AsyncClient) -> dict[str, Any]:
     return found
 
 
+def travel_over(app: FastAPI, bootstrap: str) -> None:
+    """Have the process that answers believe that messages travel over this broker."""
+    app.state.settings = app.state.settings.model_copy(update={"kafka_bootstrap_servers": bootstrap})
+    if hasattr(app.state, "checkup"):
+        del app.state.checkup
+
+
+def dependencies(app: FastAPI) -> Dependencies:
+    return Dependencies.of(app.state.settings, app.state.database, app.state.redis)
+
+
 async def read_all(database: Database, reader: str) -> None:
     log = LogReader(database, reader, "test")
     assert await log.acquire()
@@ -47,10 +70,22 @@ async def publish(database: Database) -> None:
         outbox.publish(session, SeatsUnblocked(event_id=outbox.new_id()))
 
 
-async def test_nothing_fires_when_nothing_is_wrong(client: httpx2.AsyncClient) -> None:
-    alerts = data(await client.get("/health/alerts"))["alerts"]
-    assert {alert["name"] for alert in alerts} == {"outbox_lag", "dead_letters", *(alert.name for alert in ALERTS)}
-    assert not any(alert["firing"] for alert in alerts)
+async def test_nothing_fires_when_nothing_is_wrong(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    for bootstrap in ("", "127.0.0.1:1"):
+        travel_over(app, bootstrap)
+        alerts = data(await client.get("/health/alerts"))["alerts"]
+        ours = {"outbox_lag", "outbox_pinned", "outbox_partitions", "dead_letters"}
+        ours |= {"kafka_partition_stuck"} if bootstrap else set()
+        assert {alert["name"] for alert in alerts} == ours | {alert.name for alert in ALERTS}
+        assert not any(alert["firing"] for alert in alerts)
+
+
+def test_every_rule_is_made_to_fire_and_to_rest_here(app: FastAPI) -> None:
+    distributed = app.state.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+    rules = {alert.name for alert in (*log_alerts(distributed), *ALERTS)}
+    assert rules == FIRED_BY.keys()
+    for name, test in FIRED_BY.items():
+        assert f'"{name}"' in inspect.getsource(test)
 
 
 async def test_a_reader_that_lags_is_named(client: httpx2.AsyncClient, app: FastAPI) -> None:
@@ -93,6 +128,46 @@ async def test_dead_letters_wait_for_somebody(client: httpx2.AsyncClient, app: F
     response = await client.get("/health/alerts")
     assert refusal(response, 503)["code"] == "alert_firing"
     assert (await firing(client))["dead_letters"]["value"] == 1
+    await run(app, "delete from dead_letters")
+    assert await firing(client) == {}
+
+
+async def test_who_holds_up_all_readers_is_named(client: httpx2.AsyncClient, app: FastAPI, settings: Settings) -> None:
+    """By the eyes of a request, which sees of others' transactions nothing but that they are there."""
+    async with app.state.owner_database.transaction() as session:
+        await session.execute(text("set local application_name = 'a report of last year'"))
+        await session.execute(text("select pg_current_xact_id()"))
+        assert "outbox_pinned" not in await firing(client)
+        # Nobody can change when a transaction began, so the rule has less patience here.
+        rule = next(one for one in log_alerts(settings) if one.name == "outbox_pinned")
+        (pinned,) = await read_alerts([replace(rule, threshold=0.0)], dependencies(app))
+        assert pinned.firing
+        assert pinned.subject is not None
+        assert pinned.subject.startswith("a report of last year (process ")
+    assert "outbox_pinned" not in await firing(client)
+
+
+async def test_a_day_without_a_partition_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    tomorrow = "to_char((now() at time zone 'UTC')::date + 1, 'YYYYMMDD')"
+    await run(app, f"do $$ begin execute 'drop table outbox_' || {tomorrow}; end $$")
+    missing = (await firing(client))["outbox_partitions"]
+    assert (missing["value"], missing["subject"][:9]) == (1, "outbox_20")
+    await run(app, "select make_outbox_partitions(1)")
+    assert await firing(client) == {}
+    await run(app, STRAY)
+    assert (await firing(client))["outbox_partitions"]["subject"] == "outbox_default"
+    await run(app, "select make_outbox_partitions(1)")
+    assert "outbox_partitions" not in await firing(client)
+
+
+async def test_a_kafka_partition_that_stands_still_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    travel_over(app, "127.0.0.1:1")
+    await run(app, "insert into kafka_lag values ('tickets', 'order.paid', 3, 17, 2, now() - interval '59 seconds')")
+    assert await firing(client) == {}
+    await run(app, "update kafka_lag set since = now() - interval '2 minutes'")
+    assert (await firing(client))["kafka_partition_stuck"]["subject"] == "tickets order.paid/3"
+    await run(app, "delete from kafka_lag")
+    assert await firing(client) == {}
 
 
 async def test_holds_that_nobody_sweeps_are_told(client: httpx2.AsyncClient, app: FastAPI, world: World) -> None:
@@ -101,6 +176,9 @@ async def test_holds_that_nobody_sweeps_are_told(client: httpx2.AsyncClient, app
     assert "holds_not_swept" not in await firing(client)
     await run(app, "update reservations set expires_at = now() - interval '11 seconds'")
     assert (await firing(client))["holds_not_swept"]["value"] > 10
+    async with app.state.worker_database.transaction() as session:
+        assert await reservations.expire_due(session) == 1
+    assert "holds_not_swept" not in await firing(client)
 
 
 async def test_webhooks_about_nothing_that_we_know_are_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
@@ -113,6 +191,8 @@ async def test_webhooks_about_nothing_that_we_know_are_told(client: httpx2.Async
     assert "webhooks_waiting" in await firing(client)
     await run(app, "update payment_events set processed_at = now(), outcome = 'mismatch'")
     assert set(await firing(client)) == {"payments_mismatched"}
+    await run(app, "update payment_events set outcome = 'settled by hand'")
+    assert await firing(client) == {}
 
 
 async def test_a_refund_that_was_promised_and_not_sent_is_told(
@@ -131,6 +211,9 @@ async def test_a_refund_that_was_promised_and_not_sent_is_told(
     found = await firing(client)
     assert "refunds_not_sent" in found
     assert found["paid_without_tickets"]["subject"] == order["reference"]
+    await drain(app)
+    await run(app, "update refunds set status = 'succeeded', provider_ref = 'r'")
+    assert {"refunds_not_sent", "paid_without_tickets"}.isdisjoint(await firing(client))
 
 
 async def test_an_alert_that_cannot_be_read_fires_and_takes_no_other_with_it(
@@ -147,6 +230,21 @@ async def test_without_postgres_every_alert_fires(client: httpx2.AsyncClient, ap
     settings = app.state.settings.model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/x"})
     database = Database(settings)
     app.state.database, kept = database, app.state.database
-    assert len(await firing(client)) == 2 + len(ALERTS)
+    assert len(await firing(client)) == 4 + len(ALERTS)
     await database.close()
     app.state.database = kept
+
+
+#: What shows each rule.
+FIRED_BY = {
+    "outbox_lag": test_a_reader_that_lags_is_named,
+    "outbox_pinned": test_who_holds_up_all_readers_is_named,
+    "outbox_partitions": test_a_day_without_a_partition_is_told,
+    "dead_letters": test_dead_letters_wait_for_somebody,
+    "kafka_partition_stuck": test_a_kafka_partition_that_stands_still_is_told,
+    "holds_not_swept": test_holds_that_nobody_sweeps_are_told,
+    "webhooks_waiting": test_webhooks_about_nothing_that_we_know_are_told,
+    "payments_mismatched": test_webhooks_about_nothing_that_we_know_are_told,
+    "refunds_not_sent": test_a_refund_that_was_promised_and_not_sent_is_told,
+    "paid_without_tickets": test_a_refund_that_was_promised_and_not_sent_is_told,
+}

@@ -14,7 +14,7 @@ from ticketing.modules.privacy import NOT_EXPORTED, PARTS
 #: Names under which people, or what they wrote about people, stand in a table.
 PERSONAL = re.compile(
     r"email|user|person|people|buyer|holder|actor|subject|address|agent|_by$|caller|display_name|password|phone|secret"
-    r"|birth|body|payload|message$|note|identity|recovery|before$|after$"
+    r"|birth|body|payload|message$|note(?!d_at)|identity|recovery|before$|after$"
 )
 
 

@@ -42,7 +42,17 @@ UNCOUNTED = Counter("ticketing_limits_without_redis_total", "Requests whose limi
 CHECK_INS = Counter("ticketing_check_ins_total", "Scans at the door, by result", ["result"])
 OUTBOX_READ = Counter("ticketing_outbox_read_total", "Rows that a reader has taken from the log", ["reader"])
 OUTBOX_LAG_SECONDS = Gauge(
-    "ticketing_outbox_lag_seconds", "Age of the last row read when it was read", ["reader"], multiprocess_mode="max"
+    "ticketing_outbox_lag_seconds", "Age of the last row read when it was read", ["reader"], multiprocess_mode="livemax"
+)
+OUTBOX_UNREAD = Gauge(
+    "ticketing_outbox_unread_rows", "Rows that a reader has not read", ["reader"], multiprocess_mode="livemax"
+)
+OUTBOX_OLDEST = Gauge(
+    "ticketing_outbox_oldest_unread_seconds", "Age of its oldest unread row", ["reader"], multiprocess_mode="livemax"
+)
+OUTBOX_BYTES = Gauge("ticketing_outbox_bytes", "The log on the disk, with indexes", multiprocess_mode="livemax")
+KAFKA_LAG = Gauge(
+    "ticketing_kafka_lag", "Messages that a group has not done", ["group", "topic"], multiprocess_mode="livemax"
 )
 CONSUMED = Counter("ticketing_messages_consumed_total", "Messages, by outcome", ["group", "topic", "outcome"])
 RUN_SIZE = Histogram(
@@ -53,6 +63,9 @@ RUN_SECONDS = Histogram(
 )
 RETRIES = Counter("ticketing_message_retries_total", "Tries that failed and were repeated", ["group", "topic"])
 DEAD_LETTERS = Counter("ticketing_dead_letters_total", "Messages given up", ["group", "topic"])
+DEAD_LETTERS_OPEN = Gauge(
+    "ticketing_dead_letters_open", "Messages given up that wait", ["consumer", "topic"], multiprocess_mode="livemax"
+)
 STREAMS = Gauge("ticketing_sse_streams", "Open event streams", multiprocess_mode="livesum")
 FRAMES = Counter("ticketing_sse_frames_total", "Frames sent to viewers", ["kind"])
 SLOW_VIEWERS = Counter("ticketing_sse_slow_viewers_total", "Viewers disconnected because they did not drain")

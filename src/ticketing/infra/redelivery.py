@@ -112,12 +112,9 @@ async def _bring(database: Database, group: AnyGroup, delivery: Delivery, letter
     if not isinstance(group, Group):
         await group.consume(database, [delivery])
     else:
-        found = group.find(delivery.topic)
+        found = group.read(delivery)
         assert found is not None  # noqa: S101 (read_letter has looked)
-        kind, handler = found
-        if delivery.schema_version > kind.schema_version:
-            raise NotReplayable(f"its schema version {delivery.schema_version} is unknown in this release")
-        message = kind.model_validate(delivery.payload)
+        handler, message = found
         if not isinstance(group, OutwardGroup):
             async with database.transaction() as session:
                 # First, for that is the lock: whoever comes second finds nothing, and has no effect.

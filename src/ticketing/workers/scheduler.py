@@ -19,6 +19,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.idempotency import StoredAnswer
 from ticketing.infra.outbox import Horizon, Xid8
 from ticketing.modules import events, iam, payments, privacy, reservations
+from ticketing.workers import watch
 
 #: Days of log partitions that are made ahead: the scheduler may be away for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
@@ -35,10 +36,9 @@ async def expire_reservations(session: AsyncSession, settings: Settings) -> int:
 
 async def keep_partitions(session: AsyncSession, settings: Settings) -> int:
     await session.execute(text("select make_outbox_partitions(:days)"), {"days": PARTITIONS_AHEAD_DAYS})
-    dropped = await session.scalar(
-        text("select drop_outbox_partitions(:days)"), {"days": settings.outbox_retention_days}
-    )
-    return int(dropped or 0)
+    # Those that are old enough and that every reader has read to the end; the others stay, however old they are.
+    given = {"days": settings.outbox_retention_days, "over_kafka": settings.is_distributed}
+    return int(await session.scalar(text("select drop_outbox_partitions(:days, :over_kafka)"), given) or 0)
 
 
 async def note_horizon(session: AsyncSession, settings: Settings) -> int:
@@ -54,7 +54,9 @@ async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
     """Forget deliveries that can't come again, because the log no longer has them."""
     days = timedelta(days=settings.outbox_retention_days + 1)
     key = tuple_(InboxRow.consumer, InboxRow.message_id)
-    old = select(InboxRow.consumer, InboxRow.message_id).where(InboxRow.done_at < func.now() - days)
+    # Older than the log itself: a partition that a slow reader keeps can bring back all that is in it.
+    end = func.least(func.now() - days, func.outbox_begins_at())
+    old = select(InboxRow.consumer, InboxRow.message_id).where(InboxRow.done_at < end)
     return await _delete(session, delete(InboxRow).where(key.in_(old.limit(CLEAN_ROWS))))
 
 
@@ -134,7 +136,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
         scheduler.add_job(start, "interval", (name, job), seconds=every, id=name, jitter=every / 10, **options)
     await run_job("keep_partitions", keep_partitions, settings, database)
     scheduler.start()
-    await stop.wait()
+    await watch.run(settings, database, stop)
     scheduler.pause()
     await asyncio.gather(*running, return_exceptions=True)
     scheduler.shutdown(wait=False)

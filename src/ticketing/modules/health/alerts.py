@@ -43,9 +43,15 @@ class Reading:
 
 def log_alerts(settings: Settings) -> tuple[Alert, ...]:
     """The rules about the log and its readers; which readers there are depends on how messages travel."""
-    ours = "c.reader = 'relay'" if settings.is_distributed else "c.reader <> 'relay'"
-    lag = text(_LAG.format(ours=ours)).bindparams(days=settings.outbox_retention_days)
-    return (Alert("outbox_lag", 30, "seconds", lag), Alert("dead_letters", 0, "count", text(_DEAD)))
+    lag = text(_LAG).bindparams(road="kafka" if settings.is_distributed else "log")
+    stuck = (Alert("kafka_partition_stuck", 60, "seconds", text(_STUCK)),) if settings.is_distributed else ()
+    return (
+        Alert("outbox_lag", 30, "seconds", lag),
+        Alert("outbox_pinned", 60, "seconds", text(_PINNED)),
+        Alert("outbox_partitions", 0, "count", text(_PARTITIONS)),
+        Alert("dead_letters", 0, "count", text(_DEAD)),
+        *stuck,
+    )
 
 
 async def read_alerts(alerts: Iterable[Alert], on: Dependencies) -> list[Reading]:
@@ -81,11 +87,12 @@ def _judge(alert: Alert, found: tuple[str | None, float] | None) -> Reading:
 
 
 # The age of the oldest row that a reader has not read. By transaction and not by id, as readers read; a database
-# whose log nobody reads at all has a reader called "nobody".
+# whose log nobody reads at all has a reader called "nobody". However long a reader has been away it counts, until
+# `ticketing outbox forget` says that it is gone for good: what it has not read is kept for it.
 _LAG = """
 with readers as (
-    select c.reader, c.window_from, c.window_to, c.last_id from outbox_cursor c
-     where {ours} and c.updated_at > now() - make_interval(days => :days)),
+    select r.reader, r.window_from, r.window_to, r.last_id from outbox_readers r
+     where r.road is null or r.road = :road),
 all_readers as (
     select * from readers
      union all
@@ -98,4 +105,20 @@ select r.reader, extract(epoch from clock_timestamp() - oldest.occurred_at)
        and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)
      order by o.xid, o.id limit 1) oldest"""
 
+# No reader comes past the oldest transaction that still writes, so who leaves one open holds up all of them.
+_PINNED = "select application || coalesce(' (process ' || pid || ')', ''), seconds from outbox_pins()"
+
+# A day without a partition has its rows in the default one, which is never dropped.
+_PARTITIONS = """
+select name, 1 from (
+    select 'outbox_' || to_char((now() at time zone 'UTC')::date + n, 'YYYYMMDD') as name
+      from generate_series(0, 1) n) days
+ where to_regclass(name) is null
+ union all
+select 'outbox_default', count(*) from (select from watched_outbox_default limit 1000) strays"""
+
 _DEAD = "select null, count(*) from watched_dead_letters"
+
+# As the scheduler measured it last: what a group has not done, and since when its offset has stood still.
+_STUCK = """
+select consumer || ' ' || topic || '/' || partition, extract(epoch from clock_timestamp() - since) from kafka_lag"""

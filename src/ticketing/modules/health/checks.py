@@ -109,7 +109,7 @@ async def check_cache(on: Dependencies) -> dict[str, Any]:
 async def check_bus(on: Dependencies) -> dict[str, Any]:
     if on.settings.is_distributed:
         return await asyncio.to_thread(_ask_broker, on.settings.kafka_bootstrap_servers)
-    readers = {"seconds": READER_SILENT_SECONDS, "days": on.settings.outbox_retention_days}
+    readers = {"seconds": READER_SILENT_SECONDS}
     async with on.probe.connect() as connection:
         rows = (await connection.execute(_READERS, readers)).all()
     silent = sorted(row.reader for row in rows if row.is_silent)
@@ -120,7 +120,7 @@ async def check_bus(on: Dependencies) -> dict[str, Any]:
 
 _READERS = text("""
 select reader, updated_at < now() - make_interval(secs => :seconds) as is_silent from outbox_cursor
- where reader <> 'relay' and updated_at > now() - make_interval(days => :days)""")
+ where reader <> 'relay'""")
 
 
 def _ask_broker(bootstrap: str) -> dict[str, Any]:

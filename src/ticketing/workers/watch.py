@@ -1,0 +1,75 @@
+"""The state of the log and its readers, measured every few seconds for /metrics and the alerts."""
+
+import asyncio
+
+from confluent_kafka import KafkaException
+from sqlalchemy import text
+
+from ticketing.infra import bus, kafka_lag, log, mail, metrics, outbox_state, redis
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
+from ticketing.infra.pause import pause
+from ticketing.workers import consumers
+
+MEASURE_SECONDS = 10.0
+
+_log = log.get_logger(__name__)
+
+
+async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
+    """Measure until `stop` is set. What can't be measured is told and tried again."""
+    groups = await group_topics(settings)
+    told: set[tuple[str, str]] = set()
+    while not stop.is_set():
+        try:
+            await measure_log(settings, database)
+            told = await measure_letters(database, told)
+            if settings.is_distributed:
+                await measure_kafka(settings, database, groups)
+        except (KafkaException, *bus.OUTAGES) as error:
+            _log.warning("log_not_measured", error=type(error).__name__)
+        except Exception as error:  # the jobs beside us go on
+            _log.error("log_not_measured", exc_info=error)
+        await pause(MEASURE_SECONDS, stop)
+
+
+async def group_topics(settings: Settings) -> dict[str, list[str]]:
+    """The topics of each consumer group."""
+    connection = redis.connect(settings)
+    try:
+        return {group.name: list(group.topics) for group in consumers.groups(connection, mail.connect(settings))}
+    finally:
+        await connection.aclose()
+
+
+async def measure_log(settings: Settings, database: Database) -> None:
+    """Those readers that count; one that was forgotten stays at what was told of it last until this process ends."""
+    async with database.transaction() as session:
+        readers = await outbox_state.read_readers(session, over_kafka=settings.is_distributed)
+        metrics.OUTBOX_BYTES.set(await outbox_state.read_bytes(session))
+    for reader in readers:
+        if reader.counts:
+            metrics.OUTBOX_UNREAD.labels(reader.reader).set(reader.unread)
+            metrics.OUTBOX_OLDEST.labels(reader.reader).set(reader.seconds)
+
+
+async def measure_letters(database: Database, told: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Set the gauge of open letters, and to 0 what was `told` before and has none; returns what is told now."""
+    async with database.transaction() as session:
+        rows = await session.execute(text("select consumer, topic, count(*) from dead_letters group by 1, 2"))
+        found = {(row[0], row[1]): int(row[2]) for row in rows}
+    for labels in told | found.keys():
+        metrics.DEAD_LETTERS_OPEN.labels(*labels).set(found.get(labels, 0))
+    return set(found)
+
+
+async def measure_kafka(settings: Settings, database: Database, groups: dict[str, list[str]]) -> None:
+    """Ask the broker how far each group is, and write down what lags."""
+    lags = await asyncio.to_thread(kafka_lag.measure, settings.kafka_bootstrap_servers, groups)
+    async with database.transaction() as session:
+        await kafka_lag.note(session, lags)
+    sums: dict[tuple[str, str], int] = {}
+    for lag in lags:
+        sums[lag.consumer, lag.topic] = sums.get((lag.consumer, lag.topic), 0) + lag.messages
+    for labels, messages in sums.items():
+        metrics.KAFKA_LAG.labels(*labels).set(messages)
