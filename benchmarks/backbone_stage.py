@@ -1,4 +1,4 @@
-"""What the backbone is measured on: Postgres that keeps times of commits, and a real Kafka that keeps times of appends."""
+"""What the backbone is measured on: Postgres with times of commits, and a real Kafka with times of appends."""
 
 import asyncio
 from collections.abc import Iterable, Iterator

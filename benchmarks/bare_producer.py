@@ -1,6 +1,6 @@
 """What the relay is compared with: a bare producer with the relay's settings, and the same records ready in memory.
 
-`python -m benchmarks.bare_producer DATABASE_URL BOOTSTRAP ROWS`: the last so many rows of the log, to topics of its own.
+`python -m benchmarks.bare_producer DATABASE_URL BOOTSTRAP ROWS` sends the last so many rows to topics of its own.
 """
 
 import sys
@@ -9,7 +9,8 @@ import psycopg
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from ticketing.infra.kafka import PRODUCER_SETTINGS, client_settings
+from ticketing.infra.kafka import client_settings
+from ticketing.infra.kafka_producer import PRODUCER_SETTINGS
 
 PREFIX = "bare."
 

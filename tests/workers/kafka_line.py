@@ -16,9 +16,10 @@ from tests.kafka_broker import patiently
 from ticketing.infra import bus, outbox
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
-from ticketing.infra.kafka import DEAD_LETTER_SUFFIX, KafkaProducer
+from ticketing.infra.kafka import DEAD_LETTER_SUFFIX
 from ticketing.infra.kafka_consumer import consume, consume_with
 from ticketing.infra.kafka_dead_letters import DeadLetters
+from ticketing.infra.kafka_producer import KafkaProducer
 from ticketing.workers import relay
 
 ORGANIZATION = new_id()

@@ -3,15 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic  # The admin package does not export it to type checkers.
@@ -22,17 +21,6 @@ from ticketing.infra.outbox import Delivery
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 90
 ADMIN_SECONDS = 10
-#: Well below the outbox lease, so that a relay which can't publish gives up before another may take over.
-PUBLISH_SECONDS = 3.0
-
-PRODUCER_SETTINGS: dict[str, Any] = {
-    "acks": "all",
-    "enable.idempotence": True,
-    # A record that fails must not be overtaken by those behind it: the producer stops and is thrown away.
-    "enable.gapless.guarantee": True,
-    "linger.ms": 5,
-    "compression.type": "zstd",
-}
 
 _log = log.get_logger(__name__)
 
@@ -41,32 +29,13 @@ class KafkaUnavailable(Exception):
     """No broker answered in time."""
 
 
-class DeliveryFailed(Exception):
-    """Not every record was acknowledged. Any number of them may be in the log all the same, in their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What Kafka stores."""
+class Record(NamedTuple):
+    """What Kafka stores. Text is stored as UTF-8."""
 
     topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-
-    @classmethod
-    def of(cls, delivery: Delivery) -> "Record":
-        headers = {
-            "message_id": str(delivery.message_id),
-            "occurred_at": delivery.occurred_at.isoformat(),
-            "schema_version": str(delivery.schema_version),
-            "correlation_id": delivery.correlation_id,
-            "traceparent": delivery.traceparent,
-            "actor": delivery.actor,
-            "organization_id": str(delivery.organization_id or ""),
-        }
-        pairs = [(name, value.encode()) for name, value in headers.items()]
-        return cls(delivery.topic, delivery.key.encode(), orjson.dumps(delivery.payload), pairs)
+    key: str | bytes | None
+    value: str | bytes | None
+    headers: Mapping[str, str] | list[tuple[str, bytes]]
 
 
 def read_delivery(message: KafkaMessage) -> Delivery:
@@ -173,57 +142,3 @@ def _ping(bootstrap: str, patience_seconds: float) -> None:
         AdminClient(client_settings(bootstrap, "ping")).list_topics(timeout=patience_seconds)
     except KafkaException as error:
         raise KafkaUnavailable(str(error)) from error
-
-
-class KafkaProducer:
-    """Publishes batches and returns only when each record is on all in-sync replicas.
-
-    librdkafka blocks, so it lives on a thread of its own: the shared pool is small, and passwords are hashed there.
-    """
-
-    def __init__(self, bootstrap: str, name: str) -> None:
-        self._settings = client_settings(bootstrap, name) | PRODUCER_SETTINGS
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
-        self._producer: Producer | None = None
-
-    async def publish(self, records: Sequence[Record]) -> None:
-        """Publish in this order, per key.
-
-        Raises:
-            DeliveryFailed: publish them all again; whoever reads them knows repetitions by their message id.
-        """
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._publish, records)
-
-    async def close(self) -> None:
-        """Let go of the connection; nothing is waiting to be sent, because `publish` waits."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._discard)
-        self._thread.shutdown(wait=False)
-
-    def _publish(self, records: Sequence[Record]) -> None:
-        errors: list[str] = []
-
-        def on_delivery(error: KafkaError | None, _: KafkaMessage) -> None:
-            if error is not None:
-                errors.append(error.str())
-
-        if self._producer is None:
-            self._producer = Producer(self._settings)
-        try:
-            for record in records:
-                self._producer.produce(
-                    record.topic, record.value, record.key, headers=list(record.headers), on_delivery=on_delivery
-                )
-            unsettled = self._producer.flush(PUBLISH_SECONDS)
-        except (KafkaException, BufferError) as error:
-            unsettled, errors = len(records), [str(error)]
-        if unsettled or errors:
-            # What is still queued must not leave later, behind records that are published again by then.
-            self._discard()
-            raise DeliveryFailed(f"{unsettled} of {len(records)} records not acknowledged: {errors[:1]}")
-
-    def _discard(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.purge()
-            producer.flush(1)
-            producer.close()

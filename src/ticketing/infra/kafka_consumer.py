@@ -16,9 +16,10 @@ from confluent_kafka import Message as KafkaMessage
 from ticketing.infra import bus, crash_points, log
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.kafka import KafkaProducer, KafkaUnavailable, ensure_topics, read_delivery
+from ticketing.infra.kafka import KafkaUnavailable, ensure_topics, read_delivery
 from ticketing.infra.kafka_dead_letters import DeadLetters
 from ticketing.infra.kafka_member import Member, offset_of, partition_of
+from ticketing.infra.kafka_producer import KafkaProducer
 from ticketing.infra.outbox import Delivery
 from ticketing.infra.pause import pause
 

@@ -11,14 +11,8 @@ from confluent_kafka import Message as KafkaMessage
 from ticketing.infra import bus, crash_points, log
 from ticketing.infra.db import Database
 from ticketing.infra.dead_letters import DeadLetter, keep, letter, tell_error
-from ticketing.infra.kafka import (
-    DEAD_LETTER_SUFFIX,
-    DeliveryFailed,
-    KafkaProducer,
-    Record,
-    headers_of,
-    read_delivery,
-)
+from ticketing.infra.kafka import DEAD_LETTER_SUFFIX, Record, headers_of, read_delivery
+from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer
 from ticketing.infra.pause import pause
 
 _log = log.get_logger(__name__)

@@ -54,6 +54,10 @@ OUTBOX_BYTES = Gauge("ticketing_outbox_bytes", "The log on the disk, with indexe
 KAFKA_LAG = Gauge(
     "ticketing_kafka_lag", "Messages that a group has not done", ["group", "topic"], multiprocess_mode="livemax"
 )
+RELAY_PUBLISH_SECONDS = Histogram(
+    "ticketing_relay_publish_seconds", "Time to publish a page of the log and have it acknowledged", buckets=_FAST
+)
+RELAY_WAITS = Counter("ticketing_relay_waits_total", "Times that the relay waited for what was away", ["reason"])
 CONSUMED = Counter("ticketing_messages_consumed_total", "Messages, by outcome", ["group", "topic", "outcome"])
 RUN_SIZE = Histogram(
     "ticketing_consumer_run_size", "Messages in one transaction", ["group"], buckets=(1, 2, 4, 8, 16, 32, 64)

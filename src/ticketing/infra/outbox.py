@@ -6,6 +6,8 @@ late, and ordering by transaction would let two transactions on one reservation 
 been given its number first.
 """
 
+import math
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +27,8 @@ from ticketing.infra.db import Base, Database, new_id
 LEASE_SECONDS = 6
 #: How often a process that stands by looks whether it may take over.
 STANDBY_SECONDS = 0.5
+#: A reader that has nothing to do renews its lease so often.
+RENEW_SECONDS = LEASE_SECONDS / 3
 PAGE_ROWS = 500
 
 
@@ -158,32 +162,60 @@ class LogReader:
 
     def __init__(self, database: Database, reader: str, owner: str, topics: Collection[str] | None = None) -> None:
         """`topics` are those that it wants to see; None: all. What others are about costs it nothing but the window."""
-        self._database, self._reader, self._owner = database, reader, owner
+        self.database, self._reader, self._owner = database, reader, owner
         self._page, self._topics = (
             (text(_PAGE), {}) if topics is None else (text(_PAGE_OF_TOPICS), {"topics": [*topics]})
         )
         self._fence = 0
+        #: On `time.monotonic`: from then on the lease is ours for LEASE_SECONDS, whatever else happens.
+        self.held_at = -math.inf
+        #: The last read brought nothing.
+        self.is_resting = False
 
     async def acquire(self) -> bool:
         """Take or renew the lease; False while somebody else holds it."""
-        async with self._database.transaction() as session:
+        async with self.database.transaction() as session:
             # Who stands by looks often, and writes nothing as long as it is in vain.
             if await session.scalar(text(_IS_TAKEN), {"reader": self._reader, "owner": self._owner}):
                 return False
+            asked_at = time.monotonic()
             fence = await session.scalar(
                 text(_ACQUIRE), {"reader": self._reader, "owner": self._owner, "seconds": LEASE_SECONDS}
             )
-        self._fence = fence or 0
+        self._fence, self.held_at, self.is_resting = fence or 0, asked_at, False
         return fence is not None
 
     async def release(self) -> None:
         """Let the next process begin at once."""
-        async with self._database.transaction() as session:
+        async with self.database.transaction() as session:
             await session.execute(text(_RELEASE), {"reader": self._reader, "fence": self._fence})
 
     async def read(self, limit: int = PAGE_ROWS) -> list[Delivery]:
         """The next rows in log order, at most `limit`; none when the reader is up to date. Renews the lease."""
-        async with self._database.transaction() as session:
+        if await self.is_up_to_date():
+            return []
+        rows = await self._read(limit)
+        self.is_resting = not rows
+        return rows
+
+    async def is_up_to_date(self) -> bool:
+        """Whether another look would bring nothing, as far as can be told cheaply: nothing is written.
+
+        False as well when the lease wants to be renewed, or was lost, or when the last look brought something.
+        """
+        if not self.is_resting or time.monotonic() > self.held_at + RENEW_SECONDS:
+            return False
+        async with self.database.transaction() as session:
+            found = await session.scalar(text(_IS_UP_TO_DATE), {"reader": self._reader, "fence": self._fence})
+            return found is True
+
+    async def renew(self) -> None:
+        """Hold on to the lease. Raises LeaseLost when another process has taken over."""
+        async with self.database.transaction() as session:
+            await self._hold(session)
+
+    async def _read(self, limit: int) -> list[Delivery]:
+        async with self.database.transaction() as session:
             cursor = await self._hold(session)
             while True:
                 window = cursor if cursor["window_to"] is not None else await self._open_window(session)
@@ -199,15 +231,17 @@ class LogReader:
 
     async def advance(self, log_id: int) -> None:
         """Everything up to this row of the page is done for good."""
-        async with self._database.transaction() as session:
+        async with self.database.transaction() as session:
             await self._hold(session)
             await session.execute(text(_ADVANCE), {"reader": self._reader, "last_id": log_id})
 
     async def _hold(self, session: AsyncSession) -> dict[str, Any]:
         query = {"reader": self._reader, "fence": self._fence, "seconds": LEASE_SECONDS}
+        asked_at = time.monotonic()
         row = (await session.execute(text(_HOLD), query)).mappings().one_or_none()
         if row is None:
             raise LeaseLost(self._reader)
+        self.held_at = asked_at
         return dict(row)
 
     async def _open_window(self, session: AsyncSession) -> dict[str, Any] | None:
@@ -235,14 +269,18 @@ returning fence"""
 _RELEASE = """
 update outbox_cursor set lease_owner = null, lease_until = null where reader = :reader and fence = :fence"""
 
-# The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew. Nobody waits for
-# the disk: when the server dies, a cursor may have gone back a little, and what was read is read again.
-_HOLD = """
-with quickly as materialized (select set_config('synchronous_commit', 'off', true))
+#: For the transactions of a reader. Nobody waits for the disk: when the server dies, a cursor may have gone back a
+#: little, and what was read is read again. And nothing is sorted, so that pages come from the primary key in its order:
+#: a planner without statistics would rather read the whole window for each page, and sort it.
+QUICKLY = "set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"
+
+# The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew.
+_HOLD = f"""
+with quickly as materialized (select {QUICKLY})
 update outbox_cursor set lease_until = clock_timestamp() + make_interval(secs => :seconds), updated_at = now()
   from quickly
  where reader = :reader and fence = :fence
-returning window_from::text, window_to::text, last_id"""
+returning window_from::text, window_to::text, last_id"""  # noqa: S608 (settings of our own)
 
 _OPEN_WINDOW = """
 with horizon as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
@@ -252,6 +290,11 @@ update outbox_cursor c set window_to = h.xid, last_id = w.first_id - 1
   from waiting w, horizon h
  where c.reader = :reader and w.first_id is not null
 returning c.window_from::text, c.window_to::text, c.last_id"""
+
+_IS_UP_TO_DATE = """
+select c.fence = :fence and c.window_to is null and not exists (
+           select from outbox o where o.xid >= c.window_from and o.xid < pg_snapshot_xmin(pg_current_snapshot()))
+  from outbox_cursor c where c.reader = :reader"""
 
 _ROWS = """
 select id, message_id, topic, key, schema_version, occurred_at, organization_id, payload,

@@ -8,27 +8,25 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ticketing.infra import bus, crash_points, log, metrics, redis
+from ticketing.infra import bus, crash_points, dead_letters, log, metrics, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
-from ticketing.infra.kafka import (
-    PUBLISH_SECONDS,
-    DeliveryFailed,
-    KafkaProducer,
-    KafkaUnavailable,
-    Record,
-    ensure_topics,
-)
+from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
+from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import LEASE_SECONDS, STANDBY_SECONDS, Delivery, LeaseLost, LogReader, Message
+from ticketing.infra.outbox import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost, Message
+from ticketing.infra.outbox_pages import Line, PageReader, delivery_of, record_of
 from ticketing.infra.pause import pause
 
 READER = "relay"
-POLL_SECONDS = 1.0
+#: Between nudges a relay looks by itself, for one may be lost: soon after there was something, and ever more rarely.
+LOOK_SECONDS, POLL_SECONDS = 0.01, 1.0
+#: After a page that was not full.
+REST_SECONDS = 0.01
 OUTAGE_PAUSE_SECONDS = 1.0
-#: A page older than this is read again and not published: another relay might take over before it is acknowledged.
+#: So long after the lease was renewed does the last record of a page go to librdkafka, which has PUBLISH_SECONDS more.
 PAGE_SECONDS_MAX = 1.5
 assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LEASE_SECONDS - 1, "a successor may publish while we still do"  # noqa: S101
 
@@ -43,7 +41,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     connection = redis.connect(settings)
     wake = Wake(connection)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, READER)
-    reader = LogReader(database, READER, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
+    reader = PageReader(database, READER, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
     try:
         async with wake.listening():
             await Relay(settings, reader, producer, wake.register(), stop).run()
@@ -66,7 +64,7 @@ class Relay:
     def __init__(
         self,
         settings: Settings,
-        reader: LogReader,
+        reader: PageReader,
         producer: KafkaProducer,
         wake: asyncio.Event,
         stop: asyncio.Event,
@@ -74,6 +72,7 @@ class Relay:
         self._settings, self._reader, self._producer = settings, reader, producer
         self._wake, self._stop = wake, stop
         self._ensured: set[str] = set()
+        self._look_seconds = LOOK_SECONDS
 
     async def run(self) -> None:
         """Until `stop` is set; an outage of the broker or the database is waited for, however long it lasts."""
@@ -90,31 +89,73 @@ class Relay:
                 _log.warning("lease_lost", group=READER)
             except _OUTAGES as error:
                 # An outage is not the messages' fault: they wait in the log for as long as it lasts.
+                metrics.RELAY_WAITS.labels(type(error).__name__).inc()
                 _log.warning("relay_waits", error=type(error).__name__, reason=str(error)[:500])
                 await pause(OUTAGE_PAUSE_SECONDS, self._stop)
         await self._release()
 
     async def carry(self) -> None:
         """Page after page until `stop` is set; raises LeaseLost when another relay has taken over."""
+        page = await self._reader.turn()
         while not self._stop.is_set():
-            # Cleared before the read: a nudge that comes during it is not lost.
-            self._wake.clear()
-            read_at = time.monotonic()
-            page = await self._reader.read()
             if page:
-                await self._carry_page(page, read_at)
+                page = await self._carry_page(page)
             else:
-                await pause(POLL_SECONDS, self._wake, self._stop)
+                await self._wait()
+                page = await self._reader.turn()
+        await self._reader.settle()
 
-    async def _carry_page(self, page: list[Delivery], read_at: float) -> None:
-        await self._ensure({delivery.topic for delivery in page})
-        if time.monotonic() - read_at > PAGE_SECONDS_MAX:
-            return
-        crash_points.at("before_produce")
-        await self._producer.publish([Record.of(delivery) for delivery in page])
+    async def _carry_page(self, page: list[Line]) -> list[Line]:
+        """Publish it while the next one is read, and return that."""
+        await self._ensure({line[1] for line in page})
+        sending = asyncio.create_task(self._deliver(page))
+        try:
+            ahead = await self._reader.turn()
+        finally:
+            # Whatever became of the reading: no two pages are ever under way.
+            await sending
         crash_points.at("after_produce_before_cursor")
-        await self._reader.advance(page[-1].log_id)
-        metrics.tell_read(READER, len(page), page[-1].occurred_at)
+        self._reader.acknowledge(page)
+        metrics.tell_read(READER, len(page), delivery_of(page[-1]).occurred_at)
+        if ahead:
+            return ahead
+        # Whatever is written meanwhile is carried together.
+        await pause(REST_SECONDS, self._stop)
+        self._look_seconds = LOOK_SECONDS
+        return await self._reader.turn()
+
+    async def _deliver(self, page: Sequence[Line]) -> None:
+        """Publish these; one that the broker will never take goes to the dead letters, and the log goes on."""
+        try:
+            await self._publish(page)
+        except RecordRefused as refusal:
+            if len(page) == 1:
+                await self._bury(page[0], refusal)
+                return
+            # In halves, to find it. What was published before it is published again, behind what is older.
+            half = len(page) // 2
+            await self._deliver(page[:half])
+            await self._deliver(page[half:])
+
+    async def _publish(self, page: Sequence[Line]) -> None:
+        if time.monotonic() > self._reader.held_at + PAGE_SECONDS_MAX:
+            await self._reader.renew()
+        until = self._reader.held_at + PAGE_SECONDS_MAX
+        crash_points.at("before_produce")
+        with metrics.RELAY_PUBLISH_SECONDS.time():
+            await self._producer.publish([record_of(line) for line in page], until)
+
+    async def _bury(self, line: Line, refusal: RecordRefused) -> None:
+        poison = bus.Poison(refusal, 1)
+        letter = dead_letters.letter(READER, delivery_of(line), poison, f"outbox/{line[0]}")
+        await dead_letters.keep(self._reader.database, letter)
+
+    async def _wait(self) -> None:
+        """Until a nudge comes; and look by ourselves, soon at first, for a fact may wait for another transaction."""
+        await pause(self._look_seconds, self._wake, self._stop)
+        self._look_seconds = LOOK_SECONDS if self._wake.is_set() else min(2 * self._look_seconds, POLL_SECONDS)
+        # Cleared before the read: a nudge that comes during it is not lost.
+        self._wake.clear()
 
     async def _ensure(self, topics: set[str]) -> None:
         """Also for a page: the log may hold facts of a newer version, whose topics nobody here knows."""

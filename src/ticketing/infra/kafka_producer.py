@@ -1,0 +1,110 @@
+"""Batches of records for Kafka: each is acknowledged, or none of them may leave any more."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as KafkaMessage
+
+from ticketing.infra.kafka import Record, client_settings
+
+#: Well below the outbox lease, so that a relay which can't publish gives up before another may take over.
+PUBLISH_SECONDS = 3.0
+
+PRODUCER_SETTINGS: dict[str, Any] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    # A record that fails must not be overtaken by those behind it: the producer stops and is thrown away.
+    "enable.gapless.guarantee": True,
+    # Counted from `produce` on by a clock that goes on while the process is stopped: who wakes up too late finds that
+    # what waited has expired, and sends none of it.
+    "message.timeout.ms": int(PUBLISH_SECONDS * 1000),
+    "request.timeout.ms": int(PUBLISH_SECONDS * 1000),
+    # Those that went well are the ones that did not fail; to be told so of each would cost as much as to send it.
+    "delivery.report.only.error": True,
+    "linger.ms": 5,
+    "compression.type": "zstd",
+}
+
+#: What a broker answers to a record that it will never take; everything else is an outage.
+_REFUSALS = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}
+
+
+class DeliveryFailed(Exception):
+    """Not every record was acknowledged. Any number of them may be in the log all the same, in their order."""
+
+
+class RecordRefused(DeliveryFailed):
+    """The broker will never take one of these records, however often it is sent."""
+
+
+class KafkaProducer:
+    """Publishes batches and returns only when each record is on all in-sync replicas.
+
+    librdkafka blocks, so it lives on a thread of its own: the shared pool is small, and passwords are hashed there.
+    """
+
+    def __init__(self, bootstrap: str, name: str) -> None:
+        self._settings = client_settings(bootstrap, name) | PRODUCER_SETTINGS
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
+        self._producer: Producer | None = None
+        self._errors: list[KafkaError] = []
+
+    async def publish(self, records: Sequence[Record], until: float = math.inf) -> None:
+        """Publish in this order, per key. Nothing leaves later than PUBLISH_SECONDS after `until` (`time.monotonic`).
+
+        Raises:
+            DeliveryFailed: publish them all again; whoever reads them knows repetitions by their message id.
+            RecordRefused: the same, but to publish them all again is in vain.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._publish, records, until)
+
+    async def close(self) -> None:
+        """Let go of the connection; nothing is waiting to be sent, because `publish` waits."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._discard)
+        self._thread.shutdown(wait=False)
+
+    def _publish(self, records: Sequence[Record], until: float) -> None:
+        if self._producer is None:
+            self._producer = Producer(self._settings)
+        self._errors, unsettled = [], len(records)
+        try:
+            if self._enqueue(self._producer, records, until):
+                unsettled = self._producer.flush(PUBLISH_SECONDS)
+        except KafkaException as error:
+            self._errors.append(error.args[0])
+        except BufferError:
+            pass  # more than fits: what there is has not left in time
+        if unsettled or self._errors:
+            # What is still queued must not leave later, behind records that are published again by then.
+            self._discard()
+            raise self._failure(unsettled, len(records))
+
+    def _enqueue(self, producer: Producer, records: Sequence[Record], until: float) -> bool:
+        """False when the time was up first. It is looked at before each record: we may be stopped between any two."""
+        produce, clock, on_delivery = producer.produce, time.monotonic, self._on_delivery
+        for topic, key, value, headers in records:
+            if clock() > until:
+                return False
+            produce(topic, value, key, headers=headers, on_delivery=on_delivery)  # type: ignore[arg-type]
+        return True
+
+    def _on_delivery(self, error: KafkaError | None, _: KafkaMessage) -> None:
+        if error is not None:
+            self._errors.append(error)
+
+    def _failure(self, unsettled: int, count: int) -> DeliveryFailed:
+        kind = RecordRefused if any(error.code() in _REFUSALS for error in self._errors) else DeliveryFailed
+        reasons = sorted({error.name() for error in self._errors})[:5]
+        return kind(f"{max(unsettled, len(self._errors))} of {count} records not acknowledged: {reasons}")
+
+    def _discard(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.flush(1)
+            producer.close()

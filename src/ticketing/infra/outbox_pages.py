@@ -1,0 +1,186 @@
+"""The relay's way through the log: pages of plain text, the next one read while the one before it is on its way.
+
+One round trip moves the cursor past what is acknowledged, renews the lease, opens the next window when this one is
+done, and brings a page. Nothing is parsed here: what Postgres prints is what Kafka gets.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+import orjson
+
+from ticketing.infra import plain
+from ticketing.infra.db import Database
+from ticketing.infra.kafka import Record
+from ticketing.infra.outbox import LEASE_SECONDS, QUICKLY, Delivery, LeaseLost, LogReader
+from ticketing.infra.wire import Cursor, Wire, send
+
+#: So many rows are carried together. Between two pages the broker has nothing to do for a moment, so they are large.
+RELAY_PAGE_ROWS = 2000
+
+
+#: A row of the log, printed: what `_PAGE` selects. A plain tuple, for a page has thousands of them.
+Line = tuple[int, str, str, str, str, str, str, str, str, str, str]
+
+
+def record_of(line: Line) -> Record:
+    """What Kafka is given of a row. Headers are text, and read so by `kafka.read_delivery`."""
+    _, topic, key, payload, message_id, occurred_at, version, correlation_id, traceparent, actor, organization_id = line
+    headers = {
+        "message_id": message_id,
+        "occurred_at": occurred_at,
+        "schema_version": version,
+        "correlation_id": correlation_id,
+        "traceparent": traceparent,
+        "actor": actor,
+        "organization_id": organization_id,
+    }
+    return Record(topic, key, payload, headers)
+
+
+def delivery_of(line: Line) -> Delivery:
+    """The same for those who look into it."""
+    log_id, topic, key, payload, message_id, occurred_at, version, correlation_id, traceparent, actor, organization = (
+        line
+    )
+    return Delivery(
+        message_id=UUID(message_id),
+        topic=topic,
+        key=key,
+        schema_version=int(version),
+        occurred_at=datetime.fromisoformat(occurred_at),
+        organization_id=UUID(organization) if organization else None,
+        payload=orjson.loads(payload),
+        correlation_id=correlation_id,
+        traceparent=traceparent,
+        actor=actor,
+        log_id=log_id,
+    )
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a reader has come in its window, by the ids of rows."""
+
+    given: int = 0
+    done: int = 0
+    #: No row of the window comes behind `given`.
+    at_end: bool = False
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.given > self.done
+
+    @property
+    def closes(self) -> bool:
+        return self.at_end and not self.is_under_way
+
+
+class PageReader(LogReader):
+    """Reads for the relay, under the lease and with the fence of every reader (see outbox.py)."""
+
+    def __init__(self, database: Database, reader: str, owner: str, page_rows: int = RELAY_PAGE_ROWS) -> None:
+        super().__init__(database, reader, owner)
+        self._page_rows, self._query = page_rows, f"{_PAGE} limit {page_rows:d}"
+        self._place = _Place()
+
+    async def acquire(self) -> bool:
+        """As every reader does; what was given and not acknowledged is given again."""
+        self._place = _Place()
+        return await super().acquire()
+
+    async def turn(self) -> list[Line]:
+        """The next page; none when nobody has written anything, or when what was given has to be acknowledged first.
+
+        Raises:
+            LeaseLost: another process has taken over.
+        """
+        place = self._place
+        if (place.at_end and place.is_under_way) or (place == _Place() and await self.is_up_to_date()):
+            return []
+        has_window, page = await self._turn()
+        if place.closes:
+            self._place = place = _Place()
+        if page:
+            place.given, place.at_end = page[-1][0], len(page) < self._page_rows
+        elif has_window:
+            # It was read to its end: by us, or by a reader that died before it could close the window.
+            place.at_end = True
+            return [] if place.is_under_way else await self.turn()
+        self.is_resting = not page
+        return page
+
+    def acknowledge(self, page: Sequence[Line]) -> None:
+        """This page is done for good; the cursor moves with the next turn."""
+        self._place.done = page[-1][0]
+
+    async def settle(self) -> None:
+        """Move the cursor past what is acknowledged, and read nothing. Raises LeaseLost."""
+        async with self.database.transaction() as session:
+            async with plain.round_trip(session) as wire:
+                moved = await self._move(wire)
+            await self._find_cursor(moved)
+
+    async def _turn(self) -> tuple[bool, list[Line]]:
+        place, me = self._place, (self._reader, self._fence)
+        began_at = time.monotonic()
+        async with self.database.transaction() as session:
+            async with plain.round_trip(session) as wire:
+                moved = await self._move(wire)
+                if not place.is_under_way:
+                    await send(wire, _OPEN_WINDOW, *me, *me)
+                behind = place.given if place.is_under_way else 0
+                page = await send(wire, self._query, behind, *me, *me, *me)
+            has_window = await self._find_cursor(moved)
+            lines = cast(list[Line], await page.fetchall())
+        self.held_at = began_at
+        return has_window, lines
+
+    async def _move(self, wire: Wire) -> Cursor:
+        place = self._place
+        return await send(wire, _MOVE, place.closes, place.done, LEASE_SECONDS, self._reader, self._fence)
+
+    async def _find_cursor(self, moved: Cursor) -> bool:
+        """Whether it is in a window. Raises LeaseLost when it is not ours to move."""
+        cursor = await moved.fetchone()
+        if cursor is None:
+            raise LeaseLost(self._reader)
+        return bool(cursor[0])
+
+
+# As in outbox.py, the fence alone decides.
+_MOVE = f"""
+with told as materialized (select %s::boolean as closes, %s::bigint as done, {QUICKLY})
+update outbox_cursor
+   set window_from = case when closes then window_to else window_from end,
+       window_to = case when closes then null else window_to end,
+       last_id = case when closes then 0 else greatest(last_id, done) end,
+       lease_until = clock_timestamp() + make_interval(secs => %s), updated_at = now()
+  from told
+ where reader = %s and fence = %s
+returning window_to is not null"""  # noqa: S608 (settings of our own)
+
+_OPEN_WINDOW = """
+with horizon as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
+     waiting as (select min(o.id) as first_id from outbox o, outbox_cursor c, horizon h
+                  where c.reader = %s and c.fence = %s and c.window_to is null
+                    and o.xid >= c.window_from and o.xid < h.xid)
+update outbox_cursor c set window_to = h.xid, last_id = w.first_id - 1
+  from waiting w, horizon h
+ where c.reader = %s and c.fence = %s and w.first_id is not null"""
+
+# Where it begins is asked for apart, so that rows come in the order of the primary key. A null there ends it at once.
+_PAGE = """
+select id, topic, key, payload::text, message_id::text,
+       to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'), schema_version::text,
+       correlation_id, traceparent, actor, coalesce(organization_id::text, '')
+  from outbox
+ where id > (select greatest(last_id, %s::bigint) from outbox_cursor
+              where reader = %s and fence = %s and window_to is not null)
+   and xid >= (select window_from from outbox_cursor where reader = %s and fence = %s)
+   and xid < (select window_to from outbox_cursor where reader = %s and fence = %s)
+ order by id"""
