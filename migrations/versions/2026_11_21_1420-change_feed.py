@@ -32,10 +32,10 @@ def upgrade() -> None:
     op.create_table(
         "log_horizons",
         sa.Column("xid", Xid8(), nullable=False),
-        sa.Column("noted_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.PrimaryKeyConstraint("xid", name="pk_log_horizons"),
     )
-    op.create_index("ix_log_horizons_noted_at", "log_horizons", ["noted_at"])
+    op.create_index("ix_log_horizons_seen_at", "log_horizons", ["seen_at"])
     op.execute("grant select on log_horizons to ticketing_requests")
     op.execute("grant select, insert, update, delete on log_horizons to ticketing_workers")
     op.execute(NEWS)

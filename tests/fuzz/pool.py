@@ -72,6 +72,8 @@ def _words(stage: Stage) -> dict[str, Choice]:
         "timezone": lambda rng: "Europe/Amsterdam",
         "country": lambda rng: "NL",
         "provider": lambda rng: "mock",
+        "url": lambda rng: f"https://hooks.example.com/{rng.getrandbits(32):x}",
+        "types": lambda rng: rng.sample(["order.*", "ticket.*", "reservation.created"], rng.randint(0, 2)),
         "starts_at": lambda rng: "2031-06-01T19:00:00Z",
         "slug": lambda rng: f"fuzz-{rng.getrandbits(48):x}",
         "quantity": lambda rng: rng.randint(1, 4),

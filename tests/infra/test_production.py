@@ -83,6 +83,7 @@ def test_what_is_missing_is_named(start: object, name: str) -> None:
         ("REDIS_URL", "redis://:password@cache.internal:6379/0"),
         ("PUBLIC_URL", "http://tickets.acme-tickets.com"),
         ("RATE_LIMITS", "off"),
+        ("WEBHOOK_PRIVATE_ADDRESSES", "allow"),
         ("LOG_LEVEL", "debug"),
         ("MOCK_WEBHOOK_SECRET", RANDOM),
         ("ARGON2_MEMORY_KIB", "64"),

@@ -3,7 +3,13 @@
 from typing import Any
 from uuid import uuid4
 
-from tests.sweeps import letter_calls, privacy_calls, second_factor_calls, session_calls  # noqa: F401 (they register more examples)
+from tests.sweeps import (  # noqa: F401 (they register more examples)
+    letter_calls,
+    privacy_calls,
+    second_factor_calls,
+    session_calls,
+    webhook_calls,
+)
 from tests.sweeps.calls import Call, example
 from tests.sweeps.stage import Stage
 from tests.world import PASSWORD, Show

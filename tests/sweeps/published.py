@@ -54,6 +54,16 @@ GET /me/orders 200
 GET /orgs/{org_id}/orders 200
 GET /orgs/{org_id}/orders.csv 200
 GET /orgs/{org_id}/feed 200
+POST /orgs/{org_id}/webhooks 201
+GET /orgs/{org_id}/webhooks 200
+GET /orgs/{org_id}/webhooks/{webhook_id} 200
+PATCH /orgs/{org_id}/webhooks/{webhook_id} 200
+DELETE /orgs/{org_id}/webhooks/{webhook_id} 200
+POST /orgs/{org_id}/webhooks/{webhook_id}/rotate-secret 200
+POST /orgs/{org_id}/webhooks/{webhook_id}/test 201
+GET /orgs/{org_id}/webhooks/{webhook_id}/deliveries 200
+GET /orgs/{org_id}/webhooks/{webhook_id}/deliveries/{message_id} 200
+POST /orgs/{org_id}/webhooks/{webhook_id}/deliveries/{message_id}/redeliver 200
 POST /payments 201
 GET /payments/{payment_id} 200
 POST /orders/{order_id}/refunds 201

@@ -21,6 +21,10 @@ BY_ADMIN = (
     "/orgs/{org_id}/orders",
     "/orgs/{org_id}/orders.csv",
     "/orgs/{org_id}/feed",
+    "/orgs/{org_id}/webhooks",
+    "/orgs/{org_id}/webhooks/{webhook_id}",
+    "/orgs/{org_id}/webhooks/{webhook_id}/deliveries",
+    "/orgs/{org_id}/webhooks/{webhook_id}/deliveries/{message_id}",
 )
 BY_BUYER = (
     "/me",
@@ -66,6 +70,8 @@ def known_ids(stage: Stage) -> dict[str, str]:
         "key_id": stage.key["id"],
         "session_id": str(read_token(stage.buyer.token).session_id),
         "device_id": stage.device["id"],
+        "webhook_id": stage.webhook["id"],
+        "message_id": stage.delivery["message_id"],
         "venue_id": stage.show.venue_id,
         "event_id": stage.show.id,
         "reservation_id": stage.reservation["id"],

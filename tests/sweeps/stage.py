@@ -27,6 +27,8 @@ class Stage:
     #: The strongest thing that a machine can hold.
     admin_key: dict[str, Any]
     device: dict[str, Any]
+    webhook: dict[str, Any]
+    delivery: dict[str, Any]
     seats: list[str]
     #: A hold that runs, and a purchase with its payment and tickets.
     reservation: dict[str, Any] = field(default_factory=dict)
@@ -71,9 +73,13 @@ async def set_stage(app: FastAPI, world: World, name: str) -> Stage:
     robot = {"name": "robot", "role": "ORG_ADMIN"}
     admin_key = data(await tenant.admin.post(tenant.path("/api-keys"), robot), 201)
     device = data(await tenant.admin.post(show.path("/devices"), {"name": "Phone", "gate": "South"}), 201)
+    hook = {"url": "https://hooks.example.com/a", "description": "Stage"}
+    webhook = data(await tenant.admin.post(tenant.path("/webhooks"), hook), 201)
+    delivery = data(await tenant.admin.post(tenant.path(f"/webhooks/{webhook['id']}/test")), 201)
     buyer = await world.person("buyer")
+    seats = list(reversed(show.labels))
     stage = Stage(
-        app, world, tenant, staff, scanner, buyer, show, draft, key, admin_key, device, list(reversed(show.labels))
+        app, world, tenant, staff, scanner, buyer, show, draft, key, admin_key, device, webhook, delivery, seats
     )
     stage.reservation = await stage.hold()
     stage.order, stage.payment, stage.tickets = await stage.buy(2)

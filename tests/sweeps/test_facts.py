@@ -14,6 +14,7 @@ from tests.sweeps.routes import STREAM, Route, all_routes, each_route
 from tests.sweeps.stage import Stage
 
 EVENT = "/orgs/{org_id}/events/{event_id}"
+WEBHOOKS = "/orgs/{org_id}/webhooks"
 #: The topic that each change is told under, whatever else is told beside it.
 TOPICS = {
     "POST /auth/register": "user.registered",
@@ -35,6 +36,10 @@ TOPICS = {
     "DELETE /orgs/{org_id}/members/{user_id}": "member.removed",
     "POST /orgs/{org_id}/api-keys": "api_key.created",
     "DELETE /orgs/{org_id}/api-keys/{key_id}": "api_key.revoked",
+    f"POST {WEBHOOKS}": "webhook.created",
+    f"PATCH {WEBHOOKS}/{{webhook_id}}": "webhook.updated",
+    f"DELETE {WEBHOOKS}/{{webhook_id}}": "webhook.deleted",
+    f"POST {WEBHOOKS}/{{webhook_id}}/rotate-secret": "webhook.secret_rotated",
     "POST /orgs/{org_id}/venues": "venue.created",
     "POST /orgs/{org_id}/venues/import": "venue.created",
     "POST /orgs/{org_id}/events": "event.created",
@@ -63,6 +68,8 @@ UNTOLD = {
     "POST /me/second-factor": "nothing is switched on before a first code confirms it",
     "POST /auth/login": "a log-in changes nothing but the person's own tokens",
     "POST /auth/refresh": "the same",
+    f"POST {WEBHOOKS}/{{webhook_id}}/test": "a test is for one endpoint; what would tell it to all would be no test",
+    f"POST {WEBHOOKS}/{{webhook_id}}/deliveries/{{message_id}}/redeliver": "brings a fact again that was told before",
 }
 #: Work for a tenant that has its own record in place of a line in the audit log.
 RECORDED_ELSEWHERE = {

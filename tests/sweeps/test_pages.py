@@ -26,6 +26,9 @@ async def enough_rows(stage: Stage) -> None:
         await stage.world.show(stage.tenant, rows=1, seats=1, starts_at=f"203{number % 2}-01-01T00:00:00Z")
         data(await stage.admin.post(stage.tenant.path("/api-keys"), {"name": "gate", "role": "ORG_SCANNER"}), 201)
         data(await stage.admin.post(stage.show.path("/devices"), {"name": f"Phone {number}"}), 201)
+        hook = {"url": f"https://hooks.example.com/{number}"}
+        data(await stage.admin.post(stage.tenant.path("/webhooks"), hook), 201)
+        data(await stage.admin.post(stage.tenant.path(f"/webhooks/{stage.webhook['id']}/test")), 201)
         data(await stage.admin.post("/orgs", {"name": "More", "slug": f"more-{number}-{stage.tenant.slug}"}), 201)
         await stage.world.member(stage.tenant, "ORG_SCANNER")
         await stage.pend()

@@ -16,6 +16,7 @@ from tests.world import refusal
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 VENUES, EVENTS, EVENT = "POST /orgs/{org_id}/venues", "POST /orgs/{org_id}/events", "/orgs/{org_id}/events/{event_id}"
 TYPES, DOOR = f"POST {EVENT}/ticket-types", f"POST {EVENT}/check-ins"
+WEBHOOKS = "POST /orgs/{org_id}/webhooks"
 HOLD, REFUND, MEMBERS = "POST /reservations", "POST /orders/{order_id}/refunds", "POST /orgs/{org_id}/members"
 
 
@@ -84,6 +85,13 @@ WISHES = (
     Wish(MEMBERS, {"role": "SUPER_ADMIN"}, 422, "invalid", "role"),
     Wish("PATCH /orgs/{org_id}/members/{user_id}", {"role": "OWNER"}, 422, "invalid", "role"),
     Wish("POST /orgs/{org_id}/api-keys", {"role": "SUPPORT"}, 422, "invalid", "role"),
+    Wish(WEBHOOKS, {"url": "http://localhost/hooks"}, 422, "invalid", "url"),
+    Wish(WEBHOOKS, {"url": "https://169.254.169.254/latest/meta-data/"}, 422, "invalid", "url"),
+    Wish(WEBHOOKS, {"url": "https://user:password@example.com/"}, 422, "invalid", "url"),
+    Wish(WEBHOOKS, {"url": "ftp://example.com/"}, 422, "invalid", "url"),
+    Wish(WEBHOOKS, {"types": ["nothing.happened"]}, 422, "invalid", "types"),
+    Wish("PATCH /orgs/{org_id}/webhooks/{webhook_id}", {"url": "https://[::1]/"}, 422, "invalid", "url"),
+    Wish("PATCH /orgs/{org_id}/webhooks/{webhook_id}", {"url": None}, 422, "invalid", "url"),
     Wish("POST /orgs", {"slug": "Not a slug"}, 422, "invalid", "slug"),
     Wish("POST /auth/register", {"password": "short"}, 422, "invalid", "password"),
     Wish("POST /tickets/{ticket_id}/transfer", {"email": "nobody@example.com"}, 422, "invalid", "email"),

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     mail_from: str = ""
 
     outbox_retention_days: int = Field(7, ge=1, le=365)
+    #: Whether webhooks may go to addresses of this machine and its network, for trying them out.
+    webhook_private_addresses: Literal["refuse", "allow"] = "refuse"
+    #: So long after its end a delivery can be looked up and asked for again.
+    webhook_delivery_days: int = Field(30, ge=7, le=365)
     consumer_max_attempts: int = Field(8, ge=1, le=100)
     #: What providers wrote in webhooks may name a payer; their type and amount stay.
     webhook_body_days: int = Field(30, ge=1, le=3650)

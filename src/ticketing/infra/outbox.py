@@ -89,7 +89,7 @@ class Horizon(Base):
     __tablename__ = "log_horizons"
 
     xid: Mapped[str] = mapped_column(Xid8, primary_key=True)
-    noted_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
 class Cursor(Base):

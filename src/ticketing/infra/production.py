@@ -32,6 +32,8 @@ def refuse(settings: "Settings") -> None:
         raise ValueError("CRASH_AT must be empty when ENVIRONMENT is production")
     if settings.rate_limits == "off":
         raise ValueError("RATE_LIMITS must be on when ENVIRONMENT is production")
+    if settings.webhook_private_addresses == "allow":
+        raise ValueError("WEBHOOK_PRIVATE_ADDRESSES must be refuse when ENVIRONMENT is production")
     # Libraries tell at this level what they send and receive, and that is people's addresses and codes.
     if settings.log_level == "debug":
         raise ValueError("LOG_LEVEL must not be debug when ENVIRONMENT is production")

@@ -44,7 +44,7 @@ async def keep_partitions(session: AsyncSession, settings: Settings) -> int:
 async def note_horizon(session: AsyncSession, settings: Settings) -> int:
     """Where a window of the log may end for those who read this hour some day; forgotten with the log itself."""
     days = timedelta(days=settings.outbox_retention_days + 1)
-    await session.execute(delete(Horizon).where(Horizon.noted_at < func.now() - days))
+    await session.execute(delete(Horizon).where(Horizon.seen_at < func.now() - days))
     present = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8)
     await session.execute(insert(Horizon).values(xid=present).on_conflict_do_nothing())
     return 0

@@ -48,6 +48,8 @@ class Permission(StrEnum):
     READ_DOOR = "read the door's figures and its list for scanning offline"
     CHECK_IN = "check tickets in"
     READ_FEED = "read the change feed"
+    READ_WEBHOOKS = "read webhooks and their deliveries (never their secrets)"
+    EDIT_WEBHOOKS = "make, change, test and delete webhooks"
 
 
 _ADMIN: frozenset[Role | Guest] = frozenset({Role.ORG_ADMIN})
@@ -79,13 +81,16 @@ HOLDERS: dict[Permission, frozenset[Role | Guest]] = {
     Permission.READ_DOOR: _MEMBERS | {Guest.SUPPORT, Guest.DEVICE},
     Permission.CHECK_IN: _MEMBERS | {Guest.DEVICE},
     Permission.READ_FEED: _ADMIN,
+    Permission.READ_WEBHOOKS: _ADMIN,
+    Permission.EDIT_WEBHOOKS: _ADMIN,
 }
-#: What a machine can't do, whatever its role: make others of its kind; and what is asked only where the path names no
-#: organization, so that a key, which is somebody in one organization, is nobody there.
+#: What a machine can't do, whatever its role: make what would outlive its revocation; and what is asked only where the
+#: path names no organization, so that a key, which is somebody in one organization, is nobody there.
 PEOPLE_ONLY = frozenset(
     {
         Permission.MAKE_KEYS,
         Permission.MAKE_DEVICES,
+        Permission.EDIT_WEBHOOKS,
         Permission.READ_RESERVATIONS,
         Permission.REFUND_ORDERS,
         Permission.READ_TICKETS,

@@ -41,4 +41,8 @@ NOT_EXPORTED = {
     "outbox.actor": _COPY,
     "outbox.payload": _COPY,
     "dead_letters.message": _COPY,
+    "webhook_endpoints.sealed_secret": _DIGEST,
+    "webhook_endpoints.sealed_old_secret": _DIGEST,
+    "webhook_endpoints.old_secret_until": _SETTING,
+    "webhook_deliveries.body": "holds ids only, repeats exported rows, and is deleted after WEBHOOK_DELIVERY_DAYS",
 }

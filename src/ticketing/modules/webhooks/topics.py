@@ -17,17 +17,17 @@ def known_topics(parent: type[Message] = Message) -> Iterator[str]:
         yield from known_topics(message)
 
 
-def expand(types: Iterable[str]) -> list[str] | None:
+def expand(types: Iterable[str], field: str = "types") -> list[str] | None:
     """The topics that are meant; None, for all of them, when nothing is listed.
 
     Raises:
-        Invalid: naming `types`, when there is no such topic.
+        Invalid: naming `field`, when there is no such topic.
     """
     known, found = set(known_topics()), set[str]()
     for each in types:
         meant = {topic for topic in known if matches(topic, [each])}
         if not meant:
-            raise Invalid(f"There is no type {_shown(each)}; see the list of messages.", field="types")
+            raise Invalid(f"There is no type {_shown(each)}; see the list of messages.", field=field)
         found |= meant
     return sorted(found) or None
 
