@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -37,6 +37,8 @@ class SeatPainted(outbox.Message):
 
 class BatchPainters:
     """A group that takes all messages at once; a batch with a coat of `bad` in it fails as a whole."""
+
+    rest_seconds = 0.01
 
     def __init__(self, name: str, topic: str, bad: int | None = None) -> None:
         self.name, self.topics, self._bad = name, [topic], bad
@@ -79,7 +81,10 @@ class Line:
         """Each fact in a transaction of its own, as requests do it."""
         for seat, coat in facts:
             async with self.database.transaction() as session:
-                outbox.publish(session, self.message(organization_id=ORGANIZATION, seat=seat, coat=coat))
+                self.publish(session, self.message, seat, coat)
+
+    def publish(self, session: AsyncSession, kind: type[SeatPainted], seat: str, coat: int) -> None:
+        outbox.publish(session, kind(organization_id=ORGANIZATION, seat=seat, coat=coat))
 
     async def let_lease_run_out(self) -> None:
         async with self.database.transaction() as session:
@@ -110,12 +115,18 @@ class Line:
         async with running(consume(self.settings, self.database, group or self.group, stop), stop):
             yield
 
+    def consuming_as(self, client: dict[str, Any]) -> AbstractAsyncContextManager[None]:
+        """A member with other settings of its Kafka client."""
+        return self.consuming_with_dead_letters_to(self.settings.kafka_bootstrap_servers, client)
+
     @asynccontextmanager
-    async def consuming_with_dead_letters_to(self, bootstrap: str) -> AsyncIterator[None]:
+    async def consuming_with_dead_letters_to(
+        self, bootstrap: str, client: dict[str, Any] | None = None
+    ) -> AsyncIterator[None]:
         stop = asyncio.Event()
         letters = DeadLetters(self.group.name, KafkaProducer(bootstrap, "dlq"), self.database, stop)
         try:
-            async with running(consume_with(self.settings, self.database, self.group, stop, letters), stop):
+            async with running(consume_with(self.settings, self.database, self.group, stop, letters, client), stop):
                 yield
         finally:
             await letters.close()

@@ -7,7 +7,7 @@ those that come many at a time).
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -41,6 +41,10 @@ class Retry(Exception):
 
 # An outage is not the message's fault: it is tried again for as long as the outage lasts, in its place.
 OUTAGES = (Retry, OperationalError, InterfaceError, PoolTimeout, RedisError, OSError)
+
+
+#: For those whose tries need not wait for others'.
+ANY_TIME = nullcontext()
 
 
 class Stopped(Exception):
@@ -186,9 +190,16 @@ async def mark_done(session: AsyncSession, consumer: str, message_id: UUID) -> b
 
 
 async def deliver_patiently(
-    database: Database, group: Group, delivery: Delivery, attempts_max: int, stop: asyncio.Event
+    database: Database,
+    group: Group,
+    delivery: Delivery,
+    attempts_max: int,
+    stop: asyncio.Event,
+    places: AbstractAsyncContextManager[None] = ANY_TIME,
 ) -> None:
     """Deliver, whatever it takes: wait through outages, and give a failing message `attempts_max` tries in its place.
+
+    A place is taken for each try, and not for the waiting in between.
 
     Raises:
         Poison: the message itself is at fault.
@@ -198,7 +209,9 @@ async def deliver_patiently(
     with caused_by(delivery):
         while True:
             try:
-                tell_outcome(group, delivery, await deliver(database, group, delivery))
+                async with places:
+                    is_done = await deliver(database, group, delivery)
+                tell_outcome(group, delivery, is_done)
                 return
             except OUTAGES as error:
                 _log.warning("consumer_waits", group=group.name, topic=delivery.topic, error=type(error).__name__)

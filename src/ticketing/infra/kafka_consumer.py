@@ -4,29 +4,27 @@ Redelivery is normal here (a crash, a rebalance, a rewound offset) and harmless:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
-from confluent_kafka import Message as KafkaMessage
 
-from ticketing.infra import bus, crash_points, log
+from ticketing.infra import bus, log
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.kafka import KafkaUnavailable, ensure_topics, read_delivery
+from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka_dead_letters import DeadLetters
-from ticketing.infra.kafka_member import Member, offset_of, partition_of
+from ticketing.infra.kafka_lanes import CLOSE_SECONDS, Lane, Work, open_lane
+from ticketing.infra.kafka_member import Member, Partition, partition_of
 from ticketing.infra.kafka_producer import KafkaProducer
-from ticketing.infra.outbox import Delivery
 from ticketing.infra.pause import pause
 
-#: While a batch takes long the member polls this often, or it would delay every rebalance and in the end be expelled.
-KEEP_ALIVE_SECONDS = 1.0
-#: Partitions that one member works on at a time: each takes a database connection.
-LANES_MAX = 4
+#: A member asks so long for messages before it sees to other things.
+POLL_SECONDS = 0.5
+#: The same while some lane is full and may want to be fed again.
+FULL_POLL_SECONDS = 0.05
 OUTAGE_PAUSE_SECONDS = 1.0
 
 _log = log.get_logger(__name__)
@@ -43,10 +41,16 @@ async def consume(settings: Settings, database: Database, group: bus.AnyGroup, s
 
 
 async def consume_with(
-    settings: Settings, database: Database, group: bus.AnyGroup, stop: asyncio.Event, dead_letters: DeadLetters
+    settings: Settings,
+    database: Database,
+    group: bus.AnyGroup,
+    stop: asyncio.Event,
+    dead_letters: DeadLetters,
+    client: Mapping[str, Any] | None = None,
 ) -> None:
-    """`consume`, with dead letters that somebody else opens and closes."""
-    attempts_max, bootstrap = settings.consumer_max_attempts, settings.kafka_bootstrap_servers
+    """`consume`, with dead letters that somebody else opens and closes, and other settings of the Kafka client."""
+    bootstrap = settings.kafka_bootstrap_servers
+    work = Work(database, group, dead_letters, settings.consumer_max_attempts)
     while not stop.is_set():
         try:
             await ensure_topics(
@@ -56,149 +60,67 @@ async def consume_with(
                 replication_factor=settings.kafka_replication_factor,
                 patience_seconds=5,
             )
-            member = Member(bootstrap, group.name)
-            worker = _LaneWorker if isinstance(group, bus.Group) else _BatchWorker
-            await worker(database, group, member, dead_letters, attempts_max, stop).run()
+            await _Consumer(bootstrap, work, stop, client).run()
         except (KafkaException, KafkaUnavailable) as error:
             _log.warning("consumer_lost_kafka", group=group.name, error=str(error))
             await pause(OUTAGE_PAUSE_SECONDS, stop)
 
 
-class _Worker:
-    """Works off what a member fetches. The member blocks, so it has a thread; its calls come one after the other."""
+class _Consumer:
+    """Feeds lanes with what a member fetches. The member blocks, so it has a thread; its calls come one by one."""
 
-    def __init__(
-        self,
-        database: Database,
-        group: bus.AnyGroup,
-        member: Member,
-        dead_letters: DeadLetters,
-        attempts_max: int,
-        stop: asyncio.Event,
-    ) -> None:
-        self._database, self._group, self._member, self._stop = database, group, member, stop
-        self._dead_letters, self._attempts_max = dead_letters, attempts_max
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{group.name}")
-
-    async def work(self, messages: list[KafkaMessage]) -> None:
-        """Deal with all of them, in order of partition and offset, and tell the member of each that is settled."""
-        raise AssertionError("a worker says how it works")
+    def __init__(self, bootstrap: str, work: Work, stop: asyncio.Event, client: Mapping[str, Any] | None) -> None:
+        self._work, self._stop = work, stop
+        self._member = Member(bootstrap, work.group.name, self._let_go, client)
+        #: By partition; a group that takes all together has one lane, whose key is None.
+        self._lanes: dict[Partition | None, Lane] = {}
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{work.group.name}")
 
     async def run(self) -> None:
         try:
-            await self._call(lambda: self._member.join(self._group.topics))
+            await self._call(lambda: self._member.join(self._work.group.topics))
             while not self._stop.is_set():
-                messages = await self._call(self._member.fetch)
-                if messages:
-                    await self._work_off(sorted(messages, key=lambda each: (partition_of(each), offset_of(each))))
-                    crash_points.at("after_effect_before_offset")
-                await self._call(self._member.commit)
+                await self._turn()
         finally:
-            await self._call(self._member.leave)
-            self._thread.shutdown(wait=False)
+            try:
+                await self._close([*self._lanes])
+            finally:
+                await self._call(self._member.leave)
+                self._thread.shutdown(wait=False)
+
+    async def _turn(self) -> None:
+        """What has come goes to the lanes, which work while the member asks for more: its membership lives by that."""
+        full = {key for key, lane in self._lanes.items() if lane.is_full}
+        seconds = FULL_POLL_SECONDS if full else POLL_SECONDS
+        for message in await self._call(lambda: self._member.fetch(seconds, lambda each: self._key(each) in full)):
+            self._find_lane(partition_of(message)).add(message)
+        for lane in self._lanes.values():
+            lane.raise_failure()
+
+    def _key(self, partition: Partition) -> Partition | None:
+        return partition if isinstance(self._work.group, bus.Group) else None
+
+    def _find_lane(self, partition: Partition) -> Lane:
+        if (key := self._key(partition)) not in self._lanes:
+            self._lanes[key] = open_lane(self._work, self._member.settled)
+        return self._lanes[key]
+
+    def _let_go(self, partitions: set[Partition], is_ours: bool) -> None:
+        """On the member's thread: the loop goes on meanwhile, and with it the lanes that have to come to rest."""
+        closing = asyncio.run_coroutine_threadsafe(self._hand_over(partitions), self._loop)
+        if is_ours:
+            with suppress(TimeoutError):
+                closing.result(3 * CLOSE_SECONDS)
+
+    async def _hand_over(self, partitions: set[Partition]) -> None:
+        if (common := self._lanes.get(None)) is not None:
+            common.drop(partitions)
+        await self._close(partitions)
+
+    async def _close(self, keys: Collection[Partition | None]) -> None:
+        lanes = [lane for key in keys if (lane := self._lanes.pop(key, None)) is not None]
+        await asyncio.gather(*(lane.close() for lane in lanes))
 
     async def _call(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
-
-    async def _work_off(self, messages: list[KafkaMessage]) -> None:
-        """Does the batch, and keeps the membership alive however long that takes."""
-        work = asyncio.create_task(self.work(messages))
-        paused = False
-        try:
-            while not (await asyncio.wait({work}, timeout=KEEP_ALIVE_SECONDS))[0]:
-                paused = True
-                await self._call(self._member.keep_alive)
-        except BaseException:
-            work.cancel()
-            await asyncio.wait({work})
-            raise
-        work.result()
-        if paused:
-            await self._call(self._member.resume)
-
-    def _may_work_on(self, message: KafkaMessage) -> bool:
-        """A partition that was taken from us is somebody else's to work on, from the last committed offset."""
-        return not self._stop.is_set() and self._member.owns(partition_of(message))
-
-    async def _read_or_bury(self, message: KafkaMessage) -> Delivery | None:
-        try:
-            return read_delivery(message)
-        except ValueError as error:
-            await self._dead_letters.bury(message, bus.Poison(error, 1))
-            return None
-
-
-class _LaneWorker(_Worker):
-    """One message after the other in each partition, each in its own transaction; partitions side by side."""
-
-    _group: bus.Group
-
-    async def work(self, messages: list[KafkaMessage]) -> None:
-        places = asyncio.Semaphore(LANES_MAX)
-        async with asyncio.TaskGroup() as lanes:
-            for _, lane in groupby(messages, key=partition_of):
-                lanes.create_task(self._work_lane(list(lane), places))
-
-    async def _work_lane(self, messages: list[KafkaMessage], places: asyncio.Semaphore) -> None:
-        async with places:
-            with suppress(bus.Stopped):
-                for message in messages:
-                    if not self._may_work_on(message):
-                        return
-                    await self._settle(message)
-                    self._member.settled(message)
-
-    async def _settle(self, message: KafkaMessage) -> None:
-        delivery = await self._read_or_bury(message)
-        if delivery is None:
-            return
-        try:
-            await bus.deliver_patiently(self._database, self._group, delivery, self._attempts_max, self._stop)
-        except bus.Poison as poison:
-            await self._dead_letters.bury(message, poison)
-
-
-class _BatchWorker(_Worker):
-    """All messages at once, for a group whose effect is the same however often; one by one when that fails."""
-
-    _group: bus.BatchGroup
-
-    async def work(self, messages: list[KafkaMessage]) -> None:
-        with suppress(bus.Stopped):
-            ours = [message for message in messages if self._may_work_on(message)]
-            deliveries = [await self._read_or_bury(message) for message in ours]
-            try:
-                await self._consume([each for each in deliveries if each is not None], attempts_max=1)
-            except bus.Poison:
-                # One of them is at fault: its neighbours go through.
-                for message, delivery in zip(ours, deliveries, strict=True):
-                    if delivery is not None:
-                        await self._consume_or_bury(message, delivery)
-                    self._member.settled(message)
-            for message in ours:
-                self._member.settled(message)
-
-    async def _consume_or_bury(self, message: KafkaMessage, delivery: Delivery) -> None:
-        try:
-            await self._consume([delivery], self._attempts_max)
-        except bus.Poison as poison:
-            await self._dead_letters.bury(message, poison)
-
-    async def _consume(self, deliveries: list[Delivery], attempts_max: int) -> None:
-        """Raises Poison after so many failures that were no outage, and Stopped."""
-        attempts = waits = 0
-        while deliveries:
-            try:
-                return await self._group.consume(self._database, deliveries)
-            except bus.OUTAGES as error:
-                _log.warning("consumer_waits", group=self._group.name, error=type(error).__name__)
-            except Exception as error:
-                attempts += 1
-                _log.warning("consumer_failed", group=self._group.name, attempt=attempts, exc_info=error)
-                if attempts >= attempts_max:
-                    raise bus.Poison(error, attempts) from error
-            await pause(bus.backoff_seconds(waits), self._stop)
-            waits += 1
-            if self._stop.is_set():
-                raise bus.Stopped
-        return None
+        return await self._loop.run_in_executor(self._thread, function)

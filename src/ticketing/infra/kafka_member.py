@@ -3,14 +3,20 @@
 What says "Blocking" waits for librdkafka and belongs on a thread; one thread, because rebalances are served there too.
 """
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import log
 from ticketing.infra.kafka import client_settings
 
 BATCH_MESSAGES = 200
-POLL_SECONDS = 0.5
+#: Offsets are committed so often while there is work, without waiting for the answer. What was done since the last time
+#: comes once more after a crash, and the inbox knows it.
+COMMIT_SECONDS = 0.2
 
 _log = log.get_logger(__name__)
 Partition = tuple[str, int]
@@ -19,18 +25,31 @@ Partition = tuple[str, int]
 class Member:
     """One membership, from joining to leaving. It commits the offsets of those messages that `settled` was told of."""
 
-    def __init__(self, bootstrap: str, group: str) -> None:
-        self._group = group
-        #: The next offset of each partition: everything before it is done, and not all of it is committed.
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        let_go: Callable[[set[Partition], bool], None],
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`let_go` is called, on the thread of `fetch`, when partitions go to others; they are gone when it returns.
+
+        Its second argument says whether they still are ours until then, and what is done may be settled.
+        """
+        self._group, self._let_go = group, let_go
+        #: The next offset of each partition: everything before it is done, and its commit was not confirmed yet.
         self._done: dict[Partition, int] = {}
+        #: What was asked for and not answered yet.
+        self._asked: dict[Partition, int] = {}
+        self._ask_at = 0.0
         self._owned: set[Partition] = set()
-        #: Came with a keep-alive, from a partition that was assigned a moment before.
-        self._early: list[KafkaMessage] = []
+        self._paused: set[Partition] = set()
         self._consumer = Consumer(
             client_settings(bootstrap, group)
             | {
                 "group.id": group,
                 "enable.auto.commit": False,
+                "on_commit": self._on_commit,
                 # A new group starts at the first message there is: what came before its first commit counts too.
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
@@ -42,6 +61,7 @@ class Member:
                 # refresh, and nothing is read from them until then. The default is five minutes.
                 "topic.metadata.refresh.interval.ms": 5_000,
             }
+            | dict(settings or {})
         )
 
     def owns(self, partition: Partition) -> bool:
@@ -49,53 +69,69 @@ class Member:
 
     def settled(self, message: KafkaMessage) -> None:
         """This message and all before it in its partition are done for good."""
-        self._done[partition_of(message)] = offset_of(message) + 1
+        if self.owns(partition := partition_of(message)):
+            self._done[partition] = offset_of(message) + 1
 
     def join(self, topics: list[str]) -> None:
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
-    def fetch(self) -> list[KafkaMessage]:
-        """What there is, at most BATCH_MESSAGES and a few. Blocking, up to POLL_SECONDS.
+    def fetch(self, seconds: float, is_full: Callable[[Partition], bool]) -> list[KafkaMessage]:
+        """What there is, at most BATCH_MESSAGES, and nothing of partitions that are full. Blocking, so long at most.
+
+        It is also where this member shows that it is alive, takes part in rebalances and commits: never stop calling.
 
         Raises:
             KafkaException: this member is done for; a new one can be made.
         """
-        early, self._early = self._early, []
+        self._pause({partition for partition in self._owned if is_full(partition)})
+        self._ask_to_commit()
         # `consume` waits until its batch is full: so one is awaited, and what else is there already comes along.
-        first = self._consumer.poll(0 if early else POLL_SECONDS)
+        first = self._consumer.poll(seconds)
         fetched = [first, *self._consumer.consume(BATCH_MESSAGES - 1, timeout=0)] if first is not None else []
-        return [*early, *filter(self._is_readable, fetched)]
-
-    def keep_alive(self) -> None:
-        """Serve the group's rebalances and take no further messages until `resume`. Blocking, briefly."""
-        self._consumer.pause(self._consumer.assignment())
-        message = self._consumer.poll(0)
-        if message is not None and self._is_readable(message):
-            self._early.append(message)
-
-    def resume(self) -> None:
-        self._consumer.resume(self._consumer.assignment())
-
-    def commit(self) -> None:
-        """Blocking. What can't be committed now stays for the next time; until then it may be delivered once more."""
-        done = {partition: offset for partition, offset in self._done.copy().items() if partition in self._owned}
-        if not done:
-            return
-        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in done.items()]
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:
-            _log.warning("commit_failed", group=self._group, error=str(error))
-            return
-        for partition, offset in done.items():
-            # A lane may have come further meanwhile.
-            if self._done.get(partition) == offset:
-                del self._done[partition]
+        return [each for each in fetched if self._is_readable(each) and self.owns(partition_of(each))]
 
     def leave(self) -> None:
         """Commit and hand the partitions over at once. Blocking."""
-        self.commit()
+        self._commit()
         self._consumer.close()
+
+    def _pause(self, wanted: set[Partition]) -> None:
+        if more := wanted - self._paused:
+            self._consumer.pause([TopicPartition(*each) for each in more])
+        if fewer := self._paused - wanted:
+            self._consumer.resume([TopicPartition(*each) for each in fewer])
+        self._paused = wanted
+
+    def _ask_to_commit(self) -> None:
+        if time.monotonic() < self._ask_at:
+            return
+        new = {each: offset for each, offset in self._owned_done().items() if offset != self._asked.get(each)}
+        if new:
+            self._ask_at = time.monotonic() + COMMIT_SECONDS
+            self._consumer.commit(offsets=_places(new), asynchronous=True)
+            self._asked |= new
+
+    def _commit(self) -> None:
+        """Waits for the answer. What can't be committed now will be delivered once more."""
+        if done := self._owned_done():
+            try:
+                self._consumer.commit(offsets=_places(done), asynchronous=False)
+            except KafkaException as error:
+                _log.warning("commit_failed", group=self._group, error=str(error))
+
+    def _owned_done(self) -> dict[Partition, int]:
+        # A copy first: a lane may come further meanwhile.
+        return {partition: offset for partition, offset in self._done.copy().items() if partition in self._owned}
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        for place in places:
+            partition, failure = (place.topic, place.partition), error or place.error
+            if self._asked.get(partition) == place.offset:
+                del self._asked[partition]
+            if failure is not None:
+                _log.warning("commit_failed", group=self._group, topic=place.topic, error=str(failure))
+            elif self._done.get(partition) == place.offset:
+                del self._done[partition]
 
     def _is_readable(self, message: KafkaMessage) -> bool:
         """False for an event of the client that comes in a message's place."""
@@ -114,18 +150,25 @@ class Member:
         _log.info("partitions_assigned", group=self._group, partitions=len(self._owned))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        revoked = {(each.topic, each.partition) for each in partitions}
+        self._let_go(revoked, True)
         # The next owner starts where this commit says; without it, it would do our last messages once more.
-        self.commit()
-        self._forget({(each.topic, each.partition) for each in partitions})
+        self._commit()
+        self._forget(revoked)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._forget({(each.topic, each.partition) for each in partitions})
+        lost = {(each.topic, each.partition) for each in partitions}
+        _log.warning("partitions_lost", group=self._group, partitions=len(lost))
+        # They have an owner already, and how far it is, is its own to say.
+        self._forget(lost)
+        self._let_go(lost, False)
 
     def _forget(self, partitions: set[Partition]) -> None:
         self._owned -= partitions
-        self._early = [message for message in self._early if partition_of(message) not in partitions]
+        self._paused -= partitions
         for partition in partitions:
             self._done.pop(partition, None)
+            self._asked.pop(partition, None)
 
 
 def partition_of(message: KafkaMessage) -> Partition:
@@ -139,3 +182,7 @@ def offset_of(message: KafkaMessage) -> int:
     offset = message.offset()
     assert offset is not None  # noqa: S101 (it was fetched, so it has a place)
     return offset
+
+
+def _places(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]

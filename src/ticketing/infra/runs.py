@@ -9,13 +9,14 @@ that was stopped and wakes up) waits at the first of them for our commit, so eff
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import bus, crash_points, log, metrics, plain
-from ticketing.infra.bus import Group, Handler, InboxRow, OutwardGroup, Stopped, caused_by, tell_outcome
+from ticketing.infra.bus import ANY_TIME, Group, Handler, InboxRow, OutwardGroup, Stopped, caused_by, tell_outcome
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.infra.wire import send
@@ -30,7 +31,16 @@ _log = log.get_logger(__name__)
 class Runs:
     """Takes the messages of one line (a partition, or the log) to a group's handlers, as many at once as go well."""
 
-    def __init__(self, database: Database, group: Group, attempts_max: int, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        database: Database,
+        group: Group,
+        attempts_max: int,
+        stop: asyncio.Event,
+        places: AbstractAsyncContextManager[None] = ANY_TIME,
+    ) -> None:
+        """`places` bounds how many transactions are open at a time, for those who share it."""
+        self._places = places
         self._database, self._group, self._attempts_max, self._stop = database, group, attempts_max, stop
         self._max = 1 if isinstance(group, OutwardGroup) else group.together_max
         self._size = self._max
@@ -49,7 +59,9 @@ class Runs:
         if not self._alone and (taken := await self._take_together(deliveries[: self._size])):
             return taken
         self._alone = max(0, self._alone - 1)
-        await bus.deliver_patiently(self._database, self._group, deliveries[0], self._attempts_max, self._stop)
+        await bus.deliver_patiently(
+            self._database, self._group, deliveries[0], self._attempts_max, self._stop, self._places
+        )
         return 1
 
     async def _take_together(self, run: Sequence[Delivery]) -> int:
@@ -57,7 +69,8 @@ class Runs:
         if len(run) < 2:
             return 0
         try:
-            taken = await _deliver_together(self._database, self._group, run)
+            async with self._places:
+                taken = await _deliver_together(self._database, self._group, run)
         except Exception as error:
             # Whose fault it is shows when they go alone, an outage included: it is waited for there.
             _log.info("run_failed", group=self._group.name, messages=len(run), error=type(error).__name__)

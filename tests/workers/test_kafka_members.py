@@ -1,0 +1,174 @@
+"""Members of a group come, go, wait and are thrown out: order holds, effects are single, and nobody holds up others."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+
+import pytest
+from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
+
+from tests.workers.kafka_line import Line, SeatPainted
+from tests.workers.test_kafka import by_seat, coats
+from ticketing.infra import bus, kafka_lanes
+from ticketing.infra.kafka_member import Member, Partition
+
+pytestmark = pytest.mark.kafka
+
+SEATS = "ABCDEFGHIJKL"
+#: As short as a broker allows.
+SHORT_PATIENCE = {"session.timeout.ms": 6000, "max.poll.interval.ms": 6000, "heartbeat.interval.ms": 500}
+
+
+def members_of(line: Line) -> set[str]:
+    """Who the broker thinks is in the group. Blocks."""
+    admin = AdminClient({"bootstrap.servers": line.settings.kafka_bootstrap_servers})
+    found = admin.describe_consumer_groups([line.group.name])[line.group.name].result(20)
+    return {member.member_id for member in found.members}
+
+
+async def test_a_lane_that_waits_holds_up_no_other_partition(line: Line) -> None:
+    release = asyncio.Event()
+
+    async def wait_for_a(message: SeatPainted) -> None:
+        if message.seat == "A" and not release.is_set():
+            raise bus.Retry("not yet")
+
+    line.before_paint = wait_for_a
+    await line.tell(*coats(SEATS, 2))
+    async with line.relaying():
+        records = await asyncio.to_thread(line.records, 2 * len(SEATS))
+        where = {record.key().decode(): record.partition() for record in records}
+        others = [seat for seat in SEATS if where[seat] != where["A"]]
+        assert others
+        async with line.consuming():
+            found = await line.until_effects(2 * len(others))
+            assert set(others) <= {seat for seat, _ in found}
+            # They go on: also what comes while it waits.
+            await line.tell(*[(seat, 2) for seat in others])
+            found = await line.until_effects(len(found) + len(others))
+            assert ("A", 0) not in found
+            release.set()
+            await line.until_effects(2 * len(SEATS) + len(others))
+    assert by_seat(await line.effects())["A"] == [0, 1]
+
+
+async def test_a_member_that_waits_longer_than_it_may_be_silent_stays_in_its_group(line: Line) -> None:
+    waiting, release = asyncio.Event(), asyncio.Event()
+
+    async def wait(message: SeatPainted) -> None:
+        waiting.set()
+        if not release.is_set():
+            raise bus.Retry("not yet")
+
+    line.before_paint = wait
+    await line.tell(*coats("A", 2))
+    async with line.relaying(), line.consuming_as(SHORT_PATIENCE):
+        await asyncio.wait_for(waiting.wait(), 40)
+        before = await asyncio.to_thread(members_of, line)
+        await asyncio.sleep(9)
+        assert await asyncio.to_thread(members_of, line) == before
+        release.set()
+        assert await line.until_effects(2) == coats("A", 2)
+    assert await asyncio.to_thread(line.committed) == 2
+
+
+async def test_a_member_that_was_thrown_out_commits_nothing(line: Line) -> None:
+    await line.tell(*coats("A", 3))
+    async with line.relaying():
+        await asyncio.to_thread(line.records, 3)
+    told: list[tuple[set[Partition], bool]] = []
+
+    def be_silent_and_come_back() -> None:
+        member = Member(
+            line.settings.kafka_bootstrap_servers, line.group.name, lambda *what: told.append(what), SHORT_PATIENCE
+        )
+        member.join([line.topic])
+        messages: list[KafkaMessage] = []
+        while len(messages) < 3:
+            messages += member.fetch(0.5, lambda _: False)
+        time.sleep(8)
+        for message in messages:
+            member.settled(message)
+        while not told:
+            member.fetch(0.5, lambda _: False)
+        member.settled(messages[-1])
+        member.leave()
+
+    await asyncio.wait_for(asyncio.to_thread(be_silent_and_come_back), 60)
+    assert told[0][1] is False
+    assert await asyncio.to_thread(line.committed) == 0
+
+
+async def test_members_that_come_and_go_under_load_keep_the_order_and_do_nothing_twice(line: Line) -> None:
+    calls: Counter[tuple[str, int]] = Counter()
+
+    async def count(message: SeatPainted) -> None:
+        calls[message.seat, message.coat] += 1
+        await asyncio.sleep(random.uniform(0, 0.01))
+
+    line.before_paint = count
+    rounds, each = 5, 12
+    async with line.relaying(), line.consuming():
+        for n in range(rounds):
+            async with line.consuming():
+                await line.tell(*[(seat, coat) for seat, coat in coats(SEATS, each * (n + 1)) if coat >= each * n])
+                await line.until_effects(len(SEATS) * (each * n + random.randint(1, each)))
+        effects = await line.until_effects(len(SEATS) * each * rounds)
+    assert by_seat(effects) == {seat: list(range(each * rounds)) for seat in SEATS}
+    assert await asyncio.to_thread(line.committed) == len(effects)
+
+
+async def test_a_member_that_leaves_hands_over_where_it_is(line: Line) -> None:
+    calls: Counter[tuple[str, int]] = Counter()
+
+    async def count(message: SeatPainted) -> None:
+        calls[message.seat, message.coat] += 1
+        await asyncio.sleep(0.002)
+
+    line.before_paint = count
+    await line.tell(*coats(SEATS, 20))
+    async with line.relaying():
+        await asyncio.to_thread(line.records, 20 * len(SEATS))
+        async with AsyncExitStack() as first:
+            await first.enter_async_context(line.consuming())
+            await line.until_effects(30)
+        done = len(await line.effects())
+        assert done < 20 * len(SEATS), "it had something left to hand over"
+        assert await asyncio.to_thread(line.committed) == done
+        async with line.consuming():
+            effects = await line.until_effects(20 * len(SEATS))
+    assert by_seat(effects) == {seat: list(range(20)) for seat in SEATS}
+    assert set(calls.values()) == {1}, "nothing was even tried twice"
+
+
+async def test_a_lane_that_is_full_is_fed_again_when_it_is_not(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_lanes, "FULL_MESSAGES", 5)
+    monkeypatch.setattr(kafka_lanes, "LOW_MESSAGES", 2)
+
+    async def slowly(_: SeatPainted) -> None:
+        await asyncio.sleep(0.005)
+
+    line.before_paint = slowly
+    await line.tell(*coats("AB", 60))
+    async with line.relaying(), line.consuming():
+        effects = await line.until_effects(60)
+        await line.tell(*[(seat, coat) for seat, coat in coats("AB", 120) if coat >= 60])
+        effects = await line.until_effects(240)
+    assert by_seat(effects) == {seat: list(range(120)) for seat in "AB"}
+
+
+async def test_a_version_that_is_unknown_goes_to_the_dead_letters_at_once(line: Line) -> None:
+    newer = type("Newer", (line.message,), {"schema_version": 2})
+    await line.tell(("A", 0))
+    async with line.database.transaction() as session:
+        line.publish(session, newer, "A", 1)
+    await line.tell(("A", 2))
+    async with line.relaying(), line.consuming():
+        assert await line.until_effects(2) == [("A", 0), ("A", 2)]
+        (letter,) = await asyncio.to_thread(line.dead_letters, 1)
+    headers = {name: value.decode() for name, value in letter.headers()}
+    assert headers["dlq_attempts"] == "1"
+    assert "has schema version 2, and 1 is the newest known here" in headers["dlq_error"]
