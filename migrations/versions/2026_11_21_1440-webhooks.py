@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from ticketing.infra.outbox import Xid8
 
-revision: str = "0011"
-down_revision: str | None = "0010"
+revision: str = "0012"
+down_revision: str | None = "0011"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -69,8 +69,8 @@ def _deliveries() -> None:
         sa.Column("attempts", postgresql.JSONB(), server_default="[]", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("status in ('pending', 'delivered', 'failed')", name="ck_webhook_deliveries_status"),
-        sa.CheckConstraint("(status = 'pending') = (due_at is not null)", name="ck_webhook_deliveries_due_at"),
+        sa.CheckConstraint("status in ('pending', 'delivered', 'failed')", name="status"),
+        sa.CheckConstraint("(status = 'pending') = (due_at is not null)", name="due_at"),
         sa.ForeignKeyConstraint(
             ["organization_id", "endpoint_id"],
             ["webhook_endpoints.organization_id", "webhook_endpoints.id"],
@@ -94,7 +94,8 @@ create view watched_webhooks as
              where d.organization_id = e.organization_id and d.endpoint_id = e.id
                and d.due_at is not null) as due_at,
            (select o.occurred_at from outbox o
-             where o.organization_id = e.organization_id and o.xid >= coalesce(e.window_to, e.window_from)
+             where o.organization_id = e.organization_id and o.xid >= e.window_from
+               and (e.window_to is null or o.xid >= e.window_to or o.id > e.last_id)
                and (e.rests_until is null or e.rests_until < now())
              order by o.xid limit 1) as unread_at
       from webhook_endpoints e
