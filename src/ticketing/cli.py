@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketing import cli_dead_letters, cli_people, cli_rehearse
+from ticketing import cli_dead_letters, cli_outbox, cli_people, cli_rehearse
 from ticketing.child import follow_supervisor
 from ticketing.cli_ends import WRONG_USE, errors_in_one_sentence, fail, owners_url
 from ticketing.infra.config import ConfigurationError, Settings, get_settings
@@ -30,6 +30,7 @@ WORKERS = ("relay", "consumers", "scheduler")
 
 app.add_typer(cli_people.support, name="support")
 app.add_typer(cli_people.people, name="people")
+app.add_typer(cli_outbox.outbox, name="outbox")
 app.add_typer(cli_dead_letters.dead_letters, name="dlq")
 app.command()(cli_rehearse.rehearse)
 
