@@ -57,8 +57,10 @@ fmt: $(DEV_READY) ## Put the code into its usual form
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
 
-docs: $(RUN_READY) ## Print the table of permissions into docs/security.md
+docs: $(RUN_READY) ## Print what the documents take from the code: permissions, messages
 	@$(PY) -m ticketing.modules.organizations.permissions_page docs/security.md
+	@$(PY) -m ticketing.workers.published docs/messages.json
+	@$(PY) -m ticketing.workers.messages_page docs/messages.md
 
 bench: $(RUN_READY) ## Measure, as ratios; ARGS="holds losers" for some, BENCH_SECONDS=1 to try it out
 	@exec $(PY) -m benchmarks $(ARGS)

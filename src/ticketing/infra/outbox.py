@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -51,8 +51,9 @@ class Message(BaseModel):
     #: The field whose value keeps the order: all facts of one aggregate travel in one partition.
     key_field: ClassVar[str]
 
-    #: Whose fact it is; None for facts about people, which belong to no tenant.
-    organization_id: UUID | None = None
+    organization_id: UUID | None = Field(
+        None, description="whose fact it is; null for facts about people, which belong to no tenant"
+    )
 
     @property
     def key(self) -> str:

@@ -19,36 +19,47 @@ class EventMessage(Message):
 class SeatsMessage(EventMessage):
     """Something on the map has changed: these seats, and the counters of these ticket types."""
 
-    seat_numbers: list[int] = Field(default_factory=list)
-    ticket_type_ids: list[UUID] = Field(default_factory=list)
+    seat_numbers: list[int] = Field(default_factory=list, description="seats of the map that have changed")
+    ticket_type_ids: list[UUID] = Field(default_factory=list, description="types whose counters have moved")
 
 
 class EventCreated(EventMessage):
+    """A draft of an event exists; nobody but its organization sees it."""
+
     topic = "event.created"
 
     title: str
 
 
 class EventUpdated(EventMessage):
+    """An event has other values now."""
+
     topic = "event.updated"
 
-    #: Names of the fields that have another value now.
-    changed: list[str]
+    changed: list[str] = Field(description="names of the fields that have another value now")
 
 
 class EventPublished(EventMessage):
+    """Everybody sees the event from here on, and it is sold in its time."""
+
     topic = "event.published"
 
 
 class EventCancelled(EventMessage):
+    """The event does not take place; what is pending ends, and money goes back by refunds."""
+
     topic = "event.cancelled"
 
 
 class EventCompleted(EventMessage):
+    """The event is over."""
+
     topic = "event.completed"
 
 
 class TicketTypeCreated(SeatsMessage):
+    """Something more can be bought."""
+
     topic = "ticket_type.created"
 
 
@@ -57,13 +68,17 @@ class SeatsSynced(SeatsMessage):
 
     topic = "seats.synced"
 
-    seats: int
-    plan_version: int
+    seats: int = Field(description="how many there are now")
+    plan_version: int = Field(description="of the venue's seating plan")
 
 
 class SeatsBlocked(SeatsMessage):
+    """The house keeps these seats back."""
+
     topic = "seats.blocked"
 
 
 class SeatsUnblocked(SeatsMessage):
+    """These seats are for sale again."""
+
     topic = "seats.unblocked"

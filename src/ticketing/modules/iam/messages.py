@@ -3,6 +3,8 @@
 from typing import ClassVar
 from uuid import UUID
 
+from pydantic import Field
+
 from ticketing.infra.outbox import Message
 
 
@@ -60,7 +62,7 @@ class SessionEnded(Message):
 
     user_id: UUID
     session_id: UUID
-    reason: str
+    reason: str = Field(description="why it was ended, in a word")
 
 
 class UserErased(Message):

@@ -3,6 +3,8 @@
 from typing import ClassVar, Self
 from uuid import UUID
 
+from pydantic import Field
+
 from ticketing.infra import outbox
 from ticketing.modules.orders.locked import LockedOrder
 from ticketing.modules.orders.models import Order
@@ -17,7 +19,7 @@ class _OrderFact(outbox.Message):
     event_id: UUID
     reservation_id: UUID
     user_id: UUID
-    reference: str
+    reference: str = Field(description="the order's name, as a person reads it aloud")
     total_minor: int
     currency: str
 
@@ -58,6 +60,6 @@ class OrderRefunded(_OrderFact):
 
     topic: ClassVar[str] = "order.refunded"
 
-    amount_minor: int
-    refunded_minor: int
+    amount_minor: int = Field(description="what went back just now")
+    refunded_minor: int = Field(description="all that has gone back so far")
     status: str

@@ -3,6 +3,8 @@
 from typing import ClassVar
 from uuid import UUID
 
+from pydantic import Field
+
 from ticketing.infra.outbox import Message
 from ticketing.modules.organizations.models import Role
 
@@ -14,6 +16,8 @@ class _TenantMessage(Message):
 
 
 class OrganizationCreated(_TenantMessage):
+    """A tenant exists."""
+
     topic: ClassVar[str] = "organization.created"
 
     name: str
@@ -21,14 +25,20 @@ class OrganizationCreated(_TenantMessage):
 
 
 class OrganizationUpdated(_TenantMessage):
+    """A tenant has another name, address or retention."""
+
     topic: ClassVar[str] = "organization.updated"
 
     name: str
     slug: str
-    buyer_data_days: int | None = None
+    buyer_data_days: int | None = Field(
+        None, description="so long after an event its buyers' names are kept; null: for ever"
+    )
 
 
 class MemberAdded(_TenantMessage):
+    """Somebody belongs to an organization."""
+
     topic: ClassVar[str] = "member.added"
 
     user_id: UUID
@@ -36,6 +46,8 @@ class MemberAdded(_TenantMessage):
 
 
 class MemberRoleChanged(_TenantMessage):
+    """A member may do other things from here on."""
+
     topic: ClassVar[str] = "member.role_changed"
 
     user_id: UUID
@@ -43,6 +55,8 @@ class MemberRoleChanged(_TenantMessage):
 
 
 class MemberRemoved(_TenantMessage):
+    """Somebody does not belong to an organization any more."""
+
     topic: ClassVar[str] = "member.removed"
 
     user_id: UUID
@@ -67,6 +81,8 @@ class SupportRevoked(Message):
 
 
 class ApiKeyCreated(_TenantMessage):
+    """A program has a key."""
+
     topic: ClassVar[str] = "api_key.created"
 
     api_key_id: UUID
@@ -74,6 +90,8 @@ class ApiKeyCreated(_TenantMessage):
 
 
 class ApiKeyRevoked(_TenantMessage):
+    """This key opens nothing any more."""
+
     topic: ClassVar[str] = "api_key.revoked"
 
     api_key_id: UUID

@@ -3,6 +3,8 @@
 from typing import ClassVar, Self
 from uuid import UUID
 
+from pydantic import Field
+
 from ticketing.infra import outbox
 from ticketing.modules.payments.due import Due
 from ticketing.modules.payments.models import Payment, Refund
@@ -70,7 +72,7 @@ class _RefundFact(outbox.Message):
     amount_minor: int
     currency: str
     reason: str
-    requested_by: UUID | None
+    requested_by: UUID | None = Field(description="the person who asked for it; null: the system")
 
     @classmethod
     def of(cls, refund: Refund) -> Self:

@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+from pydantic import Field
+
 from ticketing.infra import outbox
 
 
@@ -54,7 +56,7 @@ class TicketTransferred(_TicketFact):
     ticket_id: UUID
     from_user_id: UUID
     to_user_id: UUID
-    code_version: int
+    code_version: int = Field(description="codes of lower versions open nothing any more")
 
 
 class TicketsVoided(_TicketFact):
@@ -63,9 +65,8 @@ class TicketsVoided(_TicketFact):
     topic: ClassVar[str] = "tickets.voided"
 
     ticket_ids: list[UUID]
-    #: What has changed on the map of the event.
-    seat_numbers: list[int]
-    ticket_type_ids: list[UUID]
+    seat_numbers: list[int] = Field(description="seats of the map that have changed")
+    ticket_type_ids: list[UUID] = Field(description="general-admission types whose counters have moved")
 
 
 class TicketCheckedIn(_TicketFact):
@@ -76,4 +77,4 @@ class TicketCheckedIn(_TicketFact):
     ticket_id: UUID
     gate: str | None
     checked_in_at: datetime
-    is_correction: bool = False
+    is_correction: bool = Field(False, description="an offline scan proved to have come before another one")

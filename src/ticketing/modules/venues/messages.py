@@ -7,6 +7,8 @@ from ticketing.infra.outbox import Message
 
 
 class VenueCreated(Message):
+    """A place exists where events can be, with a seating plan."""
+
     topic = "venue.created"
     key_field: ClassVar[str] = "venue_id"
 
