@@ -13,7 +13,9 @@ from ticketing.infra import kafka, mail, outbox_replay, redis
 from ticketing.infra.bus import AnyGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.kafka import DeliveryFailed, KafkaProducer, KafkaUnavailable, Record
+from ticketing.infra.kafka import KafkaUnavailable
+from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer
+from ticketing.infra.outbox_pages import line_of, record_of
 from ticketing.infra.outbox_replay import Stretch
 from ticketing.workers import consumers, relay
 
@@ -59,7 +61,7 @@ async def _publish(
                 patience_seconds=10,
             )
             async for page in outbox_replay.pages(database, part):
-                await producer.publish([Record.of(delivery) for delivery in page])
+                await producer.publish([record_of(line_of(delivery)) for delivery in page])
         except (DeliveryFailed, KafkaUnavailable) as error:
             fail(f"the broker did not take all of it; do it again ({error})", 1)
         finally:

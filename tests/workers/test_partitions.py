@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tests.world import World
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import LogReader
@@ -37,7 +38,7 @@ async def read(database: Database, reader: str) -> list[int]:
     assert await log.acquire()
     found: list[int] = []
     while page := await log.read():
-        found += [delivery.payload["n"] for delivery in page]
+        found += [delivery.payload.get("n", 0) for delivery in page]
         await log.advance(page[-1].log_id)
     await log.release()
     return found
@@ -139,3 +140,25 @@ async def test_what_the_log_can_bring_again_the_inbox_remembers(
     await keep(database, settings)
     await scheduler.run_job("clean_inbox", scheduler.clean_inbox, settings, database)
     assert await scalars(database, remembered) == [0]
+
+
+@pytest.mark.usefixtures("old_partition")
+async def test_what_an_endpoint_is_still_to_be_told_of_is_kept(
+    database: Database, owner: Database, settings: Settings, world: World
+) -> None:
+    tenant, other = await world.tenant(), await world.tenant()
+    await write(database, days=OLD, count=1)
+    endpoint = """
+        insert into webhook_endpoints (id, organization_id, url, sealed_secret, window_from)
+        values (gen_random_uuid(), :organization_id, 'https://example.com', '', '0')"""
+    async with owner.transaction() as session:
+        await session.execute(text(endpoint), {"organization_id": tenant.id})
+        await session.execute(text("alter table outbox disable trigger user"))
+        await session.execute(text("update outbox set organization_id = :id"), {"id": tenant.id})
+    await read(database, "tickets")
+    await keep(database, settings)
+    assert len(await old_days(owner)) == 1
+    async with owner.transaction() as session:  # what is somebody else's is not waited for
+        await session.execute(text("update webhook_endpoints set organization_id = :id"), {"id": other.id})
+    await keep(database, settings)
+    assert await old_days(owner) == []

@@ -62,6 +62,23 @@ def delivery_of(line: Line) -> Delivery:
     )
 
 
+def line_of(delivery: Delivery) -> Line:
+    """The way back, for what is published once more."""
+    return (
+        delivery.log_id,
+        delivery.topic,
+        delivery.key,
+        orjson.dumps(delivery.payload).decode(),
+        str(delivery.message_id),
+        delivery.occurred_at.isoformat(),
+        str(delivery.schema_version),
+        delivery.correlation_id,
+        delivery.traceparent,
+        delivery.actor,
+        str(delivery.organization_id or ""),
+    )
+
+
 @dataclass(slots=True)
 class _Place:
     """How far a reader has come in its window, by the ids of rows."""
