@@ -149,8 +149,9 @@ def check() -> None:
 async def _check(settings: Settings, url: str) -> "list[Verdict]":
     from ticketing import invariants
     from ticketing.infra.db import Database
+    from ticketing.infra.deadlines import PATIENT_SECONDS
 
-    database = Database(settings, url=url)
+    database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
     try:
         async with database.transaction() as session:
             return await invariants.check(session)

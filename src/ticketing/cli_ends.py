@@ -45,10 +45,11 @@ async def with_database(settings: Settings, use: "Callable[[Database], Awaitable
     """Use the database as a worker sees it. Raises ConfigurationError for a role that sees no tenant."""
     from ticketing.infra.application_role import check_workers
     from ticketing.infra.db import Database
+    from ticketing.infra.deadlines import PATIENT_SECONDS
 
     url = owners_url(settings)
     check_workers(url)
-    database = Database(settings, url=url)
+    database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
     try:
         return await use(database)
     finally:

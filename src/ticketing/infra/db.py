@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction,
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from uuid_utils.compat import uuid7
 
-from ticketing.infra import crash_points, security, tenancy
+from ticketing.infra import crash_points, deadlines, security, tenancy
 from ticketing.infra.config import Settings
 from ticketing.infra.nudge import Nudge
 
@@ -69,17 +69,24 @@ def _say_who_calls(session: Session, transaction: SessionTransaction, connection
         connection.exec_driver_sql(tenancy.NAMING, (str(user_id),))
 
 
-def _ping_the_rested(engine: Engine) -> None:
+def _ping_the_rested(engine: Engine, answer_seconds: float) -> None:
     """Ask a pooled connection whether it lives before it is used, unless somebody used it a moment ago.
 
     A ping costs a round trip, which is a large part of a short transaction.
     """
 
+    @event.listens_for(engine, "connect")
+    def bound(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.driver_connection.answer_seconds = answer_seconds
+
     @event.listens_for(engine, "checkin")
     def rest(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
         entry.info["rests_since"] = time.monotonic()
+        if connection is None:
+            return
+        connection.driver_connection.answer_seconds = answer_seconds
         # Who was cut off in the middle of a round trip has left its pipeline open: nobody could read an answer here.
-        if connection is not None and connection.driver_connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        if connection.driver_connection.pgconn.pipeline_status != PipelineStatus.OFF:
             entry.invalidate()
 
     @event.listens_for(engine, "checkout")
@@ -87,16 +94,27 @@ def _ping_the_rested(engine: Engine) -> None:
         # A new connection has not rested yet.
         if time.monotonic() - entry.info.get("rests_since", math.inf) < PING_AFTER_SECONDS:
             return
+        connection.driver_connection.answer_seconds = deadlines.PING_SECONDS
         try:
             engine.dialect.do_ping(connection)
         except psycopg.OperationalError as error:
             raise InvalidatePoolError from error  # the pool opens another one
+        finally:
+            connection.driver_connection.answer_seconds = answer_seconds
 
 
 class Database:
     """The process's engine and the sessions made from it."""
 
-    def __init__(self, settings: Settings, *, nudge: Nudge | None = None, url: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        nudge: Nudge | None = None,
+        url: str | None = None,
+        statement_seconds: float = deadlines.REQUEST_SECONDS,
+    ) -> None:
+        """`statement_seconds`: no statement may take longer, unless `deadlines.be_patient` says so."""
         self.nudge = nudge
         #: Called with the ids of events about which facts were committed; they may neither fail nor wait.
         self.on_changed: list[Callable[[Collection[UUID]], None]] = []
@@ -110,9 +128,9 @@ class Database:
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
-            connect_args={"application_name": "ticketing", "connect_timeout": 5, "options": "-c timezone=UTC"},
+            connect_args=deadlines.connect_arguments(statement_seconds),
         )
-        _ping_the_rested(self.engine.sync_engine)
+        _ping_the_rested(self.engine.sync_engine, statement_seconds + deadlines.MARGIN_SECONDS)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=PersonalSession, expire_on_commit=False)
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from ticketing.infra import log
 from ticketing.infra.pause import pause
+from ticketing.infra.redis import messages
 
 CHANNEL = "outbox"
 #: Nudges closer together than this are one nudge: under load a reader is awake anyway.
@@ -161,6 +162,6 @@ class Wake:
     async def _messages(self) -> AsyncIterator[bytes]:
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(CHANNEL)
-            while True:
-                if message := await pubsub.get_message(ignore_subscribe_messages=True, timeout=5.0):
+            async for message in messages(pubsub):
+                if message["type"] == "message":
                     yield message["data"]

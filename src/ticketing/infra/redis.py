@@ -1,10 +1,19 @@
 """Redis is a cache, a nudge and a fan-out; it may be empty or gone at any time and nothing is lost."""
 
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Lost
 
 from ticketing.infra.config import Settings
+
+#: A subscription that has been silent for so long is asked whether it lives, and has as long again to answer.
+SILENCE_SECONDS = 0.75
 
 
 def connect(settings: Settings) -> Redis:
@@ -28,3 +37,25 @@ def connect_for_limits(settings: Settings) -> Redis:
         retry=Retry(NoBackoff(), 0),
         max_connections=2,
     )
+
+
+async def messages(subscription: PubSub) -> AsyncIterator[dict[str, Any]]:
+    """What a subscription brings, for ever.
+
+    Nobody writes to it, so TCP would never notice that the other end is gone: it is asked.
+
+    Raises:
+        RedisError, OSError: it is dead, or has not answered in time.
+    """
+    heard_at, is_asked = time.monotonic(), False
+    while True:
+        message = await subscription.get_message(timeout=SILENCE_SECONDS)
+        if message is not None:
+            heard_at, is_asked = time.monotonic(), False
+            if message["type"] != "pong":
+                yield message
+        elif is_asked:
+            raise Lost(f"nothing was heard for {time.monotonic() - heard_at:.1f} s")
+        elif time.monotonic() - heard_at >= SILENCE_SECONDS:
+            await subscription.ping()
+            is_asked = True

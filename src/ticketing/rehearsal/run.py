@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from ticketing import invariants
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
+from ticketing.infra.deadlines import PATIENT_SECONDS
 from ticketing.rehearsal import figures, report, stage, sweep
 from ticketing.rehearsal.choices import Choices, RehearsalError
 from ticketing.rehearsal.company import Company
@@ -181,7 +182,7 @@ async def clean(settings: Settings, database_url: str, display: Display) -> int:
 @asynccontextmanager
 async def _database(settings: Settings, url: str) -> AsyncIterator[Database]:
     """A database that answers. Raises RehearsalError, in one sentence, when it does not, or no longer."""
-    database = Database(settings, url=url)
+    database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
     try:
         try:
             async with database.transaction() as session:

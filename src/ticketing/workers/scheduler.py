@@ -16,6 +16,7 @@ from ticketing.infra import crash_points, log
 from ticketing.infra.bus import OUTAGES, InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
+from ticketing.infra.deadlines import be_patient
 from ticketing.infra.idempotency import StoredAnswer
 from ticketing.infra.outbox import Horizon, Xid8
 from ticketing.modules import events, iam, payments, privacy, reservations
@@ -159,6 +160,7 @@ async def run_job(name: str, job: Job, settings: Settings, database: Database) -
 
 async def _run_once(name: str, job: Job, settings: Settings, database: Database) -> int:
     async with database.transaction() as session:
+        await be_patient(session)
         mine = await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"job:{name}", 0))))
         done = await job(session, settings) if mine else 0
         if done:

@@ -7,6 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
+from ticketing.infra.deadlines import be_patient
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import organizations, venues
 from ticketing.modules.events import ticket_types
@@ -38,6 +39,7 @@ async def sync_seats(session: AsyncSession, access: organizations.Access, event:
     """
     if event.venue_id is None:
         raise Invalid("This event has no venue, so it has no seats.", field="venue_id")
+    await be_patient(session)
     venue = await venues.get_venue(session, event.organization_id, event.venue_id)
     if event.plan_version == venue.plan_version:
         return await _count(session, event)

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import idempotency
+from ticketing.infra.deadlines import be_patient
 from ticketing.infra.errors import Conflict
 from ticketing.modules import iam, orders, organizations, payments, reservations, tickets
 
@@ -30,6 +31,7 @@ async def erase(
     """
     if not give_up_tickets and (left := await tickets.personal.list_usable(session, person.user_id)):
         raise TicketsLeft(tickets=[{"id": t.id, "event_id": t.event_id, "seat": t.seat_label} for t in left])
+    await be_patient(session)
     # Seats, then organizations, then the person: the order in which everybody else takes these locks.
     await reservations.personal.cancel_running(session, person.user_id)
     await organizations.personal.leave_everything(session, person)

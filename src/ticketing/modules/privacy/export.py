@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import tenancy
 from ticketing.infra.db import Database
+from ticketing.infra.deadlines import be_patient
 from ticketing.infra.fields import rfc3339
 from ticketing.infra.personal import Part, Rows
 from ticketing.modules import organizations, reservations, tickets
@@ -47,6 +48,7 @@ async def read_spool(spool: Spool) -> AsyncIterator[bytes]:
 
 
 async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
+    await be_patient(session)
     now = await session.scalar(select(func.now()))
     assert now is not None  # noqa: S101 (narrowing for the type checker)
     tenants = await _list_tenants(session, user_id)

@@ -24,6 +24,7 @@ from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.errors import Overloaded
+from ticketing.infra.redis import messages
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel, Frame
 from ticketing.modules.realtime.copies import Copies
@@ -42,8 +43,6 @@ CHECK_SECONDS = 5.0
 COMPARE_SECONDS_MAX = 3.0
 #: A channel outlives its last viewer by this much, so that one who reconnects finds the frames of the meantime.
 LINGER_SECONDS = 30.0
-#: A silent connection is looked after this often.
-LISTEN_SECONDS = 5.0
 
 _log = log.get_logger(__name__)
 
@@ -145,10 +144,7 @@ class Hub:
             await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
 
     async def _hear(self, pubsub: PubSub) -> None:
-        while True:
-            message = await pubsub.get_message(timeout=LISTEN_SECONDS)
-            if message is None:
-                continue
+        async for message in messages(pubsub):
             if message["type"] == "psubscribe":
                 self.is_live = True
                 await self._compare_versions(is_patient=False)

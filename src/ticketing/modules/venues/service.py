@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
+from ticketing.infra.deadlines import be_patient
 from ticketing.modules import organizations
 from ticketing.modules.venues import pretix
 from ticketing.modules.venues.blocks import draw_sections
@@ -66,6 +67,7 @@ async def _store(
 
 async def _store_plan(session: AsyncSession, venue: Venue, draft: Draft) -> None:
     plan = {"organization_id": venue.organization_id, "venue_id": venue.id, "version": venue.plan_version}
+    await be_patient(session)
     await session.execute(insert(SeatingPlan).values(**plan, layout=draft.layout))
     for columns in draft.chunks(CHUNK_SEATS):
         await session.execute(_INSERT_SEATS, {**plan, **columns})

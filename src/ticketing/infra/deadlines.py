@@ -1,0 +1,80 @@
+"""Time limits of a connection to Postgres: an answer that does not come is not waited for, on either side of the line.
+
+The server ends a statement that takes too long, and a transaction whose client has gone quiet: its locks go with it.
+But a network that swallows packets tells nobody, and TCP itself asks for a quarter of an hour. So this side hangs up
+too: the socket is shut down, every waiting call sees a lost connection, and the pool opens another one.
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.wire import wire_of
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 3
+#: A request's statement takes milliseconds; one that takes so long is waiting for something that does not come.
+REQUEST_SECONDS = 6.0
+#: Workers read and write whole pages.
+WORKER_SECONDS = 20.0
+#: For work on a whole house, for jobs by the clock, and for an operator who looks at everything.
+PATIENT_SECONDS = 300.0
+#: So much later than the server gives a statement up we give up the server: its own words come where there is a line.
+MARGIN_SECONDS = 2.0
+#: A transaction whose client says nothing for so long is rolled back: others wait for its locks.
+IDLE_SECONDS = 15.0
+#: Whether a connection lives is known in a moment.
+PING_SECONDS = 1.0
+
+
+def connect_arguments(statement_seconds: float) -> dict[str, Any]:
+    """How to open a connection on which no statement may take longer than this."""
+    limits = {"statement_timeout": statement_seconds, "idle_in_transaction_session_timeout": IDLE_SECONDS}
+    options = [f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items()]
+    return {
+        "async_creator_fn": BoundedConnection.connect,
+        "application_name": "ticketing",
+        "connect_timeout": CONNECT_SECONDS,
+        # A peer that has vanished is noticed by the system, also while nobody waits for it.
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int((REQUEST_SECONDS + MARGIN_SECONDS) * 1000),
+        "options": " ".join(["-c timezone=UTC", *options]),
+    }
+
+
+class BoundedConnection(psycopg.AsyncConnection[Any]):
+    """psycopg's connection, which hangs up when an answer takes longer than `answer_seconds`."""
+
+    answer_seconds = PATIENT_SECONDS + MARGIN_SECONDS
+
+    async def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
+        hanging_up = asyncio.get_running_loop().call_later(self.answer_seconds, self._hang_up)
+        try:
+            return await super().wait(gen, *arguments, **options)
+        except psycopg.errors.IdleInTransactionSessionTimeout as error:
+            # It comes as an "internal error"; to whoever asks it is a lost connection like any other.
+            raise psycopg.OperationalError(str(error)) from None
+        finally:
+            hanging_up.cancel()
+
+    def _hang_up(self) -> None:
+        """Whoever waits reads the end of the connection, now; the descriptor stays libpq's to close."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+async def be_patient(session: AsyncSession) -> None:
+    """This transaction may have statements that take as long as PATIENT_SECONDS."""
+    await session.execute(text(f"set local statement_timeout = {int(PATIENT_SECONDS * 1000)}"))
+    wire = await wire_of(await session.connection())
+    wire.answer_seconds = PATIENT_SECONDS + MARGIN_SECONDS  # type: ignore[attr-defined]
