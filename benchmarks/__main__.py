@@ -12,6 +12,7 @@ from tests.kafka_broker import kafka_available
 
 from benchmarks import (
     drain,
+    effects,
     growth,
     herd,
     holds,
@@ -56,6 +57,7 @@ AT_A_STAGE: Mapping[str, Callable[[Crowd], list[Result]]] = {
 }
 #: What is measured with a broker, to which the relay carries the log.
 AT_A_BROKER: Mapping[str, Callable[[Backbone], list[Result]]] = {
+    "effects": effects.run,  # before the log is full of what others have appended
     "drain": drain.run,
 }
 NAMES = (*AT_A_PLATFORM, *AT_A_STAGE, *AT_A_BROKER)

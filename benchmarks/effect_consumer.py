@@ -1,0 +1,50 @@
+"""A consumer group whose effect is a row: over Kafka when that is set, else by the log."""
+
+import asyncio
+import signal
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import kafka_consumer, log, redis
+from ticketing.infra.bus import Group
+from ticketing.infra.config import Settings, get_settings
+from ticketing.infra.db import Database
+from ticketing.infra.nudge import Wake
+from ticketing.modules.reservations import ReservationCreated
+from ticketing.workers.consumers import LogConsumer
+
+#: Two names, so that neither road finds the other's inbox.
+GROUPS = {True: "effects over Kafka", False: "effects by the log"}
+TABLE = "create table if not exists effects (reservation_id uuid); grant all on effects to public"
+
+
+async def note(session: AsyncSession, message: ReservationCreated) -> None:
+    await session.execute(text("insert into effects values (:id)"), {"id": message.reservation_id})
+
+
+async def main() -> None:
+    settings, stop = get_settings(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    log.configure(settings.log_format, settings.log_level, "effects")
+    database = Database(settings, url=settings.worker_database_url)
+    group = Group(GROUPS[settings.is_distributed], {ReservationCreated: note})
+    if settings.is_distributed:
+        await kafka_consumer.consume(settings, database, group, stop)
+    else:
+        await _consume_log(settings, database, group, stop)
+    await database.close()
+
+
+async def _consume_log(settings: Settings, database: Database, group: Group, stop: asyncio.Event) -> None:
+    connection: Redis = redis.connect(settings)
+    wake = Wake(connection)
+    async with wake.listening():
+        await LogConsumer(database, group, wake.register(group.topics), settings.consumer_max_attempts).run(stop)
+    await connection.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
