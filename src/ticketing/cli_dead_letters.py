@@ -101,11 +101,15 @@ def _act(wanted: "Wanted", done: str, yes: bool, act: Act) -> None:
 
 async def _redeliver(settings: Settings, database: "Database", ids: Sequence[int]) -> bool:
     from ticketing.infra import mail, redelivery, redis
+    from ticketing.infra.kafka_producer import KafkaProducer
     from ticketing.workers.consumers import groups
+    from ticketing.workers.republish import Republish
 
     connection = redis.connect(settings)
+    producer = KafkaProducer(settings.kafka_bootstrap_servers, "replay")
     try:
-        known = {group.name: group for group in groups(connection, mail.connect(settings))}
+        relays = [Republish(producer)] if settings.is_distributed else []
+        known = {group.name: group for group in (*groups(connection, mail.connect(settings)), *relays)}
         is_well = True
         for letter_id in ids:
             outcome, reason = await redelivery.redeliver(database, known, letter_id)
@@ -113,6 +117,7 @@ async def _redeliver(settings: Settings, database: "Database", ids: Sequence[int
             is_well &= outcome == redelivery.Outcome.DONE
         return is_well
     finally:
+        await producer.close()
         await connection.aclose()
 
 

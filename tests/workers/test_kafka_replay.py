@@ -7,6 +7,13 @@ from sqlalchemy import func
 
 from tests.workers.kafka_line import Line, coats
 from ticketing import outbox_again
+from ticketing.infra import dead_letters
+from ticketing.infra.bus import Poison
+from ticketing.infra.kafka import ensure_topics
+from ticketing.infra.kafka_producer import KafkaProducer
+from ticketing.infra.outbox import LogReader
+from ticketing.infra.redelivery import Outcome, redeliver
+from ticketing.workers.republish import Republish
 
 pytestmark = pytest.mark.kafka
 
@@ -40,3 +47,21 @@ async def test_a_broker_that_is_away_is_told(line: Line, capfd: pytest.CaptureFi
     with pytest.raises(BaseException, match="1"):
         await outbox_again.replay(away, line.database, since, [line.topic], None, yes=True)
     assert "do it again" in capfd.readouterr().err
+
+
+async def test_what_the_broker_refused_is_published_when_it_is_replayed(line: Line) -> None:
+    await line.tell(("A", 0))
+    reader = LogReader(line.database, "somebody", "test")
+    assert await reader.acquire()
+    (delivery,) = await reader.read()
+    refused = Poison(ValueError("too large"), 1)
+    await dead_letters.keep(line.database, dead_letters.letter("relay", delivery, refused, "outbox/1"))
+    producer = KafkaProducer(line.settings.kafka_bootstrap_servers, "replay")
+    await ensure_topics(line.settings.kafka_bootstrap_servers, [line.topic], partitions=3)
+    try:
+        outcome, _ = await redeliver(line.database, {"relay": Republish(producer)}, 1)
+    finally:
+        await producer.close()
+    assert outcome == Outcome.DONE
+    (record,) = await asyncio.to_thread(line.records, 1)
+    assert dict(record.headers() or [])["message_id"] == str(delivery.message_id).encode()

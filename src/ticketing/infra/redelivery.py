@@ -90,7 +90,7 @@ async def _try(database: Database, groups: Mapping[str, AnyGroup], letter: DeadL
         return Outcome.WAITS, f"something that it needs is away ({type(error).__name__})"
     except Exception as error:
         await _note(database, letter.id, error)
-        _log.warning("dead_letter_failed", **facts, exc_info=error)
+        _log.warning("dead_letter_failed", **facts, error=type(error).__name__)
         return Outcome.FAILED, last_line(tell_error(error))
     _log.info("dead_letter_done", **facts, message_id=str(letter.message_id))
     return Outcome.DONE, ""

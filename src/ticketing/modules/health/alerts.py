@@ -115,7 +115,7 @@ select name, 1 from (
       from generate_series(0, 1) n) days
  where to_regclass(name) is null
  union all
-select 'outbox_default', count(*) from (select from watched_outbox_default limit 1000) strays"""
+select 'outbox_default', count(*) from (select from watched_outbox_default limit 1000) strays having count(*) > 0"""
 
 _DEAD = "select null, count(*) from watched_dead_letters"
 

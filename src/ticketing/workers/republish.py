@@ -1,0 +1,28 @@
+"""The relay's own dead letters: what a broker would not take is published when an operator says that it will now."""
+
+from ticketing.infra import bus
+from ticketing.infra.db import Database
+from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer, RecordRefused
+from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox_pages import line_of, record_of
+from ticketing.workers import relay
+
+
+class Republish:
+    """A consumer group to whoever replays: its effect is a record on Kafka, the same however often it is there."""
+
+    name = relay.READER
+    rest_seconds = 0.0
+
+    def __init__(self, producer: KafkaProducer) -> None:
+        self._producer = producer
+        self.topics = sorted(set(relay.known_topics()))
+
+    async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
+        """Publish them. Raises RecordRefused, or Retry while no broker takes anything."""
+        try:
+            await self._producer.publish([record_of(line_of(delivery)) for delivery in deliveries])
+        except RecordRefused:
+            raise
+        except DeliveryFailed as error:
+            raise bus.Retry(str(error)) from None
