@@ -58,7 +58,7 @@ def test_migrating_nothing_names_the_variable(tmp_path: Path) -> None:
 
 
 def test_an_unknown_worker_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    assert "relay, consumers, scheduler" in sentence(ticketing(tmp_path, "worker", "--only", "relay,cook"), 2)
+    assert "relay, consumers, scheduler, webhooks" in sentence(ticketing(tmp_path, "worker", "--only", "relay,cook"), 2)
 
 
 def test_seeding_a_server_that_is_not_there_says_so(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def _endpoints() -> None:
         sa.Column("window_to", Xid8(), nullable=True),
         sa.Column("last_id", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("rests_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name="fk_webhook_endpoints_organization_id"),
@@ -86,13 +87,14 @@ def _deliveries() -> None:
     op.create_index("ix_webhook_deliveries_ended_at", "webhook_deliveries", ["ended_at"], postgresql_where=has_ended)
 
 
-# For the alert: how long what is due, and what is to be read for an endpoint, has waited for our own worker. An
-# endpoint that rests, because so much waits for its receiver, is not waiting for us.
+# For the alert: how long what is due, and what is to be read for an endpoint, has waited for our own worker. Where
+# there was a turn since, a slow receiver is what keeps it; an endpoint that rests, because so much waits for its
+# receiver, is not waiting for us either.
 WATCHED = f"""
 create view watched_webhooks as
-    select (select min(d.due_at) from webhook_deliveries d
-             where d.organization_id = e.organization_id and d.endpoint_id = e.id
-               and d.due_at is not null) as due_at,
+    select (select greatest(d.due_at, e.tried_at) from webhook_deliveries d
+             where d.organization_id = e.organization_id and d.endpoint_id = e.id and d.due_at is not null
+             order by d.due_at limit 1) as due_at,
            (select o.occurred_at from outbox o
              where o.organization_id = e.organization_id and o.xid >= e.window_from
                and (e.window_to is null or o.xid >= e.window_to or o.id > e.last_id)

@@ -20,6 +20,13 @@ ALERTS = (
         text(f"select null, {_AGE.format(since='min(received_at)')} from payment_events where processed_at is null"),  # noqa: S608
     ),
     Alert(
+        # Of our own worker: what a receiver refuses is tried again later, and is not late until then.
+        "webhooks_not_delivered",
+        60,
+        "seconds",
+        text(f"select null, {_AGE.format(since='least(min(due_at), min(unread_at))')} from watched_webhooks"),  # noqa: S608
+    ),
+    Alert(
         "payments_mismatched",
         0,
         "count",

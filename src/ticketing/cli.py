@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-WORKERS = ("relay", "consumers", "scheduler")
+WORKERS = ("relay", "consumers", "scheduler", "webhooks")
 
 app.add_typer(cli_people.support, name="support")
 app.add_typer(cli_people.people, name="people")
@@ -86,7 +86,7 @@ def serve(
 def worker(
     only: Annotated[str, typer.Option(help="Which of them, separated by commas.")] = ",".join(WORKERS),
 ) -> None:
-    """Run the relay, the consumers and the scheduler. SIGTERM lets them finish what they have begun."""
+    """Run the relay, the consumers, the scheduler and the webhooks. SIGTERM lets them finish what they have begun."""
     from ticketing.infra.application_role import check_workers
 
     names = {name.strip() for name in only.split(",") if name.strip()}

@@ -167,7 +167,7 @@ class Platform:
     def _worker_names(self) -> list[str]:
         # Without Kafka the consumers read the outbox log themselves, and nothing has to be relayed.
         relay = ["relay"] if self.settings.is_distributed else []
-        return [*relay, "consumers", "scheduler"]
+        return [*relay, "consumers", "scheduler", "webhooks"]
 
     def _child(self, name: str, stage: int, *arguments: str) -> Child:
         log = None if self.choices.verbose else self.logs / f"{name}.log"

@@ -48,8 +48,8 @@ class Stage:
         self._processes.append(process)
         return process
 
-    async def worker(self, name: str, crash_at: str = "") -> Process:
-        return await self.start("ticketing.cli", "worker", "--only", name, crash_at=crash_at)
+    async def worker(self, name: str, crash_at: str = "", **variables: str) -> Process:
+        return await self.start("ticketing.cli", "worker", "--only", name, crash_at=crash_at, **variables)
 
     async def api(self, crash_at: str = "") -> Process:
         """An API process that answers at `self.port`."""

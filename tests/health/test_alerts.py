@@ -16,7 +16,7 @@ from ticketing.infra import outbox
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import LogReader
-from ticketing.modules import reservations
+from ticketing.modules import reservations, webhooks
 from ticketing.modules.events import SeatsUnblocked
 from ticketing.modules.health import Alert, checkup
 from ticketing.modules.health.alerts import log_alerts, read_alerts
@@ -195,6 +195,44 @@ async def test_webhooks_about_nothing_that_we_know_are_told(client: httpx2.Async
     assert await firing(client) == {}
 
 
+async def test_webhooks_that_our_worker_leaves_lying_are_told(
+    client: httpx2.AsyncClient, app: FastAPI, world: World
+) -> None:
+    tenant = await world.tenant()
+    path = tenant.path("/webhooks")
+    made = data(await tenant.admin.post(path, {"url": "https://hooks.example.com/", "types": ["order.*"]}), 201)
+    await settle(app)
+    assert await firing(client) == {}
+    data(await tenant.admin.post(f"{path}/{made['id']}/test"), 201)
+    await run(app, "update webhook_deliveries set due_at = now() - interval '2 minutes'")
+    late = (await firing(client))["webhooks_not_delivered"]
+    assert late["value"] > 115
+    await run(app, "update webhook_endpoints set tried_at = now()")
+    assert await firing(client) == {}, "it has had its turn: what keeps it is a slow receiver"
+    await run(
+        app, "update webhook_endpoints set tried_at = null", "update webhook_deliveries set due_at = now() + '1h'"
+    )
+    assert await firing(client) == {}, "it failed, and is tried again later"
+    data(await tenant.admin.patch(tenant.path(), {"name": "News"}))
+    await run(
+        app,
+        "alter table outbox disable trigger user",
+        "update outbox set occurred_at = occurred_at - interval '2 minutes'",
+    )
+    await read_all(app.state.worker_database, "orders")
+    assert set(await firing(client)) == {"webhooks_not_delivered"}, "nobody reads the log for it"
+    await run(app, "update webhook_endpoints set disabled_at = now()")
+    assert await firing(client) == {}
+
+
+async def settle(app: FastAPI) -> None:
+    """Let every reader of the log have read to its end."""
+    database = app.state.worker_database
+    await read_all(database, "orders")
+    while await webhooks.fan_out(database):
+        continue
+
+
 async def test_a_refund_that_was_promised_and_not_sent_is_told(
     client: httpx2.AsyncClient, app: FastAPI, world: World
 ) -> None:
@@ -243,6 +281,7 @@ FIRED_BY = {
     "dead_letters": test_dead_letters_wait_for_somebody,
     "kafka_partition_stuck": test_a_kafka_partition_that_stands_still_is_told,
     "holds_not_swept": test_holds_that_nobody_sweeps_are_told,
+    "webhooks_not_delivered": test_webhooks_that_our_worker_leaves_lying_are_told,
     "webhooks_waiting": test_webhooks_about_nothing_that_we_know_are_told,
     "payments_mismatched": test_webhooks_about_nothing_that_we_know_are_told,
     "refunds_not_sent": test_a_refund_that_was_promised_and_not_sent_is_told,

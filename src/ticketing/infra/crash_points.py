@@ -25,6 +25,8 @@ POINTS = {
     "after_frames_before_cursor": "frames of a seat map are sent, and their reader's cursor stands before their cause",
     "before_produce": "the relay has read a page of the log, and Kafka has none of it",
     "after_produce_before_cursor": "Kafka has acknowledged a page of the log, and the relay's cursor stands before it",
+    "before_deliveries_commit": "deliveries of webhooks are written and the cursor moved, and nothing is committed",
+    "after_webhook_before_note": "a receiver has taken webhooks, and nothing of it is written down",
     "before_job_commits": "a job by the clock has done its work, and nothing of it is committed",
 }
 

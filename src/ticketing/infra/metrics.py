@@ -70,6 +70,13 @@ DEAD_LETTERS = Counter("ticketing_dead_letters_total", "Messages given up", ["gr
 DEAD_LETTERS_OPEN = Gauge(
     "ticketing_dead_letters_open", "Messages given up that wait", ["consumer", "topic"], multiprocess_mode="livemax"
 )
+WEBHOOKS = Counter("ticketing_webhook_tries_total", "Tries to bring a message to an endpoint", ["outcome"])
+WEBHOOKS_WAITING = Gauge(
+    "ticketing_webhook_deliveries_waiting", "Deliveries that have not ended", multiprocess_mode="livemax"
+)
+WEBHOOKS_OLDEST_DUE_SECONDS = Gauge(
+    "ticketing_webhook_oldest_due_seconds", "How late the oldest delivery is", multiprocess_mode="livemax"
+)
 STREAMS = Gauge("ticketing_sse_streams", "Open event streams", multiprocess_mode="livesum")
 FRAMES = Counter("ticketing_sse_frames_total", "Frames sent to viewers", ["kind"])
 SLOW_VIEWERS = Counter("ticketing_sse_slow_viewers_total", "Viewers disconnected because they did not drain")

@@ -1,4 +1,4 @@
-"""The processes behind the API: relay, consumers and scheduler. They alone, with main.py, see every module."""
+"""The processes behind the API: relay, consumers, scheduler, webhooks. They alone, with main.py, see every module."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,11 +9,16 @@ from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.deadlines import WORKER_SECONDS
 from ticketing.infra.nudge import Nudge
-from ticketing.workers import consumers, relay, scheduler
+from ticketing.workers import consumers, relay, scheduler, webhooks
 
 Worker = Callable[[Settings, Database, asyncio.Event], Coroutine[Any, Any, None]]
 
-WORKERS: dict[str, Worker] = {"relay": relay.run, "consumers": consumers.run, "scheduler": scheduler.run}
+WORKERS: dict[str, Worker] = {
+    "relay": relay.run,
+    "consumers": consumers.run,
+    "scheduler": scheduler.run,
+    "webhooks": webhooks.run,
+}
 
 
 async def run(only: set[str], stop: asyncio.Event) -> None:

@@ -19,7 +19,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.deadlines import be_patient
 from ticketing.infra.idempotency import StoredAnswer
 from ticketing.infra.outbox import Horizon, Xid8
-from ticketing.modules import events, iam, payments, privacy, reservations
+from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
 from ticketing.workers import watch
 
 #: Days of log partitions that are made ahead: the scheduler may be away for a long weekend.
@@ -93,6 +93,10 @@ async def empty_webhooks(session: AsyncSession, settings: Settings) -> int:
     return await payments.personal.empty_old_webhooks(session, settings.webhook_body_days)
 
 
+async def clean_webhooks(session: AsyncSession, settings: Settings) -> int:
+    return await webhooks.clean_webhooks(session, settings.webhook_delivery_days)
+
+
 async def forget_old_buyers(session: AsyncSession, settings: Settings) -> int:
     return await privacy.forget_old_buyers(session)
 
@@ -115,6 +119,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "clean_sessions": (clean_sessions, 60),
     "clean_mail_tokens": (clean_mail_tokens, 600),
     "empty_webhooks": (empty_webhooks, 3600),
+    "clean_webhooks": (clean_webhooks, 600),
     "forget_old_buyers": (forget_old_buyers, 3600),
     "finish_erasures": (finish_erasures, 600),
 }

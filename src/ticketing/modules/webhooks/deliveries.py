@@ -58,8 +58,8 @@ async def redeliver(
     endpoint = await _get_enabled(session, access, webhook_id)
     delivery = await get_delivery(session, access.organization_id, webhook_id, message_id, is_locked=True)
     before = {"message_id": str(message_id), "status": delivery.status}
-    delivery.status, delivery.tries, delivery.ended_at = DeliveryStatus.PENDING, 0, None
-    delivery.due_at = (await session.execute(select(func.now()))).scalar_one()
+    now = (await session.execute(select(func.now()))).scalar_one()
+    delivery.status, delivery.due_at, delivery.tries, delivery.ended_at = DeliveryStatus.PENDING, now, 0, None
     after = {**before, "status": delivery.status, "redelivered": True}
     organizations.record(session, access, "webhook.redelivered", subject(endpoint), before, after)
     outbox.announce(session, WebhookTest(**about(endpoint)))

@@ -162,7 +162,7 @@ def _check(url: str, types: list[str]) -> None:
     except ValueError as error:
         raise Invalid(str(error), field="url") from None
     for number, each in enumerate(types):
-        topics.expand([each], field=f"types.{number}")
+        topics.check([each], field=f"types.{number}")
 
 
 async def _check_room(session: AsyncSession, organization_id: UUID) -> None:

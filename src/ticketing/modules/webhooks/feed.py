@@ -30,9 +30,9 @@ class CursorExpired(TicketingError):
 class Feed:
     """One client's reading: where it stands, and what it wants."""
 
-    def __init__(self, organization_id: UUID, after: list[object] | None, topics: list[str] | None, limit: int) -> None:
+    def __init__(self, organization_id: UUID, after: list[object] | None, types: list[str], limit: int) -> None:
         """Raises Invalid, naming the cursor, when it is another list's."""
-        self._organization_id, self._topics, self._limit = organization_id, topics, limit
+        self._organization_id, self._types, self._limit = organization_id, types, limit
         self._position = Position()
         self._at: datetime | None = None
         if after is not None:
@@ -50,7 +50,7 @@ class Feed:
                 horizon, oldest = await reading.get_horizon(session), await reading.get_oldest(session)
                 if self._at < oldest or int(self._position.window_to or self._position.window_from) > int(horizon):
                     raise CursorExpired
-            found = await reading.read(session, self._organization_id, self._position, self._topics, self._limit)
+            found = await reading.read(session, self._organization_id, self._position, self._types, self._limit)
         self._position, self._at = found.position, found.at - TRANSACTION_MAX
         return found
 

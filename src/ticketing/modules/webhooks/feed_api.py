@@ -28,7 +28,7 @@ async def read_feed(
 ) -> Envelope[list[FeedItemOut]]:
     """All facts of the organization in order, from the oldest that is kept or from `cursor` on; the same cursor gives
     the same facts again. There is always a next cursor: at the end of the log it is the place to wait at."""
-    feed = Feed(access.organization_id, page.after, topics.expand(topics.split(types)), page.limit)
+    feed = Feed(access.organization_id, page.after, topics.split(types), page.limit)
     await session.commit()  # this is the edge: whoever waits from here on has no connection in hand
     found = await feed.wait(request, request.app.state.lookout, wait)
     return envelope([FeedItemOut.of(row) for row in found.rows], next_cursor=feed.cursor)

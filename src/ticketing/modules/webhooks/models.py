@@ -59,6 +59,8 @@ class WebhookEndpoint(Identified, Base):
     last_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
     #: So much waits for it that nothing is read for it until then.
     rests_until: Mapped[datetime | None]
+    #: When a worker last had something sent to it; what is due since then waits for its receiver, and not for us.
+    tried_at: Mapped[datetime | None]
 
 
 class WebhookDelivery(Base):

@@ -5,7 +5,7 @@ facts come again. Windows end where one could have ended at the time, by the hor
 the log are read in many windows, and a page costs what its window holds and not what the days hold.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,6 +13,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.modules.webhooks import topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,14 @@ class Reading(NamedTuple):
 
 
 async def read(
-    session: AsyncSession, organization_id: UUID, position: Position, topics: Collection[str] | None, limit: int
+    session: AsyncSession, organization_id: UUID, position: Position, types: Sequence[str], limit: int
 ) -> Reading:
     """The next rows in log order, at most `limit`. The transaction is that of a worker, or has entered the tenant.
 
-    `topics` are those that are wanted; None: all.
+    `types` are names and prefixes of topics; none means all.
     """
     rows: list[Row] = []
-    asked: dict[str, Any] = {"organization_id": organization_id, "topics": None if topics is None else [*topics]}
+    asked: dict[str, Any] = {"organization_id": organization_id, "all": not types, **topics.as_query(types)}
     if position.window_to is not None:
         rows = await _read_window(session, asked, position, limit)
         if len(rows) == limit:
@@ -91,25 +93,28 @@ async def _read_window(session: AsyncSession, asked: dict[str, Any], window: Pos
 
 _HORIZON = text("select cast(pg_snapshot_xmin(pg_current_snapshot()) as text)")
 
+_WANTED = """(:all or topic = any(cast(:names as text[]))
+        or exists (select from unnest(cast(:prefixes as text[])) as p (prefix) where starts_with(topic, p.prefix)))"""
+
 # To the first horizon behind as many rows as are wanted; to the present one when there are fewer.
-_WINDOW = text("""
+_WINDOW = text(f"""
 with present as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
      enough as (select o.xid from outbox o, present p
                  where o.organization_id = :organization_id and o.xid >= cast(:window_from as xid8) and o.xid < p.xid
-                   and (cast(:topics as text[]) is null or o.topic = any(cast(:topics as text[])))
+                   and {_WANTED}
                  order by o.xid offset :wanted - 1 limit 1)
 select cast(coalesce((select h.xid from log_horizons h, enough e, present p where h.xid > e.xid and h.xid < p.xid
                        order by h.xid limit 1), p.xid) as text) as window_to,
        now() as at
-  from present p""")
+  from present p""")  # noqa: S608 (constants)
 
-_ROWS = text("""
+_ROWS = text(f"""
 select id, message_id, topic, schema_version, occurred_at, payload
   from outbox
  where organization_id = :organization_id and id > :last_id
    and xid >= cast(:window_from as xid8) and xid < cast(:window_to as xid8)
-   and (cast(:topics as text[]) is null or topic = any(cast(:topics as text[])))
- order by id limit :limit""")
+   and {_WANTED}
+ order by id limit :limit""")  # noqa: S608
 
 # A fresh database has kept everything since it was made.
 _OLDEST = text("""

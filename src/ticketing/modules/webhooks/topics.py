@@ -1,6 +1,6 @@
 """The topics that a tenant can ask for, by name or by a prefix such as `order.*`."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ticketing.infra.errors import Invalid
 from ticketing.infra.outbox import Message
@@ -17,26 +17,13 @@ def known_topics(parent: type[Message] = Message) -> Iterator[str]:
         yield from known_topics(message)
 
 
-def expand(types: Iterable[str], field: str = "types") -> list[str] | None:
-    """The topics that are meant; None, for all of them, when nothing is listed.
-
-    Raises:
-        Invalid: naming `field`, when there is no such topic.
-    """
-    known, found = set(known_topics()), set[str]()
+def check(types: Iterable[str], field: str = "types") -> None:
+    """Raises Invalid, naming the field, when one of them means no topic that there is."""
+    known = set(known_topics())
     for each in types:
-        meant = {topic for topic in known if matches(topic, [each])}
-        if not meant:
+        prefix = prefix_of(each)
+        if each not in known and not (prefix and any(topic.startswith(prefix) for topic in known)):
             raise Invalid(f"There is no type {_shown(each)}; see the list of messages.", field=field)
-        found |= meant
-    return sorted(found) or None
-
-
-def matches(topic: str, types: Collection[str]) -> bool:
-    """Whether the topic is listed, by its name or by a prefix; an empty list means all."""
-    return not types or any(
-        topic == each or (each.endswith(".*") and topic.startswith(each.removesuffix("*"))) for each in types
-    )
 
 
 def split(listed: str) -> list[str]:
@@ -44,7 +31,18 @@ def split(listed: str) -> list[str]:
     types = [part.strip() for part in listed.split(",") if part.strip()]
     if len(types) > TYPES_MAX:
         raise Invalid(f"Name at most {TYPES_MAX} types.", field="types")
+    check(types)
     return types
+
+
+def as_query(types: Sequence[str]) -> dict[str, list[str]]:
+    """The names and the prefixes; not the topics that we know, since the log may hold those of a newer release."""
+    return {"names": [*types], "prefixes": [prefix for each in types if (prefix := prefix_of(each))]}
+
+
+def prefix_of(each: str) -> str | None:
+    """`order.` of `order.*`; None of a name."""
+    return each.removesuffix("*") if each.endswith(".*") else None
 
 
 def _shown(each: str) -> str:

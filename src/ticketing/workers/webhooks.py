@@ -1,0 +1,127 @@
+"""Brings facts to the addresses that organizations have named: reads the log for each endpoint, and sends what is due.
+
+Several processes share the work: rows that one has locked or claimed are left out by the others.
+"""
+
+import asyncio
+from uuid import UUID
+
+from sqlalchemy import text
+
+from ticketing.infra import bus, log, metrics, redis
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
+from ticketing.infra.nudge import Wake
+from ticketing.infra.pause import pause
+from ticketing.modules.webhooks import CheckedBackend, Sender, fan_out, find_due, take_turn
+
+#: A nudge may be lost, and what is tried again falls due by the clock.
+POLL_SECONDS = 1.0
+#: Between two looks, however many nudges come.
+LOOK_SECONDS = 0.25
+#: Endpoints that have their turn at the same time in this process.
+TURNS_MAX = 64
+#: On the way out, what is being sent may end; what does not is sent again when its claim runs out.
+FAREWELL_SECONDS = 5.0
+MEASURE_SECONDS = 10.0
+
+_log = log.get_logger(__name__)
+
+
+async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
+    """Read and send until `stop` is set. An outage of the database is waited for, however long it lasts."""
+    connection = redis.connect(settings)
+    wake = Wake(connection)
+    sender = Sender(CheckedBackend(allow_private=settings.webhook_private_addresses == "allow"))
+    worker = Webhooks(database, sender, wake.register(), stop)
+    try:
+        async with wake.listening():
+            await worker.run()
+    finally:
+        await sender.close()
+        await connection.aclose()
+
+
+class Webhooks:
+    """One process' share of the work."""
+
+    def __init__(self, database: Database, sender: Sender, wake: asyncio.Event, stop: asyncio.Event) -> None:
+        self._database, self._sender, self._wake, self._stop = database, sender, wake, stop
+        #: Set when there may be something to send, or room to send it.
+        self._due = asyncio.Event()
+        self._turns: dict[UUID, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Until `stop` is set."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read())
+            tasks.create_task(self._send())
+            tasks.create_task(self._measure())
+
+    async def _read(self) -> None:
+        waits = 0
+        while not self._stop.is_set():
+            self._wake.clear()  # before the look: a nudge that comes during it is not lost
+            try:
+                found = await fan_out(self._database)
+                waits = 0
+            except bus.OUTAGES as error:
+                waits += 1
+                _log.warning("webhooks_wait", error=type(error).__name__)
+                await pause(bus.backoff_seconds(waits), self._stop)
+                continue
+            # Also without news: a test, or what somebody has asked for once more, is not in the log.
+            self._due.set()
+            await pause(LOOK_SECONDS, self._stop)
+            if not found:
+                await pause(POLL_SECONDS, self._stop, self._wake)
+
+    async def _send(self) -> None:
+        while not self._stop.is_set():
+            self._due.clear()
+            room = TURNS_MAX - len(self._turns)
+            try:
+                due = await find_due(self._database, list(self._turns), room) if room else []
+            except bus.OUTAGES as error:
+                _log.warning("webhooks_wait", error=type(error).__name__)
+                due = []
+            for organization_id, endpoint_id in due:
+                self._turns[endpoint_id] = asyncio.create_task(self._take_turn(organization_id, endpoint_id))
+            await pause(POLL_SECONDS, self._stop, self._due)
+        await self._end_turns()
+
+    async def _take_turn(self, organization_id: UUID, endpoint_id: UUID) -> None:
+        try:
+            await take_turn(self._database, self._sender, organization_id, endpoint_id, self._stop)
+        except bus.OUTAGES as error:
+            _log.warning("webhook_turn_waits", webhook_id=str(endpoint_id), error=type(error).__name__)
+        except Exception as error:
+            _log.error("webhook_turn_failed", webhook_id=str(endpoint_id), exc_info=error)
+        finally:
+            del self._turns[endpoint_id]
+            self._due.set()
+
+    async def _end_turns(self) -> None:
+        if self._turns:
+            _, late = await asyncio.wait(self._turns.values(), timeout=FAREWELL_SECONDS)
+            for turn in late:
+                turn.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _measure(self) -> None:
+        while not self._stop.is_set():
+            try:
+                async with self._database.transaction() as session:
+                    waiting, oldest = (await session.execute(_WAITING)).one()
+                metrics.WEBHOOKS_WAITING.set(waiting)
+                metrics.WEBHOOKS_OLDEST_DUE_SECONDS.set(oldest or 0)
+            except bus.OUTAGES as error:
+                _log.debug("webhooks_not_measured", error=type(error).__name__)
+            await pause(MEASURE_SECONDS, self._stop)
+
+
+_WAITING = text("""
+select count(*), greatest(extract(epoch from clock_timestamp() - min(d.due_at)), 0)
+  from webhook_deliveries d
+  join webhook_endpoints e on e.organization_id = d.organization_id and e.id = d.endpoint_id
+ where d.due_at is not null and e.disabled_at is null and e.deleted_at is null""")
