@@ -91,8 +91,7 @@ class Member:
         return [each for each in fetched if self._is_readable(each) and self.owns(partition_of(each))]
 
     def leave(self) -> None:
-        """Commit and hand the partitions over at once. Blocking."""
-        self._commit()
+        """Hand the partitions over at once, as in a rebalance: what is done is committed. Blocking."""
         self._consumer.close()
 
     def _pause(self, wanted: set[Partition]) -> None:
