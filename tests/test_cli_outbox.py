@@ -89,6 +89,10 @@ async def test_who_lags_more_than_it_may_is_an_exit_status(cli: Cli, database: D
     assert lags["tickets"] == (0, 0)
     assert lags["slow"][0] > 60
     assert cli("lag", "--max-seconds", "600").returncode == 0
+    await (await read_some(database, "relay", 1)).release()
+    away = cli("lag", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert (away.returncode, away.stdout.split("\t")[0]) == (1, "relay")
+    assert "the broker does not answer" in away.stderr
 
 
 @pytest.mark.usefixtures("sold")

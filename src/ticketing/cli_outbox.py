@@ -53,11 +53,11 @@ def show_lag(
 
     with errors_in_one_sentence():
         settings = platforms_settings()
-        lines = asyncio.run(with_database(settings, lambda database: measure(settings, database)))
+        lines, trouble = asyncio.run(with_database(settings, lambda database: measure(settings, database)))
     for name, seconds, rows in lines:
         typer.echo(f"{name}\t{seconds:.1f}\t{rows}")
-    if not lines:
-        fail("nobody has ever read the log", 1)
+    if trouble or not lines:
+        fail(trouble or "nobody has ever read the log", 1)
     if max_seconds is not None and max(seconds for _, seconds, _ in lines) > max_seconds:
         raise typer.Exit(1)
 

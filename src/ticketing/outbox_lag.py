@@ -6,7 +6,6 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException
 from sqlalchemy import text
 
-from ticketing.cli_ends import fail
 from ticketing.infra import kafka_lag, outbox_state
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -21,20 +20,22 @@ class Line(NamedTuple):
     rows: int
 
 
-async def measure(settings: Settings, database: Database) -> list[Line]:
-    """A line for each reader that counts, then for each group and topic. Ends the command when the broker is away."""
+async def measure(settings: Settings, database: Database) -> tuple[list[Line], str]:
+    """A line for each reader that counts, then for each group and topic; and a sentence about what does not answer."""
     async with database.transaction() as session:
         readers = await outbox_state.read_readers(session, over_kafka=settings.is_distributed)
     lines = [Line(one.reader, one.seconds, one.unread) for one in readers if one.counts]
-    return [*lines, *(await _measure_kafka(settings, database) if settings.is_distributed else ())]
+    if not settings.is_distributed:
+        return lines, ""
+    try:
+        return [*lines, *await _measure_kafka(settings, database)], ""
+    except KafkaException as error:
+        return lines, f"the broker does not answer ({error.args[0].name()})"
 
 
 async def _measure_kafka(settings: Settings, database: Database) -> list[Line]:
     groups = await group_topics(settings)
-    try:
-        lags = await asyncio.to_thread(kafka_lag.measure, settings.kafka_bootstrap_servers, groups)
-    except KafkaException as error:
-        fail(f"the broker does not answer ({error.args[0].name()})", 1)
+    lags = await asyncio.to_thread(kafka_lag.measure, settings.kafka_bootstrap_servers, groups)
     still = await _seconds_still(database)
     lines: dict[str, Line] = {}
     for lag in lags:
