@@ -331,3 +331,23 @@ async def test_an_endpoint_with_too_much_waiting_rests_and_loses_nothing(
     while await bring(database, sender):
         continue
     assert sorted(told.message["data"]["colour"] for told in receiver.told) == [str(n) for n in range(6)]
+
+
+async def test_who_is_days_behind_is_disabled_so_that_the_log_need_not_be_kept_for_it(
+    world: World, database: Database, owner: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["ticketing.modules.webhooks.fan_out"], "PENDING_MAX", 1)
+    tenant = await world.tenant()
+    made = await hook(tenant, receiver, types=["wall.*"])
+    await write(database, painted(tenant, "one"))
+    await fan_out(database)
+    await write(database, painted(tenant, "two"))
+    await fan_out(database)
+    path = tenant.path(f"/webhooks/{made['id']}")
+    assert data(await tenant.admin.get(path))["enabled"], "a day or two are no reason"
+    async with owner.transaction() as session:
+        await session.execute(text("alter table outbox disable trigger user"))
+        await session.execute(text("update outbox set occurred_at = occurred_at - interval '4 days'"))
+        await session.execute(text("update webhook_endpoints set rests_until = null"))
+    await fan_out(database)
+    assert data(await tenant.admin.get(path))["disabled_because"] == "its receiver is 3 days behind"

@@ -100,9 +100,9 @@ async def delete_endpoint(session: AsyncSession, access: organizations.Access, w
     _tell(session, access, "webhook.deleted", endpoint, facts(endpoint), None, messages.WebhookDeleted)
 
 
-async def disable_gone(session: AsyncSession, endpoint: WebhookEndpoint) -> None:
-    """Its receiver has said 410: nothing is sent until an admin enables it again."""
-    endpoint.disabled_at, endpoint.disabled_because = await _now(session), "its receiver answered 410 Gone"
+async def disable_endpoint(session: AsyncSession, endpoint: WebhookEndpoint, because: str) -> None:
+    """Its receiver does not want it, or can't: nothing is sent until an admin enables it again."""
+    endpoint.disabled_at, endpoint.disabled_because = await _now(session), because
     # With an admin's rights, because it was an admin who gave the address.
     admin = organizations.Role.ORG_ADMIN
     access = organizations.Access(endpoint.organization_id, "system:webhooks", None, admin)

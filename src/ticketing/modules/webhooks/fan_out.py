@@ -15,6 +15,7 @@ from ticketing.infra import bus, crash_points, log
 from ticketing.infra.db import Database
 from ticketing.modules.webhooks import reading
 from ticketing.modules.webhooks.deliveries import body_of
+from ticketing.modules.webhooks.endpoints import disable_endpoint
 from ticketing.modules.webhooks.models import WebhookEndpoint
 from ticketing.modules.webhooks.reading import Position, Reading
 
@@ -24,6 +25,8 @@ ROUND_ENDPOINTS = 200
 #: More than this waits for a receiver that does not take it: nothing is read for it until some of it has ended.
 PENDING_MAX = 10_000
 REST_SECONDS = 60
+#: Who is further behind is disabled: what it is still to be told of is kept in the log, which others' disks pay for.
+BEHIND_DAYS_MAX = 3
 
 Key = Row[UUID, UUID]
 
@@ -55,6 +58,8 @@ async def read_for(session: AsyncSession, organization_id: UUID, endpoint_id: UU
         return 0
     place = {"organization_id": organization_id, "endpoint_id": endpoint_id}
     if (await session.execute(_COUNT, {**place, "most": PENDING_MAX})).scalar_one() >= PENDING_MAX:
+        if await session.scalar(_IS_DAYS_BEHIND, {**place, "days": BEHIND_DAYS_MAX}):
+            await disable_endpoint(session, endpoint, f"its receiver is {BEHIND_DAYS_MAX} days behind")
         await session.execute(_REST, {**place, "seconds": REST_SECONDS})
         return 0
     position = Position(endpoint.window_from, endpoint.window_to, endpoint.last_id)
@@ -97,6 +102,13 @@ select count(*) from (select from webhook_deliveries
 _REST = text("""
 update webhook_endpoints set rests_until = now() + make_interval(secs => :seconds)
  where organization_id = :organization_id and id = :endpoint_id""")
+
+_IS_DAYS_BEHIND = text("""
+select o.occurred_at < now() - make_interval(days => :days)
+  from webhook_endpoints e join outbox o on o.organization_id = e.organization_id and o.xid >= e.window_from
+ where e.organization_id = :organization_id and e.id = :endpoint_id
+   and (e.window_to is null or o.xid >= e.window_to or o.id > e.last_id)
+ order by o.xid, o.id limit 1""")
 
 _WRITE = text("""
 insert into webhook_deliveries (organization_id, endpoint_id, message_id, topic, body)

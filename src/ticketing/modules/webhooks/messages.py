@@ -28,7 +28,7 @@ class WebhookUpdated(_EndpointFact):
 
 
 class WebhookDisabled(_EndpointFact):
-    """Its receiver has said that it is gone (410), so nothing is sent until an admin enables it again."""
+    """Its receiver is gone (410) or days behind, so nothing is sent until an admin enables it again."""
 
     topic: ClassVar[str] = "webhook.disabled"
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import crash_points, log, metrics, security
 from ticketing.infra.db import Database
 from ticketing.infra.fields import rfc3339
-from ticketing.modules.webhooks.endpoints import disable_gone
+from ticketing.modules.webhooks.endpoints import disable_endpoint
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookEndpoint
 from ticketing.modules.webhooks.sending import Answer, Sender, headers_of
 
@@ -85,7 +85,7 @@ async def _take_round(database: Database, sender: Sender, organization_id: UUID,
         if any(answer.is_gone for answer in answers):
             locked = await _find_enabled(session, organization_id, endpoint_id, is_locked=True)
             if locked is not None:
-                await disable_gone(session, locked)
+                await disable_endpoint(session, locked, "its receiver answered 410 Gone")
     return len(claimed), all(answer.is_success for answer in answers)
 
 
