@@ -16,12 +16,15 @@ from benchmarks import (
     growth,
     herd,
     holds,
+    idle,
     journeys,
     log_ins,
+    log_size,
     losers,
     neighbour,
     pgbench,
     pressure,
+    promptness,
     reads,
     seats,
     trust,
@@ -59,6 +62,9 @@ AT_A_STAGE: Mapping[str, Callable[[Crowd], list[Result]]] = {
 AT_A_BROKER: Mapping[str, Callable[[Backbone], list[Result]]] = {
     "effects": effects.run,  # before the log is full of what others have appended
     "drain": drain.run,
+    "idle": idle.run,
+    "promptness": promptness.run,
+    "log_size": log_size.run,
 }
 NAMES = (*AT_A_PLATFORM, *AT_A_STAGE, *AT_A_BROKER)
 

@@ -38,12 +38,12 @@ class Stage:
         self.generator = Generator(folder, self.port, {"MOCK_WEBHOOK_SECRET": environment["MOCK_WEBHOOK_SECRET"]})
 
     @contextmanager
-    def running(self, *arguments: str, name: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """One of our programs with this stage's settings; its output goes to a file, and it ends with the block."""
+    def running(self, *arguments: str, name: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """One of our programs with this stage's settings and these; it writes to a file, and ends with the block."""
         with (self.folder / f"{name}.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 (our own command)
                 [*dying_with_parent("TERM"), sys.executable, "-m", *arguments],
-                env=self.environment,
+                env={**self.environment, **settings},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

@@ -24,6 +24,7 @@ POINTS = {
     "after_version_before_frames": "the version of a seat map is raised, and no viewer has been sent the frame",
     "after_frames_before_cursor": "frames of a seat map are sent, and their reader's cursor stands before their cause",
     "before_produce": "the relay has read a page of the log, and Kafka has none of it",
+    "amid_produce": "librdkafka has a part of a page, and the rest is still ours",
     "after_produce_before_cursor": "Kafka has acknowledged a page of the log, and the relay's cursor stands before it",
     "before_deliveries_commit": "deliveries of webhooks are written and the cursor moved, and nothing is committed",
     "after_webhook_before_note": "a receiver has taken webhooks, and nothing of it is written down",

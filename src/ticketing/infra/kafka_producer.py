@@ -5,11 +5,14 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
+from ticketing.infra import crash_points
 from ticketing.infra.kafka import Record, client_settings
 
 #: Well below the outbox lease, so that a relay which can't publish gives up before another may take over.
@@ -32,6 +35,9 @@ PRODUCER_SETTINGS: dict[str, Any] = {
 
 #: What a broker answers to a record that it will never take; everything else is an outage.
 _REFUSALS = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}
+
+#: A fatal error is raised by whatever serves callbacks, and by a flaw of the library around the next callback's answer.
+_RAISED = (KafkaException, SystemError)
 
 
 class DeliveryFailed(Exception):
@@ -75,8 +81,8 @@ class KafkaProducer:
         try:
             if self._enqueue(self._producer, records, until):
                 unsettled = self._producer.flush(PUBLISH_SECONDS)
-        except KafkaException as error:
-            self._errors.append(error.args[0])
+        except _RAISED as error:
+            self._errors += [cause.args[0] for cause in (error, error.__cause__) if isinstance(cause, KafkaException)]
         except BufferError:
             pass  # more than fits: what there is has not left in time
         if unsettled or self._errors:
@@ -88,6 +94,7 @@ class KafkaProducer:
         """False when the time was up first. It is looked at before each record: we may be stopped between any two."""
         produce, clock, on_delivery = producer.produce, time.monotonic, self._on_delivery
         for topic, key, value, headers in records:
+            crash_points.at("amid_produce")
             if clock() > until:
                 return False
             produce(topic, value, key, headers=headers, on_delivery=on_delivery)  # type: ignore[arg-type]
@@ -105,6 +112,6 @@ class KafkaProducer:
     def _discard(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.purge()
-            producer.flush(1)
-            producer.close()
+            for act in (producer.purge, partial(producer.flush, 1), producer.close):
+                with suppress(*_RAISED):
+                    act()

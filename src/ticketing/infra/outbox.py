@@ -255,9 +255,16 @@ def _delivery(row: Any) -> Delivery:
     return Delivery(**{name: row[name] for name in names}, log_id=row["id"])
 
 
-_IS_TAKEN = """
-select true from outbox_cursor
- where reader = :reader and lease_owner <> :owner and lease_until >= clock_timestamp()"""
+#: A process that is stopped in the middle of a transaction has locked the cursor: the server ends it for the successor.
+LET_GO = f"set_config('idle_in_transaction_session_timeout', '{LEASE_SECONDS // 2}s', true)"
+#: For the transactions of a reader. Nobody waits for the disk: when the server dies, a cursor may have gone back a
+#: little, and what was read is read again. And nothing is sorted, so that pages come from the primary key in its order:
+#: a planner without statistics would rather read the whole window for each page, and sort it.
+QUICKLY = f"{LET_GO}, set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"
+
+_IS_TAKEN = f"""
+select exists (select from outbox_cursor
+                where reader = :reader and lease_owner <> :owner and lease_until >= clock_timestamp()), {LET_GO}"""  # noqa: S608 (a setting of our own)
 
 _ACQUIRE = """
 insert into outbox_cursor as c (reader, lease_owner, lease_until, fence)
@@ -269,11 +276,6 @@ returning fence"""
 
 _RELEASE = """
 update outbox_cursor set lease_owner = null, lease_until = null where reader = :reader and fence = :fence"""
-
-#: For the transactions of a reader. Nobody waits for the disk: when the server dies, a cursor may have gone back a
-#: little, and what was read is read again. And nothing is sorted, so that pages come from the primary key in its order:
-#: a planner without statistics would rather read the whole window for each page, and sort it.
-QUICKLY = "set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"
 
 # The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew.
 _HOLD = f"""

@@ -1,23 +1,26 @@
 """The relay's way through the log: pages of plain text, the next one read while the one before it is on its way.
 
-One round trip moves the cursor past what is acknowledged, renews the lease, opens the next window when this one is
-done, and brings a page. Nothing is parsed here: what Postgres prints is what Kafka gets.
+One statement moves the cursor past what is acknowledged and renews the lease, one opens the next window when this one
+is done, and one brings a page. Nothing is parsed here: what Postgres prints is what Kafka gets.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 from uuid import UUID
 
 import orjson
+import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from ticketing.infra import plain
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import Record
 from ticketing.infra.outbox import LEASE_SECONDS, QUICKLY, Delivery, LeaseLost, LogReader
-from ticketing.infra.wire import Cursor, Wire, send
+from ticketing.infra.wire import Wire, send, wire_of
 
 #: So many rows are carried together. Between two pages the broker has nothing to do for a moment, so they are large.
 RELAY_PAGE_ROWS = 2000
@@ -137,36 +140,44 @@ class PageReader(LogReader):
 
     async def settle(self) -> None:
         """Move the cursor past what is acknowledged, and read nothing. Raises LeaseLost."""
-        async with self.database.transaction() as session:
-            async with plain.round_trip(session) as wire:
-                moved = await self._move(wire)
-            await self._find_cursor(moved)
+        async with self._wire() as wire:
+            await self._move(wire)
 
     async def _turn(self) -> tuple[bool, list[Line]]:
         place, me = self._place, (self._reader, self._fence)
-        began_at = time.monotonic()
+        async with self._wire() as wire:
+            has_window = await self._move(wire) or (await send(wire, _OPEN_WINDOW, *me, *me)).rowcount > 0
+        if not has_window:
+            return False, []
         async with self.database.transaction() as session:
             async with plain.round_trip(session) as wire:
-                moved = await self._move(wire)
-                if not place.is_under_way:
-                    await send(wire, _OPEN_WINDOW, *me, *me)
-                behind = place.given if place.is_under_way else 0
-                page = await send(wire, self._query, behind, *me, *me, *me)
-            has_window = await self._find_cursor(moved)
-            lines = cast(list[Line], await page.fetchall())
-        self.held_at = began_at
-        return has_window, lines
+                await send(wire, f"select {QUICKLY}")
+                page = await send(wire, self._query, place.given if place.is_under_way else 0, *me, *me, *me)
+            return True, cast(list[Line], await page.fetchall())
 
-    async def _move(self, wire: Wire) -> Cursor:
-        place = self._place
-        return await send(wire, _MOVE, place.closes, place.done, LEASE_SECONDS, self._reader, self._fence)
-
-    async def _find_cursor(self, moved: Cursor) -> bool:
-        """Whether it is in a window. Raises LeaseLost when it is not ours to move."""
+    async def _move(self, wire: Wire) -> bool:
+        """Renew the lease and move the cursor; whether there is a window. Raises LeaseLost."""
+        place, began_at = self._place, time.monotonic()
+        moved = await send(wire, _MOVE, place.closes, place.done, LEASE_SECONDS, self._reader, self._fence)
         cursor = await moved.fetchone()
         if cursor is None:
             raise LeaseLost(self._reader)
+        self.held_at = began_at
         return bool(cursor[0])
+
+    @asynccontextmanager
+    async def _wire(self) -> AsyncIterator[Wire]:
+        """A connection on which each statement is a transaction, so that none waits for us to end it.
+
+        A process that is stopped between a statement and its commit keeps the cursor's lock, and its successor waiting.
+        """
+        async with self.database.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                yield await wire_of(connection)
+            except psycopg.OperationalError as error:
+                await connection.invalidate(error)
+                raise DBAPIError.instance(None, None, error, psycopg.Error, dialect=connection.dialect) from error
 
 
 # As in outbox.py, the fence alone decides.
