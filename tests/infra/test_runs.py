@@ -99,6 +99,21 @@ async def test_a_run_is_bounded_in_time_and_what_it_leaves_is_not_marked_as_done
     assert (await rung(database), await done(database, group)) == ([0, 1, 2, 3], 4)
 
 
+async def test_runs_that_were_cut_short_grow_again(
+    database: Database, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ring(database, *range(40))
+    takes, deliveries = taker(database, group), await page(database)
+    monkeypatch.setattr(runs, "RUN_SECONDS", 0.0)
+    assert await takes.take(deliveries) == 1
+    monkeypatch.setattr(runs, "RUN_SECONDS", 60.0)
+    sizes = []
+    while (done := sum(sizes) + 1) < len(deliveries):
+        sizes.append(await takes.take(deliveries[done:]))
+    assert sizes[:6] == [2, 3, 4, 6, 8, 11]
+    assert await rung(database) == list(range(40))
+
+
 async def test_an_effect_and_its_inbox_row_commit_together_in_a_run_too(
     database: Database, group: Group, counter: Counter
 ) -> None:

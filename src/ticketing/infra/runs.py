@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
-from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import bus, crash_points, log, metrics, plain
-from ticketing.infra.bus import ANY_TIME, Group, Handler, InboxRow, OutwardGroup, Stopped, caused_by, tell_outcome
+from ticketing.infra.bus import ANY_TIME, Group, Handler, OutwardGroup, Stopped, caused_by, tell_outcome
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.infra.wire import send
@@ -76,8 +75,8 @@ class Runs:
             _log.info("run_failed", group=self._group.name, messages=len(run), error=type(error).__name__)
             self._alone = len(run)
             return 0
-        # After one that was cut short the next is as short, and then they grow again.
-        self._size = min(2 * taken, self._max)
+        # After one that was cut short the next is as short, and then they grow slowly: to be cut costs a statement.
+        self._size = max(2, taken) if taken < len(run) else min(self._size + self._size // 4 + 1, self._max)
         return taken
 
 
@@ -102,7 +101,8 @@ async def _deliver_together(database: Database, group: Group, run: Sequence[Deli
                 await _react(session, delivery, *one)
         if new:
             # What the time was not enough for has not been done.
-            await session.execute(delete(InboxRow).where(InboxRow.consumer == group.name, InboxRow.message_id.in_(new)))
+            async with plain.round_trip(session) as wire:
+                await send(wire, _FORGET, group.name, [*new])
         crash_points.at("before_effect_commits")
     _tell(group, run, outcomes, time.monotonic() - began)
     return len(outcomes)
@@ -137,3 +137,4 @@ insert into inbox (consumer, message_id)
 select %s, message_id from unnest(%s::uuid[]) with ordinality as w (message_id, place) order by place
 on conflict do nothing
 returning message_id"""
+_FORGET = "delete from inbox where consumer = %s and message_id = any(%s)"
