@@ -47,7 +47,7 @@ consumer gives up is on `<topic>.dlq`, with its key, value and headers as they w
 | `message_id` | the fact's name, the same however often it comes |
 | `occurred_at` | when the transaction began that made it true |
 | `schema_version` | the version of the fields |
-| `correlation_id` | of the request that caused it, as in `X-Request-ID` and in the logs |
+| `correlation_id` | of the request that caused it, as in `X-Correlation-ID` and in the logs |
 | `traceparent` | W3C Trace Context of that request; may be empty |
 | `actor` | who did it: a person, a key, a device, or the system; may be empty |
 | `organization_id` | whose fact it is; empty for facts about people |
