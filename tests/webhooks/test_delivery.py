@@ -351,3 +351,31 @@ async def test_who_is_days_behind_is_disabled_so_that_the_log_need_not_be_kept_f
         await session.execute(text("update webhook_endpoints set rests_until = null"))
     await fan_out(database)
     assert data(await tenant.admin.get(path))["disabled_because"] == "its receiver is 3 days behind"
+
+
+async def test_a_claim_that_ran_out_writes_nothing_over_what_came_after_it(
+    world: World, database: Database, receiver: Receiver, sender: Sender
+) -> None:
+    tenant = await world.tenant()
+    made = await hook(tenant, receiver, types=["wall.*"])
+    await write(database, painted(tenant, "red"))
+    taken, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def fail_late(writer: asyncio.StreamWriter) -> None:
+        taken.set()
+        await may_answer.wait()
+        writer.write(answer(500))
+        await writer.drain()
+
+    receiver.answers = [fail_late]
+    paused = asyncio.create_task(bring(database, sender))
+    await taken.wait()
+    await make_due(database)
+    receiver.answers = [answer(503, Retry_After="1000")]
+    assert await bring(database, sender) == 1
+    may_answer.set()
+    await paused
+    [row] = await log_of(tenant, made)
+    assert [attempt["status_code"] for attempt in row["attempts"]] == [503]
+    [left] = await waits(database)
+    assert left > 900, "what the paused one heard is not what counts"
