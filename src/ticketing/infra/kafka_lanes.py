@@ -46,8 +46,6 @@ class Work:
 class Lane:
     """What waits of one partition, or of all for a group that takes them together; a task while there is any."""
 
-    #: So many messages are taken in hand at once.
-    hand_max = 1
     rest_seconds = 0.0
 
     def __init__(self, work: Work, settled: Callable[[KafkaMessage], None]) -> None:
@@ -57,6 +55,11 @@ class Lane:
         self._is_full = False
         #: Ends the lane's waiting, and with it the lane.
         self.stop = asyncio.Event()
+
+    @property
+    def hand_max(self) -> int:
+        """So many messages are taken in hand at once."""
+        raise AssertionError("a lane says how it works")
 
     async def take(self, messages: list[KafkaMessage]) -> int:
         """Deal with the first few of these for good; how many they were. Raises bus.Stopped."""
@@ -114,7 +117,10 @@ class PartitionLane(Lane):
     def __init__(self, work: Work, group: bus.Group, settled: Callable[[KafkaMessage], None]) -> None:
         super().__init__(work, settled)
         self._runs = Runs(work.database, group, work.attempts_max, self.stop, work.places)
-        self.hand_max = group.together_max
+
+    @property
+    def hand_max(self) -> int:
+        return self._runs.size
 
     async def take(self, messages: list[KafkaMessage]) -> int:
         deliveries: list[Delivery] = []
@@ -136,11 +142,13 @@ class PartitionLane(Lane):
 class CommonLane(Lane):
     """All messages of all partitions at once, for a group whose effect is the same however often."""
 
-    hand_max = FULL_MESSAGES
-
     def __init__(self, work: Work, group: bus.BatchGroup, settled: Callable[[KafkaMessage], None]) -> None:
         super().__init__(work, settled)
         self._group, self.rest_seconds = group, group.rest_seconds
+
+    @property
+    def hand_max(self) -> int:
+        return FULL_MESSAGES
 
     async def take(self, messages: list[KafkaMessage]) -> int:
         readable = [pair for message in messages if (pair := await self._read_or_bury(message))]

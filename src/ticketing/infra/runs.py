@@ -46,6 +46,11 @@ class Runs:
         #: So many of the next messages were in a run that failed.
         self._alone = 0
 
+    @property
+    def size(self) -> int:
+        """So many messages it would take at once now; to bring more is of no use."""
+        return 1 if self._alone else self._size
+
     async def take(self, deliveries: Sequence[Delivery]) -> int:
         """Deal with the first of these for good; how many they were, which is one at least.
 
