@@ -189,9 +189,11 @@ async def test_who_waits_in_vain_gets_an_empty_page_and_a_place_to_go_on(world: 
 async def test_who_waits_holds_no_connection(world: World, app: FastAPI) -> None:
     tenant = await world.tenant()
     _, cursor = await page(tenant.admin, tenant, limit=100)
-    waiting = [asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=3)) for _ in range(4)]
+    waiting = [asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=25)) for _ in range(4)]
     await until(lambda: app.state.lookout.waiting == 4)
     await until(lambda: app.state.database.engine.pool.checkedout() == 0)
+    assert not any(one.done() for one in waiting)
+    app.state.stopping.set()
     await asyncio.gather(*waiting)
 
 
