@@ -126,6 +126,21 @@ async def test_what_a_reader_has_not_come_to_is_not_replayed(
 
 
 @pytest.mark.usefixtures("sold")
+async def test_of_a_window_that_is_open_what_was_done_is_replayed(
+    database: Database, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await run(database, "delete from tickets")
+    await run(database, "delete from inbox where consumer = 'tickets'")
+    first = "(select min(id) from outbox where topic = 'order.paid')"
+    window = f"window_from = '0', window_to = pg_snapshot_xmin(pg_current_snapshot()), last_id = {first}"
+    await run(database, f"update outbox_cursor set {window} where reader = 'tickets'")
+    await outbox_again.replay(settings, database, read_since("1h"), ["order.paid"], None, yes=True)
+    assert "1 messages were brought" in capfd.readouterr().err
+    assert await run(database, "select error from dead_letters") == []
+    assert len(await run(database, "select id from tickets")) == 1
+
+
+@pytest.mark.usefixtures("sold")
 async def test_a_reader_is_forgotten_when_nobody_reads_for_it(cli: Cli, database: Database) -> None:
     log = await read_some(database, "gone", 1)
     await run(database, "update outbox_cursor set lease_until = now() + interval '1 hour' where reader = 'gone'")

@@ -172,6 +172,21 @@ async def test_two_operators_bring_one_letter(
     assert await cast(database) == [1]
 
 
+async def test_a_letter_that_is_gone_in_the_middle_is_told_so(
+    database: Database, group: Group, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = None
+    founder.may_go_on.clear()
+    trying = asyncio.create_task(redeliver(database, {"founders": Batch(founder)}, letter_id))
+    while len(founder.correlation_ids) < 2:  # noqa: ASYNC110 (the handler is not ours to signal from)
+        await asyncio.sleep(0.01)
+    async with database.transaction() as session:
+        await session.execute(text("delete from dead_letters"))
+    founder.may_go_on.set()
+    assert (await trying)[0] == Outcome.GONE
+
+
 async def test_whoever_crashes_in_the_middle_leaves_letter_or_effect(
     database: Database, group: Group, founder: Founder
 ) -> None:

@@ -67,7 +67,7 @@ async def pages(database: Database, part: Stretch, undone_by: str | None = None)
     last_id = 0
     while True:
         async with database.transaction() as session:
-            asked = {**part.asked, "last_id": last_id, "limit": PAGE_ROWS, "consumer": undone_by}
+            asked = {**part.asked, "behind": last_id, "limit": PAGE_ROWS, "consumer": undone_by}
             rows = (await session.execute(text(_PAGE), asked)).mappings().all()
         if not rows:
             return
@@ -102,7 +102,7 @@ select o.topic, count(*), count(*) filter (where not exists (
        min(o.occurred_at), max(o.occurred_at) {_PART} group by 1 order by 1"""  # noqa: S608 (constants)
 
 _PAGE = f"""
-select o.* {_PART} and o.id > :last_id
+select o.* {_PART} and o.id > :behind
    and (cast(:consumer as text) is null or not exists (
            select from inbox i where i.consumer = :consumer and i.message_id = o.message_id))
  order by o.id limit :limit"""  # noqa: S608 (constants)
