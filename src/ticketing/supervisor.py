@@ -15,7 +15,7 @@ from ticketing.child import LIFELINE, Child, Launch, describe_end
 from ticketing.infra.processes import dying_with_parent
 
 RESTART_SECONDS = 0.5
-RESTART_SECONDS_MAX = 30.0
+RESTART_SECONDS_MAX = 5.0
 RAN_WELL_SECONDS = 10.0
 """A child that has run this long starts again without the delays that earlier falls have earned it."""
 LOG_BYTES_MAX = 20_000_000

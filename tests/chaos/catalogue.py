@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from tests.chaos.fault import Fault
 from tests.chaos.kills import KILLS
+from tests.chaos.outages import OUTAGES
+from tests.chaos.words import WORDS
 
-FAULTS: list[Fault] = [*KILLS]
+FAULTS: list[Fault] = [*KILLS, *WORDS, *OUTAGES]
 
 
 def choose(names: Sequence[str]) -> list[Fault]:

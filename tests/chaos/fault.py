@@ -34,3 +34,5 @@ class Fault:
     act: "Callable[[Ground, Load], Awaitable[list[str]]] | None" = None
     #: While it lasts nobody needs to be served; recovery counts from its end.
     is_outage: bool = False
+    #: Somebody else takes over; it ends only when that has been seen.
+    is_taken_over: bool = False

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import psycopg
 from tests.chaos.proxy import Proxy
 from tests.kafka_broker import KafkaBroker
 from tests.world import WEBHOOK_SECRET
+from ticketing.child import LIFELINE
 from ticketing.infra.embedded_postgres import EmbeddedPostgres
 from ticketing.infra.ports import free_port
 
@@ -50,6 +52,9 @@ class Ground:
     small_disk: Path | None = None
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
+    #: Started beside the platform by a fault.
+    sleeper: int = 0
+    helpers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -81,6 +86,7 @@ class Ground:
 
     async def close(self) -> list[str]:
         """End it politely; what was wrong about its end."""
+        self.end_helpers()
         wrong = []
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
@@ -118,6 +124,26 @@ class Ground:
         """Send a signal to a part; its process id."""
         os.kill(pid := self.find(what), number)
         return pid
+
+    def start_beside(self, what: str, *arguments: str) -> None:
+        """Another process like a part that runs, with the same environment: on another machine it would be so."""
+        command = [sys.executable, "-m", "ticketing.cli", *arguments]
+        # Its lifeline is the part's own and not inherited here.
+        environment = {name: value for name, value in self.environment_of(what).items() if name != LIFELINE}
+        with (self.folder / "logs" / "beside.log").open("ab") as log:
+            helper = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        self.helpers.append(helper)
+
+    def wake(self) -> None:
+        """The process that was put to sleep goes on where it was."""
+        with suppress(ProcessLookupError):
+            os.kill(self.sleeper, signal.SIGCONT)
+
+    def end_helpers(self) -> None:
+        for helper in self.helpers:
+            helper.kill()
+            helper.wait(10)
+        self.helpers.clear()
 
     def environment_of(self, what: str) -> dict[str, str]:
         """What a part was started with: another one can be started beside it."""

@@ -87,7 +87,7 @@ class Load:
     async def buy(self, seat: str = "") -> Purchase | None:
         """One whole purchase up to its money; None when somebody else has the seat. Raises GaveUp."""
         show, buyer = self.show, random.choice(self.people)
-        purchase = Purchase(show, seat or self._choose(), time.monotonic())
+        purchase = Purchase(show, seat or self.choose(), time.monotonic())
         if not await self.hold(purchase, buyer):
             return None
         self.purchases.append(purchase)
@@ -179,7 +179,7 @@ class Load:
             self._busy -= 1
         await asyncio.sleep(SHORT_HOLD_SECONDS + 0.2)
 
-    def _choose(self) -> str:
+    def choose(self) -> str:
         """Any seat that we have not bought; two may choose the same one."""
         free = [seat for seat in self.show.labels if seat not in self._taken] or self.show.labels
         seat = random.choice(free)

@@ -61,6 +61,8 @@ class Arena:
         try:
             since = await self._go_through(fault, seconds)
             outcome.recovery_seconds = await self._recovered(since)
+            if fault.is_taken_over:
+                await fault.heal(self.ground)
         except Exception as error:  # the run goes on: that is what it is for
             self._violations.append(f"{type(error).__name__}: {error}")
         await self.load.pause()
@@ -76,7 +78,8 @@ class Arena:
             self._violations.extend(await fault.act(self.ground, self.load))
         await asyncio.sleep(seconds)
         ended = time.monotonic()
-        await fault.heal(self.ground)
+        if not fault.is_taken_over:
+            await fault.heal(self.ground)
         return ended if fault.is_outage else began
 
     async def _recovered(self, since: float) -> float:

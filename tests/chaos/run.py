@@ -9,12 +9,13 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tests.chaos.fault import Fault, Kind
-from tests.chaos.grounds import opened
+from tests.chaos.grounds import can_mount, mount_small, opened
 from tests.chaos.proofs import VIEW_SECONDS
 from tests.chaos.rounds import Arena, Outcome
 from tests.chaos.table import Table
 from tests.kafka_broker import KafkaBroker, kafka_available
 
+KAFKA_DISK_MIB = 200
 KINDS: tuple[Kind, ...] = ("own", "wired", "small")
 
 
@@ -46,6 +47,8 @@ async def play_on(
         broker = None
         if kind == "wired":
             broker = KafkaBroker(folder / "kafka", wired=True)
+            if can_mount():
+                mount_small(broker.base / "data", stack, KAFKA_DISK_MIB)
             broker.spawn()
             await asyncio.to_thread(broker.wait_until_ready)
             stack.callback(broker.stop)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
@@ -11,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from tests.chaos.proxy import Proxy
+from tests.platform import eventually
 from tests.world import World, data, refusal
 from ticketing.infra import deadlines, redis
 from ticketing.infra.config import Settings
@@ -134,3 +136,24 @@ async def test_a_subscription_whose_other_end_is_gone_is_noticed(settings: Setti
             await asyncio.wait_for(anext(heard), 5)
     await client.aclose()
     await wire.close()
+
+
+async def test_a_server_that_writes_to_a_frozen_client_lets_go_too(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "IDLE_SECONDS", 1.0)
+    options = {name: value for name, value in deadlines.connect_arguments(1.0).items() if name != "async_creator_fn"}
+    url = database_url.replace("+psycopg", "")
+    frozen = psycopg.connect(url, **options)
+    # More than fits into the buffers between the two, and nobody reads it.
+    frozen.pgconn.send_query(b"begin; select repeat('x', 1000) from generate_series(1, 100000)")
+    looking = await psycopg.AsyncConnection.connect(url, autocommit=True)
+    pid = frozen.info.backend_pid
+
+    async def is_gone() -> bool:
+        found = await looking.execute("select from pg_stat_activity where pid = %s", [pid])
+        return not found.rowcount
+
+    assert await eventually(is_gone, 30)
+    await looking.close()
+    frozen.close()

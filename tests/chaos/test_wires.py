@@ -1,0 +1,20 @@
+"""Every wire between the platform and a server is slow, cut, half-open or silent for a while, with Kafka between."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.catalogue import FAULTS
+from tests.chaos.short import play_short
+from tests.kafka_broker import kafka_available
+from tests.machine import skip_or_fail
+
+pytestmark = pytest.mark.kafka
+
+WIRED = [fault for fault in FAULTS if fault.kind == "wired" and fault.group != "kills"]
+
+
+async def test_nothing_is_lost_whatever_happens_on_a_wire(tmp_path: Path) -> None:
+    if reason := kafka_available():
+        skip_or_fail(reason)
+    assert await play_short(WIRED, 1, tmp_path) == []
