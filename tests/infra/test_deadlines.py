@@ -89,19 +89,36 @@ async def test_a_pool_of_connections_to_nobody_is_replaced_before_anybody_notice
     await asyncio.wait_for(asyncio.gather(*(ask(database) for _ in range(10))), 20)
 
 
-async def test_a_transaction_whose_client_has_gone_quiet_lets_go_of_its_locks(
-    settings: Settings, wire: Proxy, monkeypatch: pytest.MonkeyPatch
+async def test_a_transaction_that_goes_on_too_long_lets_go_of_its_locks(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadlines, "IDLE_SECONDS", 0.5)
-    database = Database(settings)
+    monkeypatch.setattr(deadlines, "SLACK_SECONDS", 0.5)
+    database = Database(settings, statement_seconds=0.5)
     async with database.transaction() as session:
         await session.execute(text("select 1"))
-        await asyncio.sleep(1.5)
-        with pytest.raises(OperationalError, match="idle-in-transaction"):
+        await asyncio.sleep(2)
+        with pytest.raises(OperationalError, match="transaction"):
             await session.execute(text("select 1"))
         await session.rollback()
     await ask(database)
     await database.close()
+
+
+async def test_a_client_that_is_frozen_in_a_pipeline_lets_go_of_its_locks(
+    database_url: str, owner: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "SLACK_SECONDS", 0.5)
+    arguments = deadlines.connect_arguments(0.5)
+    open_line = arguments.pop("async_creator_fn")
+    frozen = await open_line(database_url.replace("+psycopg", ""), **arguments)
+    await frozen.pipeline().__aenter__()  # and nobody ever ends it
+    await frozen.execute("lock table outbox_cursor")
+    # The statement has run, and nobody says that this was all: the server waits for more.
+    frozen.pgconn.send_flush_request()
+    frozen.pgconn.flush()
+    await asyncio.sleep(3)
+    await asyncio.wait_for(ask(owner, "lock table outbox_cursor"), 5)
+    frozen.pgconn.finish()
 
 
 async def test_a_hold_whose_database_answers_nothing_is_refused_in_time_and_made_afterwards(
@@ -110,7 +127,7 @@ async def test_a_hold_whose_database_answers_nothing_is_refused_in_time_and_made
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
     wire.passes.clear()
-    async with asyncio.timeout(deadlines.REQUEST_SECONDS + deadlines.MARGIN_SECONDS + 10):
+    async with asyncio.timeout(deadlines.STATEMENT_SECONDS + deadlines.MARGIN_SECONDS + 10):
         answer = await buyer.post("/reservations", body, key="once")
     assert refusal(answer, 503)["code"] == "dependency_down"
     assert answer.headers["Retry-After"]
@@ -138,10 +155,7 @@ async def test_a_subscription_whose_other_end_is_gone_is_noticed(settings: Setti
     await wire.close()
 
 
-async def test_a_server_that_writes_to_a_frozen_client_lets_go_too(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deadlines, "IDLE_SECONDS", 1.0)
+async def test_a_server_that_writes_to_a_frozen_client_lets_go_too(database_url: str) -> None:
     options = {name: value for name, value in deadlines.connect_arguments(1.0).items() if name != "async_creator_fn"}
     url = database_url.replace("+psycopg", "")
     frozen = psycopg.connect(url, **options)

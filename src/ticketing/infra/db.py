@@ -112,7 +112,7 @@ class Database:
         *,
         nudge: Nudge | None = None,
         url: str | None = None,
-        statement_seconds: float = deadlines.REQUEST_SECONDS,
+        statement_seconds: float = deadlines.STATEMENT_SECONDS,
     ) -> None:
         """`statement_seconds`: no statement may take longer, unless `deadlines.be_patient` says so."""
         self.nudge = nudge

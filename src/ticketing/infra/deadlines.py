@@ -21,23 +21,28 @@ from ticketing.infra.wire import wire_of
 T = TypeVar("T")
 
 CONNECT_SECONDS = 3
-#: A request's statement takes milliseconds; one that takes so long is waiting for something that does not come.
-REQUEST_SECONDS = 6.0
-#: Workers read and write whole pages.
-WORKER_SECONDS = 20.0
+#: A statement takes milliseconds; one that takes so long is waiting for something that does not come.
+STATEMENT_SECONDS = 6.0
 #: For work on a whole house, for jobs by the clock, and for an operator who looks at everything.
 PATIENT_SECONDS = 300.0
 #: So much later than the server gives a statement up we give up the server: its own words come where there is a line.
-MARGIN_SECONDS = 2.0
-#: A transaction whose client says nothing for so long is rolled back: others wait for its locks.
-IDLE_SECONDS = 15.0
+MARGIN_SECONDS = 1.0
+#: No transaction lasts longer than its statements may and this: others wait for its locks, and all readers of the log
+#: for its end. A client that is frozen in a pipeline is not idle, and one that was refused something is in no
+#: transaction any more: it takes both limits.
+SLACK_SECONDS = 2.0
 #: Whether a connection lives is known in a moment.
 PING_SECONDS = 1.0
 
 
 def connect_arguments(statement_seconds: float) -> dict[str, Any]:
     """How to open a connection on which no statement may take longer than this."""
-    limits = {"statement_timeout": statement_seconds, "idle_in_transaction_session_timeout": IDLE_SECONDS}
+    limits = {
+        "statement_timeout": statement_seconds,
+        "transaction_timeout": statement_seconds + SLACK_SECONDS,
+        # The server looks at this one only where it is the shorter one.
+        "idle_in_transaction_session_timeout": statement_seconds,
+    }
     options = [f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items()]
     return {
         "async_creator_fn": BoundedConnection.connect,
@@ -47,9 +52,12 @@ def connect_arguments(statement_seconds: float) -> dict[str, Any]:
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
-        "tcp_user_timeout": int((REQUEST_SECONDS + MARGIN_SECONDS) * 1000),
+        "tcp_user_timeout": int((STATEMENT_SECONDS + MARGIN_SECONDS) * 1000),
         "options": " ".join(["-c timezone=UTC", *options]),
     }
+
+
+_ENDED = (psycopg.errors.TransactionTimeout, psycopg.errors.IdleInTransactionSessionTimeout)
 
 
 class BoundedConnection(psycopg.AsyncConnection[Any]):
@@ -61,8 +69,8 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         hanging_up = asyncio.get_running_loop().call_later(self.answer_seconds, self._hang_up)
         try:
             return await super().wait(gen, *arguments, **options)
-        except psycopg.errors.IdleInTransactionSessionTimeout as error:
-            # It comes as an "internal error"; to whoever asks it is a lost connection like any other.
+        except _ENDED as error:
+            # They come as "internal errors"; to whoever asks it is a lost connection like any other.
             raise psycopg.OperationalError(str(error)) from None
         finally:
             hanging_up.cancel()
@@ -75,6 +83,15 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
 
 async def be_patient(session: AsyncSession) -> None:
     """This transaction may have statements that take as long as PATIENT_SECONDS."""
-    await session.execute(text(f"set local statement_timeout = {int(PATIENT_SECONDS * 1000)}"))
+    for limit in _PATIENT:
+        await session.execute(text(limit))
     wire = await wire_of(await session.connection())
     wire.answer_seconds = PATIENT_SECONDS + MARGIN_SECONDS  # type: ignore[attr-defined]
+
+
+_PATIENT = (
+    f"set local statement_timeout = {int(PATIENT_SECONDS * 1000)}",
+    # A running limit can be ended and begun, and not changed.
+    "set local transaction_timeout = 0",
+    f"set local transaction_timeout = {int((PATIENT_SECONDS + SLACK_SECONDS) * 1000)}",
+)

@@ -1,8 +1,8 @@
 """Redis is a cache, a nudge and a fan-out; it may be empty or gone at any time and nothing is lost."""
 
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -12,8 +12,23 @@ from redis.exceptions import ConnectionError as Lost
 
 from ticketing.infra.config import Settings
 
+T = TypeVar("T")
+
 #: A subscription that has been silent for so long is asked whether it lives, and has as long again to answer.
 SILENCE_SECONDS = 0.75
+
+
+class Patience(Retry):
+    """The library's retry, which knows a closed connection also when uvloop says so in words of its own."""
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[T]], *arguments: Any, **options: Any) -> T:
+        async def attempt() -> T:
+            try:
+                return await do()
+            except RuntimeError as error:  # "the handler is closed": written to after a reset
+                raise Lost(str(error)) from error
+
+        return await super().call_with_retry(attempt, *arguments, **options)
 
 
 def connect(settings: Settings) -> Redis:
@@ -23,7 +38,7 @@ def connect(settings: Settings) -> Redis:
         socket_timeout=2,
         socket_connect_timeout=1,
         health_check_interval=15,
-        retry=Retry(NoBackoff(), 1),
+        retry=Patience(NoBackoff(), 1),
         max_connections=50,
     )
 
@@ -34,7 +49,7 @@ def connect_for_limits(settings: Settings) -> Redis:
         settings.redis_url,
         socket_timeout=0.25,
         socket_connect_timeout=0.25,
-        retry=Retry(NoBackoff(), 0),
+        retry=Patience(NoBackoff(), 0),
         max_connections=2,
     )
 

@@ -7,7 +7,6 @@ from typing import Any
 from ticketing.infra import log, metrics, redis
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.deadlines import WORKER_SECONDS
 from ticketing.infra.nudge import Nudge
 from ticketing.workers import consumers, relay, scheduler, webhooks
 
@@ -28,12 +27,7 @@ async def run(only: set[str], stop: asyncio.Event) -> None:
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_port)
     connection = redis.connect(settings)
-    database = Database(
-        settings,
-        nudge=Nudge(connection),
-        url=settings.worker_database_url,
-        statement_seconds=WORKER_SECONDS,
-    )
+    database = Database(settings, nudge=Nudge(connection), url=settings.worker_database_url)
     try:
         async with asyncio.TaskGroup() as tasks:
             for name in only:
