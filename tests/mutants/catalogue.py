@@ -124,6 +124,30 @@ MESSAGES = (
         ("tests/infra/test_outbox.py::test_a_reader_that_was_paused_can_neither_read_nor_advance",),
     ),
     Mutant(
+        "a paused relay goes on",
+        "It moves its successor's cursor past what nobody has published.",
+        (
+            Edit(
+                f"{_SRC}/infra/outbox_pages.py",
+                " where reader = %s and fence = %s\nreturning window_to is not null",
+                " where reader = %s and %s > 0\nreturning window_to is not null",
+            ),
+        ),
+        ("tests/infra/test_outbox_pages.py::test_a_reader_that_was_paused_neither_reads_nor_moves_the_cursor",),
+    ),
+    Mutant(
+        "the relay's cursor moves past what was only read",
+        "A relay that dies has left out what it had in hand.",
+        (
+            Edit(
+                f"{_SRC}/infra/outbox_pages.py",
+                "send(wire, _MOVE, place.closes, place.done, LEASE_SECONDS",
+                "send(wire, _MOVE, place.closes, place.given, LEASE_SECONDS",
+            ),
+        ),
+        ("tests/infra/test_outbox_pages.py::test_what_was_not_acknowledged_is_given_again",),
+    ),
+    Mutant(
         "stored answers are not compared",
         "A key that is used again for something else gets the old answer.",
         (Edit(f"{_SRC}/infra/idempotency.py", "if used_for not in fingerprint:", "if False:"),),
