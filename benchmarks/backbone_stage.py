@@ -1,12 +1,13 @@
 """What the backbone is measured on: Postgres with times of commits, and a real Kafka with times of appends."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from tests.kafka_broker import KafkaBroker, fetch_jars
 
@@ -16,6 +17,8 @@ from ticketing.workers.relay import known_topics
 
 #: What the settings of a deployment say by default.
 PARTITIONS = 6
+#: How often a new partition is asked for its end, ten times a second.
+PATIENCE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Backbone:
         with self.reader() as reader:
             found = reader.list_topics(timeout=20).topics
             each = [(topic, number) for topic in topics if topic in found for number in found[topic].partitions]
-            return {one: reader.get_watermark_offsets(TopicPartition(*one), timeout=20)[1] for one in each}
+            return {one: _end(reader, TopicPartition(*one)) for one in each}
 
     def make(self, topics: Iterable[str]) -> None:
         """Make these topics, unless they are there."""
@@ -60,6 +63,18 @@ class Backbone:
                     raise SystemExit(f"{wanted} records that were there are not there any more")
                 wanted -= len(batch)
                 yield from batch
+
+
+def _end(reader: Consumer, partition: TopicPartition) -> int:
+    """Asked for again while the partition is so new that it has no leader."""
+    for _ in range(PATIENCE):
+        try:
+            return int(reader.get_watermark_offsets(partition, timeout=20)[1])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                raise
+            time.sleep(0.1)
+    raise SystemExit(f"{partition} has got no leader")
 
 
 @contextmanager

@@ -75,20 +75,28 @@ class KafkaProducer:
         self._thread.shutdown(wait=False)
 
     def _publish(self, records: Sequence[Record], until: float) -> None:
-        if self._producer is None:
-            self._producer = Producer(self._settings)
         self._errors, unsettled = [], len(records)
         try:
-            if self._enqueue(self._producer, records, until):
-                unsettled = self._producer.flush(PUBLISH_SECONDS)
+            producer = self._connect()
+            if self._enqueue(producer, records, until):
+                unsettled = producer.flush(PUBLISH_SECONDS)
         except _RAISED as error:
             self._errors += [cause.args[0] for cause in (error, error.__cause__) if isinstance(cause, KafkaException)]
         except BufferError:
             pass  # more than fits: what there is has not left in time
         if unsettled or self._errors:
-            # What is still queued must not leave later, behind records that are published again by then.
-            self._discard()
+            if self._errors or (self._producer is not None and len(self._producer) > 0):
+                # What is still queued must not leave later, behind records that are published again by then.
+                self._discard()
             raise self._failure(unsettled, len(records))
+
+    def _connect(self) -> Producer:
+        """A producer that knows its brokers: what they take to answer at first is no record's time."""
+        if self._producer is None:
+            producer = Producer(self._settings)
+            producer.list_topics(timeout=PUBLISH_SECONDS)
+            self._producer = producer
+        return self._producer
 
     def _enqueue(self, producer: Producer, records: Sequence[Record], until: float) -> bool:
         """False when the time was up first. It is looked at before each record: we may be stopped between any two."""
