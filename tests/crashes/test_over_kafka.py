@@ -4,6 +4,7 @@ import asyncio
 
 import orjson
 import pytest
+from sqlalchemy import text
 
 from tests.crashes.painter import BAD
 from tests.crashes.stage import Stage
@@ -59,11 +60,19 @@ async def test_a_consumer_that_dies_before_its_offset_has_each_effect_once(line:
         assert [coat for each, coat in effects if each == seat] == list(range(5))
 
 
-async def test_a_dead_letter_whose_consumer_died_is_there_and_holds_nobody_up(line: Line, stage: Stage) -> None:
+@pytest.mark.parametrize("point", ["after_dead_letter_before_row", "after_dead_letter_before_offset"])
+async def test_a_dead_letter_whose_consumer_died_is_there_and_holds_nobody_up(
+    line: Line, stage: Stage, point: str
+) -> None:
     await line.tell(("A", 0), ("A", BAD), ("A", 1))
     await stage.worker("relay")
     program = ("tests.crashes.painter", line.topic, line.group.name)
-    await stage.dies(await stage.start(*program, crash_at="after_dead_letter_before_offset"))
+    await stage.dies(await stage.start(*program, crash_at=point))
     assert await line.effects() == [("A", 0)]
     await stage.start(*program)
     assert await line.until_effects(2, seconds=60) == [("A", 0), ("A", 1)]
+    async with line.database.transaction() as session:
+        kept = await session.scalars(
+            text("select message_id from dead_letters where consumer = :group"), {"group": line.group.name}
+        )
+        assert len(list(kept)) == 1

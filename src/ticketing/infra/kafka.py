@@ -76,6 +76,8 @@ def client_settings(bootstrap: str, name: str) -> dict[str, Any]:
         "log_level": 2,
         "error_cb": _on_error,
         "reconnect.backoff.max.ms": 2000,
+        # A broker that does not answer is left alone and asked anew; the library would wait for a minute.
+        "socket.timeout.ms": 5_000,
     }
 
 

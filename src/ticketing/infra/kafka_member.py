@@ -53,9 +53,8 @@ class Member:
                 # A new group starts at the first message there is: what came before its first commit counts too.
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": 10_000,
+                "session.timeout.ms": 6_000,
                 "heartbeat.interval.ms": 2_000,
-                "socket.timeout.ms": 10_000,
                 "fetch.wait.max.ms": 100,
                 # Partitions of a topic that was made a moment before the member joined are known to it only after a
                 # refresh, and nothing is read from them until then. The default is five minutes.
