@@ -249,4 +249,7 @@ def _is_lost(error: Exception) -> bool:
 def _reason(error: Exception) -> Exception:
     """What a client is told of a request that failed by itself."""
     # Somebody else's lock was waited for too long, or in a circle.
-    return errors.Overloaded() if isinstance(error, _BUSY) else error
+    if isinstance(error, _BUSY):
+        return errors.Overloaded()
+    # A full disk, no memory left: the server's trouble, and nothing was changed.
+    return errors.Unavailable() if isinstance(error, psycopg.OperationalError) else error
