@@ -1,5 +1,6 @@
 """The log: nothing lost, nothing twice, in order, whatever commits late."""
 
+from contextlib import AsyncExitStack
 from typing import ClassVar
 from uuid import UUID, uuid4
 
@@ -95,6 +96,41 @@ async def test_two_transactions_on_one_seat_keep_its_order(database: Database) -
         await write(database, painted(seat, "one"))
         outbox.publish(first, painted(seat, "two"))
     assert await colours(reader) == ["one", "two"]
+
+
+async def test_a_third_transaction_between_two_facts_does_not_swap_them(database: Database) -> None:
+    """The horizon stands between them: it lets the later fact through, and holds the earlier one back."""
+    seat, reader = uuid4(), await reader_of(database)
+    async with database.transaction() as third:
+        async with database.transaction() as first:
+            await first.execute(select(func.pg_current_xact_id()))
+            await third.execute(select(func.pg_current_xact_id()))
+            await write(database, painted(uuid4(), "another seat"), painted(seat, "one"))
+            outbox.publish(first, painted(seat, "two"))
+        before = await colours(reader)
+    assert before == []
+    assert await colours(reader) == ["another seat", "one", "two"]
+
+
+async def test_a_window_ends_before_the_first_of_a_chain_of_such_facts(database: Database) -> None:
+    """Where it would end otherwise falls between two other facts, and so on."""
+    seats, reader = [uuid4() for _ in range(3)], await reader_of(database)
+    async with AsyncExitStack() as stack:
+        begun = [await stack.enter_async_context(database.transaction()) for _ in range(4)]
+        for session in begun:  # in this order they are given their numbers
+            await session.execute(select(func.pg_current_xact_id()))
+        zero, one, two, horizon = begun
+        outbox.publish(zero, painted(seats[2], "before all of it"))
+        await zero.commit()
+        await write(database, painted(seats[0], "first"))  # behind the horizon
+        outbox.publish(two, painted(seats[1], "first"))
+        outbox.publish(two, painted(seats[0], "second"))
+        await two.commit()
+        outbox.publish(one, painted(seats[1], "second"))
+        await one.commit()
+        assert await colours(reader) == ["before all of it"]
+        await horizon.commit()
+    assert await colours(reader) == ["first", "first", "second", "second"]
 
 
 async def test_a_rolled_back_fact_never_happened(database: Database) -> None:

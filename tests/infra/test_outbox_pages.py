@@ -42,6 +42,18 @@ async def colours(reader: PageReader) -> list[str]:
     return seen
 
 
+async def test_a_third_transaction_between_two_facts_does_not_swap_them(database: Database) -> None:
+    seat, reader = uuid4(), await reader_of(database)
+    async with database.transaction() as third:
+        async with database.transaction() as first:
+            await first.execute(text("select pg_current_xact_id()"))
+            await third.execute(text("select pg_current_xact_id()"))
+            await write(database, painted(seat, "one"))
+            outbox.publish(first, painted(seat, "two"))
+        assert await colours(reader) == []
+    assert await colours(reader) == ["one", "two"]
+
+
 async def write_colours(database: Database, names: str) -> None:
     """Each in a transaction of its own."""
     for name in names:

@@ -98,11 +98,24 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/outbox.py",
-                "with horizon as (select pg_snapshot_xmin(pg_current_snapshot()) as xid)",
-                "with horizon as (select pg_snapshot_xmax(pg_current_snapshot()) as xid)",
+                "select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid",
+                "select outbox_window_end(c.window_from, pg_snapshot_xmax(pg_current_snapshot())) as xid",
             ),
         ),
         ("tests/infra/test_outbox.py::test_a_row_that_commits_late_is_not_lost",),
+        is_quick=True,
+    ),
+    Mutant(
+        "a window ends wherever the oldest transaction is",
+        "Two facts about one seat change places when a third transaction is between them.",
+        (
+            Edit(
+                f"{_SRC}/infra/outbox.py",
+                "select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid",
+                "select pg_snapshot_xmin(pg_current_snapshot()) as xid",
+            ),
+        ),
+        ("tests/infra/test_outbox.py::test_a_third_transaction_between_two_facts_does_not_swap_them",),
         is_quick=True,
     ),
     Mutant(

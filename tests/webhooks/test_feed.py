@@ -64,6 +64,26 @@ async def test_a_row_that_commits_late_is_not_lost(world: World, database: Datab
     assert words(await walk(tenant, 1, cursor)) == ["late", "early"]
 
 
+async def test_a_third_transaction_between_two_facts_does_not_swap_them(world: World, database: Database) -> None:
+    """Neither the horizon of the moment nor one that was noted falls between two facts of one key."""
+    tenant = await world.tenant()
+    _, cursor = await page(tenant.admin, tenant, limit=100)
+    async with database.transaction() as third:
+        async with database.transaction() as first:
+            await first.execute(text("select pg_current_xact_id()"))
+            await third.execute(text("select pg_current_xact_id()"))
+            await write(database, painted(tenant, "red"))
+            announce(first, painted(tenant, "red"))
+        await note_horizon(database)
+        assert (await page(tenant.admin, tenant, cursor=cursor))[0] == []
+    await write(database, painted(tenant, "blue"))
+    async with database.transaction() as session:
+        told = "select message_id::text from outbox where topic = 'wall.painted' order by id"
+        in_order = list(await session.scalars(text(told)))
+    for size in (1, 2, 100):
+        assert [item["id"] for item in await walk(tenant, size, cursor)] == in_order
+
+
 async def test_what_is_read_again_from_an_old_cursor_is_the_same(world: World, database: Database) -> None:
     tenant = await world.tenant()
     _, begin = await page(tenant.admin, tenant, limit=100)

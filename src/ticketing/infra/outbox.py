@@ -3,7 +3,8 @@
 Rows are never updated. A reader takes windows of *finished* transactions: all rows whose transaction is older than the
 oldest one still running. Inside a window the order is that of `id`. A plain `id > last` would lose rows that commit
 late, and ordering by transaction would let two transactions on one reservation swap their facts: the second may have
-been given its number first.
+been given its number first. For the same reason a window ends earlier where its end would fall between two such facts
+(`outbox_window_end`, in the migrations).
 """
 
 import math
@@ -286,11 +287,13 @@ update outbox_cursor set lease_until = clock_timestamp() + make_interval(secs =>
 returning window_from::text, window_to::text, last_id"""  # noqa: S608 (settings of our own)
 
 _OPEN_WINDOW = """
-with horizon as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
-     waiting as (select min(o.id) as first_id from outbox o, outbox_cursor c, horizon h
-                  where c.reader = :reader and o.xid >= c.window_from and o.xid < h.xid)
-update outbox_cursor c set window_to = h.xid, last_id = w.first_id - 1
-  from waiting w, horizon h
+with window_end as materialized (
+        select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid
+          from outbox_cursor c where c.reader = :reader),
+     waiting as (select min(o.id) as first_id from outbox o, outbox_cursor c, window_end w
+                  where c.reader = :reader and o.xid >= c.window_from and o.xid < w.xid)
+update outbox_cursor c set window_to = e.xid, last_id = w.first_id - 1
+  from waiting w, window_end e
  where c.reader = :reader and w.first_id is not null
 returning c.window_from::text, c.window_to::text, c.last_id"""
 

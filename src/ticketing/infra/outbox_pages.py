@@ -193,12 +193,13 @@ update outbox_cursor
 returning window_to is not null"""  # noqa: S608 (settings of our own)
 
 _OPEN_WINDOW = """
-with horizon as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
-     waiting as (select min(o.id) as first_id from outbox o, outbox_cursor c, horizon h
-                  where c.reader = %s and c.fence = %s and c.window_to is null
-                    and o.xid >= c.window_from and o.xid < h.xid)
-update outbox_cursor c set window_to = h.xid, last_id = w.first_id - 1
-  from waiting w, horizon h
+with open as materialized (
+        select c.window_from, outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to
+          from outbox_cursor c where c.reader = %s and c.fence = %s and c.window_to is null),
+     waiting as (select min(o.id) as first_id from outbox o, open
+                  where o.xid >= open.window_from and o.xid < open.window_to)
+update outbox_cursor c set window_to = open.window_to, last_id = w.first_id - 1
+  from waiting w, open
  where c.reader = %s and c.fence = %s and w.first_id is not null"""
 
 # Where it begins is asked for apart, so that rows come in the order of the primary key. A null there ends it at once.

@@ -96,15 +96,20 @@ _HORIZON = text("select cast(pg_snapshot_xmin(pg_current_snapshot()) as text)")
 _WANTED = """(:all or topic = any(cast(:names as text[]))
         or exists (select from unnest(cast(:prefixes as text[])) as p (prefix) where starts_with(topic, p.prefix)))"""
 
-# To the first horizon behind as many rows as are wanted; to the present one when there are fewer.
+# To the first horizon behind as many rows as are wanted; to the present one when there are fewer, or when a window that
+# ends at the first would be too small.
 _WINDOW = text(f"""
 with present as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
      enough as (select o.xid from outbox o, present p
                  where o.organization_id = :organization_id and o.xid >= cast(:window_from as xid8) and o.xid < p.xid
                    and {_WANTED}
                  order by o.xid offset :wanted - 1 limit 1)
-select cast(coalesce((select h.xid from log_horizons h, enough e, present p where h.xid > e.xid and h.xid < p.xid
-                       order by h.xid limit 1), p.xid) as text) as window_to,
+select cast(coalesce(
+           (select n.window_to from enough e cross join lateral (
+                select outbox_window_end(cast(:window_from as xid8), h.xid, :organization_id) as window_to
+                  from log_horizons h where h.xid > e.xid and h.xid < p.xid order by h.xid limit 1) n
+             where n.window_to > e.xid),
+           outbox_window_end(cast(:window_from as xid8), p.xid, :organization_id)) as text) as window_to,
        now() as at
   from present p""")  # noqa: S608 (constants)
 
