@@ -38,8 +38,10 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.passes.set()
-        self.reset()
-        await asyncio.sleep(0)
+        self.is_cut = True
+        while self._wires:  # noqa: ASYNC110 (each ends by itself once it is cut)
+            self.reset()
+            await asyncio.sleep(0.01)
 
     def reset(self) -> None:
         """Both ends of every connection are told that it is gone (RST)."""
