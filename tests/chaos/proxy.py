@@ -39,7 +39,7 @@ class Proxy:
             self._server.close()
         self.passes.set()
         self.is_cut = True
-        while self._wires:  # noqa: ASYNC110 (each ends by itself once it is cut)
+        while self._wires:
             self.reset()
             await asyncio.sleep(0.01)
 
