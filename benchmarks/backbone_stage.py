@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from tests.kafka_broker import KafkaBroker, fetch_jars
 
+from benchmarks.crowd import Crowd
 from benchmarks.stage import Stage, open_stage, servers
 from ticketing.infra.kafka import ensure_topics
 from ticketing.workers.relay import known_topics
@@ -26,6 +27,7 @@ class Backbone:
     """One stage whose log goes to one broker. Only what a benchmark starts reads the log."""
 
     stage: Stage
+    crowd: Crowd
     broker: KafkaBroker
     database: psycopg.Connection[tuple[object, ...]]
 
@@ -89,6 +91,6 @@ def open_backbone() -> Iterator[Backbone]:
         broker.start()
         stage = stack.enter_context(open_stage(folder, postgres, valkey, kafka=broker.bootstrap))
         database = stack.enter_context(psycopg.connect(stage.owner_url, autocommit=True))
-        backbone = Backbone(stage, broker, database)
+        backbone = Backbone(stage, Crowd(stage), broker, database)
         backbone.make(known_topics())
         yield backbone

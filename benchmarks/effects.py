@@ -28,7 +28,7 @@ select extract(epoch from pg_xact_commit_timestamp(i.xmin) - pg_xact_commit_time
 
 def run(backbone: Backbone) -> list[Result]:
     """The relay and the product's own consumers work beside, on the same cores as the API, database and broker."""
-    crowd = Crowd(backbone.stage)
+    crowd = backbone.crowd
     backbone.database.execute(TABLE)
     # Kafka comes second: what the first has left in the log is carried there, and the log is all read afterwards.
     results = [_measure(backbone, crowd, is_over_kafka) for is_over_kafka in (False, True)]

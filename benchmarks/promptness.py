@@ -23,7 +23,7 @@ select message_id::text, pg_xact_commit_timestamp(xid::xid)
 
 def run(backbone: Backbone) -> list[Result]:
     """Commits by Postgres' time, appends by the broker's (in milliseconds, cut off), on one machine."""
-    crowd = Crowd(backbone.stage)
+    crowd = backbone.crowd
     with backbone.stage.running("ticketing.cli", "worker", "--only", "relay", name="carrier"):
         warm_up = crowd.show(RATE)
         crowd.stage.generator.run(crowd.requests(warm_up), CONNECTIONS, rate=RATE, seconds=1).expect(201)

@@ -7,8 +7,11 @@ import pytest
 from tests.chaos.kills import KILLS
 from tests.chaos.short import play_short
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc"),
+    pytest.mark.timeout(900),
+]
 
 
-async def test_nothing_is_lost_whatever_process_is_killed_three_times(tmp_path: Path) -> None:
-    assert await play_short([fault for fault in KILLS if fault.kind == "own"], 3, tmp_path) == []
+async def test_nothing_is_lost_whatever_process_is_killed_three_times() -> None:
+    assert await play_short([fault for fault in KILLS if fault.kind == "own"], 3) == []

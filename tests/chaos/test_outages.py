@@ -7,16 +7,19 @@ import pytest
 from tests.chaos.catalogue import FAULTS
 from tests.chaos.short import play_short
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc"),
+    pytest.mark.timeout(900),
+]
 
 OWN = [fault for fault in FAULTS if fault.kind == "own" and fault.group != "kills"]
 SMALL = [fault for fault in FAULTS if fault.kind == "small"]
 
 
-async def test_nothing_is_lost_whatever_is_said_or_forgotten(tmp_path: Path) -> None:
-    assert await play_short(OWN, 1, tmp_path) == []
+async def test_nothing_is_lost_whatever_is_said_or_forgotten() -> None:
+    assert await play_short(OWN, 1) == []
 
 
 @pytest.mark.skipif(not SMALL, reason="only root can make a small disk")
-async def test_nothing_is_lost_when_the_disk_of_postgres_is_full(tmp_path: Path) -> None:
-    assert await play_short(SMALL, 1, tmp_path) == []
+async def test_nothing_is_lost_when_the_disk_of_postgres_is_full() -> None:
+    assert await play_short(SMALL, 1) == []

@@ -1,7 +1,5 @@
 """Every wire between the platform and a server is slow, cut, half-open or silent for a while, with Kafka between."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.chaos.catalogue import FAULTS
@@ -9,12 +7,12 @@ from tests.chaos.short import play_short
 from tests.kafka_broker import kafka_available
 from tests.machine import skip_or_fail
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 WIRED = [fault for fault in FAULTS if fault.kind == "wired" and fault.group != "kills"]
 
 
-async def test_nothing_is_lost_whatever_happens_on_a_wire(tmp_path: Path) -> None:
+async def test_nothing_is_lost_whatever_happens_on_a_wire() -> None:
     if reason := kafka_available():
         skip_or_fail(reason)
-    assert await play_short(WIRED, 1, tmp_path) == []
+    assert await play_short(WIRED, 1) == []

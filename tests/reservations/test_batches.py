@@ -5,15 +5,17 @@ from collections import Counter
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from tests.world import Person, Show, World, data, refusal
 from ticketing import invariants
 from ticketing.infra.errors import Overloaded, Unavailable
 from ticketing.modules import reservations
-from ticketing.modules.reservations import waiting
+from ticketing.modules.reservations import holds, waiting
 from ticketing.modules.reservations.batch import Batch
 from ticketing.modules.reservations.requests import Answer, BestAvailable, HoldRequest
 
@@ -179,3 +181,9 @@ async def test_a_database_that_goes_away_in_the_middle_is_a_503(
     monkeypatch.setattr(Batch, "_write", write)
     assert await count(app, "select count(*) from event_seats where status = 'h'") == 0
     assert (await app.state.holds.submit(request_of(show, buyer, show.labels[0], key="k"))).status == 201
+
+
+@pytest.mark.parametrize("full", [psycopg.errors.DiskFull(), OperationalError("insert", {}, psycopg.errors.DiskFull())])
+def test_a_full_disk_is_no_fault_of_the_request_whichever_way_its_statement_went(full: Exception) -> None:
+    assert isinstance(holds._reason(full), Unavailable)
+    assert not isinstance(holds._reason(RuntimeError()), Unavailable)

@@ -238,7 +238,7 @@ def _refuse(wishes: Sequence[Wish], error: Exception) -> None:
 
 def _is_lost(error: Exception) -> bool:
     """Whether the connection is gone, and not only the transaction."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = _cause(error)
     if isinstance(cause, psycopg.InterfaceError):
         return True
     # Without a code it comes from this side of the line; 57P is a server that stops.
@@ -248,8 +248,14 @@ def _is_lost(error: Exception) -> bool:
 
 def _reason(error: Exception) -> Exception:
     """What a client is told of a request that failed by itself."""
+    cause = _cause(error)
     # Somebody else's lock was waited for too long, or in a circle.
-    if isinstance(error, _BUSY):
+    if isinstance(cause, _BUSY):
         return errors.Overloaded()
     # A full disk, no memory left: the server's trouble, and nothing was changed.
-    return errors.Unavailable() if isinstance(error, psycopg.OperationalError) else error
+    return errors.Unavailable() if isinstance(cause, psycopg.OperationalError) else error
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """What the driver has said, by whichever way the statement went."""
+    return error.orig if isinstance(error, DBAPIError) else error
