@@ -15,6 +15,7 @@ from ticketing.infra import bus, log, outbox
 from ticketing.infra.bus import Group, Retry
 from ticketing.infra.db import Database
 from ticketing.infra.dead_letters import DeadLetter
+from ticketing.infra.outbox import LEASE_SECONDS, LogReader
 from ticketing.workers.consumers import LogConsumer
 
 
@@ -41,6 +42,18 @@ async def test_a_redelivery_has_no_effect(database: Database, group: Group) -> N
         await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
     assert await drain_group(database, group) == 1
     assert await rung(database) == [1]
+
+
+async def test_a_page_that_takes_long_keeps_its_lease(database: Database, group: Group) -> None:
+    await ring(database, 1)
+    consumer = LogConsumer(database, group, asyncio.Event(), 3)
+    assert await consumer.reader.acquire()
+    page = await consumer.reader.read()
+    consumer.reader.held_at -= LEASE_SECONDS + 1  # so long have the effects before this one taken
+    async with database.transaction() as session:
+        await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
+    await consumer.consume(page, asyncio.Event())
+    assert not await LogReader(database, group.name, "who stands by").acquire()
 
 
 async def test_an_effect_and_its_inbox_row_commit_together(database: Database, group: Group, counter: Counter) -> None:

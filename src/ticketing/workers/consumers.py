@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 
 from redis.asyncio import Redis
 
@@ -11,7 +12,7 @@ from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import PAGE_ROWS, STANDBY_SECONDS, Delivery, LeaseLost, LogReader
+from ticketing.infra.outbox import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, Delivery, LeaseLost, LogReader
 from ticketing.infra.pause import pause
 from ticketing.infra.runs import Runs
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
@@ -118,6 +119,9 @@ class LogConsumer:
         runs, done = Runs(self._database, self._group, self._attempts_max, stop), 0
         try:
             while done < len(page):
+                # A page of slow effects, letters say, outlasts the lease; who stands by would do the rest of it too.
+                if time.monotonic() > self.reader.held_at + RENEW_SECONDS:
+                    await self.reader.renew()
                 done += await self._take(self._group, runs, page[done:])
         except bus.Stopped:
             # Whoever goes on begins behind what was done.
