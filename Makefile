@@ -34,8 +34,9 @@ help: ## List the targets
 run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo", see ARGS=--help
 	@exec $(PY) -m ticketing.cli up --with-parent $(ARGS)
 
+# Files in their order: else those with few and long tests come last, and one process waits for the other.
 test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other
-	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
+	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 mutants: $(DEV_READY) ## Wound the source in every known way; each wound must be felt; ARGS="overtaken"
 	@exec $(PY) -m tests.mutants $(ARGS)

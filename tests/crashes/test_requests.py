@@ -23,7 +23,7 @@ async def test_an_order_whose_answer_was_lost_is_not_placed_twice(app: FastAPI, 
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     reservation = await world.hold(buyer, show, "Stalls-A-1")
     body = {"reservation_id": reservation["id"], "buyer": {"email": buyer.email, "name": "Ada Byron"}}
-    process = await stage.api("after_commit_before_answer")
+    process = await stage.api("after_commit_before_ack")
     await ask(stage, buyer, "/orders", body, "order once")
     await stage.dies(process)
     again = await buyer.post("/orders", body, key="order once")

@@ -36,7 +36,7 @@ def end_of(where: str) -> tuple[int, str]:
         ("before_produce", (-signal.SIGKILL, "1")),
         ("before_produce:2", (-signal.SIGKILL, "12")),
         ("before_produce:3:kill", (-signal.SIGKILL, "123")),
-        ("after_commit_before_answer", (0, "123")),
+        ("after_commit_before_ack", (0, "123")),
         ("before_produce:4", (0, "123")),
     ],
 )

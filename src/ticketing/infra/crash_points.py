@@ -12,7 +12,7 @@ from signal import Signals
 
 #: What each stands between.
 POINTS = {
-    "after_commit_before_answer": "a request's facts are committed, and its client has not heard so",
+    "after_commit_before_ack": "a request's facts are committed, and its client has not heard so",
     "after_batch_before_answers": "a batch of holds is committed, and nobody in it has heard so",
     "before_effect_commits": "a consumer has had its effect, and nothing of it is committed",
     "after_effect_before_cursor": "a page of the log has had its effects, and its reader's cursor stands before it",

@@ -177,7 +177,7 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     async with request.app.state.database.transaction(claims.user_id if claims else None) as session:
         yield session
     if "told_topics" in session.info:
-        crash_points.at("after_commit_before_answer")
+        crash_points.at("after_commit_before_ack")
 
 
 # scope="function": with FastAPI's default scope the commit would run after the answer has left, and a client

@@ -1,6 +1,7 @@
 """Who reacts to what, on one screen; and the loop that brings the messages, from the log itself or from Kafka."""
 
 import asyncio
+import math
 import os
 import socket
 import time
@@ -120,7 +121,7 @@ class LogConsumer:
         try:
             while done < len(page):
                 # A page of slow effects, letters say, outlasts the lease; who stands by would do the rest of it too.
-                if time.monotonic() > self.reader.held_at + RENEW_SECONDS:
+                if RENEW_SECONDS < time.monotonic() - self.reader.held_at < math.inf:
                     await self.reader.renew()
                 done += await self._take(self._group, runs, page[done:])
         except bus.Stopped:
