@@ -14,7 +14,7 @@ from tests.kafka_broker import KafkaBroker, fetch_jars
 from benchmarks.crowd import Crowd
 from benchmarks.stage import Stage, open_stage, servers
 from ticketing.infra.kafka import ensure_topics
-from ticketing.workers.relay import known_topics
+from ticketing.infra.outbox import known_topics
 
 #: What the settings of a deployment say by default.
 PARTITIONS = 6

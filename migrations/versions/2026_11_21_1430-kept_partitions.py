@@ -1,4 +1,4 @@
-"""No partition of the log is dropped before everybody has read it, and none is missing for long."""
+"""Who has to have read the log before it goes, and no partition is missing for long."""
 
 from collections.abc import Sequence
 
@@ -41,40 +41,6 @@ begin
 end $$;
 """
 
-# Locked before it is asked, for what is written in it may not have committed yet. Somebody who holds it for long is not
-# waited for: behind us everybody who writes facts would wait too, and an hour later is as good.
-DROP = """
-drop function drop_outbox_partitions(integer);
-create function drop_outbox_partitions(keep_days integer, over_kafka boolean) returns integer language plpgsql
-    security definer set search_path = public set timezone = 'UTC' set lock_timeout = '1s' as $$
-declare name text; is_read boolean; dropped integer := 0;
-begin
-    for name in select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                 where i.inhparent = 'outbox'::regclass and c.relname ~ '^outbox_[0-9]{8}$'
-                   and to_date(substr(c.relname, 8), 'YYYYMMDD') < current_date - keep_days order by 1 loop
-        begin
-            execute format('lock table %I in access exclusive mode', name);
-            execute format(
-                'select count(*) > 0 and not bool_or(exists (
-                     select from %I o where o.xid >= r.window_from
-                        and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)))
-                   from outbox_readers r
-                  where r.road is null or r.road = case when $1 then ''kafka'' else ''log'' end', name)
-               into is_read using over_kafka;
-            if is_read then
-                execute format('drop table %I', name);
-                dropped := dropped + 1;
-            end if;
-        exception when lock_not_available then
-            null;
-        end;
-    end loop;
-    return dropped;
-end $$;
-revoke execute on function drop_outbox_partitions(integer, boolean) from public;
-grant execute on function drop_outbox_partitions(integer, boolean) to ticketing_workers;
-"""
-
 # The first moment that the log may have rows of: what the inbox knows from before it can be forgotten.
 BEGIN = """
 create function outbox_begins_at() returns timestamptz language sql stable set search_path = public
@@ -104,7 +70,7 @@ grant select on watched_outbox_default to ticketing_requests, ticketing_workers;
 
 
 def upgrade() -> None:
-    for statements in (READERS, MAKE, DROP, BEGIN, PINS):
+    for statements in (READERS, MAKE, BEGIN, PINS):
         op.execute(statements)
     op.create_table(
         "kafka_lag",

@@ -1,4 +1,4 @@
-"""What an endpoint is still to be told of is kept for it, as for every reader of the log."""
+"""No partition of the log is dropped before every reader and every endpoint at work has read it."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,13 @@ down_revision: str | None = "0012"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# As before, and for each endpoint that is at work: is there a row of its organization that it has not come to?
+# Locked before it is asked, for what is written in it may not have committed yet. Somebody who holds it for long is not
+# waited for: behind us everybody who writes facts would wait too, and an hour later is as good.
+#
+# What an endpoint that is at work has still to be told of are rows of its organization that it has not come to.
 DROP = """
-create or replace function drop_outbox_partitions(keep_days integer, over_kafka boolean) returns integer
+drop function drop_outbox_partitions(integer);
+create function drop_outbox_partitions(keep_days integer, over_kafka boolean) returns integer
     language plpgsql security definer
     set search_path = public set timezone = 'UTC' set lock_timeout = '1s' as $$
 declare
@@ -46,6 +50,8 @@ begin
     end loop;
     return dropped;
 end $$;
+revoke execute on function drop_outbox_partitions(integer, boolean) from public;
+grant execute on function drop_outbox_partitions(integer, boolean) to ticketing_workers;
 """
 
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketing.cli_ends import WRONG_USE, errors_in_one_sentence, fail, log_to_stderr, platforms_settings, with_database
+from ticketing.cli_ends import (
+    WRONG_USE,
+    Yes,
+    errors_in_one_sentence,
+    fail,
+    log_to_stderr,
+    platforms_settings,
+    with_database,
+)
 from ticketing.cli_times import Since, read_since
 from ticketing.infra.config import Settings
 
@@ -23,7 +31,6 @@ ID_MAX = 2**63 - 1
 Id = Annotated[int, typer.Argument(metavar="ID", help="Its number, as `list` shows it.", min=1, max=ID_MAX)]
 Ids = Annotated[list[int] | None, typer.Argument(help="Their numbers, as `list` shows them.", min=1, max=ID_MAX)]
 Everything = Annotated[bool, typer.Option("--all", help="All that there are.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this, only what would be done is told.")]
 
 
 @dead_letters.command("list")

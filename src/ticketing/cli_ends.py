@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WRONG_USE = 2
+
+#: What can't be taken back is told before it is done.
+Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this, only what would be done is told.")]
 
 
 def platforms_settings() -> Settings:

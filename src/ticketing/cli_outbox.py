@@ -5,16 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketing.cli_ends import WRONG_USE, errors_in_one_sentence, fail, log_to_stderr, platforms_settings, with_database
-from ticketing.cli_times import read_since
+from ticketing.cli_ends import (
+    WRONG_USE,
+    Yes,
+    errors_in_one_sentence,
+    fail,
+    log_to_stderr,
+    platforms_settings,
+    with_database,
+)
+from ticketing.cli_times import SINCE_HELP, read_since
 from ticketing.infra.config import Settings
 
 if TYPE_CHECKING:
     from ticketing.infra.db import Database
 
 outbox = typer.Typer(help="The log of facts, and those who read it.", no_args_is_help=True)
-
-Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this, only what would be done is told.")]
 
 
 @outbox.command("status")
@@ -64,7 +70,7 @@ def show_lag(
 
 @outbox.command("replay")
 def replay(
-    since: Annotated[str, typer.Option(help="From then on: 2026-11-21T18:00:00Z, or an age such as 30m, 2h or 3d.")],
+    since: Annotated[str, typer.Option(help=SINCE_HELP)],
     topic: Annotated[list[str], typer.Option(help="The topic; say it again for more of them.")],
     group: Annotated[str | None, typer.Option(help="Bring them to this consumer group alone, here and now.")] = None,
     yes: Yes = False,

@@ -12,7 +12,8 @@ from ticketing.infra.config import ConfigurationError
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _AGE = re.compile(r"(\d{1,6})([smhd])")
 
-Since = Annotated[str | None, typer.Option(help="From then on: 2026-11-21T18:00:00Z, or an age such as 30m, 2h or 3d.")]
+SINCE_HELP = "From then on: 2026-11-21T18:00:00Z, or an age such as 30m, 2h or 3d."
+Since = Annotated[str | None, typer.Option(help=SINCE_HELP)]
 
 
 def read_since(words: str) -> ColumnElement[Any]:

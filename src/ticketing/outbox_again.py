@@ -15,6 +15,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import KafkaUnavailable
 from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer
+from ticketing.infra.outbox import known_topics
 from ticketing.infra.outbox_pages import line_of, record_of
 from ticketing.infra.outbox_replay import Stretch
 from ticketing.workers import consumers, relay
@@ -29,7 +30,7 @@ async def replay(
     yes: bool,
 ) -> None:
     """Tell what it is, and with `yes` do it; ends the command when something is not as it should be."""
-    if unknown := sorted(set(topics) - set(relay.known_topics())):
+    if unknown := sorted(set(topics) - set(known_topics())):
         fail(f"--topic: nobody publishes {', '.join(unknown)}", WRONG_USE)
     connection = redis.connect(settings)
     try:

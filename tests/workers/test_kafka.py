@@ -14,9 +14,9 @@ from tests.workers.kafka_line import ORGANIZATION, BatchPainters, Line, SeatPain
 from ticketing.infra import bus
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics, ping
 from ticketing.infra.kafka_producer import KafkaProducer
-from ticketing.infra.outbox import LeaseLost
+from ticketing.infra.outbox import LeaseLost, known_topics
 from ticketing.infra.outbox_pages import PageReader
-from ticketing.workers.relay import READER, Relay, known_topics
+from ticketing.workers.relay import READER, Relay
 
 pytestmark = pytest.mark.kafka
 

@@ -9,10 +9,10 @@ been given its number first. For the same reason a window ends earlier where its
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,6 +59,14 @@ class Message(BaseModel):
     @property
     def key(self) -> str:
         return str(getattr(self, self.key_field))
+
+
+def known_topics(parent: type[Message] = Message) -> Iterator[str]:
+    """The topic of every message that some module publishes."""
+    for message in parent.__subclasses__():
+        if hasattr(message, "topic"):
+            yield message.topic
+        yield from known_topics(message)
 
 
 class OutboxRow(Base):
@@ -150,6 +158,12 @@ class Delivery:
     #: Where it stands in the log; 0 when it came over Kafka.
     log_id: int = 0
 
+    @classmethod
+    def of_row(cls, row: Mapping[Any, Any]) -> Self:
+        """The message of a row of the log."""
+        names = cls.__dataclass_fields__.keys() - {"log_id"}
+        return cls(**{name: row[name] for name in names}, log_id=row["id"])
+
 
 class LeaseLost(Exception):
     """Another process reads for this reader now; what this one was about to do must not be done."""
@@ -226,7 +240,7 @@ class LogReader:
                 asked = {**window, **self._topics, "limit": limit}
                 rows = (await session.execute(self._page, asked)).mappings().all()
                 if rows:
-                    return [_delivery(row) for row in rows]
+                    return [Delivery.of_row(row) for row in rows]
                 # The window was read to its end; the next one may be there already.
                 await session.execute(text(_CLOSE_WINDOW), {"reader": self._reader})
                 cursor = await self._hold(session)
@@ -251,17 +265,15 @@ class LogReader:
         return dict(row) if row is not None else None
 
 
-def _delivery(row: Any) -> Delivery:
-    names = Delivery.__dataclass_fields__.keys() - {"log_id"}
-    return Delivery(**{name: row[name] for name in names}, log_id=row["id"])
-
-
 #: A process that is stopped in the middle of a transaction has locked the cursor: the server ends it for the successor.
 LET_GO = f"set_config('idle_in_transaction_session_timeout', '{LEASE_SECONDS // 2}s', true)"
 #: For the transactions of a reader. Nobody waits for the disk: when the server dies, a cursor may have gone back a
 #: little, and what was read is read again. And nothing is sorted, so that pages come from the primary key in its order:
 #: a planner without statistics would rather read the whole window for each page, and sort it.
 QUICKLY = f"{LET_GO}, set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"
+
+#: What a reader `r` has not read of rows `o`: by transaction and not by id, as it reads.
+UNREAD = "o.xid >= r.window_from and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)"
 
 _IS_TAKEN = f"""
 select exists (select from outbox_cursor

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, RowMapping, select, text
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
@@ -72,7 +72,7 @@ async def pages(database: Database, part: Stretch, undone_by: str | None = None)
         if not rows:
             return
         last_id = rows[-1]["id"]
-        yield [_delivery(row) for row in rows]
+        yield [Delivery.of_row(row) for row in rows]
 
 
 async def forget(database: Database, reader: str) -> bool:
@@ -82,11 +82,6 @@ async def forget(database: Database, reader: str) -> bool:
     if gone is not None:
         _log.info("reader_forgotten", reader=reader)
     return gone is not None
-
-
-def _delivery(row: RowMapping) -> Delivery:
-    names = Delivery.__dataclass_fields__.keys() - {"log_id"}
-    return Delivery(**{name: row[name] for name in names}, log_id=row["id"])
 
 
 # Left behind are whole windows, and what was done of the one that is open. All of it has ended, so the order of ids is

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.outbox import UNREAD
+
 #: Counting goes on to here: a backlog of this size says enough, and to count further would take from those who read.
 ROWS_MAX = 100_000
 
@@ -82,12 +84,11 @@ select (select count(*) from (select from outbox where tableoid = to_regclass(:n
 _BYTES = """
 select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = 'outbox'::regclass"""
 
-_UNREAD = "o.xid >= r.window_from and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)"
 _READERS = f"""
 select r.reader, r.road is null or r.road = :road,
        r.window_from || case when r.window_to is null then '' else '..' || r.window_to || '/' || r.last_id end,
        c.lease_owner, c.lease_until, r.updated_at,
-       (select count(*) from (select from outbox o where {_UNREAD} limit :limit) counted),
-       coalesce((select extract(epoch from clock_timestamp() - o.occurred_at) from outbox o where {_UNREAD}
+       (select count(*) from (select from outbox o where {UNREAD} limit :limit) counted),
+       coalesce((select extract(epoch from clock_timestamp() - o.occurred_at) from outbox o where {UNREAD}
                   order by o.xid, o.id limit 1), 0)::float8
   from outbox_readers r left join outbox_cursor c using (reader) order by 1"""  # noqa: S608 (constants)

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ticketing.infra import bus, crash_points, dead_letters, log, metrics, redis
 from ticketing.infra.config import Settings
@@ -16,7 +16,7 @@ from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost, Message
+from ticketing.infra.outbox import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost, known_topics
 from ticketing.infra.outbox_pages import Line, PageReader, delivery_of, record_of
 from ticketing.infra.pause import pause
 
@@ -48,14 +48,6 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     finally:
         await producer.close()
         await connection.aclose()
-
-
-def known_topics(parent: type[Message] = Message) -> Iterator[str]:
-    """The topic of every message that some module publishes."""
-    for message in parent.__subclasses__():
-        if hasattr(message, "topic"):
-            yield message.topic
-        yield from known_topics(message)
 
 
 class Relay:

@@ -3,7 +3,7 @@
 from ticketing.infra import bus
 from ticketing.infra.db import Database
 from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer, RecordRefused
-from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox import Delivery, known_topics
 from ticketing.infra.outbox_pages import line_of, record_of
 from ticketing.workers import relay
 
@@ -16,7 +16,7 @@ class Republish:
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer
-        self.topics = sorted(set(relay.known_topics()))
+        self.topics = sorted(set(known_topics()))
 
     async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
         """Publish them. Raises RecordRefused, or Retry while no broker takes anything."""

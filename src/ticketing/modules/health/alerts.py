@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ticketing.infra import log
 from ticketing.infra.config import Settings
+from ticketing.infra.outbox import UNREAD
 from ticketing.modules.health.checks import CHECK_SECONDS_MAX, Dependencies
 
 _log = log.get_logger(__name__)
@@ -89,7 +90,7 @@ def _judge(alert: Alert, found: tuple[str | None, float] | None) -> Reading:
 # The age of the oldest row that a reader has not read. By transaction and not by id, as readers read; a database
 # whose log nobody reads at all has a reader called "nobody". However long a reader has been away it counts, until
 # `ticketing outbox forget` says that it is gone for good: what it has not read is kept for it.
-_LAG = """
+_LAG = f"""
 with readers as (
     select r.reader, r.window_from, r.window_to, r.last_id from outbox_readers r
      where r.road is null or r.road = :road),
@@ -101,9 +102,7 @@ select r.reader, extract(epoch from clock_timestamp() - oldest.occurred_at)
   from all_readers r
  cross join lateral (
     select o.occurred_at from watched_outbox o
-     where o.xid >= r.window_from
-       and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)
-     order by o.xid, o.id limit 1) oldest"""
+     where {UNREAD} order by o.xid, o.id limit 1) oldest"""  # noqa: S608 (a constant)
 
 # No reader comes past the oldest transaction that still writes, so who leaves one open holds up all of them.
 _PINNED = "select application || coalesce(' (process ' || pid || ')', ''), seconds from outbox_pins()"

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import bus, crash_points, log
 from ticketing.infra.db import Database
+from ticketing.infra.outbox import UNREAD
 from ticketing.modules.webhooks import reading
 from ticketing.modules.webhooks.deliveries import body_of
 from ticketing.modules.webhooks.endpoints import disable_endpoint
@@ -103,12 +104,11 @@ _REST = text("""
 update webhook_endpoints set rests_until = now() + make_interval(secs => :seconds)
  where organization_id = :organization_id and id = :endpoint_id""")
 
-_IS_DAYS_BEHIND = text("""
+_IS_DAYS_BEHIND = text(f"""
 select o.occurred_at < now() - make_interval(days => :days)
-  from webhook_endpoints e join outbox o on o.organization_id = e.organization_id and o.xid >= e.window_from
- where e.organization_id = :organization_id and e.id = :endpoint_id
-   and (e.window_to is null or o.xid >= e.window_to or o.id > e.last_id)
- order by o.xid, o.id limit 1""")
+  from webhook_endpoints r join outbox o on o.organization_id = r.organization_id and {UNREAD}
+ where r.organization_id = :organization_id and r.id = :endpoint_id
+ order by o.xid, o.id limit 1""")  # noqa: S608 (a constant)
 
 _WRITE = text("""
 insert into webhook_deliveries (organization_id, endpoint_id, message_id, topic, body)
