@@ -15,7 +15,7 @@ from ticketing.infra import bus, log, outbox
 from ticketing.infra.bus import Group, Retry
 from ticketing.infra.db import Database
 from ticketing.infra.dead_letters import DeadLetter
-from ticketing.infra.outbox import LEASE_SECONDS, LogReader
+from ticketing.infra.outbox_reader import LEASE_SECONDS, LogReader
 from ticketing.workers.consumers import LogConsumer
 
 

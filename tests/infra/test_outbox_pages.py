@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from tests.infra.test_outbox import painted, write
-from ticketing.infra import outbox, outbox_pages
+from ticketing.infra import outbox, outbox_pages, outbox_reader
 from ticketing.infra.db import Database
-from ticketing.infra.outbox import LeaseLost, LogReader
 from ticketing.infra.outbox_pages import Line, PageReader, delivery_of, record_of
+from ticketing.infra.outbox_reader import LeaseLost, LogReader
 
 #: How many rows a reader has behind its cursor, of those that have been finished.
 BEHIND = """
@@ -159,7 +159,7 @@ async def test_a_reader_that_is_up_to_date_looks_without_writing(database: Datab
     left = await trace()
     await look()
     assert await trace() == left
-    reader.held_at -= outbox.RENEW_SECONDS
+    reader.held_at -= outbox_reader.RENEW_SECONDS
     await look()
     assert await trace() != left
 
@@ -200,7 +200,7 @@ async def test_pages_come_from_the_primary_key_whatever_the_planner_believes(
 async def plan_of(database: Database, query: str, *values: object) -> str:
     async with database.transaction() as session:
         connection = await session.connection()
-        await connection.exec_driver_sql(f"select {outbox.QUICKLY}")
+        await connection.exec_driver_sql(f"select {outbox_reader.QUICKLY}")
         lines = await connection.exec_driver_sql(f"explain {query}", values)
         return "\n".join(line for (line,) in lines)
 

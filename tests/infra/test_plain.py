@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import plain
 from ticketing.infra.bus import InboxRow
 from ticketing.infra.db import Database
-from ticketing.infra.outbox import LogReader
+from ticketing.infra.outbox_reader import LogReader
 from ticketing.infra.wire import send
 from ticketing.modules import reservations
 

@@ -14,7 +14,8 @@ from ticketing.infra import log, outbox, runs
 from ticketing.infra.bus import Group, InboxRow, Retry, Stopped
 from ticketing.infra.db import Database
 from ticketing.infra.dead_letters import DeadLetter
-from ticketing.infra.outbox import Delivery, LogReader
+from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox_reader import LogReader
 from ticketing.infra.runs import Runs
 
 TRANSACTIONS = "select array_agg(distinct xmin::text) from "

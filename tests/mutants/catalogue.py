@@ -97,7 +97,7 @@ MESSAGES = (
         "A fact that commits late is lost.",
         (
             Edit(
-                f"{_SRC}/infra/outbox.py",
+                f"{_SRC}/infra/outbox_reader.py",
                 "select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid",
                 "select outbox_window_end(c.window_from, pg_snapshot_xmax(pg_current_snapshot())) as xid",
             ),
@@ -110,7 +110,7 @@ MESSAGES = (
         "Two facts about one seat change places when a third transaction is between them.",
         (
             Edit(
-                f"{_SRC}/infra/outbox.py",
+                f"{_SRC}/infra/outbox_reader.py",
                 "select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid",
                 "select pg_snapshot_xmin(pg_current_snapshot()) as xid",
             ),
@@ -121,7 +121,13 @@ MESSAGES = (
     Mutant(
         "the log is read in the order of transactions",
         "Two facts about one seat change places.",
-        (Edit(f"{_SRC}/infra/outbox.py", "{_ROWS} order by id limit :limit", "{_ROWS} order by xid, id limit :limit"),),
+        (
+            Edit(
+                f"{_SRC}/infra/outbox_reader.py",
+                "{_ROWS} order by id limit :limit",
+                "{_ROWS} order by xid, id limit :limit",
+            ),
+        ),
         ("tests/infra/test_outbox.py::test_two_transactions_on_one_seat_keep_its_order",),
     ),
     Mutant(
@@ -129,7 +135,7 @@ MESSAGES = (
         "Two processes publish, in the wrong order.",
         (
             Edit(
-                f"{_SRC}/infra/outbox.py",
+                f"{_SRC}/infra/outbox_reader.py",
                 "from quickly\n where reader = :reader and fence = :fence",
                 "from quickly\n where reader = :reader and :fence > 0",
             ),

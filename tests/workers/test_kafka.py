@@ -14,8 +14,9 @@ from tests.workers.kafka_line import ORGANIZATION, BatchPainters, Line, SeatPain
 from ticketing.infra import bus
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics, ping
 from ticketing.infra.kafka_producer import KafkaProducer
-from ticketing.infra.outbox import LeaseLost, known_topics
+from ticketing.infra.outbox import known_topics
 from ticketing.infra.outbox_pages import PageReader
+from ticketing.infra.outbox_reader import LeaseLost
 from ticketing.workers.relay import READER, Relay
 
 pytestmark = pytest.mark.kafka

@@ -11,7 +11,7 @@ from ticketing.infra import dead_letters
 from ticketing.infra.bus import Poison
 from ticketing.infra.kafka import ensure_topics
 from ticketing.infra.kafka_producer import KafkaProducer
-from ticketing.infra.outbox import LogReader
+from ticketing.infra.outbox_reader import LogReader
 from ticketing.infra.redelivery import Outcome, redeliver
 from ticketing.workers.republish import Republish
 

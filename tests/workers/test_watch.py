@@ -12,7 +12,7 @@ from tests.workers.kafka_line import Line, coats
 from ticketing.infra import kafka_lag
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.outbox import LogReader
+from ticketing.infra.outbox_reader import LogReader
 from ticketing.workers import watch
 
 

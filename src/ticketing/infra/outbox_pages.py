@@ -19,7 +19,8 @@ from sqlalchemy.exc import DBAPIError
 from ticketing.infra import plain
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import Record
-from ticketing.infra.outbox import LEASE_SECONDS, QUICKLY, Delivery, LeaseLost, LogReader
+from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox_reader import LEASE_SECONDS, QUICKLY, LeaseLost, LogReader
 from ticketing.infra.wire import Wire, send, wire_of
 
 #: So many rows are carried together. Between two pages the broker has nothing to do for a moment, so they are large.
@@ -101,7 +102,7 @@ class _Place:
 
 
 class PageReader(LogReader):
-    """Reads for the relay, under the lease and with the fence of every reader (see outbox.py)."""
+    """Reads for the relay, under the lease and with the fence of every reader (see outbox_reader.py)."""
 
     def __init__(self, database: Database, reader: str, owner: str, page_rows: int = RELAY_PAGE_ROWS) -> None:
         super().__init__(database, reader, owner)
@@ -180,7 +181,7 @@ class PageReader(LogReader):
                 raise DBAPIError.instance(None, None, error, psycopg.Error, dialect=connection.dialect) from error
 
 
-# As in outbox.py, the fence alone decides.
+# As in outbox_reader.py, the fence alone decides.
 _MOVE = f"""
 with told as materialized (select %s::boolean as closes, %s::bigint as done, {QUICKLY})
 update outbox_cursor

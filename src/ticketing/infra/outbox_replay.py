@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
 from ticketing.infra.db import Database
-from ticketing.infra.outbox import PAGE_ROWS, Delivery
+from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox_reader import PAGE_ROWS
 
 _log = log.get_logger(__name__)
 

@@ -13,7 +13,8 @@ from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, Delivery, LeaseLost, LogReader
+from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox_reader import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, LeaseLost, LogReader
 from ticketing.infra.pause import pause
 from ticketing.infra.runs import Runs
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets

@@ -16,8 +16,9 @@ from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost, known_topics
+from ticketing.infra.outbox import known_topics
 from ticketing.infra.outbox_pages import Line, PageReader, delivery_of, record_of
+from ticketing.infra.outbox_reader import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost
 from ticketing.infra.pause import pause
 
 READER = "relay"
