@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import owners
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery
 
-#: So long does a reader that was killed keep its successor waiting, at most. A process that ends gracefully lets go.
+#: So long does a reader that vanished keep its successor waiting, at most. A process that ends gracefully lets go, and
+#: one that was killed on its successor's machine is known to be dead.
 LEASE_SECONDS = 6
 #: How often a process that stands by looks whether it may take over.
 STANDBY_SECONDS = 0.5
@@ -47,15 +49,15 @@ class LogReader:
         self.is_resting = False
 
     async def acquire(self) -> bool:
-        """Take or renew the lease; False while somebody else holds it."""
+        """Take or renew the lease; False while somebody else holds it, who may be alive."""
+        me = {"reader": self._reader, "owner": self._owner}
         async with self.database.transaction() as session:
             # Who stands by looks often, and writes nothing as long as it is in vain.
-            if await session.scalar(text(_IS_TAKEN), {"reader": self._reader, "owner": self._owner}):
+            holder = await session.scalar(text(_HOLDER), me)
+            if holder is not None and not owners.is_dead(holder):
                 return False
             asked_at = time.monotonic()
-            fence = await session.scalar(
-                text(_ACQUIRE), {"reader": self._reader, "owner": self._owner, "seconds": LEASE_SECONDS}
-            )
+            fence = await session.scalar(text(_ACQUIRE), {**me, "dead": holder, "seconds": LEASE_SECONDS})
         self._fence, self.held_at, self.is_resting = fence or 0, asked_at, False
         return fence is not None
 
@@ -130,16 +132,16 @@ LET_GO = f"set_config('idle_in_transaction_session_timeout', '{LEASE_SECONDS // 
 #: a planner without statistics would rather read the whole window for each page, and sort it.
 QUICKLY = f"{LET_GO}, set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"
 
-_IS_TAKEN = f"""
-select exists (select from outbox_cursor
-                where reader = :reader and lease_owner <> :owner and lease_until >= clock_timestamp()), {LET_GO}"""  # noqa: S608 (a setting of our own)
+_HOLDER = f"""
+select (select lease_owner from outbox_cursor
+         where reader = :reader and lease_owner <> :owner and lease_until >= clock_timestamp()), {LET_GO}"""  # noqa: S608 (a setting of our own)
 
 _ACQUIRE = """
 insert into outbox_cursor as c (reader, lease_owner, lease_until, fence)
 values (:reader, :owner, clock_timestamp() + make_interval(secs => :seconds), 1)
 on conflict (reader) do update
    set lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, fence = c.fence + 1
- where c.lease_owner is null or c.lease_owner = excluded.lease_owner or c.lease_until < clock_timestamp()
+ where c.lease_owner is null or c.lease_owner in (excluded.lease_owner, :dead) or c.lease_until < clock_timestamp()
 returning fence"""
 
 _RELEASE = """

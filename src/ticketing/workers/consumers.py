@@ -2,13 +2,11 @@
 
 import asyncio
 import math
-import os
-import socket
 import time
 
 from redis.asyncio import Redis
 
-from ticketing.infra import bus, crash_points, dead_letters, kafka_consumer, log, mail, metrics, redis
+from ticketing.infra import bus, crash_points, dead_letters, kafka_consumer, log, mail, metrics, owners, redis
 from ticketing.infra.bus import Group, OutwardGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -76,8 +74,7 @@ class LogConsumer:
 
     def __init__(self, database: Database, group: bus.AnyGroup, wake: asyncio.Event, attempts_max: int) -> None:
         self._database, self._group, self._wake, self._attempts_max = database, group, wake, attempts_max
-        owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.reader = LogReader(database, group.name, owner, group.topics)
+        self.reader = LogReader(database, group.name, owners.this_process(), group.topics)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set. An outage of the database is waited for, however long it lasts."""

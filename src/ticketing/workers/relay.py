@@ -5,12 +5,10 @@ out. Each copy comes behind everything older, so a reader that skips known messa
 """
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import Sequence
 
-from ticketing.infra import bus, crash_points, dead_letters, log, metrics, redis
+from ticketing.infra import bus, crash_points, dead_letters, log, metrics, owners, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
@@ -42,7 +40,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     connection = redis.connect(settings)
     wake = Wake(connection)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, READER)
-    reader = PageReader(database, READER, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
+    reader = PageReader(database, READER, f"{owners.this_process()}:{new_id()}")
     try:
         async with wake.listening():
             await Relay(settings, reader, producer, wake.register(), stop).run()

@@ -1,0 +1,96 @@
+"""A lease whose owner is dead is taken over at once; one whose owner is stopped, elsewhere or unknown is not."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from ticketing.infra import owners
+from ticketing.infra.db import Database
+from ticketing.infra.outbox_reader import LeaseLost, LogReader
+from ticketing.infra.processes import wait_for
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="elsewhere nobody is known to be dead")
+
+SCRIPT = "import sys; from ticketing.infra import owners; print(owners.this_process(), flush=True); sys.stdin.read()"
+
+
+class Owner(NamedTuple):
+    name: str
+    process: "subprocess.Popen[str]"
+
+    def has_state(self, state: str) -> bool:
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].startswith(state)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def owner() -> Iterator[Owner]:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield Owner(process.stdout.readline().strip(), process)
+        process.kill()
+
+
+def test_who_was_killed_is_dead_collected_or_not(owner: Owner) -> None:
+    assert not owners.is_dead(owner.name)
+    owner.process.kill()
+    assert wait_for(lambda: owner.has_state("Z"), 10)
+    assert owners.is_dead(owner.name)
+    owner.process.wait(10)
+    assert owners.is_dead(owner.name)
+    assert owners.is_dead(f"{owner.name}:and-more")
+
+
+def test_who_is_stopped_lives(owner: Owner) -> None:
+    owner.process.send_signal(signal.SIGSTOP)
+    assert wait_for(lambda: owner.has_state("T"), 10)
+    assert not owners.is_dead(owner.name)
+
+
+def test_a_number_that_somebody_else_has_now_saves_nobody(owner: Owner) -> None:
+    host, pid, machine, started = owner.name.split(":")
+    assert owners.is_dead(f"{host}:{pid}:{machine}:{int(started) - 1}")
+
+
+def test_of_other_machines_and_strangers_nothing_is_known(owner: Owner) -> None:
+    owner.kill()
+    host, pid, machine, started = owner.name.split(":")
+    other = machine[::-1] + "0"
+    for name in (f"{host}:{pid}", f"{host}:{pid}:{other}:{started}", f"{host}:{pid}::{started}", f"{host}:x", ""):
+        assert not owners.is_dead(name)
+    assert not owners.is_dead(f"{host}:1:{machine}:{_started(1)}")  # another user's, if we are not root
+    assert not owners.is_dead(owners.this_process())
+
+
+def _started(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+async def test_who_was_killed_keeps_its_successor_waiting_no_longer(database: Database, owner: Owner) -> None:
+    killed, successor = LogReader(database, "tests", owner.name), LogReader(database, "tests", "successor")
+    assert await killed.acquire()
+    os.kill(owner.process.pid, signal.SIGSTOP)
+    assert not await successor.acquire()
+    owner.kill()
+    assert await successor.acquire()
+    with pytest.raises(LeaseLost):
+        await killed.read()
+
+
+async def test_of_two_that_see_the_dead_one_has_its_lease(database: Database, owner: Owner) -> None:
+    assert await LogReader(database, "tests", owner.name).acquire()
+    owner.kill()
+    heirs = [LogReader(database, "tests", f"heir {number}") for number in range(4)]
+    assert sorted(await asyncio.gather(*(heir.acquire() for heir in heirs))) == [False, False, False, True]
