@@ -30,11 +30,12 @@ from tests.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by
 from tests.platform import platform  # noqa: F401
 from tests.world import World
 from ticketing.infra import migrate
-from ticketing.infra.application_role import REQUESTS, WORKERS, admit
+from ticketing.infra.application_role import admit
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.infra.schema import REQUESTS, WORKERS
 from ticketing.main import create_app
 from ticketing.modules import payments
 

@@ -83,6 +83,37 @@ def test_a_child_that_ran_well_is_forgiven(stage: Stage, monkeypatch: pytest.Mon
     assert all("again in 0.01 s" in line for line in stage.said)
 
 
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_who_keeps_falling_waits_five_seconds_at_most_and_who_ran_for_ten_begins_anew(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    runs = iter([0, 0, 1, 0, 0, 0, 9.9, 10, 0])
+
+    def run_and_fall() -> "subprocess.Popen[bytes]":
+        clock.sleep(next(runs))
+        raise OSError("no")
+
+    stage.supervisor.start(Child("api-1", run_and_fall))
+    assert stage.supervisor.wait_until(lambda: len(stage.said) >= 9, 100)
+    delays = [float(line.partition(" again in ")[2].split(" ")[0]) for line in stage.said]
+    assert delays == [0.5, 1, 2, 4, 5, 5, 5, 0.5, 1]
+    stage.supervisor.children.clear()
+
+
 def test_a_program_that_is_missing_is_tried_again_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "dying_with_parent", lambda signal: [])
     stage.supervisor.start(Child("ghost", stage.supervisor.command(["/no/such/program"], {}, None)))

@@ -12,7 +12,8 @@ from signal import SIGKILL, SIGTERM, Signals
 
 LIFELINE = "TICKETING_LIFELINE"
 """The environment variable that names the inherited end of the supervisor's pipe."""
-LIFELINE_GRACE_SECONDS = 20.0
+LIFELINE_GRACE_SECONDS = 2.0
+"""The servers end with the supervisor too, so little can still be finished, and somebody waits to open it again."""
 
 Launch = Callable[[], "subprocess.Popen[bytes]"]
 

@@ -101,7 +101,7 @@ def worker(
 @app.command()
 def migrate() -> None:
     """Bring the database's schema up to date; does nothing when it is."""
-    from ticketing.infra import application_role
+    from ticketing.infra import application_role, schema
     from ticketing.infra import migrate as migrations
 
     with errors_in_one_sentence():
@@ -110,8 +110,8 @@ def migrate() -> None:
         if not url:
             raise ConfigurationError("DATABASE_URL: must name the database to bring up to date")
         migrations.upgrade(url)
-        application_role.admit(url, settings.database_url or url, application_role.REQUESTS)
-        application_role.admit(url, settings.worker_database_url or url, application_role.WORKERS)
+        application_role.admit(url, settings.database_url or url, schema.REQUESTS)
+        application_role.admit(url, settings.worker_database_url or url, schema.WORKERS)
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sqlalchemy import ColumnElement, func, literal
 
 from ticketing.infra.config import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _AGE = re.compile(r"(\d{1,6})([smhd])")
@@ -16,12 +18,15 @@ SINCE_HELP = "From then on: 2026-11-21T18:00:00Z, or an age such as 30m, 2h or 3
 Since = Annotated[str | None, typer.Option(help=SINCE_HELP)]
 
 
-def read_since(words: str) -> ColumnElement[Any]:
+def read_since(words: str) -> "ColumnElement[Any]":
     """The moment, for a statement: an age counts from the database's clock, which is the only one.
 
     Raises:
         ConfigurationError: it is neither.
     """
+    # Whoever opens the platform, which is one command of many, does not wait for it to be loaded.
+    from sqlalchemy import func, literal
+
     if age := _AGE.fullmatch(words):
         return func.now() - timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from prometheus_client.multiprocess import mark_process_dead
 
 from ticketing.child import Child
+from ticketing.infra import schema
 from ticketing.infra.config import ConfigurationError, Settings
 from ticketing.infra.embedded import EmbeddedServer
 from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
@@ -29,6 +30,8 @@ SERVER_SECONDS = 90
 MIGRATION_SECONDS = 300
 READY_SECONDS = 60
 DEMO_SECONDS = 300
+FIRST = ("api-1", "relay", "consumers")
+"""The parts that it takes to sell a ticket."""
 FALLS_AT_START = 3
 """A part that has fallen this often before the platform was open will not come up by trying."""
 
@@ -84,12 +87,23 @@ class Platform:
         self._prepare_folder()
         self._start_servers()
         with self.terminal.step("schema up to date"):
-            self._run_once("migrate", MIGRATION_SECONDS, "The database could not be brought up to date")
+            self._migrate()
         with self.terminal.step(f"API x {self.choices.workers}, {', '.join(self._worker_names())}"):
             self._start_processes()
-            self._wait_until_open()
         if self.choices.demo:
             self._build_demo()
+
+    def _migrate(self) -> None:
+        if not self._is_settled():
+            self._run_once("migrate", MIGRATION_SECONDS, "The database could not be brought up to date")
+
+    def _is_settled(self) -> bool:
+        """A server of our own is asked, for most often nothing has changed since it was closed."""
+        urls = self.environment
+        return not self.settings.database_url and schema.is_settled(
+            urls["MIGRATION_DATABASE_URL"],
+            {urls["DATABASE_URL"]: schema.REQUESTS, urls["WORKER_DATABASE_URL"]: schema.WORKERS},
+        )
 
     def _build_demo(self) -> None:
         with self.terminal.step("demo"):
@@ -159,10 +173,20 @@ class Platform:
         self.environment["WORKER_DATABASE_URL"] = postgres.url(DATABASE, WORKER)
 
     def _start_processes(self) -> None:
-        for number in range(1, self.choices.workers + 1):
-            self.supervisor.start(self._child(f"api-{number}", API, "serve", "--fd", str(self.listener.fileno())))
-        for name in self._worker_names():
-            self.supervisor.start(self._child(name, WORKERS, "worker", "--only", name))
+        """One API process and those who carry messages come first: on a small machine all at once is late for all."""
+        names = [f"api-{number}" for number in range(1, self.choices.workers + 1)] + self._worker_names()
+        first = [name for name in names if name in FIRST]
+        for name in first:
+            self.supervisor.start(self._part(name))
+        self._wait_until_open()
+        for name in names:
+            if name not in first:
+                self.supervisor.start(self._part(name))
+
+    def _part(self, name: str) -> Child:
+        if name.startswith("api-"):
+            return self._child(name, API, "serve", "--fd", str(self.listener.fileno()))
+        return self._child(name, WORKERS, "worker", "--only", name)
 
     def _worker_names(self) -> list[str]:
         # Without Kafka the consumers read the outbox log themselves, and nothing has to be relayed.

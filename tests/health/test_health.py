@@ -118,20 +118,10 @@ async def test_a_broker_that_does_not_answer_is_told_and_is_no_reason_to_stop(se
     assert seconds < 3.5
 
 
-@pytest.mark.parametrize(
-    ("version", "status"), [("a version of ours that is older", 503), ("", 503), ("from a later release", 200)]
-)
+@pytest.mark.parametrize(("version", "status"), [("0001", 503), ("", 503), ("from a later release", 200)])
 async def test_a_schema_behind_the_code_is_not_ready_and_one_ahead_is(
-    client: httpx2.AsyncClient,
-    app: FastAPI,
-    monkeypatch: pytest.MonkeyPatch,
-    version: str,
-    status: int,
+    client: httpx2.AsyncClient, app: FastAPI, version: str, status: int
 ) -> None:
-    from ticketing.modules.health import checks
-
-    known = checks._known()
-    monkeypatch.setattr(checks, "_known", lambda: known | {"a version of ours that is older"})
     async with app.state.owner_database.transaction() as session:
         change = "update alembic_version set version_num = :version" if version else "delete from alembic_version"
         await session.execute(text("alter table alembic_version alter version_num type text"))

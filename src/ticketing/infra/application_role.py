@@ -11,8 +11,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL, make_url
 
 from ticketing.infra.config import ConfigurationError
-
-REQUESTS, WORKERS = "ticketing_requests", "ticketing_workers"
+from ticketing.infra.schema import REQUESTS, WORKERS
 
 #: What an earlier release gave to the log-in itself.
 FORMER_RIGHTS = ("TABLES", "SEQUENCES", "FUNCTIONS")

@@ -3,8 +3,6 @@
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, Event
-
 from ticketing.modules.tickets.passes import Pass
 
 
@@ -13,6 +11,9 @@ def as_calendar(p: Pass, url: str) -> bytes:
 
     The UID is the ticket's, so that importing it twice changes one appointment and does not make two.
     """
+    # Loaded by whoever asks first: it is a tenth of what a process needs to start.
+    from icalendar import Calendar, Event
+
     event = Event()
     event.add("uid", f"{p.ticket_id}@ticketing")
     event.add("dtstamp", datetime.now(UTC))

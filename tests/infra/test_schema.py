@@ -1,0 +1,46 @@
+"""Which version is wanted is read off the migrations, and a database that lacks anything is brought up to date."""
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+
+from ticketing.infra import migrate, schema
+from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.schema import REQUESTS, WORKERS
+
+
+def test_versions_are_those_that_alembic_knows() -> None:
+    scripts = ScriptDirectory.from_config(migrate.config(""))
+    assert schema.newest() == scripts.get_current_head()
+    assert schema.versions() == {script.revision for script in scripts.walk_revisions()}
+
+
+@pytest.fixture
+def log_ins(postgres: EmbeddedPostgres, database_url: str) -> dict[str, str]:
+    name = database_url.rpartition("/")[2]
+    return {postgres.url(name, APPLICATION): REQUESTS, postgres.url(name, WORKER): WORKERS}
+
+
+def test_what_the_migrations_made_is_settled(database_url: str, log_ins: dict[str, str]) -> None:
+    assert schema.is_settled(database_url, log_ins)
+
+
+@pytest.mark.parametrize(
+    "wound",
+    ["update alembic_version set version_num = '0001'", "delete from alembic_version", "drop table alembic_version"],
+)
+def test_an_older_database_is_not(database_url: str, log_ins: dict[str, str], wound: str) -> None:
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as owner:
+        owner.execute(wound)
+    assert not schema.is_settled(database_url, log_ins)
+
+
+def test_nor_is_one_whose_log_ins_are_missing_strangers_or_too_mighty(
+    postgres: EmbeddedPostgres, database_url: str, log_ins: dict[str, str]
+) -> None:
+    name = database_url.rpartition("/")[2]
+    (requests, _), (_, _) = log_ins.items()
+    assert not schema.is_settled(database_url, {requests: WORKERS})
+    assert not schema.is_settled(database_url, {requests.replace(APPLICATION, "nobody"): REQUESTS})
+    assert not schema.is_settled(database_url, {database_url: REQUESTS})
+    assert not schema.is_settled(postgres.url(f"no_{name}"), {})
