@@ -5,6 +5,7 @@ What says "Blocking" waits for librdkafka and belongs on a thread; one thread, b
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -17,6 +18,8 @@ BATCH_MESSAGES = 200
 #: Offsets are committed so often while there is work, without waiting for the answer. What was done since the last time
 #: comes once more after a crash, and the inbox knows it.
 COMMIT_SECONDS = 0.2
+#: Who leaves waits so long for the answers: while the group rebalances, there are none.
+LEAVE_SECONDS = 3.0
 
 _log = log.get_logger(__name__)
 Partition = tuple[str, int]
@@ -39,16 +42,18 @@ class Member:
         self._group, self._let_go = group, let_go
         #: The next offset of each partition: everything before it is done, and its commit was not confirmed yet.
         self._done: dict[Partition, int] = {}
-        #: What was asked for and not answered yet.
-        self._asked: dict[Partition, int] = {}
-        self._ask_at = 0.0
+        self._is_committing = True
         self._owned: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._consumer = Consumer(
             client_settings(bootstrap, group)
             | {
                 "group.id": group,
-                "enable.auto.commit": False,
+                # Only the client knows when a commit can go through. The broker reads nothing from a member that waits
+                # to join; a commit sent meanwhile is too late when it is read, or takes the connection down before.
+                "enable.auto.commit": True,
+                "auto.commit.interval.ms": round(1000 * COMMIT_SECONDS),
+                "enable.auto.offset.store": False,
                 "on_commit": self._on_commit,
                 # A new group starts at the first message there is: what came before its first commit counts too.
                 "auto.offset.reset": "earliest",
@@ -83,7 +88,7 @@ class Member:
             KafkaException: this member is done for; a new one can be made.
         """
         self._pause({partition for partition in self._owned if is_full(partition)})
-        self._ask_to_commit()
+        self._store()
         # `consume` waits until its batch is full: so one is awaited, and what else is there already comes along.
         first = self._consumer.poll(seconds)
         fetched = [first, *self._consumer.consume(BATCH_MESSAGES - 1, timeout=0)] if first is not None else []
@@ -91,7 +96,32 @@ class Member:
 
     def leave(self) -> None:
         """Hand the partitions over at once, as in a rebalance: what is done is committed. Blocking."""
-        self._consumer.close()
+        try:
+            self._pause(set(self._owned))
+            self._wait(lambda: not self._owned & self._done.keys())
+            # A client that is closed in the middle of a rebalance goes without a word, and its partitions wait for it
+            # until it is thrown out. One that wants no topics any more says so as soon as it can, and loses its name.
+            self._consumer.unsubscribe()
+            self._wait(lambda: not self._consumer.memberid())
+        finally:
+            self._consumer.close()
+
+    def _wait(self, is_over: Callable[[], bool]) -> None:
+        """Take part in the group, and take nothing from it, until then; LEAVE_SECONDS at most."""
+        end = time.monotonic() + LEAVE_SECONDS
+        while not is_over() and time.monotonic() < end:
+            self._store()
+            self._consumer.poll(COMMIT_SECONDS / 4)
+
+    def _store(self) -> None:
+        """Tell the client what is done; it commits that when it can. On the thread that polls: it is locked by that."""
+        if not self._done:
+            return
+        # A copy first: a lane may come further meanwhile.
+        done = [TopicPartition(*each, end) for each, end in self._done.copy().items() if self.owns(each)]
+        # What is refused was taken from us already, and comes once more to its next owner.
+        with suppress(KafkaException):
+            self._consumer.store_offsets(offsets=done)
 
     def _pause(self, wanted: set[Partition]) -> None:
         if more := wanted - self._paused:
@@ -100,35 +130,15 @@ class Member:
             self._consumer.resume([TopicPartition(*each) for each in fewer])
         self._paused = wanted
 
-    def _ask_to_commit(self) -> None:
-        if time.monotonic() < self._ask_at:
-            return
-        new = {each: offset for each, offset in self._owned_done().items() if offset != self._asked.get(each)}
-        if new:
-            self._ask_at = time.monotonic() + COMMIT_SECONDS
-            self._consumer.commit(offsets=_places(new), asynchronous=True)
-            self._asked |= new
-
-    def _commit(self) -> None:
-        """Waits for the answer. What can't be committed now will be delivered once more."""
-        if done := self._owned_done():
-            try:
-                self._consumer.commit(offsets=_places(done), asynchronous=False)
-            except KafkaException as error:
-                _log.warning("commit_failed", group=self._group, error=str(error))
-
-    def _owned_done(self) -> dict[Partition, int]:
-        # A copy first: a lane may come further meanwhile.
-        return {partition: offset for partition, offset in self._done.copy().items() if partition in self._owned}
-
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        failure = error or next((place.error for place in places if place.error is not None), None)
+        # It is tried again until it is answered. One line says that it fails, and not one for each time.
+        if failure is not None and self._is_committing:
+            _log.warning("commit_failed", group=self._group, error=str(failure))
+        self._is_committing = failure is None
         for place in places:
-            partition, failure = (place.topic, place.partition), error or place.error
-            if self._asked.get(partition) == place.offset:
-                del self._asked[partition]
-            if failure is not None:
-                _log.warning("commit_failed", group=self._group, topic=place.topic, error=str(failure))
-            elif self._done.get(partition) == place.offset:
+            partition = (place.topic, place.partition)
+            if error is None and place.error is None and self._done.get(partition) == place.offset:
                 del self._done[partition]
 
     def _is_readable(self, message: KafkaMessage) -> bool:
@@ -150,8 +160,8 @@ class Member:
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         revoked = {(each.topic, each.partition) for each in partitions}
         self._let_go(revoked, True)
-        # The next owner starts where this commit says; without it, it would do our last messages once more.
-        self._commit()
+        # When we return, the client commits what is done. The next owner starts there.
+        self._store()
         self._forget(revoked)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -166,7 +176,6 @@ class Member:
         self._paused -= partitions
         for partition in partitions:
             self._done.pop(partition, None)
-            self._asked.pop(partition, None)
 
 
 def partition_of(message: KafkaMessage) -> Partition:
@@ -180,7 +189,3 @@ def offset_of(message: KafkaMessage) -> int:
     offset = message.offset()
     assert offset is not None  # noqa: S101 (it was fetched, so it has a place)
     return offset
-
-
-def _places(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
-    return [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
