@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
+from redis.exceptions import RedisError
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
@@ -165,6 +166,13 @@ async def _eventually(ask: Any, wanted: object, seconds: float) -> None:
     while (answer := await ask()) != wanted:
         assert time.monotonic() < deadline, answer
         await asyncio.sleep(0.01)
+
+
+def test_our_own_servers_are_asked_again_within_a_second_however_long_they_are_away() -> None:
+    away = OperationalError("select", {}, Exception("gone"))
+    assert bus.backoff_seconds(0, away) <= bus.BACKOFF_FIRST_SECONDS
+    assert all(bus.backoff_seconds(n, error) <= 1 for n in range(40) for error in (away, RedisError("gone")))
+    assert bus.backoff_seconds(10, bus.Retry("a provider")) > 5
 
 
 def test_the_wait_doubles_and_is_bounded() -> None:

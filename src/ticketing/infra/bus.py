@@ -31,6 +31,8 @@ Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 
 BACKOFF_FIRST_SECONDS = 0.1
 BACKOFF_MAX_SECONDS = 15.0
+#: Servers of our own are asked again this often at least: tickets are late from when they are back, and viewers too.
+OURS_MAX_SECONDS = 1.0
 
 _log = log.get_logger(__name__)
 
@@ -39,8 +41,10 @@ class Retry(Exception):
     """What a handler needs is not there at the moment; the message is not at fault and waits its turn."""
 
 
+#: Postgres or Redis is away.
+OURS = (OperationalError, InterfaceError, PoolTimeout, RedisError)
 # An outage is not the message's fault: it is tried again for as long as the outage lasts, in its place.
-OUTAGES = (Retry, OperationalError, InterfaceError, PoolTimeout, RedisError, OSError)
+OUTAGES = (Retry, *OURS, OSError)
 
 
 #: For those whose tries need not wait for others'.
@@ -214,16 +218,17 @@ async def deliver_patiently(
                 tell_outcome(group, delivery, is_done)
                 return
             except OUTAGES as error:
+                seconds = backoff_seconds(waits, error)
                 _log.warning("consumer_waits", group=group.name, topic=delivery.topic, error=type(error).__name__)
             except Exception as error:
-                attempts += 1
+                attempts, seconds = attempts + 1, backoff_seconds(waits)
                 _log.warning(
                     "consumer_failed", group=group.name, topic=delivery.topic, attempt=attempts, exc_info=error
                 )
                 if attempts >= attempts_max or isinstance(error, HOPELESS):
                     raise Poison(error, attempts) from error
             metrics.RETRIES.labels(group.name, delivery.topic).inc()
-            await pause(backoff_seconds(waits), stop)
+            await pause(seconds, stop)
             if stop.is_set():
                 raise Stopped
             waits += 1
@@ -235,9 +240,10 @@ def tell_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
     _log.info("message_done" if is_done else "message_seen", group=group.name, topic=delivery.topic)
 
 
-def backoff_seconds(waits: int) -> float:
+def backoff_seconds(waits: int, error: Exception | None = None) -> float:
     """How long to wait before the next try: doubling, bounded, and jittered so that many don't return as one."""
-    longest = min(BACKOFF_MAX_SECONDS, BACKOFF_FIRST_SECONDS * 2.0 ** min(waits, 20))
+    bound = OURS_MAX_SECONDS if isinstance(error, OURS) else BACKOFF_MAX_SECONDS
+    longest = min(bound, BACKOFF_FIRST_SECONDS * 2.0 ** min(waits, 20))
     return longest * random.uniform(0.5, 1)  # noqa: S311
 
 

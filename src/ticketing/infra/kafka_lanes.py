@@ -181,13 +181,14 @@ class CommonLane(Lane):
                 async with self.work.places:
                     return await self._group.consume(self.work.database, deliveries)
             except bus.OUTAGES as error:
+                seconds = bus.backoff_seconds(waits, error)
                 _log.warning("consumer_waits", group=self._group.name, error=type(error).__name__)
             except Exception as error:
-                attempts += 1
+                attempts, seconds = attempts + 1, bus.backoff_seconds(waits)
                 _log.warning("consumer_failed", group=self._group.name, attempt=attempts, exc_info=error)
                 if attempts >= attempts_max:
                     raise bus.Poison(error, attempts) from error
-            await pause(bus.backoff_seconds(waits), self.stop)
+            await pause(seconds, self.stop)
             waits += 1
             if self.stop.is_set():
                 raise bus.Stopped

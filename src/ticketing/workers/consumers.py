@@ -93,7 +93,7 @@ class LogConsumer:
             except bus.OUTAGES as error:
                 _log.warning("log_unavailable", group=self._group.name, error=type(error).__name__)
                 waits += 1
-                await pause(bus.backoff_seconds(waits), stop)
+                await pause(bus.backoff_seconds(waits, error), stop)
         await self._release()
 
     async def _read(self, stop: asyncio.Event) -> None:

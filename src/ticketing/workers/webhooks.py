@@ -68,7 +68,7 @@ class Webhooks:
             except bus.OUTAGES as error:
                 waits += 1
                 _log.warning("webhooks_wait", error=type(error).__name__)
-                await pause(bus.backoff_seconds(waits), self._stop)
+                await pause(bus.backoff_seconds(waits, error), self._stop)
                 continue
             # Also without news: a test, or what somebody has asked for once more, is not in the log.
             self._due.set()
