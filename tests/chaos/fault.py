@@ -36,3 +36,5 @@ class Fault:
     is_outage: bool = False
     #: Somebody else takes over; it ends only when that has been seen.
     is_taken_over: bool = False
+    #: What has to stand ready for it; its time is nobody's recovery.
+    prepare: Act = nothing

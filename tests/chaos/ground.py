@@ -25,6 +25,8 @@ OPEN_SECONDS = 120
 CLOSE_SECONDS = 60
 #: Children of a killed parent end by their lifeline, politely first.
 ORPHAN_SECONDS = 25
+#: A database that does not answer for longer is no part of any round.
+QUERY_SECONDS = 30
 VARIABLES = {
     "MOCK_WEBHOOK_SECRET": WEBHOOK_SECRET,
     "ARGON2_MEMORY_KIB": "64",
@@ -159,7 +161,17 @@ class Ground:
         return f"postgresql://postgres:{password}@127.0.0.1:{lines[3]}/ticketing"
 
     async def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database what is true."""
+        """Ask the database what is true, again and again while it starts."""
+        end = time.monotonic() + QUERY_SECONDS
+        while True:
+            try:
+                return await self._ask(sql, values)
+            except (psycopg.OperationalError, OSError, IndexError):
+                if time.monotonic() > end:
+                    raise
+            await asyncio.sleep(0.1)
+
+    async def _ask(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         connection = await psycopg.AsyncConnection.connect(self.database_url(), autocommit=True, connect_timeout=5)
         async with connection:
             cursor = await connection.execute(sql.encode(), values or None)

@@ -2,18 +2,24 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 from redis.asyncio import Redis
 
 from tests.chaos.fault import Fault, Kind
-from tests.chaos.ground import Ground
+from tests.chaos.ground import Ground, until
 from tests.chaos.grounds import can_mount
 from tests.chaos.kills import PARTS
 
 MINUTE, MOMENT = 60.0, 4.0
+#: What a process needs to start and to look for the first time.
+STANDBY_SECONDS = 5.0
 #: The file that leaves no room for anything else.
 BALLAST = "ballast"
+#: More of them than lie ready to be used again.
+SEGMENTS = 64
 CHUNK_BYTES = 1024 * 1024
 WIRES = ("postgres", "valkey", "kafka")
 
@@ -48,10 +54,14 @@ async def empty_valkey(ground: Ground) -> None:
         await valkey.flushall()
 
 
-async def put_reader_to_sleep(ground: Ground) -> None:
-    """The process that has the leases is stopped, and another one stands by."""
+async def start_second_reader(ground: Ground) -> None:
+    """Another process stands by, as on another machine."""
     ground.start_beside(PARTS["consumers"], "worker", "--only", "consumers")
-    await asyncio.sleep(3)
+    await asyncio.sleep(STANDBY_SECONDS)
+
+
+async def put_reader_to_sleep(ground: Ground) -> None:
+    """The process that has the leases is stopped."""
     ground.sleeper = ground.send(PARTS["consumers"], signal.SIGSTOP)
 
 
@@ -74,6 +84,23 @@ def full_disk(server: str, kind: Kind) -> Fault:
             await start_broker(ground)
 
     return Fault(f"{server} disk full", "disks", inflict, heal, 20.0, MOMENT, kind, is_outage=True)
+
+
+async def run_out_of_wal(ground: Ground) -> None:
+    """Not a byte is left, and the log of the database needs one: it panics, and can't start again."""
+    server = ground.find(PARTS["postgres"])
+    await asyncio.to_thread(fill, disk_of(ground, "postgres") / BALLAST)
+    with suppress(psycopg.OperationalError):
+        async with await psycopg.AsyncConnection.connect(ground.database_url(), autocommit=True) as connection:
+            for _ in range(SEGMENTS):
+                await connection.execute("select pg_logical_emit_message(false, 'chaos', 'on to the next segment')")
+                await connection.execute("select pg_switch_wal()")
+    if not await until(lambda: server not in dict(ground.processes()), MOMENT):
+        raise AssertionError("it did not run out of segments")
+
+
+async def make_room(ground: Ground) -> None:
+    (disk_of(ground, "postgres") / BALLAST).unlink()
 
 
 def disk_of(ground: Ground, server: str) -> Path:
@@ -116,11 +143,18 @@ def wire_fault(server: str, what: str) -> Fault:
     return Fault(f"{server} {what}", "tcp", inflict, heal, *seconds, "wired", is_outage=lasts)
 
 
+SMALL_DISKS = [
+    full_disk("kafka", "wired"),
+    full_disk("postgres", "small"),
+    Fault("postgres out of wal", "disks", run_out_of_wal, make_room, 20.0, MOMENT, "small", is_outage=True),
+]
 OUTAGES = [
     Fault("empty valkey", "outages", empty_valkey),
-    Fault("sleeping reader", "outages", put_reader_to_sleep, wake_reader, is_taken_over=True),
+    Fault(
+        "sleeping reader", "outages", put_reader_to_sleep, wake_reader, prepare=start_second_reader, is_taken_over=True
+    ),
     *(away(server) for server in WIRES),
     Fault("kill kafka", "outages", kill_broker, start_broker, MINUTE, MOMENT, "wired", is_outage=True),
     *(wire_fault(server, what) for what in ("latency", "reset", "half-open", "blackhole") for server in WIRES),
-    *((full_disk("kafka", "wired"), full_disk("postgres", "small")) if can_mount() else ()),
+    *(SMALL_DISKS if can_mount() else ()),
 ]

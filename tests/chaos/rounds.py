@@ -4,10 +4,10 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.chaos import proofs
+from tests.chaos import order, proofs
 from tests.chaos.client import GaveUp
 from tests.chaos.fault import Fault
 from tests.chaos.ground import Ground
@@ -41,15 +41,18 @@ class Arena:
         self.load = Load(ground.url, self._violations.append)
         self._watchers: list[Watcher] = []
         self._settled = 0
+        self._topics: order.Topics | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Arena"]:
-        async with self.load.running():
+        async with AsyncExitStack() as stack:
+            if self.ground.broker is not None:
+                self._topics = order.Topics(self.ground.broker.bootstrap)
+                await stack.enter_async_context(order.told(self.ground))
+            await stack.enter_async_context(self.load.running())
             self._watch()
-            try:
-                yield self
-            finally:
-                await self._close_watchers()
+            stack.push_async_callback(self._close_watchers)
+            yield self
 
     async def play(self, fault: Fault, seconds: float) -> Outcome:
         """One round; `seconds` is how long the fault lasts."""
@@ -72,6 +75,7 @@ class Arena:
 
     async def _go_through(self, fault: Fault, seconds: float) -> float:
         """When recovery begins: with a kill, or with the end of an outage."""
+        await fault.prepare(self.ground)
         began = time.monotonic()
         await fault.inflict(self.ground)
         if fault.act is not None:
@@ -117,6 +121,8 @@ class Arena:
             self._violations.extend(await proofs.words_kept(self.ground, self.load.purchases))
             self._violations.extend(await proofs.effects_once(self.ground))
             self._violations.extend(await proofs.contradictions(self.ground))
+            if self._topics is not None:
+                self._violations.extend(await order.kept(self.ground, self._topics))
         except Exception as error:
             self._violations.append(f"could not look: {type(error).__name__}: {error}")
         self._settled = len(self.load.purchases)

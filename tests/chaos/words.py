@@ -1,15 +1,24 @@
 """Words that nobody should rely on: webhooks twice, in the wrong order, days late or forged; a poisonous message."""
 
 import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import orjson
 
 from tests.chaos.fault import Fault
 from tests.chaos.ground import Ground
+from tests.chaos.kills import PARTS
 from tests.chaos.load import Load, Purchase, webhook
 from tests.world import API, sign
 
+Webhooks = Callable[[Ground, Load], Awaitable[list[str]]]
+
+#: Who is killed while webhooks arrive, and over how many seconds both are spread.
+KILLED = ("api", "api", "consumers", "postgres")
+SPREAD_SECONDS = 4.0
 PATH = f"{API}/payments/webhooks/mock"
 _END_HOLD = """
 with ended as (
@@ -25,7 +34,7 @@ _OWNERS = "select reservation_id::text from event_seats where event_id = %s and 
 async def ordered(load: Load, seat: str = "") -> Purchase:
     """Up to the payment, which nobody has made."""
     while True:
-        purchase, buyer = Purchase(load.show, seat or load.choose(), 0), load.people[0]
+        purchase, buyer = Purchase(load.show, seat or load.choose(), 0), random.choice(load.people)
         if await load.hold(purchase, buyer):
             await load.order(purchase, buyer)
             if purchase.payment is not None:
@@ -34,10 +43,26 @@ async def ordered(load: Load, seat: str = "") -> Purchase:
 
 async def send_webhooks(ground: Ground, load: Load) -> list[str]:
     """Every way in which a provider, or somebody else, can tell us something."""
-    wrong = []
-    for act in (five_times_at_once, failed_after_success, success_after_failure, three_days_late, forged):
-        wrong += [f"{act.__name__}: {what}" for what in await act(ground, load)]
-    return wrong
+    return [what for act in WEBHOOKS for what in await _played(act, ground, load)]
+
+
+async def send_through_kills(ground: Ground, load: Load) -> list[str]:
+    """All of them mixed, each twice, while those who take them and act on them are killed."""
+    acts = [_played(act, ground, load, random.uniform(0, SPREAD_SECONDS)) for act in WEBHOOKS * 2]
+    wrong, *_ = await asyncio.gather(asyncio.gather(*acts), _kill_in_turn(ground))
+    return [what for some in wrong for what in some]
+
+
+async def _played(act: Webhooks, ground: Ground, load: Load, after_seconds: float = 0) -> list[str]:
+    await asyncio.sleep(after_seconds)
+    return [f"{act.__name__}: {what}" for what in await act(ground, load)]
+
+
+async def _kill_in_turn(ground: Ground) -> None:
+    for part in random.sample(KILLED, len(KILLED)):
+        await asyncio.sleep(random.uniform(0, SPREAD_SECONDS / len(KILLED)))
+        with suppress(LookupError):  # one that has just been killed
+            ground.send(PARTS[part])
 
 
 async def five_times_at_once(ground: Ground, load: Load) -> list[str]:
@@ -103,6 +128,15 @@ async def _is_paid(ground: Ground, load: Load, purchase: Purchase) -> list[str]:
     return [] if money == [("succeeded", 0)] else [f"the payment is {money}"]
 
 
+WEBHOOKS: tuple[Webhooks, ...] = (
+    five_times_at_once,
+    failed_after_success,
+    success_after_failure,
+    three_days_late,
+    forged,
+)
+
+
 async def poison(ground: Ground) -> None:
     """A fact that no reader can read, and one about an order that was never placed."""
     for payload in ({"order_id": "none"}, {"order_id": str(uuid4())}):
@@ -135,5 +169,6 @@ async def nothing_at_first(ground: Ground) -> None:
 
 WORDS = [
     Fault("webhooks", "words", nothing_at_first, act=send_webhooks),
+    Fault("webhooks through kills", "words", nothing_at_first, act=send_through_kills, is_outage=True),
     Fault("poison", "words", poison, act=letters_are_dead),
 ]
