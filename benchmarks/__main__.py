@@ -22,6 +22,7 @@ from benchmarks import (
     log_size,
     losers,
     neighbour,
+    outages,
     pgbench,
     pressure,
     promptness,
@@ -64,6 +65,7 @@ AT_A_BROKER: Mapping[str, Callable[[Backbone], list[Result]]] = {
     "drain": drain.run,
     "idle": idle.run,
     "promptness": promptness.run,
+    "outages": outages.run,
     "log_size": log_size.run,
 }
 NAMES = (*AT_A_PLATFORM, *AT_A_STAGE, *AT_A_BROKER)

@@ -74,17 +74,16 @@ class Arena:
         return outcome
 
     async def _go_through(self, fault: Fault, seconds: float) -> float:
-        """When recovery begins: with a kill, or with the end of an outage."""
+        """When recovery begins: with a kill, or when an outage is over and whoever was away answers again."""
         await fault.prepare(self.ground)
         began = time.monotonic()
         await fault.inflict(self.ground)
         if fault.act is not None:
             self._violations.extend(await fault.act(self.ground, self.load))
         await asyncio.sleep(seconds)
-        ended = time.monotonic()
         if not fault.is_taken_over:
             await fault.heal(self.ground)
-        return ended if fault.is_outage else began
+        return time.monotonic() if fault.is_outage else began
 
     async def _recovered(self, since: float) -> float:
         """Seconds until a purchase that was begun since has its ticket, and everything says that it is well."""
