@@ -127,14 +127,19 @@ class Ground:
         os.kill(pid := self.find(what), number)
         return pid
 
-    def start_beside(self, what: str, *arguments: str) -> None:
-        """Another process like a part that runs, with the same environment: on another machine it would be so."""
+    async def start_beside(self, what: str, sign: bytes, *arguments: str) -> None:
+        """Another process like a part that runs, with the same environment: on another machine it would be so.
+
+        Returns when its output has the sign that it is ready.
+        """
         command = [sys.executable, "-m", "ticketing.cli", *arguments]
         # Its lifeline is the part's own and not inherited here.
         environment = {name: value for name, value in self.environment_of(what).items() if name != LIFELINE}
-        with (self.folder / "logs" / "beside.log").open("ab") as log:
-            helper = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        self.helpers.append(helper)
+        output = self.folder / "logs" / "beside.log"
+        with output.open("wb") as log:
+            self.helpers.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))  # noqa: ASYNC220
+        if not await until(lambda: sign in output.read_bytes(), OPEN_SECONDS):
+            raise RuntimeError(f"{what} does not start beside the other:\n{output.read_text()}")
 
     def wake(self) -> None:
         """The process that was put to sleep goes on where it was."""

@@ -14,8 +14,6 @@ from tests.chaos.grounds import can_mount
 from tests.chaos.kills import PARTS
 
 MINUTE, MOMENT = 60.0, 4.0
-#: What a process needs to start and to look for the first time.
-STANDBY_SECONDS = 5.0
 #: The file that leaves no room for anything else.
 BALLAST = "ballast"
 #: More of them than lie ready to be used again.
@@ -56,8 +54,7 @@ async def empty_valkey(ground: Ground) -> None:
 
 async def start_second_reader(ground: Ground) -> None:
     """Another process stands by, as on another machine."""
-    ground.start_beside(PARTS["consumers"], "worker", "--only", "consumers")
-    await asyncio.sleep(STANDBY_SECONDS)
+    await ground.start_beside(PARTS["consumers"], b"consumers_ready", "worker", "--only", "consumers")
 
 
 async def put_reader_to_sleep(ground: Ground) -> None:

@@ -57,9 +57,10 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     """Consume until `stop` is set: each group from Kafka where there is one, else from the log by its own cursor."""
     connection = redis.connect(settings)
     try:
-        wake = Wake(connection)
+        wake, everybody = Wake(connection), groups(connection, mail.connect(settings))
         async with wake.listening(), asyncio.TaskGroup() as tasks:
-            for group in groups(connection, mail.connect(settings)):
+            _log.info("consumers_ready", groups=[group.name for group in everybody])
+            for group in everybody:
                 if settings.is_distributed:
                     tasks.create_task(kafka_consumer.consume(settings, database, group, stop))
                 else:
