@@ -1,8 +1,8 @@
 """Holds without Kafka or Valkey: the p99 of a steady stream while one of them is away, by turns with all there.
 
-A round without begins when the server has been away for a moment: the holds that are the first to miss it wait a quarter
-of a second for it, once in an outage, which is not what is asked here. Rounds with begin when the relay has carried all
-that it has missed.
+A round without begins when the server has been away for a moment: the holds that are the first to miss it wait a
+quarter of a second for it, once in an outage, which is not what is asked here. Rounds with begin when the relay has
+carried all that it has missed.
 """
 
 import os
