@@ -237,7 +237,7 @@ async def deliver_patiently(
 def tell_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
     """Count a message that was dealt with, and write its line."""
     metrics.CONSUMED.labels(group.name, delivery.topic, "done" if is_done else "seen").inc()
-    _log.info("message_done" if is_done else "message_seen", group=group.name, topic=delivery.topic)
+    log.tell_message("message_done" if is_done else "message_seen", group.name, delivery.topic)
 
 
 def backoff_seconds(waits: int, error: Exception | None = None) -> float:
