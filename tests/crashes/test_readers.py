@@ -30,7 +30,7 @@ async def contradictions(app: FastAPI) -> list[str]:
         return [verdict.invariant.name for verdict in await invariants.check(session) if verdict.count]
 
 
-@pytest.mark.parametrize("point", ["before_effect_commits:2", "after_effect_before_cursor"])
+@pytest.mark.parametrize("point", ["before_effect_commits", "after_effect_before_cursor"])
 async def test_a_consumer_that_dies_between_effect_and_cursor_issues_each_ticket_once(
     app: FastAPI, world: World, stage: Stage, point: str
 ) -> None:

@@ -16,7 +16,7 @@ from ticketing.infra import bus, log, outbox
 from ticketing.infra.bus import Group, Retry
 from ticketing.infra.db import Database
 from ticketing.infra.dead_letters import DeadLetter
-from ticketing.infra.outbox_reader import LEASE_SECONDS, LogReader
+from ticketing.infra.outbox_reader import LEASE_SECONDS, LeaseLost, LogReader
 from ticketing.workers.consumers import LogConsumer
 
 
@@ -159,6 +159,31 @@ async def test_a_running_consumer_is_woken_by_a_nudge(database: Database, group:
     await _eventually(lambda: rung(database), [1], seconds=0.5)
     stop.set()
     await running
+
+
+async def test_a_consumer_that_stops_leaves_its_cursor_behind_what_is_done(database: Database, group: Group) -> None:
+    await ring(database, 1, 2)
+    consumer, stop = LogConsumer(database, group, asyncio.Event(), 3), asyncio.Event()
+    running = asyncio.create_task(consumer.run(stop))
+    await _eventually(lambda: rung(database), [1, 2], seconds=10)
+    stop.set()
+    await running
+    successor = LogReader(database, group.name, "who goes on")
+    assert await successor.acquire()
+    assert await successor.read() == []
+
+
+async def test_what_is_done_and_not_told_to_the_cursor_is_read_again(database: Database) -> None:
+    await ring(database, 1, 2)
+    reader = LogReader(database, "somebody", "one")
+    assert await reader.acquire()
+    (first,) = await reader.read(limit=1)
+    reader.mark_done(first.log_id)
+    assert await LogReader(database, "somebody", "one").acquire()  # a process of the same name, started again
+    with pytest.raises(LeaseLost):
+        await reader.read()
+    assert await reader.acquire()
+    assert (await reader.read())[0].log_id == first.log_id
 
 
 async def _eventually(ask: Any, wanted: object, seconds: float) -> None:

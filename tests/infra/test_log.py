@@ -1,10 +1,12 @@
 """What an error knows of a row stays out of the log."""
 
+import asyncio
 import io
 import json
 import logging
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -12,6 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ticketing.infra import log
 from ticketing.infra.db import Database
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -57,6 +61,20 @@ async def test_a_value_that_was_there_already_is_not_logged(database: Database, 
     log.get_logger("test").error("failed", exc_info=await provoke(database, INSERT, e="Zebedee"))
     assert "uq_users_email_normalized" in lines.getvalue()
     assert "Zebedee" not in lines.getvalue()
+
+
+async def test_the_line_of_a_message_looks_as_every_other(lines: io.StringIO) -> None:
+    token = log.correlation_id.set("from the request")
+    log.tell_message("message_done", "tickets", "order.paid")
+    log.correlation_id.reset(token)
+    await asyncio.sleep(0)  # such lines are written together, at the end of a turn
+    log.get_logger("ticketing.bus").info(
+        "message_done", group="tickets", topic="order.paid", correlation_id="from the request"
+    )
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    quick, usual = (line for line in told if line["event"] == "message_done")
+    assert abs(datetime.fromisoformat(quick.pop("timestamp")) - datetime.fromisoformat(usual.pop("timestamp"))) < MINUTE
+    assert quick == usual
 
 
 def test_an_address_is_not_logged_wherever_it_stands(lines: io.StringIO) -> None:

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +15,7 @@ from ticketing.infra.wire import send
 from ticketing.modules import reservations
 
 NOTE = "insert into inbox (consumer, message_id) values (%s, %s)"
+WRITE = f"insert into inbox (consumer, message_id) values ('later', '{uuid4()}')"
 WHO = "select current_setting('app.user_id', true)"
 
 
@@ -22,6 +23,12 @@ async def who_calls(session: AsyncSession) -> str:
     async with plain.round_trip(session) as wire:
         answer = await send(wire, WHO)
     return str((await answer.fetchall())[0][0])
+
+
+async def noted(session: AsyncSession) -> list[UUID]:
+    async with plain.round_trip(session) as wire:
+        rows = await send(wire, "select message_id from inbox where consumer = 'later' order by ctid")
+    return [row[0] for row in await rows.fetchall()]
 
 
 async def write_twice(database: Database, id: UUID) -> None:
@@ -111,3 +118,62 @@ async def test_facts_are_told_in_their_order_and_the_readers_are_woken(database:
     told = await reader.read()
     assert [delivery.key for delivery in told] == [str(id) for id in reservation_ids]
     assert reservations.ReservationExpired.model_validate(told[0].payload) == facts[0]
+
+
+async def test_what_may_wait_is_sent_in_its_place(database: Database) -> None:
+    """Before the next statement, whoever makes it, and before the commit."""
+    ids = [uuid4() for _ in range(5)]
+    async with database.transaction() as session:
+        await plain.later(session, NOTE, "later", ids[0])
+        assert await noted(session) == [ids[0]]
+        await plain.later(session, NOTE, "later", ids[1])
+        assert len((await session.scalars(select(InboxRow).where(InboxRow.consumer == "later"))).all()) == 2
+        await plain.later(session, NOTE, "later", ids[2])
+        await plain.execute(session, NOTE, "later", ids[3])
+        await plain.later(session, NOTE, "later", ids[4])
+    async with database.transaction() as session:
+        assert await noted(session) == ids
+
+
+async def wait_and(database: Database, *statements: str, error: Exception | None = None) -> None:
+    async with database.transaction() as session:
+        for statement in statements:
+            await plain.later(session, statement)
+        if error:
+            raise error
+
+
+async def test_what_waits_is_gone_with_its_transaction(database: Database) -> None:
+    with pytest.raises(LookupError):
+        await wait_and(database, WRITE, error=LookupError())
+    async with database.transaction() as session:
+        await plain.later(session, WRITE)
+        await session.rollback()
+        assert await noted(session) == []
+    async with database.transaction() as session:
+        assert await noted(session) == []
+
+
+async def test_what_waits_and_fails_fails_its_transaction(database: Database) -> None:
+    with pytest.raises(IntegrityError):
+        await wait_and(database, WRITE, WRITE)
+    with pytest.raises(OperationalError):
+        await wait_and(database, "select pg_terminate_backend(pg_backend_pid())")
+    async with database.transaction() as session:
+        assert await noted(session) == []
+
+
+async def test_who_calls_is_said_before_what_waits(database: Database) -> None:
+    somebody = uuid4()
+    async with database.transaction(somebody) as session:
+        await plain.later(session, f"select set_config('app.heard', ({WHO}), true)")
+        answer = await plain.execute(session, "select current_setting('app.heard')")
+        assert await answer.fetchone() == (str(somebody),)
+
+
+async def test_no_more_waits_than_there_is_room_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "LATER_MAX", 3)
+    async with database.transaction() as session:
+        for waiting in (1, 2, 0, 1):
+            await plain.later(session, NOTE, "later", uuid4())
+            assert len((await plain._wire_of(session)).later) == waiting  # type: ignore[attr-defined]

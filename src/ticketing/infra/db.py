@@ -11,19 +11,21 @@ from uuid import UUID
 import orjson
 import psycopg
 from fastapi import Depends, Request
-from psycopg.pq import PipelineStatus
-from sqlalchemy import Connection, DateTime, Engine, MetaData, event, func
+from psycopg.pq import PipelineStatus, TransactionStatus
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, event, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, SessionTransaction, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.util import await_only
 from uuid_utils.compat import uuid7
 
 from ticketing.infra import crash_points, deadlines, security, tenancy
 from ticketing.infra.config import Settings
 from ticketing.infra.nudge import Nudge
+from ticketing.infra.wire import Wire, pipelined, send_waiting
 
 #: A connection that has rested so long is asked whether it lives before it is used.
 PING_AFTER_SECONDS = 2.0
@@ -85,8 +87,11 @@ def _ping_the_rested(engine: Engine, answer_seconds: float) -> None:
         if connection is None:
             return
         connection.driver_connection.answer_seconds = answer_seconds
+        connection.driver_connection.later.clear()
         # Who was cut off in the middle of a round trip has left its pipeline open: nobody could read an answer here.
-        if connection.driver_connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        # And where something failed that was to be sent before a commit, the transaction is open.
+        state = connection.driver_connection.pgconn
+        if state.pipeline_status != PipelineStatus.OFF or state.transaction_status != TransactionStatus.IDLE:
             entry.invalidate()
 
     @event.listens_for(engine, "checkout")
@@ -101,6 +106,36 @@ def _ping_the_rested(engine: Engine, answer_seconds: float) -> None:
             raise InvalidatePoolError from error  # the pool opens another one
         finally:
             connection.driver_connection.answer_seconds = answer_seconds
+
+
+def _send_what_waits(engine: Engine) -> None:
+    """What `plain.later` was given comes before whatever else its transaction does, its commit included."""
+
+    async def send_all(wire: Wire) -> None:
+        async with pipelined(wire):
+            await send_waiting(wire)
+
+    def send_first(connection: Connection, *_: Any) -> None:
+        wire: Any = connection.connection.driver_connection
+        if wire.later:
+            try:
+                await_only(send_all(wire))
+            except psycopg.Error as error:
+                raise as_sqlalchemy_says(engine.dialect, error) from error
+
+    def forget(connection: Connection) -> None:
+        if not connection.invalidated:
+            wire: Any = connection.connection.driver_connection
+            wire.later.clear()
+
+    event.listen(engine, "before_cursor_execute", send_first)
+    event.listen(engine, "commit", send_first)
+    event.listen(engine, "rollback", forget)
+
+
+def as_sqlalchemy_says(dialect: Dialect, error: psycopg.Error) -> BaseException:
+    """What a session would raise where psycopg has raised this."""
+    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=dialect)
 
 
 class Database:
@@ -131,6 +166,7 @@ class Database:
             connect_args=deadlines.connect_arguments(statement_seconds),
         )
         _ping_the_rested(self.engine.sync_engine, statement_seconds + deadlines.MARGIN_SECONDS)
+        _send_what_waits(self.engine.sync_engine)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=PersonalSession, expire_on_commit=False)
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ from psycopg.abc import PQGen
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.wire import wire_of
+from ticketing.infra.wire import Waiting, wire_of
 
 T = TypeVar("T")
 
@@ -64,6 +64,11 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
     """psycopg's connection, which hangs up when an answer takes longer than `answer_seconds`."""
 
     answer_seconds = PATIENT_SECONDS + MARGIN_SECONDS
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        #: What is sent with the next statement, or before the commit.
+        self.later: Waiting = []
 
     async def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
         hanging_up = asyncio.get_running_loop().call_later(self.answer_seconds, self._hang_up)

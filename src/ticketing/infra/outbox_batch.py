@@ -38,10 +38,11 @@ def fact(kind: type[Message], key: UUID, payload: dict[str, Any], cause: Cause) 
 
 async def publish_all(wire: Wire, organization_id: UUID, facts: list[FactRow]) -> None:
     """Append facts of one organization, in this order; true when the transaction commits."""
-    await send(wire, _APPEND, organization_id, rows(facts))
+    await send(wire, APPEND, organization_id, rows(facts))
 
 
-_APPEND = """
+#: Takes an organization and `rows` of its facts.
+APPEND = """
 insert into outbox (organization_id, message_id, topic, key, schema_version, payload, correlation_id, traceparent,
                     actor)
 select %s, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor

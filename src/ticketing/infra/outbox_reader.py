@@ -5,10 +5,10 @@ How windows keep the order is said in outbox.py. The relay reads in a way of its
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import owners
@@ -43,6 +43,8 @@ class LogReader:
             (text(_PAGE), {}) if topics is None else (text(_PAGE_OF_TOPICS), {"topics": [*topics]})
         )
         self._fence = 0
+        #: Done for good, and not yet told to the cursor.
+        self._done: int | None = None
         #: On `time.monotonic`: from then on the lease is ours for LEASE_SECONDS, whatever else happens.
         self.held_at = -math.inf
         #: The last read brought nothing.
@@ -58,7 +60,7 @@ class LogReader:
                 return False
             asked_at = time.monotonic()
             fence = await session.scalar(text(_ACQUIRE), {**me, "dead": holder, "seconds": LEASE_SECONDS})
-        self._fence, self.held_at, self.is_resting = fence or 0, asked_at, False
+        self._fence, self.held_at, self.is_resting, self._done = fence or 0, asked_at, False, None
         return fence is not None
 
     async def release(self) -> None:
@@ -92,27 +94,43 @@ class LogReader:
 
     async def _read(self, limit: int) -> list[Delivery]:
         async with self.database.transaction() as session:
+            rows = await self._read_page(session, limit)
+        self._done = None
+        return [Delivery.of_row(row) for row in rows]
+
+    async def _read_page(self, session: AsyncSession, limit: int) -> Sequence[RowMapping]:
+        cursor = await self._hold(session, self._done)
+        while True:
+            window = cursor if cursor["window_to"] is not None else await self._open_window(session)
+            if window is None:
+                return []
+            asked = {**window, **self._topics, "limit": limit}
+            rows = (await session.execute(self._page, asked)).mappings().all()
+            if rows:
+                return rows
+            # The window was read to its end; the next one may be there already.
+            await session.execute(text(_CLOSE_WINDOW), {"reader": self._reader})
             cursor = await self._hold(session)
-            while True:
-                window = cursor if cursor["window_to"] is not None else await self._open_window(session)
-                if window is None:
-                    return []
-                asked = {**window, **self._topics, "limit": limit}
-                rows = (await session.execute(self._page, asked)).mappings().all()
-                if rows:
-                    return [Delivery.of_row(row) for row in rows]
-                # The window was read to its end; the next one may be there already.
-                await session.execute(text(_CLOSE_WINDOW), {"reader": self._reader})
-                cursor = await self._hold(session)
+
+    def mark_done(self, log_id: int) -> None:
+        """Everything up to this row of the page is done for good; the cursor moves with the next read, or `settle`."""
+        self._done = log_id
+
+    async def settle(self) -> None:
+        """Move the cursor past what is acknowledged, and read nothing. Raises LeaseLost."""
+        if self._done is not None:
+            async with self.database.transaction() as session:
+                await self._hold(session, self._done)
+            self._done = None
 
     async def advance(self, log_id: int) -> None:
-        """Everything up to this row of the page is done for good."""
-        async with self.database.transaction() as session:
-            await self._hold(session)
-            await session.execute(text(_ADVANCE), {"reader": self._reader, "last_id": log_id})
+        """Everything up to this row of the page is done for good, and the cursor says so. Raises LeaseLost."""
+        self.mark_done(log_id)
+        await self.settle()
 
-    async def _hold(self, session: AsyncSession) -> dict[str, Any]:
-        query = {"reader": self._reader, "fence": self._fence, "seconds": LEASE_SECONDS}
+    async def _hold(self, session: AsyncSession, done: int | None = None) -> dict[str, Any]:
+        """Renew the lease, and move the cursor past what is done in its window."""
+        query = {"reader": self._reader, "fence": self._fence, "seconds": LEASE_SECONDS, "done": done}
         asked_at = time.monotonic()
         row = (await session.execute(text(_HOLD), query)).mappings().one_or_none()
         if row is None:
@@ -150,7 +168,8 @@ update outbox_cursor set lease_owner = null, lease_until = null where reader = :
 # The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew.
 _HOLD = f"""
 with quickly as materialized (select {QUICKLY})
-update outbox_cursor set lease_until = clock_timestamp() + make_interval(secs => :seconds), updated_at = now()
+update outbox_cursor set lease_until = clock_timestamp() + make_interval(secs => :seconds), updated_at = now(),
+       last_id = coalesce(cast(:done as bigint), last_id)
   from quickly
  where reader = :reader and fence = :fence
 returning window_from::text, window_to::text, last_id"""  # noqa: S608 (settings of our own)
@@ -181,6 +200,3 @@ _PAGE_OF_TOPICS = f"{_ROWS} and topic = any(cast(:topics as text[])) order by id
 
 _CLOSE_WINDOW = """
 update outbox_cursor set window_from = window_to, window_to = null, last_id = 0 where reader = :reader"""
-
-_ADVANCE = """
-update outbox_cursor set last_id = :last_id where reader = :reader"""

@@ -7,15 +7,19 @@ a snapshot of its own: one that comes after a lock sees what the lock's last hol
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox, outbox_batch, tenancy
+from ticketing.infra.db import as_sqlalchemy_says
 from ticketing.infra.log import Cause
 from ticketing.infra.outbox import Message
-from ticketing.infra.wire import Cursor, Wire, send, wire_of
+from ticketing.infra.wire import Cursor, Waiting, Wire, rows, send, send_waiting, wire_of
+
+#: More than this does not wait for whatever comes next.
+LATER_MAX = 100
 
 #: Sends statements along with those of whoever calls it.
 Write = Callable[[Wire], Awaitable[None]]
@@ -28,16 +32,15 @@ async def round_trip(session: AsyncSession) -> AsyncIterator[Wire]:
     Raises:
         DBAPIError: what failed, as the session itself would raise it.
     """
-    wire, is_first = await _wire_of(session)
+    wire = await _wire_of(session)
     facts: list[Message] = []
     session.info["facts"] = facts
     try:
         async with wire.pipeline():
-            if is_first and (user_id := session.info.get("user_id")) is not None:
-                await send(wire, tenancy.NAMING, str(user_id))
+            await send_waiting(wire)
             yield wire
             if facts:
-                await _append(session, wire, facts)
+                await send(wire, outbox_batch.APPEND, *_facts_of(session, facts))
     except psycopg.Error as error:
         raise await _as_sqlalchemy_says(session, wire, error) from error
     finally:
@@ -45,16 +48,33 @@ async def round_trip(session: AsyncSession) -> AsyncIterator[Wire]:
 
 
 async def execute(session: AsyncSession, query: str, *values: Any) -> Cursor:
-    """One statement that is not the transaction's first: alone it costs half of what a round trip for many does.
+    """One statement that is not its transaction's first: alone it costs half of a round trip for many.
 
     Raises:
         DBAPIError: it failed, as the session itself would raise it.
     """
-    wire, _ = await _wire_of(session)
+    wire = await _wire_of(session)
+    if _waiting(wire):
+        async with round_trip(session) as wire:
+            answer = await send(wire, query, *values)
+        return answer
     try:
         return await send(wire, query, *values)
     except psycopg.Error as error:
         raise await _as_sqlalchemy_says(session, wire, error) from error
+
+
+async def later(session: AsyncSession, query: str, *values: Any) -> None:
+    """A statement whose answer nobody needs: it goes along with the next one of its transaction, or before its commit.
+
+    So messages that share a transaction don't wait for each of their writes. Order stays: whatever asks after it sees
+    what it did. What fails there fails the transaction, at its next statement or at its commit.
+    """
+    waiting = _waiting(await _wire_of(session))
+    waiting.append((query, values))
+    if len(waiting) >= LATER_MAX:
+        async with round_trip(session):
+            pass
 
 
 def publish(session: AsyncSession, *messages: Message) -> None:
@@ -62,18 +82,29 @@ def publish(session: AsyncSession, *messages: Message) -> None:
     session.info["facts"].extend(messages)
 
 
-async def _append(session: AsyncSession, wire: Wire, messages: Sequence[Message]) -> None:
+async def publish_later(session: AsyncSession, *messages: Message) -> None:
+    """The same as what `later` sends."""
+    await later(session, outbox_batch.APPEND, *_facts_of(session, messages))
+
+
+def _facts_of(session: AsyncSession, messages: Sequence[Message]) -> tuple[UUID, str]:
+    """What the statement takes that appends them."""
     cause, facts = Cause.here(), []
     for message in messages:
         outbox.announce(session, message)
         payload = message.model_dump(mode="json")
         facts.append(outbox_batch.fact(type(message), payload[message.key_field], payload, cause))
     assert messages[0].organization_id is not None  # noqa: S101 (facts about people are not published here)
-    await outbox_batch.publish_all(wire, messages[0].organization_id, facts)
+    return messages[0].organization_id, rows(facts)
 
 
-async def _wire_of(session: AsyncSession) -> tuple[Wire, bool]:
-    """The connection, and whether the transaction has just begun and who calls is still to be said (see db.py).
+def _waiting(wire: Wire) -> Waiting:
+    waiting: Waiting = wire.later  # type: ignore[attr-defined]
+    return waiting
+
+
+async def _wire_of(session: AsyncSession) -> Wire:
+    """The connection. When the transaction has just begun and who calls is still to be said (see db.py), that waits.
 
     It is asked for once in a transaction: the way through SQLAlchemy costs as much as a statement. What was done to
     models before comes first.
@@ -83,18 +114,17 @@ async def _wire_of(session: AsyncSession) -> tuple[Wire, bool]:
     transaction = session.sync_session.get_transaction()
     known: tuple[object, Wire] | None = session.info.get("wire")
     if known is not None and known[0] is transaction and transaction is not None:
-        return known[1], False
+        return known[1]
     session.info["says_who_calls"] = True
     wire = await wire_of(await session.connection())
     # Taken by whoever asks when a transaction begins; one that ran before has said it.
-    is_first = not session.info.pop("says_who_calls", False)
+    if not session.info.pop("says_who_calls", False) and (user_id := session.info.get("user_id")) is not None:
+        _waiting(wire).append((tenancy.NAMING, (str(user_id),)))
     session.info["wire"] = session.sync_session.get_transaction(), wire
-    return wire, is_first
+    return wire
 
 
 async def _as_sqlalchemy_says(session: AsyncSession, wire: Wire, error: psycopg.Error) -> BaseException:
     if wire.closed:
         await (await session.connection()).invalidate(error)
-    return DBAPIError.instance(
-        None, None, error, psycopg.Error, hide_parameters=True, dialect=session.get_bind().dialect
-    )
+    return as_sqlalchemy_says(session.get_bind().dialect, error)

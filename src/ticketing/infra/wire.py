@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 #: psycopg's own connection, which the pool lends us inside of SQLAlchemy's.
 Wire = psycopg.AsyncConnection[tuple[Any, ...]]
 Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
+#: Statements that nobody waits for, and their values.
+Waiting = list[tuple[str, tuple[Any, ...]]]
 
 
 async def wire_of(connection: AsyncConnection) -> Wire:
@@ -35,6 +37,15 @@ async def pipelined(wire: Wire) -> AsyncIterator[None]:
 async def send(wire: Wire, query: str, *values: Any) -> Cursor:
     """Execute a statement that is prepared once per connection. `query` has a `%s` for each value."""
     return await wire.execute(query.encode(), values, prepare=True)
+
+
+async def send_waiting(wire: Wire) -> None:
+    """Send what waits (see `plain.later`), in its order: for the beginning of a block that is `pipelined`."""
+    waiting: Waiting = wire.later  # type: ignore[attr-defined]
+    statements = waiting.copy()
+    waiting.clear()
+    for query, values in statements:
+        await send(wire, query, *values)
 
 
 def rows(of: Any) -> str:

@@ -104,12 +104,13 @@ class LogConsumer:
             if page:
                 await self.consume(page, stop)
                 crash_points.at("after_effect_before_cursor")
-                await self.reader.advance(page[-1].log_id)
+                self.reader.mark_done(page[-1].log_id)
                 metrics.tell_read(self._group.name, len(page), page[-1].occurred_at)
             if len(page) < PAGE_ROWS:
                 await pause(self._group.rest_seconds, stop)
             if not page:
                 await pause(POLL_SECONDS, stop, self._wake)
+        await self.reader.settle()
 
     async def consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
         """Bring every message of a page to its handler; poison goes to the dead letters and its neighbours go on."""

@@ -81,9 +81,8 @@ async def _issue(session: AsyncSession, order: orders.LockedOrder, units: Sequen
         ticket_ids=[ticket["id"] for ticket in issued],
     )
     of_all = (order.organization_id, order.id, order.event_id, order.user_id, order.buyer_name)
-    async with plain.round_trip(session) as wire:
-        await send(wire, _ISSUE, *of_all, rows(issued))
-        plain.publish(session, fact)
+    await plain.later(session, _ISSUE, *of_all, rows(issued))
+    await plain.publish_later(session, fact)
     metrics.TICKETS.inc(len(issued))
 
 
