@@ -163,6 +163,9 @@ def _run_workers(names: set[str]) -> None:
     import uvloop
 
     from ticketing import workers
+    from ticketing.infra import collector
+
+    collector.rest()
 
     async def run() -> None:
         stop = asyncio.Event()

@@ -1,7 +1,6 @@
 """The HTTP server's settings, and the bounds that it does not bring: how long and how large a request's head may be."""
 
 import asyncio
-import gc
 import signal
 import socket
 from typing import Any
@@ -11,6 +10,8 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ticketing.infra import collector
+
 DRAIN_SECONDS = 10
 """How long a stopping API process lets running requests finish; open event streams are cut after it."""
 #: Of what has arrived and is no part of a body yet. The exact limits are `bounds.check_head`'s, which answers better.
@@ -19,9 +20,6 @@ UNPARSED_BYTES_MAX = 64 * 1024
 HEAD_SECONDS = 15.0
 #: A stopping process takes one request more on an open connection: it may have been under way when it was told to stop.
 LAST_REQUEST_SECONDS = 0.5
-#: Objects that have come and not gone before the collector looks at the young ones, and how often older ones come in.
-#: Its usual 700 are a few requests: it took 6 % of the time of a hold, and everybody waited while it looked.
-COLLECT_AFTER = (20_000, 20, 20)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -112,10 +110,7 @@ def _refusal() -> bytes:
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # Routes, models and statements stay as long as the process: the collector need not look at them ever again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*COLLECT_AFTER)
+        collector.rest()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Before it waits for requests that run: who waits for news in one of them is to be told first.
