@@ -189,10 +189,10 @@ async def test_pages_come_from_the_primary_key_whatever_the_planner_believes(
     reader = await reader_of(database)
     await reader.turn()
     me = ("relay", 1)
-    page = await plan_of(database, f"{outbox_pages._PAGE} limit 2000", 0, *me, *me, *me)
+    page = await plan_of(database, outbox_pages._PAGE, 0, *me, *me, *me, 2000)
     assert all(f"outbox_{day}_pkey" in page for day in await days(database))
     assert "Sort  (" not in page
-    window = await plan_of(database, outbox_pages._OPEN_WINDOW, *me, *me)
+    window = await plan_of(database, outbox_pages._MOVE, False, 0, "relay", 6, *me)
     assert all(f"outbox_{day}_xid_id_idx" in window for day in await days(database))
     assert not any(f"Seq Scan on outbox_{day}" in page + window for day in await days(database))
 

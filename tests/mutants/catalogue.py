@@ -148,8 +148,8 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/outbox_pages.py",
-                " where reader = %s and fence = %s\nreturning window_to is not null",
-                " where reader = %s and %s > 0\nreturning window_to is not null",
+                " where c.reader = %s and c.fence = %s\nreturning c.window_to is not null",
+                " where c.reader = %s and %s > 0\nreturning c.window_to is not null",
             ),
         ),
         ("tests/infra/test_outbox_pages.py::test_a_reader_that_was_paused_neither_reads_nor_moves_the_cursor",),
@@ -160,8 +160,8 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/outbox_pages.py",
-                "send(wire, _MOVE, place.closes, place.done, LEASE_SECONDS",
-                "send(wire, _MOVE, place.closes, place.given, LEASE_SECONDS",
+                "send(wire, _MOVE, place.closes, place.done, reader",
+                "send(wire, _MOVE, place.closes, place.given, reader",
             ),
         ),
         ("tests/infra/test_outbox_pages.py::test_what_was_not_acknowledged_is_given_again",),

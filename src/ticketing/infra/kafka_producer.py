@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -29,6 +29,8 @@ PRODUCER_SETTINGS: dict[str, Any] = {
     "request.timeout.ms": int(PUBLISH_SECONDS * 1000),
     # Those that went well are the ones that did not fail; to be told so of each would cost as much as to send it.
     "delivery.report.only.error": True,
+    # Large batches would be cheaper for the broker; but a request is what a process may still have in hand when it is
+    # stopped, and send when it wakes up.
     "linger.ms": 5,
     "compression.type": "zstd",
 }
@@ -60,7 +62,7 @@ class KafkaProducer:
         self._producer: Producer | None = None
         self._errors: list[KafkaError] = []
 
-    async def publish(self, records: Sequence[Record], until: float = math.inf) -> None:
+    async def publish(self, records: Iterable[Record], until: float = math.inf) -> None:
         """Publish in this order, per key. Nothing leaves later than PUBLISH_SECONDS after `until` (`time.monotonic`).
 
         Raises:
@@ -74,21 +76,21 @@ class KafkaProducer:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._discard)
         self._thread.shutdown(wait=False)
 
-    def _publish(self, records: Sequence[Record], until: float) -> None:
-        self._errors, unsettled = [], len(records)
+    def _publish(self, records: Iterable[Record], until: float) -> None:
+        self._errors, is_whole, unsettled = [], False, 0
         try:
             producer = self._connect()
-            if self._enqueue(producer, records, until):
-                unsettled = producer.flush(PUBLISH_SECONDS)
+            is_whole = self._enqueue(producer, records, until)
+            unsettled = producer.flush(PUBLISH_SECONDS) if is_whole else len(producer)
         except _RAISED as error:
             self._errors += [cause.args[0] for cause in (error, error.__cause__) if isinstance(cause, KafkaException)]
         except BufferError:
             pass  # more than fits: what there is has not left in time
-        if unsettled or self._errors:
+        if unsettled or self._errors or not is_whole:
             if self._errors or (self._producer is not None and len(self._producer) > 0):
                 # What is still queued must not leave later, behind records that are published again by then.
                 self._discard()
-            raise self._failure(unsettled, len(records))
+            raise self._failure(unsettled)
 
     def _connect(self) -> Producer:
         """A producer that knows its brokers: what they take to answer at first is no record's time."""
@@ -98,7 +100,7 @@ class KafkaProducer:
             self._producer = producer
         return self._producer
 
-    def _enqueue(self, producer: Producer, records: Sequence[Record], until: float) -> bool:
+    def _enqueue(self, producer: Producer, records: Iterable[Record], until: float) -> bool:
         """False when the time was up first. It is looked at before each record: we may be stopped between any two."""
         produce, clock, on_delivery = producer.produce, time.monotonic, self._on_delivery
         for topic, key, value, headers in records:
@@ -112,10 +114,10 @@ class KafkaProducer:
         if error is not None:
             self._errors.append(error)
 
-    def _failure(self, unsettled: int, count: int) -> DeliveryFailed:
+    def _failure(self, unsettled: int) -> DeliveryFailed:
         kind = RecordRefused if any(error.code() in _REFUSALS for error in self._errors) else DeliveryFailed
         reasons = sorted({error.name() for error in self._errors})[:5]
-        return kind(f"{max(unsettled, len(self._errors))} of {count} records not acknowledged: {reasons}")
+        return kind(f"{max(unsettled, len(self._errors))} records not acknowledged: {reasons or 'the time was up'}")
 
     def _discard(self) -> None:
         producer, self._producer = self._producer, None

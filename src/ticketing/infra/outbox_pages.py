@@ -1,7 +1,7 @@
 """The relay's way through the log: pages of plain text, the next one read while the one before it is on its way.
 
-One statement moves the cursor past what is acknowledged and renews the lease, one opens the next window when this one
-is done, and one brings a page. Nothing is parsed here: what Postgres prints is what Kafka gets.
+One statement moves the cursor past what is acknowledged, opens the next window when this one is done and renews the
+lease; one brings a page. Nothing is parsed here: what Postgres prints is what Kafka gets.
 """
 
 import time
@@ -16,16 +16,14 @@ import orjson
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from ticketing.infra import plain
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import Record
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.outbox_reader import LEASE_SECONDS, QUICKLY, LeaseLost, LogReader
-from ticketing.infra.wire import Wire, send, wire_of
+from ticketing.infra.outbox_reader import LEASE_SECONDS, QUICKLY, RENEW_SECONDS, LeaseLost, LogReader
+from ticketing.infra.wire import Wire, pipelined, send, wire_of
 
-#: So many rows are carried together. Between two pages the broker has nothing to do for a moment, so they are large.
-RELAY_PAGE_ROWS = 2000
-
+#: So many rows are read together at first, and at most. Between two pages the broker has nothing to do for a moment.
+PAGE_ROWS_MIN, PAGE_ROWS_MAX = 500, 10_000
 
 #: A row of the log, printed: what `_PAGE` selects. A plain tuple, for a page has thousands of them.
 Line = tuple[int, str, str, str, str, str, str, str, str, str, str]
@@ -104,14 +102,15 @@ class _Place:
 class PageReader(LogReader):
     """Reads for the relay, under the lease and with the fence of every reader (see outbox_reader.py)."""
 
-    def __init__(self, database: Database, reader: str, owner: str, page_rows: int = RELAY_PAGE_ROWS) -> None:
+    def __init__(self, database: Database, reader: str, owner: str, page_rows: int = PAGE_ROWS_MIN) -> None:
         super().__init__(database, reader, owner)
-        self._page_rows, self._query = page_rows, f"{_PAGE} limit {page_rows:d}"
+        #: How many rows a page has at most. Whoever carries them may change it; who begins again begins with few.
+        self.page_rows = self._first_rows = page_rows
         self._place = _Place()
 
     async def acquire(self) -> bool:
         """As every reader does; what was given and not acknowledged is given again."""
-        self._place = _Place()
+        self._place, self.page_rows = _Place(), self._first_rows
         return await super().acquire()
 
     async def turn(self) -> list[Line]:
@@ -123,11 +122,12 @@ class PageReader(LogReader):
         place = self._place
         if (place.at_end and place.is_under_way) or (place == _Place() and await self.is_up_to_date()):
             return []
-        has_window, page = await self._turn()
+        page_rows = self.page_rows
+        has_window, page = await self._turn(page_rows)
         if place.closes:
             self._place = place = _Place()
         if page:
-            place.given, place.at_end = page[-1][0], len(page) < self._page_rows
+            place.given, place.at_end = page[-1][0], len(page) < page_rows
         elif has_window:
             # It was read to its end: by us, or by a reader that died before it could close the window.
             place.at_end = True
@@ -144,22 +144,28 @@ class PageReader(LogReader):
         async with self._wire() as wire:
             await self._move(wire)
 
-    async def _turn(self) -> tuple[bool, list[Line]]:
+    async def is_up_to_date(self) -> bool:
+        """As every reader, with one round trip."""
+        if not self.is_resting or time.monotonic() > self.held_at + RENEW_SECONDS:
+            return False
+        async with self._wire() as wire:
+            return await (await send(wire, _IS_UP_TO_DATE, self._fence, self._reader)).fetchone() == (True,)
+
+    async def _turn(self, page_rows: int) -> tuple[bool, list[Line]]:
         place, me = self._place, (self._reader, self._fence)
         async with self._wire() as wire:
-            has_window = await self._move(wire) or (await send(wire, _OPEN_WINDOW, *me, *me)).rowcount > 0
-        if not has_window:
-            return False, []
-        async with self.database.transaction() as session:
-            async with plain.round_trip(session) as wire:
-                await send(wire, f"select {QUICKLY}")
-                page = await send(wire, self._query, place.given if place.is_under_way else 0, *me, *me, *me)
+            if not await self._move(wire):
+                return False, []
+            # Nothing is locked here; whoever is stopped in the middle of it is in nobody's way.
+            async with pipelined(wire):
+                await send(wire, _UNSORTED)
+                page = await send(wire, _PAGE, place.given if place.is_under_way else 0, *me, *me, *me, page_rows)
             return True, cast(list[Line], await page.fetchall())
 
     async def _move(self, wire: Wire) -> bool:
         """Renew the lease and move the cursor; whether there is a window. Raises LeaseLost."""
-        place, began_at = self._place, time.monotonic()
-        moved = await send(wire, _MOVE, place.closes, place.done, LEASE_SECONDS, self._reader, self._fence)
+        place, reader, began_at = self._place, self._reader, time.monotonic()
+        moved = await send(wire, _MOVE, place.closes, place.done, reader, LEASE_SECONDS, reader, self._fence)
         cursor = await moved.fetchone()
         if cursor is None:
             raise LeaseLost(self._reader)
@@ -181,27 +187,33 @@ class PageReader(LogReader):
                 raise DBAPIError.instance(None, None, error, psycopg.Error, dialect=connection.dialect) from error
 
 
-# As in outbox_reader.py, the fence alone decides.
+# As in outbox_reader.py, the fence alone decides. Where no window is to be opened nobody looks for the end of one.
 _MOVE = f"""
-with told as materialized (select %s::boolean as closes, %s::bigint as done, {QUICKLY})
-update outbox_cursor
-   set window_from = case when closes then window_to else window_from end,
-       window_to = case when closes then null else window_to end,
-       last_id = case when closes then 0 else greatest(last_id, done) end,
+with told as materialized (select %s::boolean as closes, %s::bigint as done, {QUICKLY}),
+     mine as materialized (
+        select case when told.closes then c.window_to else c.window_from end as window_from,
+               told.closes or c.window_to is null as opens
+          from outbox_cursor c, told where c.reader = %s),
+     open as materialized (
+        select window_from, outbox_window_end(window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to
+          from mine where opens),
+     waiting as materialized (
+        select min(o.id) as first_id from outbox o, open where o.xid >= open.window_from and o.xid < open.window_to)
+update outbox_cursor c
+   set window_from = mine.window_from,
+       window_to = case when not opens then c.window_to when first_id is not null then open.window_to end,
+       last_id = case when opens then coalesce(first_id - 1, 0) else greatest(c.last_id, done) end,
        lease_until = clock_timestamp() + make_interval(secs => %s), updated_at = now()
-  from told
- where reader = %s and fence = %s
-returning window_to is not null"""  # noqa: S608 (settings of our own)
+  from told, mine left join open on true, waiting
+ where c.reader = %s and c.fence = %s
+returning c.window_to is not null"""  # noqa: S608 (settings of our own)
 
-_OPEN_WINDOW = """
-with open as materialized (
-        select c.window_from, outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to
-          from outbox_cursor c where c.reader = %s and c.fence = %s and c.window_to is null),
-     waiting as (select min(o.id) as first_id from outbox o, open
-                  where o.xid >= open.window_from and o.xid < open.window_to)
-update outbox_cursor c set window_to = open.window_to, last_id = w.first_id - 1
-  from waiting w, open
- where c.reader = %s and c.fence = %s and w.first_id is not null"""
+_UNSORTED = "select set_config('enable_sort', 'off', true)"
+
+_IS_UP_TO_DATE = """
+select c.fence = %s and c.window_to is null and not exists (
+           select from outbox o where o.xid >= c.window_from and o.xid < pg_snapshot_xmin(pg_current_snapshot()))
+  from outbox_cursor c where c.reader = %s"""
 
 # Where it begins is asked for apart, so that rows come in the order of the primary key. A null there ends it at once.
 _PAGE = """
@@ -213,4 +225,4 @@ select id, topic, key, payload::text, message_id::text,
               where reader = %s and fence = %s and window_to is not null)
    and xid >= (select window_from from outbox_cursor where reader = %s and fence = %s)
    and xid < (select window_to from outbox_cursor where reader = %s and fence = %s)
- order by id"""
+ order by id limit %s"""

@@ -15,7 +15,7 @@ from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.nudge import Wake
 from ticketing.infra.outbox import known_topics
-from ticketing.infra.outbox_pages import Line, PageReader, delivery_of, record_of
+from ticketing.infra.outbox_pages import PAGE_ROWS_MAX, PAGE_ROWS_MIN, Line, PageReader, delivery_of, record_of
 from ticketing.infra.outbox_reader import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost
 from ticketing.infra.pause import pause
 
@@ -27,6 +27,8 @@ REST_SECONDS = 0.01
 OUTAGE_PAUSE_SECONDS = 1.0
 #: So long after the lease was renewed does the last record of a page go to librdkafka, which has PUBLISH_SECONDS more.
 PAGE_SECONDS_MAX = 1.5
+#: A page is as large as goes through in this time: far from the limit, and the way to the broker may become slow.
+PAGE_SECONDS = 0.3
 assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LEASE_SECONDS - 1, "a successor may publish while we still do"  # noqa: S101
 
 _OUTAGES = (DeliveryFailed, KafkaUnavailable, *bus.OUTAGES)
@@ -47,6 +49,11 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     finally:
         await producer.close()
         await connection.aclose()
+
+
+def fitting(page_rows: int, rows: int, seconds: float) -> int:
+    """How large pages may be from now on, where they had `page_rows` at most, and `rows` of them took so long."""
+    return max(PAGE_ROWS_MIN, min(int(rows / seconds * PAGE_SECONDS), 2 * page_rows, PAGE_ROWS_MAX))
 
 
 class Relay:
@@ -129,12 +136,14 @@ class Relay:
             await self._deliver(page[half:])
 
     async def _publish(self, page: Sequence[Line]) -> None:
-        if time.monotonic() > self._reader.held_at + PAGE_SECONDS_MAX:
+        if time.monotonic() > self._reader.held_at + PAGE_SECONDS_MAX / 2:
             await self._reader.renew()
         until = self._reader.held_at + PAGE_SECONDS_MAX
         crash_points.at("before_produce")
+        began_at = time.monotonic()
         with metrics.RELAY_PUBLISH_SECONDS.time():
-            await self._producer.publish([record_of(line) for line in page], until)
+            await self._producer.publish(map(record_of, page), until)
+        self._reader.page_rows = fitting(self._reader.page_rows, len(page), time.monotonic() - began_at)
 
     async def _bury(self, line: Line, refusal: RecordRefused) -> None:
         poison = bus.Poison(refusal, 1)
