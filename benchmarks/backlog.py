@@ -28,7 +28,7 @@ def append(database: psycopg.Connection[tuple[object, ...]], count: int) -> None
     organization, event = new_id(), new_id()
     for _ in range(count // ROWS_PER_TRANSACTION):
         facts = [_fact(organization, event, number) for number in range(ROWS_PER_TRANSACTION)]
-        database.execute(outbox_batch._APPEND.encode(), [organization, rows(facts)])
+        database.execute(outbox_batch.APPEND.encode(), [organization, rows(facts)])
     database.execute("vacuum (analyze) outbox")
 
 
