@@ -162,8 +162,10 @@ async def _check(settings: Settings, url: str) -> "list[Verdict]":
 def _run_workers(names: set[str]) -> None:
     import uvloop
 
-    from ticketing import workers
     from ticketing.infra import collector
+
+    collector.pause()
+    from ticketing import workers
 
     collector.rest()
 

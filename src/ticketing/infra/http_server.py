@@ -128,6 +128,7 @@ def run(factory: str, listener: socket.socket) -> bool:
     # uvicorn sends itself the signal once more when it has drained; being told to stop is no failure.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    collector.pause()
     server = _Server(configure(factory, factory=True))
     server.run(sockets=[listener])
     return server.started
