@@ -17,6 +17,7 @@ import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.chaos.ground import Ground
+from ticketing.infra.kafka import DEAD_LETTER_SUFFIX
 
 TOPIC = "chaos.told"
 TELLERS, KEYS = 5, 3
@@ -24,7 +25,7 @@ TELLERS, KEYS = 5, 3
 OPEN_SECONDS, PAUSE_SECONDS = 0.1, 0.3
 #: What is in the log and not in Kafka by then has been lost on the way.
 CARRIED_SECONDS = 30.0
-POLL_SECONDS, ASK_SECONDS = 1.0, 5.0
+POLL_SECONDS, ASK_SECONDS, READ_SECONDS = 1.0, 5.0, 20.0
 
 _TELL = """
 insert into outbox (message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
@@ -82,12 +83,13 @@ class Topics:
         self.facts: Facts = defaultdict(list)
 
     def read(self) -> None:
-        """Everything that there is by now, over new connections: faults are for others. Raises KafkaException."""
+        """What there is by now, over new connections: faults are for others. Raises KafkaException."""
         with Consumer(self._settings) as consumer:
             ends = _ends(consumer)
             behind = {place for place, end in ends.items() if self._places.get(place, 0) < end}
             consumer.assign([TopicPartition(*place, self._places.get(place, 0)) for place in behind])
-            while behind:
+            end = time.monotonic() + READ_SECONDS
+            while behind and time.monotonic() < end:
                 for record in consumer.consume(500, POLL_SECONDS):
                     if record.error():
                         raise KafkaException(record.error())
@@ -115,7 +117,8 @@ class Topics:
 
 def _ends(consumer: Consumer) -> dict[tuple[str, int], int]:
     topics = consumer.list_topics(timeout=ASK_SECONDS).topics
-    places = [(name, number) for name in topics if not name.startswith("__") for number in topics[name].partitions]
+    told = [name for name in topics if not name.startswith("__") and not name.endswith(DEAD_LETTER_SUFFIX)]
+    places = [(name, number) for name in told for number in topics[name].partitions]
     ask = consumer.get_watermark_offsets
     return {place: ask(TopicPartition(*place), timeout=ASK_SECONDS)[1] for place in places}
 
