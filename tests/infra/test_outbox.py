@@ -219,8 +219,12 @@ async def test_old_partitions_are_dropped_and_new_ones_made(database: Database, 
     async with database.transaction() as session:
         assert await session.scalar(text("select drop_outbox_partitions(7, false)")) == 1
         await session.execute(text("select make_outbox_partitions(5)"))
-        days = await session.scalar(text("select count(*) from pg_inherits where inhparent = 'outbox'::regclass"))
-    assert days == 7  # today, five days ahead, and the default
+        names = await session.scalars(
+            text("select inhrelid::regclass::text from pg_inherits where inhparent = 'outbox'::regclass")
+        )
+        today = await session.scalar(text("select to_char(now() at time zone 'UTC', '\"outbox_\"YYYYMMDD')"))
+    # The migrations may have run yesterday, and have made a partition for that day.
+    assert len([name for name in names if name >= today]) == 7  # today, five days ahead, and the default
 
 
 async def test_a_row_finds_its_day(database: Database) -> None:
