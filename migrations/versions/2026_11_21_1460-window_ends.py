@@ -13,7 +13,8 @@ depends_on: str | Sequence[str] | None = None
 # facts happen. One that began early and told its fact late is before the horizon, with a fact that comes behind one of
 # a transaction beyond it: then the window ends before the early one. What has not committed yet can't be concerned: it
 # holds the aggregate's lock, so nobody has told a later fact about that. Every look at the smaller window can only find
-# less, so it ends. The planner must not read whole partitions to find a handful of rows.
+# less, so it ends. The planner must not read whole partitions to find a handful of rows; nor go through the primary key
+# from its end until it meets one of them, which is what it does for the largest of the ids as they are (hence `+ 0`).
 END = """
 create function outbox_window_end({parameters}) returns xid8 language plpgsql stable
     set search_path = public set enable_seqscan = off as $$
@@ -23,7 +24,7 @@ declare
     swapped xid8;
 begin
     loop
-        select max(o.id) into last_id from outbox o where {mine} o.xid >= window_from and o.xid < window_to;
+        select max(o.id + 0) into last_id from outbox o where {mine} o.xid >= window_from and o.xid < window_to;
         exit when last_id is null;
         select min(o.xid) into swapped
           from outbox o

@@ -187,8 +187,7 @@ class PageReader(LogReader):
                 raise DBAPIError.instance(None, None, error, psycopg.Error, dialect=connection.dialect) from error
 
 
-# As in outbox_reader.py, the fence alone decides. The end of a window is asked for only where there is something to
-# read: to find the largest id of none, Postgres would go through the whole log by its primary key.
+# As in outbox_reader.py, the fence alone decides. Where no window is to be opened nobody looks for the end of one.
 _MOVE = f"""
 with told as materialized (select %s::boolean as closes, %s::bigint as done, {QUICKLY}),
      mine as materialized (
@@ -197,8 +196,7 @@ with told as materialized (select %s::boolean as closes, %s::bigint as done, {QU
           from outbox_cursor c, told where c.reader = %s),
      open as materialized (
         select window_from, outbox_window_end(window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to
-          from mine where opens and exists (
-               select from outbox o where o.xid >= window_from and o.xid < pg_snapshot_xmin(pg_current_snapshot()))),
+          from mine where opens),
      waiting as materialized (
         select min(o.id) as first_id from outbox o, open where o.xid >= open.window_from and o.xid < open.window_to)
 update outbox_cursor c
