@@ -9,8 +9,8 @@ endif
 TOOLS := .cache/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 PY := .venv/bin/python
-# Each process of the tests has servers of its own.
-PROCESSES ?= 2
+# Each process of the tests has servers of its own. One more than two cores: those with faults wait for most of their time.
+PROCESSES ?= 3
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 

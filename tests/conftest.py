@@ -49,6 +49,8 @@ FAST = {
     "file_copy_method": "clone",
     # Each test connects half a dozen times; four thousand rounds of hashing take longer than a query.
     "scram_iterations": "1",
+    # Who was cancelled while connecting may leave a log-in half done; a database is not dropped before it has ended.
+    "authentication_timeout": "10",
     "max_connections": "300",
 }
 #: A file system in memory, on Linux; there a database is made in a third of the time, if there is room for some.
