@@ -3,13 +3,15 @@
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tests.infra.test_outbox import SeatPainted
 from ticketing.infra import plain
 from ticketing.infra.bus import InboxRow
 from ticketing.infra.db import Database
+from ticketing.infra.outbox import OutboxRow
 from ticketing.infra.outbox_reader import LogReader
 from ticketing.infra.wire import send
 from ticketing.modules import reservations
@@ -169,6 +171,21 @@ async def test_who_calls_is_said_before_what_waits(database: Database) -> None:
         await plain.later(session, f"select set_config('app.heard', ({WHO}), true)")
         answer = await plain.execute(session, "select current_setting('app.heard')")
         assert await answer.fetchone() == (str(somebody),)
+
+
+async def test_an_open_round_trip_takes_along_what_would_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "LATER_MAX", 1)
+    ids, fact = [uuid4() for _ in range(3)], SeatPainted(organization_id=uuid4(), seat_id=uuid4(), colour="red")
+    async with database.transaction() as session:
+        async with plain.round_trip(session) as wire:
+            plain.publish(session, fact)
+            await send(wire, NOTE, "later", ids[0])
+            await plain.later(session, NOTE, "later", ids[1])
+            await send(wire, NOTE, "later", ids[2])
+        assert await noted(session) == ids
+        assert await session.scalar(select(func.count()).select_from(OutboxRow)) == 1
 
 
 async def test_no_more_waits_than_there_is_room_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,11 @@ async def later(session: AsyncSession, query: str, *values: Any) -> None:
     So messages that share a transaction don't wait for each of their writes. Order stays: whatever asks after it sees
     what it did. What fails there fails the transaction, at its next statement or at its commit.
     """
-    waiting = _waiting(await _wire_of(session))
+    wire = await _wire_of(session)
+    if "facts" in session.info:  # a round trip is open, and takes it along
+        await send(wire, query, *values)
+        return
+    waiting = _waiting(wire)
     waiting.append((query, values))
     if len(waiting) >= LATER_MAX:
         async with round_trip(session):
