@@ -62,8 +62,9 @@ AT_A_STAGE: Mapping[str, Callable[[Crowd], list[Result]]] = {
 #: What is measured with a broker, to which the relay carries the log.
 AT_A_BROKER: Mapping[str, Callable[[Backbone], list[Result]]] = {
     "effects": effects.run,  # before the log is full of what others have appended
-    "drain": drain.run,
+    # Before there is a backlog, which workers would be reading.
     "idle": idle.run,
+    "drain": drain.run,
     "promptness": promptness.run,
     "outages": outages.run,
     "log_size": log_size.run,
