@@ -6,7 +6,7 @@ import signal
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import kafka_consumer, log, plain, redis
+from ticketing.infra import collector, kafka_consumer, log, plain, redis
 from ticketing.infra.bus import Group
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
@@ -47,4 +47,5 @@ async def _consume_log(settings: Settings, database: Database, group: Group, sto
 
 
 if __name__ == "__main__":
+    collector.rest()  # as in the workers
     asyncio.run(main())
