@@ -14,12 +14,11 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from sqlalchemy.exc import DBAPIError
 
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, as_sqlalchemy_says
 from ticketing.infra.kafka import Record
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.outbox_reader import LEASE_SECONDS, QUICKLY, RENEW_SECONDS, LeaseLost, LogReader
+from ticketing.infra.outbox_reader import FINDS_NOTHING, LEASE_SECONDS, QUICKLY, LeaseLost, LogReader
 from ticketing.infra.wire import Wire, pipelined, send, wire_of
 
 #: So many rows are read together at first, and at most. Between two pages the broker has nothing to do for a moment.
@@ -144,12 +143,9 @@ class PageReader(LogReader):
         async with self._wire() as wire:
             await self._move(wire)
 
-    async def is_up_to_date(self) -> bool:
-        """As every reader, with one round trip."""
-        if not self.is_resting or time.monotonic() > self.held_at + RENEW_SECONDS:
-            return False
+    async def _finds_nothing(self) -> bool:
         async with self._wire() as wire:
-            return await (await send(wire, _IS_UP_TO_DATE, self._fence, self._reader)).fetchone() == (True,)
+            return await (await send(wire, FINDS_NOTHING, self._fence, self._reader)).fetchone() == (True,)
 
     async def _turn(self, page_rows: int) -> tuple[bool, list[Line]]:
         place, me = self._place, (self._reader, self._fence)
@@ -184,7 +180,7 @@ class PageReader(LogReader):
                 yield await wire_of(connection)
             except psycopg.OperationalError as error:
                 await connection.invalidate(error)
-                raise DBAPIError.instance(None, None, error, psycopg.Error, dialect=connection.dialect) from error
+                raise as_sqlalchemy_says(connection.dialect, error) from error
 
 
 # As in outbox_reader.py, the fence alone decides. Where no window is to be opened nobody looks for the end of one.
@@ -209,11 +205,6 @@ update outbox_cursor c
 returning c.window_to is not null"""  # noqa: S608 (settings of our own)
 
 _UNSORTED = "select set_config('enable_sort', 'off', true)"
-
-_IS_UP_TO_DATE = """
-select c.fence = %s and c.window_to is null and not exists (
-           select from outbox o where o.xid >= c.window_from and o.xid < pg_snapshot_xmin(pg_current_snapshot()))
-  from outbox_cursor c where c.reader = %s"""
 
 # Where it begins is asked for apart, so that rows come in the order of the primary key. A null there ends it at once.
 _PAGE = """
