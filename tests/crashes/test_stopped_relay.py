@@ -19,11 +19,14 @@ from tests.workers.kafka_line import Line
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import ensure_topics
+from ticketing.infra.outbox_reader import LEASE_SECONDS
 
 pytestmark = pytest.mark.kafka
 
 ROWS, SEATS = 20_000, 50
-ROUNDS = 3
+ROUNDS = 2
+#: So many publish at once, and are stopped at some moment: one of three would have something in hand.
+PUBLISHERS = 4
 #: What a process that wakes up would still have to send, it sends at once.
 AFTERMATH_SECONDS = 4
 PATIENCE_SECONDS = 90
@@ -49,16 +52,16 @@ def settings(settings: Settings, kafka_broker: KafkaBroker) -> Settings:
 async def line(database: Database, settings: Settings) -> Line:
     line = Line(database, settings)
     await ensure_topics(settings.kafka_bootstrap_servers, [line.topic], partitions=settings.kafka_partitions)
-    await asyncio.to_thread(_await_leaders, line)
+    await asyncio.to_thread(_await_leaders, line, line.topic)
     return line
 
 
-def _await_leaders(line: Line) -> None:
+def _await_leaders(line: Line, topic: str) -> None:
     """A topic is there before its partitions have leaders."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            ends(line)
+            ends(line, topic)
             return
         except KafkaException:
             assert time.monotonic() < end
@@ -70,10 +73,10 @@ async def fill(line: Line) -> None:
         await session.execute(text(FILL), {"topic": line.topic, "seats": SEATS, "rows": ROWS})
 
 
-def ends(line: Line) -> list[int]:
+def ends(line: Line, topic: str = "") -> list[int]:
     """How many records each partition has got."""
     with Consumer(line._reader_settings("ends")) as reader:
-        partitions = [TopicPartition(line.topic, number) for number in range(line.settings.kafka_partitions)]
+        partitions = [TopicPartition(topic or line.topic, number) for number in range(line.settings.kafka_partitions)]
         return [reader.get_watermark_offsets(each, timeout=20)[1] for each in partitions]
 
 
@@ -148,3 +151,30 @@ async def test_a_relay_that_is_stopped_at_a_point_sends_nothing_when_it_wakes_up
     await stage.worker("relay")
     await wake_up_in_vain(line, stage, relay.pid)
     await tells_the_log(line, 1)
+
+
+async def test_what_a_producer_had_in_hand_when_it_was_stopped_is_refused_when_it_wakes_up(
+    line: Line, stage: Stage
+) -> None:
+    """A request that was being made is sent on waking, whatever our clocks say: the broker's own has to refuse it."""
+    bootstrap = line.settings.kafka_bootstrap_servers
+    topics = [f"{line.topic}.{number}" for number in range(PUBLISHERS)]
+    await ensure_topics(bootstrap, topics, partitions=line.settings.kafka_partitions)
+    for topic in topics:
+        await asyncio.to_thread(_await_leaders, line, topic)
+    publishers = [await stage.start("tests.crashes.publisher", bootstrap, topic) for topic in topics]
+
+    async def all_publish() -> bool:
+        return all([sum(await asyncio.to_thread(ends, line, topic)) > 0 for topic in topics])
+
+    await comes_true(all_publish, stage)
+    for publisher in publishers:
+        await asyncio.sleep(random.uniform(0.05, 0.3))
+        publisher.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(LEASE_SECONDS)
+    left = [await asyncio.to_thread(ends, line, topic) for topic in topics]
+    for publisher in publishers:
+        publisher.send_signal(signal.SIGCONT)
+    for publisher in publishers:
+        assert await asyncio.wait_for(publisher.wait(), PATIENCE_SECONDS) == 0, stage.said()
+    assert [await asyncio.to_thread(ends, line, topic) for topic in topics] == left

@@ -30,7 +30,7 @@ async def reader_of(database: Database, owner: str = "me", page_rows: int = 2) -
 
 
 def colours_of(page: list[Line]) -> list[str]:
-    return [orjson.loads(payload)["colour"] for _, _, _, payload, *_ in page]
+    return [delivery_of(line).payload["colour"] for line in page]
 
 
 async def colours(reader: PageReader) -> list[str]:

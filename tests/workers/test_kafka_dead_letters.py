@@ -15,7 +15,8 @@ from ticketing.infra.db import Database, new_id
 from ticketing.infra.dead_letters import DeadLetter
 from ticketing.infra.kafka import Record, ensure_topics
 from ticketing.infra.kafka_producer import KafkaProducer
-from ticketing.infra.outbox_pages import record_of
+from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox_pages import line_of, record_of
 
 pytestmark = pytest.mark.kafka
 
@@ -158,9 +159,8 @@ async def test_what_is_read_again_is_not_given_up_again(line: Line) -> None:
 async def test_a_message_that_a_table_cannot_hold_is_kept_as_it_came(line: Line) -> None:
     stranger = KafkaProducer(line.settings.kafka_bootstrap_servers, "stranger")
     await ensure_topics(line.settings.kafka_bootstrap_servers, [line.topic], partitions=3)
-    told_at = datetime.now(UTC).isoformat()
-    fact = (0, line.topic, "A", '{"seat":"\\u0000"}', str(new_id()), told_at, "1", "", "", "", "")
-    await stranger.publish([record_of(fact)])
+    fact = Delivery(new_id(), line.topic, "A", 1, datetime.now(UTC), None, {"seat": "\0"}, "", "", "")
+    await stranger.publish([record_of(line_of(fact))])
     await stranger.close()
     async with line.consuming():
         (row,) = await until_letters(line, 1)

@@ -1,16 +1,19 @@
 """How much the relay carries at once: more and more of a backlog, as long as the way to the broker takes it quickly."""
 
 import asyncio
+import time
 from uuid import uuid4
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.kafka_broker import KafkaBroker
 from ticketing.infra import kafka_producer
 from ticketing.infra.kafka import Record, ensure_topics
-from ticketing.infra.kafka_producer import KafkaProducer
+from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.outbox_pages import PAGE_ROWS_MAX, PAGE_ROWS_MIN
-from ticketing.workers.relay import fitting
+from ticketing.infra.outbox_reader import LEASE_SECONDS
+from ticketing.workers.relay import PAGE_SECONDS_MAX, fitting
 
 
 def test_pages_grow_while_they_go_through_quickly_and_have_a_limit() -> None:
@@ -43,3 +46,24 @@ async def test_what_is_published_is_not_kept_for_more_to_come(
         await asyncio.wait_for(producer.publish([Record(topic, "A", "second", {})]), 2)
     finally:
         await producer.close()
+
+
+@pytest.mark.kafka
+async def test_a_broker_takes_nothing_from_a_process_that_was_stopped_for_long(kafka_broker: KafkaBroker) -> None:
+    """Whatever it still had in hand bears the time of a lease that is over."""
+    topic = f"late.{uuid4().hex[:8]}"
+    await ensure_topics(kafka_broker.bootstrap, [topic], partitions=1)
+    producer = KafkaProducer(kafka_broker.bootstrap, "late")
+    try:
+        in_time = time.time() - PAGE_SECONDS_MAX - PUBLISH_SECONDS
+        await producer.publish([Record(topic, "A", "in time", {})], at=in_time)
+        with pytest.raises(DeliveryFailed, match="INVALID_TIMESTAMP") as failure:
+            await producer.publish([Record(topic, "A", "late", {})], at=time.time() - LEASE_SECONDS)
+        # It is no fault of the record's: whoever is in time sends it.
+        assert not isinstance(failure.value, RecordRefused)
+        await producer.publish([Record(topic, "A", "again", {})], at=time.time())
+    finally:
+        await producer.close()
+    with Consumer({"bootstrap.servers": kafka_broker.bootstrap, "group.id": "late"}) as reader:
+        reader.assign([TopicPartition(topic, 0, 0)])
+        assert [record.value() for record in reader.consume(2, timeout=20)] == [b"in time", b"again"]

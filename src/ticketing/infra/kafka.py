@@ -21,6 +21,8 @@ from ticketing.infra.outbox import Delivery
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 90
 ADMIN_SECONDS = 10
+#: A broker refuses a record that bears an older time: what a stopped process still had in hand when it wakes up.
+LATE_SECONDS = 5.25
 
 _log = log.get_logger(__name__)
 
@@ -101,7 +103,8 @@ async def ensure_topics(
         KafkaUnavailable: it did not answer within `patience_seconds`.
     """
     wanted = sorted(set(topics))
-    normal = [NewTopic(topic, partitions, replication_factor) for topic in wanted]
+    in_time = {"message.timestamp.before.max.ms": str(int(LATE_SECONDS * 1000))}
+    normal = [NewTopic(topic, partitions, replication_factor, config=in_time) for topic in wanted]
     # One partition: dead letters are few, and a person reads them in the order in which they came.
     retention = {"retention.ms": str(DEAD_LETTER_RETENTION_DAYS * 86_400_000)}
     dead = [NewTopic(t + DEAD_LETTER_SUFFIX, 1, replication_factor, config=retention) for t in wanted]

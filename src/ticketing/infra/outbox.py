@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy import JSON, BigInteger, Identity, Index, SmallInteger, Text, func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
@@ -77,7 +77,8 @@ class OutboxRow(Base):
     topic: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(Text)
     schema_version: Mapped[int] = mapped_column(SmallInteger)
-    payload: Mapped[dict[str, Any]]
+    #: Text to the server: it is written once and read whole, and who reads it takes it apart himself.
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     correlation_id: Mapped[str] = mapped_column(Text)
     traceparent: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)

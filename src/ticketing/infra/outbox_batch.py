@@ -47,4 +47,4 @@ insert into outbox (organization_id, message_id, topic, key, schema_version, pay
                     actor)
 select %s, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor
   from json_to_recordset(%s::json) as w (message_id uuid, topic text, key text, schema_version smallint,
-                                         payload jsonb, correlation_id text, traceparent text, actor text)"""
+                                         payload json, correlation_id text, traceparent text, actor text)"""

@@ -25,6 +25,11 @@ RENEW_SECONDS = LEASE_SECONDS / 3
 PAGE_ROWS = 500
 
 
+def clocks() -> tuple[float, float]:
+    """One that nobody sets, for ourselves, and the one that others have too; seconds."""
+    return time.monotonic(), time.time()
+
+
 class LeaseLost(Exception):
     """Another process reads for this reader now; what this one was about to do must not be done."""
 
@@ -45,8 +50,8 @@ class LogReader:
         self._fence = 0
         #: Done for good, and not yet told to the cursor.
         self._done: int | None = None
-        #: On `time.monotonic`: from then on the lease is ours for LEASE_SECONDS, whatever else happens.
-        self.held_at = -math.inf
+        #: From then on the lease is ours for LEASE_SECONDS, whatever else happens: on `time.monotonic` and `time.time`.
+        self.held_at, self.held_at_time = -math.inf, -math.inf
         #: The last read brought nothing.
         self.is_resting = False
 
@@ -58,9 +63,10 @@ class LogReader:
             holder = await session.scalar(text(_HOLDER), me)
             if holder is not None and not owners.is_dead(holder):
                 return False
-            asked_at = time.monotonic()
+            asked_at = clocks()
             fence = await session.scalar(text(_ACQUIRE), {**me, "dead": holder, "seconds": LEASE_SECONDS})
-        self._fence, self.held_at, self.is_resting, self._done = fence or 0, asked_at, False, None
+        self._fence, self.is_resting, self._done = fence or 0, False, None
+        self.held_at, self.held_at_time = asked_at
         return fence is not None
 
     async def release(self) -> None:
@@ -134,11 +140,11 @@ class LogReader:
     async def _hold(self, session: AsyncSession, done: int | None = None) -> dict[str, Any]:
         """Renew the lease, and move the cursor past what is done in its window."""
         query = {"reader": self._reader, "fence": self._fence, "seconds": LEASE_SECONDS, "done": done}
-        asked_at = time.monotonic()
+        asked_at = clocks()
         row = (await session.execute(text(_HOLD), query)).mappings().one_or_none()
         if row is None:
             raise LeaseLost(self._reader)
-        self.held_at = asked_at
+        self.held_at, self.held_at_time = asked_at
         return dict(row)
 
     async def _open_window(self, session: AsyncSession) -> dict[str, Any] | None:

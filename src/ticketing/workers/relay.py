@@ -11,11 +11,20 @@ from collections.abc import Sequence
 from ticketing.infra import bus, crash_points, dead_letters, log, metrics, owners, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
-from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
+from ticketing.infra.kafka import LATE_SECONDS, KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.nudge import Wake
 from ticketing.infra.outbox import known_topics
-from ticketing.infra.outbox_pages import PAGE_ROWS_MAX, PAGE_ROWS_MIN, Line, PageReader, delivery_of, record_of
+from ticketing.infra.outbox_pages import (
+    PAGE_ROWS_MAX,
+    PAGE_ROWS_MIN,
+    Line,
+    PageReader,
+    delivery_of,
+    log_id_of,
+    record_of,
+    topic_of,
+)
 from ticketing.infra.outbox_reader import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost
 from ticketing.infra.pause import pause
 
@@ -29,7 +38,8 @@ OUTAGE_PAUSE_SECONDS = 1.0
 PAGE_SECONDS_MAX = 1.5
 #: A page is as large as goes through in this time: far from the limit, and the way to the broker may become slow.
 PAGE_SECONDS = 0.3
-assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LEASE_SECONDS - 1, "a successor may publish while we still do"  # noqa: S101
+assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LATE_SECONDS, "a broker may refuse what is in time"  # noqa: S101
+assert LATE_SECONDS < LEASE_SECONDS, "a successor may publish while we still do"  # noqa: S101
 
 _OUTAGES = (DeliveryFailed, KafkaUnavailable, *bus.OUTAGES)
 _log = log.get_logger(__name__)
@@ -105,7 +115,7 @@ class Relay:
 
     async def _carry_page(self, page: list[Line]) -> list[Line]:
         """Publish it while the next one is read, and return that."""
-        await self._ensure({line[1] for line in page})
+        await self._ensure(set(map(topic_of, page)))
         sending = asyncio.create_task(self._deliver(page))
         try:
             ahead = await self._reader.turn()
@@ -142,12 +152,12 @@ class Relay:
         crash_points.at("before_produce")
         began_at = time.monotonic()
         with metrics.RELAY_PUBLISH_SECONDS.time():
-            await self._producer.publish(map(record_of, page), until)
+            await self._producer.publish(map(record_of, page), until, self._reader.held_at_time)
         self._reader.page_rows = fitting(self._reader.page_rows, len(page), time.monotonic() - began_at)
 
     async def _bury(self, line: Line, refusal: RecordRefused) -> None:
         poison = bus.Poison(refusal, 1)
-        letter = dead_letters.letter(READER, delivery_of(line), poison, f"outbox/{line[0]}")
+        letter = dead_letters.letter(READER, delivery_of(line), poison, f"outbox/{log_id_of(line)}")
         await dead_letters.keep(self._reader.database, letter)
 
     async def _wait(self) -> None:

@@ -1,0 +1,31 @@
+"""A process that publishes page after page: `python -m tests.crashes.publisher <bootstrap> <topic>`."""
+
+import asyncio
+import os
+import sys
+from itertools import pairwise
+
+from ticketing.infra.kafka import Record
+from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer
+from ticketing.infra.outbox_reader import LEASE_SECONDS, clocks
+from ticketing.workers.relay import PAGE_SECONDS_MAX
+
+PAGE = 10_000
+VALUE = os.urandom(150).hex()
+
+
+async def main(bootstrap: str, topic: str) -> None:
+    """Each page has a lease of its own, until one could not be published or this process was away for too long."""
+    producer = KafkaProducer(bootstrap, "stopped")
+    records = [Record(topic, f"S{n % 50}", VALUE, {"message_id": str(n)}) for n in range(PAGE)]
+    for before, (held_at, held_at_time) in pairwise(iter(clocks, None)):
+        if held_at - before[0] > LEASE_SECONDS / 2:
+            return
+        try:
+            await producer.publish(records, held_at + PAGE_SECONDS_MAX, held_at_time)
+        except DeliveryFailed:
+            return
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
