@@ -16,7 +16,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.dead_letters import DeadLetter
 from ticketing.infra.outbox import Delivery
 from ticketing.infra.outbox_reader import LogReader
-from ticketing.infra.runs import Runs
+from ticketing.infra.runs import Runs, Shared
 
 TRANSACTIONS = "select array_agg(distinct xmin::text) from "
 
@@ -57,7 +57,7 @@ async def page(database: Database) -> list[Delivery]:
 
 
 def taker(database: Database, group: Group) -> Runs:
-    return Runs(database, group, 3, asyncio.Event())
+    return Runs(Shared(database, group), 3, asyncio.Event())
 
 
 @pytest.fixture(autouse=True)
@@ -219,7 +219,7 @@ async def test_a_stopped_consumer_begins_nothing_more(database: Database, group:
     stop = asyncio.Event()
     stop.set()
     with pytest.raises(Stopped):
-        await Runs(database, group, 3, stop).take(await page(database))
+        await Runs(Shared(database, group), 3, stop).take(await page(database))
     assert await rung(database) == []
 
 
@@ -260,3 +260,86 @@ async def test_runs_that_wait_for_each_other_in_a_circle_get_through_one_by_one(
     await asyncio.gather(*(drain_group(database, taking(n)) for n in range(2)))
     async with database.transaction() as session:
         assert list(await session.scalars(text("select taken from cups"))) == [2, 2]
+
+
+async def work_off(line: Runs, deliveries: list[Delivery]) -> None:
+    while deliveries:
+        deliveries = deliveries[await line.take(deliveries) :]
+
+
+async def test_lines_that_come_at_once_share_a_transaction(database: Database, group: Group) -> None:
+    """Partitions that have a few messages each do not pay for a commit each."""
+    await ring(database, *range(12))
+    deliveries, shared = await page(database), Shared(database, group)
+    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(4)]
+    await asyncio.gather(*(work_off(line, deliveries[n::4]) for n, line in enumerate(lines)))
+    assert sorted(await rung(database)) == list(range(12))
+    assert await done(database, group) == 12
+    assert len(await transactions(database, "rung")) == 1
+
+
+async def test_lines_that_are_more_than_a_transaction_takes_have_their_turns(database: Database, group: Group) -> None:
+    await ring(database, *range(100))
+    deliveries, shared = await page(database), Shared(database, group)
+    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(6)]
+    await asyncio.gather(*(work_off(line, deliveries[n::6]) for n, line in enumerate(lines)))
+    heard = await rung(database)
+    assert sorted(heard) == list(range(100))
+    for n in range(6):
+        assert [one for one in heard if one % 6 == n] == list(range(n, 100, 6)), "each line keeps its order"
+
+
+async def test_a_line_at_fault_holds_nobody_up(database: Database, group: Group, counter: Counter) -> None:
+    counter.fail[0] = [Retry("not yet")] * 5
+    await ring(database, *range(6))
+    deliveries, shared = await page(database), Shared(database, group)
+    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(2)]
+    waiting = asyncio.create_task(work_off(lines[0], deliveries[0::2]))
+    await asyncio.wait_for(work_off(lines[1], deliveries[1::2]), 1)
+    assert await rung(database) == [1, 3, 5]
+    await waiting
+    assert await rung(database) == [1, 3, 5, 0, 2, 4]
+
+
+async def test_a_line_that_is_cut_off_leaves_the_others_what_is_theirs(database: Database, counter: Counter) -> None:
+    """It was taken along: what became of its messages is the inbox's to say."""
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(session: AsyncSession, message: BellRung) -> None:
+        begun.set()
+        await may_go_on.wait()
+        await counter(session, message)
+
+    group = Group("patient", {BellRung: wait})
+    await ring(database, *range(9))
+    deliveries, shared = await page(database), Shared(database, group)
+    sizes = (2, 3, 4)
+    asking = [asyncio.create_task(shared.deliver(deliveries[sum(sizes[:n]) :][:size])) for n, size in enumerate(sizes)]
+    await begun.wait()
+    asking[1].cancel()
+    await asyncio.wait({asking[1]})
+    may_go_on.set()
+    assert [await asking[0], await asking[2]] == [2, 4]
+    assert await rung(database) == list(range(9))
+
+
+async def test_a_line_that_is_cut_off_amid_its_transaction_leaves_the_next_ones_theirs(
+    database: Database, counter: Counter
+) -> None:
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(session: AsyncSession, message: BellRung) -> None:
+        begun.set()
+        await may_go_on.wait()
+        await counter(session, message)
+
+    group = Group("cut off", {BellRung: wait})
+    await ring(database, *range(5))
+    deliveries, shared = await page(database), Shared(database, group)
+    asking = [asyncio.create_task(shared.deliver(run)) for run in (deliveries[:2], deliveries[2:])]
+    await begun.wait()
+    asking[0].cancel()
+    await asyncio.wait({asking[0]})
+    may_go_on.set()
+    assert await asking[1] == 3
+    assert await rung(database) == [2, 3, 4], "what the first had in hand was undone with it"

@@ -17,7 +17,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka_dead_letters import DeadLetters
 from ticketing.infra.kafka_lanes import CLOSE_SECONDS, Lane, Work, open_lane
-from ticketing.infra.kafka_member import Member, Partition, partition_of
+from ticketing.infra.kafka_member import BATCH_MESSAGES, Member, Partition, partition_of
 from ticketing.infra.kafka_producer import KafkaProducer
 from ticketing.infra.pause import pause
 
@@ -93,10 +93,14 @@ class _Consumer:
         """What has come goes to the lanes, which work while the member asks for more: its membership lives by that."""
         full = {key for key, lane in self._lanes.items() if lane.is_full}
         seconds = FULL_POLL_SECONDS if full else POLL_SECONDS
-        for message in await self._call(lambda: self._member.fetch(seconds, lambda each: self._key(each) in full)):
+        messages = await self._call(lambda: self._member.fetch(seconds, lambda each: self._key(each) in full))
+        for message in messages:
             self._find_lane(partition_of(message)).add(message)
         for lane in self._lanes.values():
             lane.raise_failure()
+        if 0 < len(messages) < BATCH_MESSAGES:
+            # What comes meanwhile is fetched together, from all partitions.
+            await pause(self._work.group.rest_seconds, self._stop)
 
     def _key(self, partition: Partition) -> Partition | None:
         return partition if isinstance(self._work.group, bus.Group) else None

@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from confluent_kafka import Message as KafkaMessage
 
@@ -17,7 +18,7 @@ from ticketing.infra.kafka_dead_letters import DeadLetters
 from ticketing.infra.kafka_member import Partition, partition_of
 from ticketing.infra.outbox import Delivery
 from ticketing.infra.pause import pause
-from ticketing.infra.runs import Runs
+from ticketing.infra.runs import Runs, Shared
 
 #: Transactions that one member has open at a time.
 TRANSACTIONS_MAX = 4
@@ -31,7 +32,7 @@ CLOSE_SECONDS = 5.0
 _log = log.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Work:
     """What the lanes of one consumer have in common."""
 
@@ -42,11 +43,15 @@ class Work:
     #: Each transaction takes a connection of the pool, which other groups share.
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS_MAX))
 
+    @cached_property
+    def shared(self) -> Shared:
+        """What the lanes of partitions share, beside the places for those that go alone."""
+        assert isinstance(self.group, bus.Group)  # noqa: S101 (another has one lane)
+        return Shared(self.database, self.group, self.places)
+
 
 class Lane:
     """What waits of one partition, or of all for a group that takes them together; a task while there is any."""
-
-    rest_seconds = 0.0
 
     def __init__(self, work: Work, settled: Callable[[KafkaMessage], None]) -> None:
         self.work, self._settled = work, settled
@@ -107,16 +112,14 @@ class Lane:
             for message in hand[:taken]:
                 self._settled(message)
             self._waiting.extendleft(reversed(hand[taken:]))
-            if self.rest_seconds:
-                await pause(self.rest_seconds, self.stop)
 
 
 class PartitionLane(Lane):
-    """The messages of one partition, in runs that share a transaction."""
+    """The messages of one partition, in runs that share their transactions with those of the other partitions."""
 
-    def __init__(self, work: Work, group: bus.Group, settled: Callable[[KafkaMessage], None]) -> None:
+    def __init__(self, work: Work, settled: Callable[[KafkaMessage], None]) -> None:
         super().__init__(work, settled)
-        self._runs = Runs(work.database, group, work.attempts_max, self.stop, work.places)
+        self._runs = Runs(work.shared, work.attempts_max, self.stop)
 
     @property
     def hand_max(self) -> int:
@@ -144,7 +147,7 @@ class CommonLane(Lane):
 
     def __init__(self, work: Work, group: bus.BatchGroup, settled: Callable[[KafkaMessage], None]) -> None:
         super().__init__(work, settled)
-        self._group, self.rest_seconds = group, group.rest_seconds
+        self._group = group
 
     @property
     def hand_max(self) -> int:
@@ -198,5 +201,5 @@ class CommonLane(Lane):
 def open_lane(work: Work, settled: Callable[[KafkaMessage], None]) -> Lane:
     """The lane that suits the group."""
     if isinstance(work.group, bus.Group):
-        return PartitionLane(work, work.group, settled)
+        return PartitionLane(work, settled)
     return CommonLane(work, work.group, settled)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,29 +28,86 @@ RUN_SECONDS = 0.02
 _log = log.get_logger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """What a line would like to have dealt with, and how many of it were; 0 when they had better go one by one."""
+
+    run: Sequence[Delivery]
+    taken: int | None = None
+
+
+class Shared:
+    """The transactions of one group, one at a time: lines that come while one is open go together in the next.
+
+    Six partitions that have a message each would otherwise pay for six commits.
+    """
+
+    def __init__(self, database: Database, group: Group, places: AbstractAsyncContextManager[None] = ANY_TIME) -> None:
+        """`places` bounds how many transactions are open at a time, for those who share it."""
+        self.database, self.group, self.places = database, group, places
+        self._max = 1 if isinstance(group, OutwardGroup) else group.together_max
+        #: So many messages at once: as many as the time was enough for when it last ran out, and more from then on.
+        self.size = self._max
+        self._waiting: list[_Wish] = []
+        self._turn = asyncio.Lock()
+
+    async def deliver(self, run: Sequence[Delivery]) -> int:
+        """How many of these were dealt with, from the first on; 0 when they had better go one by one."""
+        if self._max == 1:
+            return 0
+        self._waiting.append(mine := _Wish(run))
+        try:
+            # First come, first served: whoever has waited so long was taken along, or is the first who was not.
+            async with self._turn:
+                if mine.taken is None:
+                    await asyncio.sleep(0)  # for those that begin at the same moment
+                    await self._deliver_waiting()
+        finally:
+            if mine.taken is None:
+                self._waiting.remove(mine)
+        assert mine.taken is not None  # noqa: S101 (it was the first)
+        return mine.taken
+
+    async def _deliver_waiting(self) -> None:
+        wishes = self._waiting.copy()
+        run = [delivery for wish in wishes for delivery in wish.run][: self.size]
+        taken = await self._take_together(run)
+        # After a failure nothing was taken of those that were in it, and those behind have not had their turn.
+        left = taken or len(run)
+        for wish in wishes:
+            if left <= 0:
+                break
+            wish.taken = min(len(wish.run), taken)
+            taken, left = taken - wish.taken, left - len(wish.run)
+        self._waiting = [wish for wish in self._waiting if wish.taken is None]
+
+    async def _take_together(self, run: Sequence[Delivery]) -> int:
+        if len(run) < 2:
+            return 0
+        try:
+            async with self.places:
+                taken = await _deliver_together(self.database, self.group, run)
+        except Exception as error:
+            # Whose fault it is shows when they go alone, an outage included: it is waited for there.
+            _log.info("run_failed", group=self.group.name, messages=len(run), error=type(error).__name__)
+            return 0
+        # After one that was cut short the next is as short, and then they grow slowly: to be cut costs a statement.
+        self.size = max(2, taken) if taken < len(run) else min(self.size + self.size // 4 + 1, self._max)
+        return taken
+
+
 class Runs:
     """Takes the messages of one line (a partition, or the log) to a group's handlers, as many at once as go well."""
 
-    def __init__(
-        self,
-        database: Database,
-        group: Group,
-        attempts_max: int,
-        stop: asyncio.Event,
-        places: AbstractAsyncContextManager[None] = ANY_TIME,
-    ) -> None:
-        """`places` bounds how many transactions are open at a time, for those who share it."""
-        self._places = places
-        self._database, self._group, self._attempts_max, self._stop = database, group, attempts_max, stop
-        self._max = 1 if isinstance(group, OutwardGroup) else group.together_max
-        self._size = self._max
+    def __init__(self, shared: Shared, attempts_max: int, stop: asyncio.Event) -> None:
+        self._shared, self._attempts_max, self._stop = shared, attempts_max, stop
         #: So many of the next messages were in a run that failed.
         self._alone = 0
 
     @property
     def size(self) -> int:
         """So many messages it would take at once now; to bring more is of no use."""
-        return 1 if self._alone else self._size
+        return 1 if self._alone else self._shared.size
 
     async def take(self, deliveries: Sequence[Delivery]) -> int:
         """Deal with the first of these for good; how many they were, which is one at least.
@@ -60,29 +118,17 @@ class Runs:
         """
         if self._stop.is_set():
             raise Stopped
-        if not self._alone and (taken := await self._take_together(deliveries[: self._size])):
-            return taken
-        self._alone = max(0, self._alone - 1)
+        shared = self._shared
+        if not self._alone:
+            run = deliveries[: shared.size]
+            if taken := await shared.deliver(run):
+                return taken
+            self._alone = len(run)
+        self._alone -= 1
         await bus.deliver_patiently(
-            self._database, self._group, deliveries[0], self._attempts_max, self._stop, self._places
+            shared.database, shared.group, deliveries[0], self._attempts_max, self._stop, shared.places
         )
         return 1
-
-    async def _take_together(self, run: Sequence[Delivery]) -> int:
-        """How many were taken; 0 when they had better go one by one."""
-        if len(run) < 2:
-            return 0
-        try:
-            async with self._places:
-                taken = await _deliver_together(self._database, self._group, run)
-        except Exception as error:
-            # Whose fault it is shows when they go alone, an outage included: it is waited for there.
-            _log.info("run_failed", group=self._group.name, messages=len(run), error=type(error).__name__)
-            self._alone = len(run)
-            return 0
-        # After one that was cut short the next is as short, and then they grow slowly: to be cut costs a statement.
-        self._size = max(2, taken) if taken < len(run) else min(self._size + self._size // 4 + 1, self._max)
-        return taken
 
 
 async def _deliver_together(database: Database, group: Group, run: Sequence[Delivery]) -> int:

@@ -14,7 +14,7 @@ from ticketing.infra.nudge import Wake
 from ticketing.infra.outbox import Delivery
 from ticketing.infra.outbox_reader import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, LeaseLost, LogReader
 from ticketing.infra.pause import pause
-from ticketing.infra.runs import Runs
+from ticketing.infra.runs import Runs, Shared
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
 
 #: Between nudges a reader looks by itself, since a nudge may be lost.
@@ -117,7 +117,7 @@ class LogConsumer:
         if not isinstance(self._group, Group):
             await self._group.consume(self._database, page)
             return
-        runs, done = Runs(self._database, self._group, self._attempts_max, stop), 0
+        runs, done = Runs(Shared(self._database, self._group), self._attempts_max, stop), 0
         try:
             while done < len(page):
                 # A page of slow effects, letters say, outlasts the lease; who stands by would do the rest of it too.
