@@ -10,6 +10,7 @@ from ticketing.infra import collector, kafka_consumer, log, plain, redis
 from ticketing.infra.bus import Group
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
+from ticketing.infra.kafka import take_turns
 from ticketing.infra.nudge import Wake
 from ticketing.modules.reservations import ReservationCreated
 from ticketing.workers.consumers import LogConsumer
@@ -47,5 +48,7 @@ async def _consume_log(settings: Settings, database: Database, group: Group, sto
 
 
 if __name__ == "__main__":
-    collector.rest()  # as in the workers
+    # as in the workers
+    collector.rest()
+    take_turns()
     asyncio.run(main())

@@ -166,8 +166,10 @@ def _run_workers(names: set[str]) -> None:
 
     collector.pause()
     from ticketing import workers
+    from ticketing.infra import kafka
 
     collector.rest()
+    kafka.take_turns()
 
     async def run() -> None:
         stop = asyncio.Event()
