@@ -29,7 +29,7 @@ PRODUCER_SETTINGS: dict[str, Any] = {
     "request.timeout.ms": int(PUBLISH_SECONDS * 1000),
     # Those that went well are the ones that did not fail; to be told so of each would cost as much as to send it.
     "delivery.report.only.error": True,
-    # While a page is handed over; its end waits for nothing. Small batches cost the broker three times as much.
+    # While a page is handed over; its end waits for nothing. Small batches cost the broker twice as much.
     "linger.ms": 50,
     "compression.type": "lz4",
 }
