@@ -65,7 +65,7 @@ def test_the_manual_has_the_table_as_it_is() -> None:
 
 
 def test_files_and_probes_are_not_counted_and_pages_are() -> None:
-    for path in ("/health/ready", "/metrics", "/static/x/app.css", "/docs", "/openapi.json", "/.well-known/x"):
+    for path in ("/health/ready", "/metrics", "/static/x/css/base.css", "/docs", "/openapi.json", "/.well-known/x"):
         assert visit_of("GET", path).lane is None
     for path in ("/", f"/e/{ID}", "/door"):
         assert visit_of("GET", path).lane is READ

@@ -65,7 +65,7 @@ async def test_every_page_and_file_has_every_header(app: FastAPI, client: httpx2
         "/static-docs/start.js",
         "/nothing/here",
         "/mock-pay/unknown",
-        "/static/latest/app.css",
+        "/static/latest/css/base.css",
     ]
     assert len(paths) > 12
     for path in paths:

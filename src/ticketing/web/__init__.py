@@ -1,4 +1,4 @@
-"""The browser side: static ES modules and a few pages whose facts are readable without script."""
+"""The web front end: static ES modules without a build step, and pages that are readable without JavaScript."""
 
 from ticketing.web.pages import FindEvent, ListEvents, mount_web
 

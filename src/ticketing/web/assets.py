@@ -1,7 +1,7 @@
-"""Static files, read once and served under an address that carries the hash of them all.
+"""Static files, read once at start-up and served under a URL that contains a hash of them all.
 
-The hash makes every file immutable for browsers, and relative imports between ES modules stay inside one version:
-a deploy can never mix an old module with a new one.
+The hash makes every file immutable for browsers. Relative imports between ES modules stay within one version, so a
+page never mixes modules of two deployments.
 """
 
 import gzip
@@ -25,16 +25,16 @@ IMPORT = re.compile(r"""^(?:import|export)\s[^;]*?from\s+'(\.[^']+)'|^import\s+'
 
 @dataclass(frozen=True)
 class Asset:
-    """One file with its compressed twin and its strong ETag."""
+    """One file, its gzip-compressed copy, and its strong ETag."""
 
     body: bytes
-    packed: bytes
+    gzipped: bytes
     content_type: str
     etag: str
 
 
 class Assets:
-    """Every static file of a folder, in memory (about 200 kB)."""
+    """All static files of a folder, in memory (about 200 kB)."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         paths = sorted(path for path in folder.rglob("*") if path.suffix in CONTENT_TYPES)
@@ -44,7 +44,11 @@ class Assets:
         self.prefix = f"/static/{self.version}"
 
     async def serve(self, request: Request) -> Response:
-        """Answer `/static/{version}/{path}`; another version than ours gets our files, but may not keep them."""
+        """Serve `/static/{version}/{path}`.
+
+        Another version than the current one gets the current file without caching: during a rolling deployment, a
+        page of one version may request files from a process of another.
+        """
         asset = self.files.get(request.path_params["path"])
         if asset is None:
             raise HTTPException(404)
@@ -58,32 +62,32 @@ class Assets:
             return Response(status_code=304, headers=headers)
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(
-                asset.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=asset.content_type
+                asset.gzipped, headers={**headers, "Content-Encoding": "gzip"}, media_type=asset.content_type
             )
         return Response(asset.body, headers=headers, media_type=asset.content_type)
 
     async def serve_icon(self, request: Request) -> Response:
-        """Answer `/favicon.ico`, which browsers ask for on pages that name no icon of their own."""
+        """Serve `/favicon.ico`, which browsers request on pages without an icon link."""
         icon = self.files["icon.svg"]
         return Response(icon.body, media_type=icon.content_type, headers={"Cache-Control": "public, max-age=86400"})
 
     def modules_of(self, entry: str) -> list[str]:
-        """List `entry` and every module that it imports, so that a page can ask for all of them at once."""
+        """List `entry` and every module that it imports statically, directly or not, for preloading."""
         found: list[str] = []
-        waiting = [entry]
-        while waiting:
-            name = waiting.pop(0)
+        queue = [entry]
+        while queue:
+            name = queue.pop(0)
             if name in found or name not in self.files:
                 continue
             found.append(name)
-            waiting += [_resolve(name, a or b) for a, b in IMPORT.findall(self.files[name].body.decode())]
+            queue += [_resolve(name, a or b) for a, b in IMPORT.findall(self.files[name].body.decode())]
         return found
 
 
 def _read(path: Path) -> Asset:
     body = path.read_bytes()
     etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-    # A fixed mtime keeps the packed bytes the same in every process behind one address.
+    # A fixed mtime makes the compressed bytes identical in all processes behind a load balancer.
     return Asset(body, gzip.compress(body, 9, mtime=0), CONTENT_TYPES[path.suffix], etag)
 
 

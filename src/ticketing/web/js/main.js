@@ -1,9 +1,9 @@
 // Begins every page: the header, then the page that belongs to the address.
 
-import { drawHeader } from './header.js';
-import { notice } from './notice.js';
-import { openPage } from './router.js';
-import { sorry } from './sorry.js';
+import { openPage } from './pages/router.js';
+import { sorry } from './ui/error-messages.js';
+import { drawHeader } from './ui/header.js';
+import { notice } from './ui/notice.js';
 
 async function begin() {
   const main = document.querySelector('main');

@@ -1,12 +1,12 @@
 // The organizer's events: what is left of each, its prices, and the steps from draft to sale.
 
-import { get, getPage, post } from '../api.js';
-import { el, fill } from '../dom.js';
-import { formatMoney, parseMinor } from '../money.js';
-import { notice } from '../notice.js';
-import { shortDate } from '../when.js';
-import { t } from '../words.js';
-import { act, input, labelled, options } from './forms.js';
+import { get, getPage, post } from '../api/client.js';
+import { shortDate } from '../lib/dates.js';
+import { el, fill } from '../lib/dom.js';
+import { formatMoney, parseMinor } from '../lib/money.js';
+import { act, input, labelled, options } from '../ui/form-controls.js';
+import { notice } from '../ui/notice.js';
+import { t } from '../words/translate.js';
 
 export function eventsBox(org) {
   const rows = el('div', { class: 'stack', dataset: { testid: 'console-events' } });

@@ -1,13 +1,13 @@
 // The organization's orders, newest first, with search and a table to take away.
 
-import { getPage } from '../api.js';
-import { rememberOrder } from '../checkout.js';
-import { el, fill } from '../dom.js';
-import { saveFile } from '../files.js';
-import { formatMoney } from '../money.js';
-import { shortDate } from '../when.js';
-import { t } from '../words.js';
-import { act } from './forms.js';
+import { getPage } from '../api/client.js';
+import { shortDate } from '../lib/dates.js';
+import { el, fill } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { rememberOrder } from '../order/known-orders.js';
+import { saveFile } from '../ui/file-download.js';
+import { act } from '../ui/form-controls.js';
+import { t } from '../words/translate.js';
 
 export function ordersBox(org) {
   const table = el('div', { class: 'scroll', dataset: { testid: 'console-orders' } });

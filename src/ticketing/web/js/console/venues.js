@@ -1,10 +1,10 @@
 // A new venue: typed in as sections of equal rows, or imported from a seating plan.
 
-import { post } from '../api.js';
-import { el } from '../dom.js';
-import { notice } from '../notice.js';
-import { t } from '../words.js';
-import { act, input, labelled } from './forms.js';
+import { post } from '../api/client.js';
+import { el } from '../lib/dom.js';
+import { act, input, labelled } from '../ui/form-controls.js';
+import { notice } from '../ui/notice.js';
+import { t } from '../words/translate.js';
 
 const ROWS_MAX = 500;
 const ROW_SEATS_MAX = 1000;

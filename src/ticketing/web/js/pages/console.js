@@ -1,14 +1,14 @@
 // /console: an organizer's events, venues and orders, for one organization at a time.
 
-import { get, post } from '../api.js';
+import { ensureLogin } from '../account/login-form.js';
+import { get, post } from '../api/client.js';
 import { eventsBox, newEventBox } from '../console/events.js';
-import { act, input, labelled, options } from '../console/forms.js';
 import { ordersBox } from '../console/orders.js';
 import { newVenueBox } from '../console/venues.js';
-import { el, fill } from '../dom.js';
-import { ensureLogin } from '../login.js';
-import { lasting } from '../storage.js';
-import { t } from '../words.js';
+import { el, fill } from '../lib/dom.js';
+import { lasting } from '../lib/storage.js';
+import { act, input, labelled, options } from '../ui/form-controls.js';
+import { t } from '../words/translate.js';
 
 const SLOT = 'ticketing.organization';
 

@@ -1,16 +1,16 @@
 // /door: one code, one answer, large enough to read at arm's length. Hand scanners type the code and press Enter.
 
-import { get, getPage, post } from '../api.js';
-import { options } from '../console/forms.js';
-import { cameraButton } from '../camera-scan.js';
-import { verdictOf } from '../door-verdict.js';
-import { el, fill } from '../dom.js';
-import { icon } from '../icons.js';
-import { randomKey } from '../idempotency.js';
-import { ensureLogin } from '../login.js';
-import { notice } from '../notice.js';
-import { lasting } from '../storage.js';
-import { t } from '../words.js';
+import { ensureLogin } from '../account/login-form.js';
+import { get, getPage, post } from '../api/client.js';
+import { randomKey } from '../api/idempotency.js';
+import { verdictOf } from '../door/check-in-result.js';
+import { cameraButton } from '../door/qr-scanner.js';
+import { el, fill } from '../lib/dom.js';
+import { lasting } from '../lib/storage.js';
+import { options } from '../ui/form-controls.js';
+import { icon } from '../ui/icons.js';
+import { notice } from '../ui/notice.js';
+import { t } from '../words/translate.js';
 
 const STATS_MS = 5000;
 const GATE = 'ticketing.gate';

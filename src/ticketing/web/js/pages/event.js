@@ -1,23 +1,23 @@
 // /e/{id}: the map beside the panel, the list below, and one desk that all three listen to.
 
-import { get } from '../api.js';
-import { choosePanel } from '../choosepanel.js';
-import { serverNow } from '../clock.js';
-import { Desk } from '../desk.js';
-import { el, fill, oncePerFrame } from '../dom.js';
-import { closedReason, eventHead } from '../eventhead.js';
-import { heldPanel } from '../heldpanel.js';
-import { tellLosses } from '../losses.js';
-import { LiveFeed } from '../livefeed.js';
-import { showLost } from '../lost.js';
-import { showTip, stateKey } from '../mapframe.js';
-import { formatMoney } from '../money.js';
-import { connectionBar } from '../notice.js';
-import { SeatList } from '../seatlist.js';
-import { SeatMap } from '../seatmap.js';
-import { STATE_NAMES, Seats } from '../seats.js';
-import { onSessionChange } from '../session.js';
-import { t } from '../words.js';
+import { LiveFeed } from '../api/buffered-seat-stream.js';
+import { get } from '../api/client.js';
+import { onSessionChange } from '../api/session.js';
+import { heldPanel } from '../buying/hold-panel.js';
+import { tellLosses } from '../buying/purchase-notices.js';
+import { Desk } from '../buying/purchase-store.js';
+import { choosePanel } from '../buying/selection-panel.js';
+import { el, fill, oncePerFrame } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { serverNow } from '../lib/server-clock.js';
+import { showTip, stateKey } from '../seatmap/map-elements.js';
+import { SeatList } from '../seatmap/seat-list.js';
+import { SeatMap } from '../seatmap/seat-map.js';
+import { STATE_NAMES, Seats } from '../seatmap/seats.js';
+import { connectionBar } from '../ui/connection-bar.js';
+import { closedReason, eventHead } from '../ui/event-header.js';
+import { showLost } from '../ui/not-found.js';
+import { t } from '../words/translate.js';
 
 export async function open(main, eventId) {
   const path = `/events/${encodeURIComponent(eventId)}`;

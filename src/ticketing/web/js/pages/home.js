@@ -1,12 +1,12 @@
 // /: a search box first, then the events as cards.
 
-import { getPage } from '../api.js';
-import { eventCard } from '../card.js';
-import { el, fill } from '../dom.js';
-import { icon } from '../icons.js';
-import { notice } from '../notice.js';
-import { sorry } from '../sorry.js';
-import { t } from '../words.js';
+import { getPage } from '../api/client.js';
+import { el, fill } from '../lib/dom.js';
+import { sorry } from '../ui/error-messages.js';
+import { eventCard } from '../ui/event-card.js';
+import { icon } from '../ui/icons.js';
+import { notice } from '../ui/notice.js';
+import { t } from '../words/translate.js';
 
 const PAUSE_MS = 250;
 

@@ -1,8 +1,8 @@
 // /login: the form on a page of its own; afterwards back to where one came from.
 
-import { el, fill } from '../dom.js';
-import { loginForm } from '../login.js';
-import { t } from '../words.js';
+import { loginForm } from '../account/login-form.js';
+import { el, fill } from '../lib/dom.js';
+import { t } from '../words/translate.js';
 
 export function open(main) {
   const form = loginForm(() => location.assign(nextPath()));

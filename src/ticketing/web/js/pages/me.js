@@ -1,14 +1,14 @@
 // /me: what this person holds and has bought, newest first.
 
-import { get } from '../api.js';
-import { el, fill } from '../dom.js';
-import { ensureLogin } from '../login.js';
-import { formatMoney } from '../money.js';
-import { myDataBox } from '../mydata.js';
-import { secondFactorBox } from '../secondfactor.js';
-import { verifyHint } from '../verifyhint.js';
-import { shortDate } from '../when.js';
-import { t } from '../words.js';
+import { ensureLogin } from '../account/login-form.js';
+import { myDataBox } from '../account/my-data.js';
+import { secondFactorBox } from '../account/second-factor.js';
+import { verifyHint } from '../account/verify-email-box.js';
+import { get } from '../api/client.js';
+import { shortDate } from '../lib/dates.js';
+import { el, fill } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { t } from '../words/translate.js';
 
 export async function open(main) {
   const host = el('div', { class: 'stack' });

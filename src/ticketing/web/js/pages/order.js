@@ -1,13 +1,13 @@
 // /o/{reference}: follows an order until it is paid and its tickets are there, then shows them for the door.
 
-import { ApiError, get, post } from '../api.js';
-import { knownOrder } from '../checkout.js';
-import { el, fill } from '../dom.js';
-import { notice } from '../notice.js';
-import { orderView } from '../orderview.js';
-import { currentUser } from '../session.js';
-import { sorry } from '../sorry.js';
-import { t } from '../words.js';
+import { ApiError, get, post } from '../api/client.js';
+import { currentUser } from '../api/session.js';
+import { el, fill } from '../lib/dom.js';
+import { knownOrder } from '../order/known-orders.js';
+import { orderView } from '../order/order-view.js';
+import { sorry } from '../ui/error-messages.js';
+import { notice } from '../ui/notice.js';
+import { t } from '../words/translate.js';
 
 const QUICK_MS = 900;
 const SLOW_MS = 4000;

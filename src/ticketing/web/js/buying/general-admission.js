@@ -1,0 +1,61 @@
+// Tickets without a seat: one line per type with what is left, a minus, a number and a plus.
+
+import { el, setText } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { icon } from '../ui/icons.js';
+import { t } from '../words/translate.js';
+
+export function standing(desk) {
+  const lines = desk.areaTypes.map((type) => stepper(desk, type));
+  const node = el(
+    'section',
+    { class: 'panel-part' },
+    el('h2', {}, t(desk.seats ? 'standing.title' : 'tickets.title')),
+    lines.map((line) => line.node),
+  );
+  return { node, update: () => lines.forEach((line) => line.update()) };
+}
+
+function stepper(desk, type) {
+  const quantity = () => desk.quantities.get(type.id) ?? 0;
+  const button = (name, change) =>
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'step',
+        'aria-label': t(`step.${name}`, { name: type.name }),
+        dataset: { testid: `ga-${name}`, ticketType: type.name },
+        onclick: () => desk.setQuantity(type.id, quantity() + change),
+      },
+      icon(name),
+    );
+  const [minus, plus] = [button('minus', -1), button('plus', 1)];
+  const left = el('div', { class: 'muted small-text' });
+  const output = el('output', { 'aria-label': t('step.quantity', { name: type.name }), dataset: { testid: 'ga-quantity' } });
+  const node = el(
+    'div',
+    { class: 'stepper', dataset: { testid: 'ga-row', ticketType: type.name } },
+    el('div', { class: 'grow' }, el('strong', {}, type.name), left),
+    minus,
+    output,
+    plus,
+  );
+  const update = () => {
+    const available = desk.availableOf(type);
+    const most = Math.min(type.max_per_order ?? desk.limit, available ?? desk.limit, quantity() + desk.limit - desk.pickedCount);
+    setText(
+      left,
+      [type.price.amount === 0 ? t('free_of_charge') : formatMoney(type.price), leftWords(available)].filter(Boolean).join(' · '),
+    );
+    setText(output, String(quantity()));
+    minus.disabled = desk.isBusy || quantity() === 0;
+    plus.disabled = desk.isBusy || quantity() >= most;
+  };
+  return { node, update };
+}
+
+function leftWords(available) {
+  if (available === null) return '';
+  return available > 0 ? t('prices.free', { count: available }) : t('sold_out');
+}

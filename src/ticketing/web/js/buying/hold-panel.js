@@ -1,0 +1,134 @@
+// The panel while seats are held: the ring, what is held, who buys, and the way to the payment page.
+
+import { currentUser } from '../api/session.js';
+import { el } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { clearFieldErrors, showFieldErrors } from '../ui/error-messages.js';
+import '../ui/hold-countdown.js';
+import { icon } from '../ui/icons.js';
+import { t } from '../words/translate.js';
+import { payFor } from './checkout.js';
+
+/** Gives `{node, update}`; an update never touches the form, because somebody is typing in it. */
+export function heldPanel(desk) {
+  const head = ring(desk);
+  return { node: el('div', { class: 'held' }, head.node, items(desk), checkoutForm(desk)), update: head.update };
+}
+
+function ring(desk) {
+  const countdown = el('hold-countdown', { total: desk.event.hold_seconds ?? 300, expires: desk.reservation.expires_at });
+  const extend = el(
+    'button',
+    { type: 'button', class: 'button small', hidden: true, dataset: { testid: 'extend-button' }, onclick: () => desk.extend() },
+    t('held.extend'),
+  );
+  countdown.addEventListener('soon', () => (extend.hidden = !mayExtend(desk.reservation)));
+  countdown.addEventListener('done', () => desk.expire());
+  const update = () => {
+    if (!desk.reservation) return;
+    extend.disabled = desk.isBusy;
+    if (!mayExtend(desk.reservation)) extend.hidden = true;
+    if (countdown.getAttribute('expires') !== desk.reservation.expires_at)
+      countdown.setAttribute('expires', desk.reservation.expires_at);
+  };
+  const words = el('div', {}, el('h2', {}, t('held.title')), el('p', { class: 'muted' }, t('held.explain')), extend);
+  return { node: el('section', { class: 'panel-part held-head', dataset: { testid: 'held' } }, countdown, words), update };
+}
+
+const mayExtend = (reservation) => Boolean(reservation) && (reservation.extensions_left ?? (reservation.wasExtended ? 0 : 1)) > 0;
+
+function items(desk) {
+  const names = new Map(desk.event.ticket_types.map((type) => [type.id, type.name]));
+  const nameOf = (item) => {
+    const label = item.seat?.label ?? item.seat;
+    const number = label && desk.seats?.byLabel.get(label);
+    return number === undefined || !label ? (label ?? names.get(item.ticket_type_id) ?? '') : desk.nameOf(number);
+  };
+  const row = (item) =>
+    el(
+      'li',
+      { dataset: { testid: 'held-item', seat: item.seat?.label ?? item.seat ?? '' } },
+      icon('check', 18),
+      el(
+        'span',
+        { class: 'grow' },
+        item.quantity > 1 ? t('held.times', { quantity: item.quantity, name: nameOf(item) }) : nameOf(item),
+      ),
+      el('span', {}, formatMoney(item.price)),
+    );
+  return el(
+    'section',
+    { class: 'panel-part' },
+    el('ul', { class: 'picked' }, desk.reservation.items.map(row)),
+    el(
+      'div',
+      { class: 'total' },
+      el('span', { class: 'muted' }, t('total')),
+      el('strong', { dataset: { testid: 'total' } }, formatMoney(desk.reservation.total)),
+    ),
+    el(
+      'button',
+      { type: 'button', class: 'link', dataset: { testid: 'release-button' }, onclick: () => desk.release() },
+      t('held.release'),
+    ),
+  );
+}
+
+function checkoutForm(desk) {
+  const user = currentUser();
+  const { total } = desk.reservation;
+  const field = (name, type, value, complete) =>
+    el(
+      'label',
+      { class: 'field' },
+      el('span', {}, t(`checkout.${name}`)),
+      el('input', {
+        name,
+        type,
+        value: value ?? '',
+        required: true,
+        autocomplete: complete,
+        maxlength: 254,
+        dataset: { testid: `checkout-${name}` },
+      }),
+    );
+  const problem = el('p', { class: 'form-error', role: 'alert', hidden: true });
+  const button = el(
+    'button',
+    { class: 'button primary wide', dataset: { testid: 'pay-button' } },
+    total?.amount === 0 ? t('checkout.free') : t('checkout.pay', { total: formatMoney(total) }),
+  );
+  const form = el(
+    'form',
+    { class: 'panel-part stack', dataset: { testid: 'checkout' } },
+    el('h2', {}, t('checkout.title')),
+    field('name', 'text', user?.display_name, 'name'),
+    field('email', 'email', user?.email, 'email'),
+    el('p', { class: 'muted small-text' }, t('checkout.explain')),
+    problem,
+    button,
+  );
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    submit(desk, form, button, problem);
+  });
+  return form;
+}
+
+async function submit(desk, form, button, problem) {
+  const { name, email } = Object.fromEntries(new FormData(form));
+  clearFieldErrors(form);
+  problem.hidden = true;
+  button.disabled = true;
+  const words = button.textContent;
+  button.textContent = t('checkout.busy');
+  try {
+    location.assign(await payFor(desk.reservation, { email: email.trim(), name: name.trim() }));
+  } catch (error) {
+    problem.textContent = showFieldErrors(form, error);
+    problem.hidden = problem.textContent === '';
+    button.disabled = false;
+    button.textContent = words;
+    if (error.code === 'reservation_expired') desk.expire();
+  }
+}

@@ -1,0 +1,218 @@
+// The buyer's state at one event: what is picked, what is held, what is left; and the acts that change it.
+// The map, the list and the panel only listen here, so they can never disagree.
+
+import { ensureLogin } from '../account/login-form.js';
+import { get, post, remove } from '../api/client.js';
+import { currentUser } from '../api/session.js';
+import { addMoney, timesMoney } from '../lib/money.js';
+import { t } from '../words/translate.js';
+
+export class Desk extends EventTarget {
+  constructor(event, seats) {
+    super();
+    this.event = event;
+    this.seats = seats;
+    this.picks = new Set();
+    this.quantities = new Map();
+    this.areas = {};
+    this.filter = null;
+    this.reservation = null;
+    this.isBusy = false;
+    this.stream = 'connecting';
+  }
+
+  tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  on(names, listener) {
+    for (const name of names.split(' ')) this.addEventListener(name, listener);
+  }
+
+  // — what is live —
+
+  takeSnapshot({ seats, version, areas }) {
+    this.#took(this.seats?.takeSnapshot(seats ?? '', version) ?? [], areas, version);
+  }
+
+  takeChanges({ changes, version, areas }) {
+    this.#took(this.seats?.takeChanges(changes ?? [], version) ?? [], areas, version);
+  }
+
+  #took(changed, areas, version) {
+    if (areas) this.areas = { ...this.areas, ...areas };
+    this.version = version;
+    this.tell('states', { changed });
+    this.dropLost();
+  }
+
+  streamIs(state) {
+    this.stream = state;
+    this.tell('stream', { state });
+  }
+
+  /** Somebody else was faster with a picked seat: drop it and say so. While our own hold is on its way, wait. */
+  dropLost() {
+    if (this.isBusy || !this.seats) return;
+    const lost = [...this.picks].filter((number) => !this.seats.canPick(number));
+    if (lost.length === 0) return;
+    for (const number of lost) this.picks.delete(number);
+    this.tell('picks');
+    this.tell('lost', { lost });
+  }
+
+  // — picking —
+
+  get seatTypes() {
+    return this.event.ticket_types.filter((type) => type.categories?.length > 0);
+  }
+
+  get areaTypes() {
+    return this.event.ticket_types.filter((type) => !(type.categories?.length > 0));
+  }
+
+  get pickedCount() {
+    return this.picks.size + [...this.quantities.values()].reduce((sum, quantity) => sum + quantity, 0);
+  }
+
+  get limit() {
+    return Math.min(this.event.max_per_order ?? 10, this.event.max_per_buyer ?? Infinity);
+  }
+
+  get total() {
+    const prices = [...this.picks].map((number) => this.seats.priceOf(number));
+    for (const type of this.areaTypes) prices.push(timesMoney(type.price, this.quantities.get(type.id) ?? 0));
+    return addMoney(prices, this.event.currency);
+  }
+
+  /** Picks or drops a seat; a refusal says why through the `refused` event. */
+  toggle(number) {
+    if (this.reservation) return this.tell('refused', { text: t('refused.holding') });
+    if (this.picks.has(number)) this.picks.delete(number);
+    else if (!this.seats.canPick(number)) return this.tell('refused', { text: this.#whyNot(number) });
+    else if (this.pickedCount >= this.limit) return this.tell('refused', { text: t('refused.limit', { limit: this.limit }) });
+    else this.picks.add(number);
+    return this.tell('picks', { number });
+  }
+
+  #whyNot(number) {
+    const state = ['no_price', 'held', 'sold', 'blocked', 'unknown'][this.seats.states[number]];
+    return t(`refused.${state}`, { seat: this.nameOf(number) });
+  }
+
+  pickInstead(numbers) {
+    for (const number of numbers) if (this.seats.canPick(number) && this.pickedCount < this.limit) this.picks.add(number);
+    this.tell('picks', { number: numbers[0] });
+  }
+
+  setQuantity(typeId, quantity) {
+    this.quantities.set(typeId, Math.max(0, quantity));
+    this.tell('picks');
+  }
+
+  setFilter(categories) {
+    this.filter = categories;
+    this.tell('filter');
+  }
+
+  availableOf(type) {
+    return this.areas[type.id]?.available ?? type.available ?? type.capacity ?? null;
+  }
+
+  nameOf(number) {
+    const seat = this.seats.list[number];
+    return t('seat.short', { section: seat.section, row: seat.row, seat: this.seats.seatName(number) });
+  }
+
+  // — holding —
+
+  hold() {
+    const seats = [...this.picks].map((number) => this.seats.list[number].label);
+    const items = [...this.quantities]
+      .filter(([, quantity]) => quantity > 0)
+      .map(([ticket_type_id, quantity]) => ({ ticket_type_id, quantity }));
+    return this.#reserve({ ...(seats.length > 0 && { seats }), ...(items.length > 0 && { items }) });
+  }
+
+  holdBest(quantity, category) {
+    return this.#reserve({ best_available: { quantity, ...(category && { category }) } });
+  }
+
+  async #reserve(wish) {
+    if (this.isBusy || !(await ensureLogin(t('login.to_hold')))) return;
+    // Logging in takes a while: what went in the meantime has already been dropped and said.
+    if (wish.seats && wish.seats.some((label) => !this.picks.has(this.seats.byLabel.get(label)))) return;
+    await this.#busily(async () => {
+      this.#keep(await post('/reservations', { event_id: this.event.id, ...wish }));
+    });
+  }
+
+  #keep(reservation) {
+    this.picks.clear();
+    this.quantities.clear();
+    this.setReservation(reservation);
+    this.tell('picks');
+  }
+
+  /** Takes up a hold that this person already has here, after a reload or a way back from the payment page. */
+  async resume() {
+    // Whoever has picked something new, or is about to hold it, wants that and not an older hold.
+    const isElsewhere = () => !currentUser() || this.reservation || this.isBusy || this.pickedCount > 0;
+    if (isElsewhere()) return;
+    const mine = await get('/me/reservations').catch(() => []);
+    const active = (mine ?? []).filter((one) => one.event_id === this.event.id && one.status === 'active');
+    active.sort((a, b) => Date.parse(b.expires_at) - Date.parse(a.expires_at));
+    if (active.length > 0 && !isElsewhere()) this.setReservation(active[0]);
+  }
+
+  setReservation(reservation) {
+    this.reservation = reservation;
+    this.tell('reservation');
+  }
+
+  get heldNumbers() {
+    if (!this.seats) return [];
+    return (this.reservation?.items ?? [])
+      .map((item) => this.seats.byLabel.get(item.seat?.label ?? item.seat))
+      .filter((number) => number !== undefined);
+  }
+
+  extend() {
+    return this.#busily(async () =>
+      this.setReservation({
+        ...this.reservation,
+        ...(await post(`/reservations/${this.reservation.id}/extend`)),
+        wasExtended: true,
+      }),
+    );
+  }
+
+  release() {
+    return this.#busily(async () => {
+      await remove(`/reservations/${this.reservation.id}`);
+      this.setReservation(null);
+    });
+  }
+
+  /** The time is over. Nothing was paid; the same seats are offered again if they are still free. */
+  expire() {
+    const numbers = this.heldNumbers;
+    this.setReservation(null);
+    this.tell('expired', { numbers });
+  }
+
+  async #busily(work) {
+    if (this.isBusy) return;
+    this.isBusy = true;
+    this.tell('busy');
+    try {
+      await work();
+    } catch (error) {
+      this.tell('failed', { error });
+    } finally {
+      this.isBusy = false;
+      this.tell('busy');
+      this.dropLost();
+    }
+  }
+}

@@ -1,0 +1,179 @@
+// The panel while somebody chooses: prices as filters, best together, what is picked, one big button.
+// Every part is built once and then updated in place: replacing a button under a finger would lose the tap.
+
+import { el, fill, setText } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { categoryClass } from '../seatmap/palette.js';
+import { icon } from '../ui/icons.js';
+import { t } from '../words/translate.js';
+import { standing } from './general-admission.js';
+
+/** Gives `{node, update}`; `update()` follows whatever changed at the desk. */
+export function choosePanel(desk) {
+  const parts = [
+    desk.seats && prices(desk),
+    desk.areaTypes.length > 0 && standing(desk),
+    desk.seats && bestTogether(desk),
+    desk.seats && picked(desk),
+    foot(desk),
+  ].filter(Boolean);
+  const update = () => parts.forEach((part) => part.update());
+  update();
+  return {
+    node: el(
+      'div',
+      { class: 'choose' },
+      parts.map((part) => part.node),
+    ),
+    update,
+  };
+}
+
+function prices(desk) {
+  const rows = desk.seats.categories.filter((category) => category.total > 0).map((category) => priceRow(desk, category));
+  const node = el(
+    'section',
+    { class: 'panel-part' },
+    el('h2', {}, t('prices.title')),
+    el(
+      'ul',
+      { class: 'prices' },
+      rows.map((row) => el('li', {}, row.node)),
+    ),
+  );
+  return { node, update: () => rows.forEach((row) => row.update()) };
+}
+
+function priceRow(desk, category) {
+  const flip = () => {
+    const next = new Set(desk.filter ?? []);
+    if (!next.delete(category.index)) next.add(category.index);
+    desk.setFilter(next.size > 0 ? next : null);
+  };
+  const free = el('span', { class: 'muted small-text' });
+  const node = el(
+    'button',
+    { type: 'button', class: 'price', onclick: flip, dataset: { testid: 'price-filter', category: category.name } },
+    el('span', { class: `dot ${categoryClass(category.index)}`, 'aria-hidden': 'true' }),
+    el('span', { class: 'price-name' }, category.name),
+    free,
+    el('strong', {}, category.price ? formatMoney(category.price) : t('prices.not_sold')),
+  );
+  const update = () => {
+    node.setAttribute('aria-pressed', String(desk.filter?.has(category.index) ?? false));
+    setText(free, category.free > 0 ? t('prices.free', { count: category.free }) : t('prices.none'));
+  };
+  return { node, update };
+}
+
+function bestTogether(desk) {
+  const options = desk.seats.categories.filter((category) => category.price && category.total > 0);
+  const numbers = Array.from({ length: desk.limit }, (_, index) => index + 1);
+  const quantity = el(
+    'select',
+    { dataset: { testid: 'best-quantity' } },
+    numbers.map((n) => el('option', { value: n, selected: n === Math.min(2, desk.limit) }, n)),
+  );
+  const category = el(
+    'select',
+    { dataset: { testid: 'best-category' } },
+    el('option', { value: '' }, t('best.any')),
+    options.map((one) => el('option', { value: one.name }, `${one.name} · ${formatMoney(one.price)}`)),
+  );
+  const button = el(
+    'button',
+    {
+      type: 'button',
+      class: 'button',
+      dataset: { testid: 'best-button' },
+      onclick: () => desk.holdBest(Number(quantity.value), category.value),
+    },
+    t('best.button'),
+  );
+  const node = el(
+    'section',
+    { class: 'panel-part' },
+    el('h2', {}, t('best.title')),
+    el(
+      'div',
+      { class: 'best' },
+      el('label', { class: 'field' }, el('span', {}, t('best.quantity')), quantity),
+      el('label', { class: 'field grow' }, el('span', {}, t('best.category')), category),
+      button,
+    ),
+  );
+  return { node, update: () => (button.disabled = desk.isBusy || desk.stream === 'lost') };
+}
+
+function picked(desk) {
+  const list = el('div', { 'aria-live': 'polite' });
+  let shown = null;
+  const update = () => {
+    const key = [...desk.picks].join();
+    if (key === shown) return;
+    shown = key;
+    fill(
+      list,
+      desk.picks.size > 0
+        ? el(
+            'ul',
+            { class: 'picked', dataset: { testid: 'picked' } },
+            [...desk.picks].map((number) => pickedRow(desk, number)),
+          )
+        : el('p', { class: 'muted' }, t('picked.none')),
+    );
+  };
+  return { node: el('section', { class: 'panel-part' }, el('h2', {}, t('picked.title')), list), update };
+}
+
+function pickedRow(desk, number) {
+  const name = desk.nameOf(number);
+  return el(
+    'li',
+    { dataset: { testid: 'picked-seat', picked: desk.seats.list[number].label } },
+    el('span', { class: `dot ${categoryClass(desk.seats.category[number])}`, 'aria-hidden': 'true' }),
+    el('span', { class: 'grow' }, name),
+    el('span', {}, formatMoney(desk.seats.priceOf(number))),
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'icon-button',
+        'aria-label': t('picked.drop', { seat: name }),
+        onclick: () => desk.toggle(number),
+      },
+      icon('close', 18),
+    ),
+  );
+}
+
+function foot(desk) {
+  const total = el('strong', { dataset: { testid: 'total' } });
+  const button = el('button', {
+    type: 'button',
+    class: 'button primary wide',
+    dataset: { testid: 'hold-button' },
+    onclick: () => desk.hold(),
+  });
+  const update = () => {
+    const count = desk.pickedCount;
+    setText(total, formatMoney(desk.total));
+    node.classList.toggle('is-empty', count === 0);
+    setText(
+      button,
+      desk.isBusy
+        ? t('hold.busy')
+        : count === 0
+          ? t(desk.seats ? 'hold.choose' : 'hold.choose_tickets')
+          : t(desk.seats ? 'hold.seats' : 'hold.tickets', { count }),
+    );
+    button.disabled = count === 0 || desk.isBusy || desk.stream === 'lost';
+  };
+  const node = el(
+    'div',
+    { class: 'panel-foot', dataset: { testid: 'panel-foot' } },
+    el('div', { class: 'total' }, el('span', { class: 'muted' }, t('total')), total),
+    button,
+  );
+  return { node, update };
+}

@@ -1,0 +1,118 @@
+// How an order looks: the big sentence, what was bought, and a ticket card with its code for each person.
+
+import { fullDate } from '../lib/dates.js';
+import { el, fill } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { saveFile } from '../ui/file-download.js';
+import '../ui/hold-countdown.js';
+import { icon } from '../ui/icons.js';
+import { t } from '../words/translate.js';
+import { ticketCard } from './ticket-card.js';
+
+/** Gives `show(order, tickets)`; ticket cards that are there already stay, so that codes never flicker. */
+export function orderView(host, { pay }) {
+  const head = el('div', { class: 'stack' });
+  const list = el('div', { class: 'tickets', dataset: { testid: 'tickets' } });
+  const foot = el('div', { class: 'stack' });
+  const cards = new Map();
+  fill(host, head, list, foot);
+  let shown = '';
+  return {
+    show(order, tickets) {
+      const key = `${order.status} ${tickets.map((ticket) => ticket.id + ticket.status).join()}`;
+      if (key === shown) return;
+      shown = key;
+      fill(head, headOf(order, tickets), order.status === 'pending' && payAgain(order, pay));
+      for (const ticket of tickets) if (!cards.has(ticket.id)) cards.set(ticket.id, ticketCard(ticket, order));
+      list.replaceChildren(...tickets.map((ticket) => cards.get(ticket.id)));
+      fill(
+        foot,
+        tickets.length > 0 && actions(order, tickets),
+        bought(order),
+        el('p', { class: 'muted small-text' }, t('order.refund_rules')),
+      );
+    },
+  };
+}
+
+function headOf(order, tickets) {
+  const isReady = order.status === 'paid' && tickets.length > 0;
+  const isGood = ['paid', 'partially_refunded'].includes(order.status);
+  const text = order.status === 'paid' ? (isReady ? 'paid' : 'paid_waiting') : order.status;
+  return el(
+    'header',
+    { class: `order-head is-${order.status}`, 'aria-live': 'polite' },
+    el(
+      'span',
+      { class: 'order-mark', 'aria-hidden': 'true' },
+      icon(isGood ? 'check' : order.status === 'pending' ? 'clock' : 'cross', 28),
+    ),
+    el('h1', { dataset: { testid: 'order-status', status: order.status } }, t(`order.title.${order.status}`)),
+    el('p', { class: 'muted' }, t(`order.text.${text}`)),
+    order.event &&
+      el(
+        'p',
+        {},
+        el('strong', {}, order.event.title),
+        el('br'),
+        [fullDate(order.event.starts_at, order.venue?.timezone), order.event.venue_name, order.venue?.city]
+          .filter(Boolean)
+          .join(' · '),
+      ),
+    el(
+      'p',
+      { class: 'reference' },
+      el('span', { class: 'muted' }, t('order.reference')),
+      ' ',
+      el('strong', { dataset: { testid: 'order-reference' } }, order.reference),
+    ),
+  );
+}
+
+const payAgain = (order, pay) =>
+  el(
+    'p',
+    { class: 'pay-again' },
+    order.expires_at && el('hold-countdown', { expires: order.expires_at }),
+    el(
+      'button',
+      { type: 'button', class: 'button', dataset: { testid: 'pay-again' }, onclick: () => pay(order) },
+      t('order.pay'),
+    ),
+  );
+
+function actions(order, tickets) {
+  const button = (name, key, run) =>
+    el('button', { type: 'button', class: 'button', dataset: { testid: `order-${name}` }, onclick: run }, icon(name), t(key));
+  return el(
+    'div',
+    { class: 'actions centred' },
+    button('pdf', 'order.pdf', () => saveFile(`/orders/${order.id}/tickets.pdf`, `tickets-${order.reference}.pdf`)),
+    button('calendar', 'order.calendar', () =>
+      saveFile(`/tickets/${tickets[0].id}/calendar.ics`, `event-${order.reference}.ics`),
+    ),
+  );
+}
+
+function bought(order) {
+  const line = (one) =>
+    el(
+      'li',
+      {},
+      el(
+        'span',
+        { class: 'grow' },
+        [one.quantity > 1 ? t('held.times', { quantity: one.quantity, name: one.name }) : one.name, one.seat?.label ?? one.seat]
+          .filter(Boolean)
+          .join(' · '),
+      ),
+      el('span', {}, formatMoney(one.price)),
+    );
+  return el(
+    'section',
+    { class: 'panel-part plain' },
+    el('h2', {}, t('order.bought')),
+    el('ul', { class: 'picked' }, (order.lines ?? []).map(line)),
+    el('div', { class: 'total' }, el('span', { class: 'muted' }, t('total')), el('strong', {}, formatMoney(order.total))),
+  );
+}

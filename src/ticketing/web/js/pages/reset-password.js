@@ -1,0 +1,51 @@
+// /account/reset asks for a letter with a link to a new password; /account/reset#token is where that link leads.
+
+import { forgetSecret, linkSecret, outcome, submitForm } from '../account/email-link.js';
+import { postAsNobody } from '../api/client.js';
+import { endSession } from '../api/session.js';
+import { el, fill } from '../lib/dom.js';
+import { t } from '../words/translate.js';
+
+export function open(main) {
+  // The letter may be opened in the very tab that has asked for it: then only the part behind the # changes.
+  addEventListener('hashchange', () => open(main), { once: true });
+  const token = linkSecret();
+  return token ? choose(main, token) : ask(main);
+}
+
+function ask(main) {
+  const email = { name: 'email', type: 'email', required: true, autocomplete: 'email', dataset: { testid: 'reset-email' } };
+  const form = submitForm(t('reset.ask'), async (body) => {
+    await postAsNobody('/auth/password-reset', { email: body.email });
+    fill(main, outcome(t('reset.asked_title'), t('reset.asked')));
+  });
+  form.prepend(labelled(t('login.email'), email));
+  show(main, t('reset.ask_title'), t('reset.ask_explain'), form);
+}
+
+function choose(main, token) {
+  const password = {
+    name: 'password',
+    type: 'password',
+    required: true,
+    autocomplete: 'new-password',
+    dataset: { testid: 'reset-password' },
+  };
+  const again = el('a', { href: '/account/reset' }, t('reset.again'));
+  const form = submitForm(t('reset.save'), async (body) => {
+    await postAsNobody('/auth/password-reset/confirm', { token, password: body.password });
+    forgetSecret();
+    endSession();
+    fill(main, outcome(t('reset.done_title'), t('reset.done'), ['/login', t('account.login')]));
+  }, again);
+  form.prepend(labelled(t('reset.password'), password, t('login.password_rule')));
+  show(main, t('reset.title'), t('reset.explain'), form);
+}
+
+const labelled = (text, attributes, hint) =>
+  el('label', { class: 'field' }, el('span', {}, text), el('input', attributes), hint && el('small', {}, hint));
+
+function show(main, title, explanation, form) {
+  const head = [el('h1', {}, title), el('p', { class: 'muted' }, explanation)];
+  fill(main, el('section', { class: 'narrow stack' }, head, form));
+}

@@ -1,0 +1,22 @@
+// Which page module belongs to which address. Pages are real documents, so going back always works.
+
+const ROUTES = [
+  [/^\/$/, () => import('./home.js')],
+  [/^\/e\/([^/]+)\/?$/, () => import('./event.js')],
+  [/^\/o\/([^/]+)\/?$/, () => import('./order.js')],
+  [/^\/login\/?$/, () => import('./login.js')],
+  [/^\/account\/verify\/?$/, () => import('./verify-email.js')],
+  [/^\/account\/reset\/?$/, () => import('./reset-password.js')],
+  [/^\/me\/?$/, () => import('./me.js')],
+  [/^\/console\/?$/, () => import('./console.js')],
+  [/^\/door\/?$/, () => import('./door.js')],
+];
+
+/** Loads the page for `path` and draws it into `main`; an address without a page keeps what the server wrote. */
+export async function openPage(path, main) {
+  for (const [pattern, load] of ROUTES) {
+    const match = pattern.exec(path);
+    if (match) return (await load()).open(main, ...match.slice(1).map(decodeURIComponent));
+  }
+  return undefined;
+}

@@ -1,0 +1,142 @@
+// The seats as a list by section and row: the way for keyboards and screen readers, complete without the map.
+// A section's buttons are made when it is opened, so that an arena does not begin with sixteen thousand of them.
+
+import { el } from '../lib/dom.js';
+import { formatMoney } from '../lib/money.js';
+import { t } from '../words/translate.js';
+import { categoryClass } from './palette.js';
+import { STATE_NAMES } from './seats.js';
+
+const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
+
+export class SeatList {
+  constructor(host, desk) {
+    this.desk = desk;
+    this.buttons = new Map();
+    this.mine = new Set();
+    this.summaries = desk.seats.sections.map((section) => this.#section(section));
+    const list = el(
+      'div',
+      { class: 'seat-list', dataset: { testid: 'seat-list' } },
+      this.summaries.map((one) => one.details),
+    );
+    list.addEventListener('click', (event) => this.#press(event));
+    list.addEventListener('keydown', (event) => this.#move(event));
+    host.append(list);
+    desk.on('states', ({ detail }) => this.#refresh(detail.changed));
+    desk.on('picks reservation', () => this.#refreshMine());
+    this.#count();
+  }
+
+  #section(section) {
+    const left = el('span', { class: 'muted' });
+    const details = el(
+      'details',
+      { dataset: { section: section.name, testid: 'seat-section' } },
+      el('summary', {}, el('span', { class: 'grow' }, section.name), left),
+    );
+    details.addEventListener('toggle', () => details.open && this.#fill(details, section));
+    if (this.desk.seats.sections.length === 1) details.open = true;
+    return { section, details, left };
+  }
+
+  #fill(details, section) {
+    if (details.querySelector('.rows')) return;
+    const rows = section.rows.map((row) => {
+      const first = row.seats.find((number) => this.desk.seats.canPick(number)) ?? row.seats[0];
+      const seats = row.seats.map((number) => this.#button(number, number === first));
+      return el(
+        'div',
+        { class: 'row', role: 'group', 'aria-label': t('list.row', { row: row.name }), dataset: { row: row.name } },
+        el('span', { class: 'row-name', 'aria-hidden': 'true' }, row.name),
+        el('div', { class: 'row-seats' }, seats),
+      );
+    });
+    details.append(el('div', { class: 'rows' }, rows));
+  }
+
+  #button(number, isStop) {
+    const { seats } = this.desk;
+    const button = el(
+      'button',
+      { type: 'button', tabindex: isStop ? 0 : -1, dataset: { seat: seats.list[number].label, number } },
+      seats.seatName(number),
+    );
+    this.buttons.set(number, button);
+    this.#show(number);
+    return button;
+  }
+
+  #show(number) {
+    const button = this.buttons.get(number);
+    if (!button) return;
+    const { seats } = this.desk;
+    const isMine = this.mine.has(number);
+    const state = isMine ? 'mine' : STATE_NAMES[seats.states[number]];
+    const price = seats.priceOf(number);
+    button.className = `seat seat-${state} ${categoryClass(seats.category[number])}`;
+    button.dataset.state = state;
+    button.setAttribute('aria-pressed', String(isMine));
+    button.setAttribute('aria-disabled', String(!isMine && !seats.canPick(number)));
+    button.setAttribute(
+      'aria-label',
+      t('list.seat', {
+        row: seats.list[number].row,
+        seat: seats.seatName(number),
+        price: price ? formatMoney(price) : '',
+        state: t(`state.${state}`),
+      }),
+    );
+  }
+
+  #refresh(changed) {
+    for (const number of changed) this.#show(number);
+    this.#count();
+  }
+
+  #refreshMine() {
+    const before = this.mine;
+    this.mine = new Set([...this.desk.picks, ...this.desk.heldNumbers]);
+    for (const number of new Set([...before, ...this.mine])) this.#show(number);
+  }
+
+  #count() {
+    for (const { section, left } of this.summaries) {
+      const text = section.free > 0 ? t('map.left', { count: section.free }) : t('map.none_left');
+      if (left.textContent !== text) left.textContent = text;
+    }
+  }
+
+  #press(event) {
+    const button = event.target.closest('[data-seat]');
+    if (button) this.desk.toggle(Number(button.dataset.number));
+  }
+
+  /** Left and right stay in the row, up and down go to the next row: one stop of the tab key for each row. */
+  #move(event) {
+    const button = event.target.closest('[data-seat]');
+    const next = button && this.#nextOf(button, event.key);
+    if (!next) return;
+    event.preventDefault();
+    for (const other of next.parentElement.children) other.tabIndex = other === next ? 0 : -1;
+    next.focus();
+  }
+
+  #nextOf(button, key) {
+    const row = [...button.parentElement.children];
+    const at = row.indexOf(button);
+    if (key in MOVES) return row[at + MOVES[key]];
+    if (key === 'Home') return row[0];
+    if (key === 'End') return row.at(-1);
+    const group = button.closest('.row');
+    const other = key === 'ArrowUp' ? group.previousElementSibling : key === 'ArrowDown' ? group.nextElementSibling : null;
+    const seats = other?.querySelectorAll('[data-seat]');
+    return seats?.[Math.min(at, seats.length - 1)];
+  }
+
+  /** Opens the section of a seat and brings its button into view. */
+  reveal(number) {
+    const { details } = this.summaries[this.desk.seats.section[number]];
+    details.open = true;
+  }
+}

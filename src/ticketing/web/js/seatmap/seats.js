@@ -1,0 +1,176 @@
+// The seats of one event, as arrays indexed by the seat's number: geometry once, states as often as they change.
+
+import { plainArea } from './plan-areas.js';
+
+export const AVAILABLE = 0;
+export const HELD = 1;
+export const SOLD = 2;
+export const BLOCKED = 3;
+const UNKNOWN = 4;
+
+const CODE = { a: AVAILABLE, h: HELD, s: SOLD, b: BLOCKED };
+export const STATE_NAMES = ['available', 'held', 'sold', 'blocked', 'unknown'];
+
+export class Seats {
+  constructor(seatmap, ticketTypes) {
+    this.list = [];
+    for (const seat of seatmap.seats) this.list[seat.number] = seat;
+    const count = this.list.length;
+    this.states = new Uint8Array(count).fill(UNKNOWN);
+    this.x = Float32Array.from(this.list, (seat) => seat?.x ?? 0);
+    this.y = Float32Array.from(this.list, (seat) => seat?.y ?? 0);
+    this.byLabel = new Map(seatmap.seats.map((seat) => [seat.label, seat.number]));
+    this.areas = (seatmap.areas ?? []).map(plainArea);
+    this.hasPositions = seatmap.seats.some((seat) => seat.x || seat.y);
+    this.version = -1;
+    this.#indexCategories(seatmap, ticketTypes);
+    this.#indexSections();
+    if (!this.hasPositions) layOutRows(this);
+    this.bounds = boundsOf(this);
+    this.pitch = seatPitch(this);
+  }
+
+  get count() {
+    return this.list.length;
+  }
+
+  #indexCategories(seatmap, ticketTypes) {
+    const names = new Set((seatmap.categories ?? []).map((category) => category.name));
+    for (const seat of seatmap.seats) names.add(seat.category);
+    this.categories = [...names].map((name, index) => {
+      const type = ticketTypes.find((one) => one.categories?.includes(name)) ?? null;
+      return { name, index, type, price: type?.price ?? null, total: 0, free: 0 };
+    });
+    const indexOf = new Map(this.categories.map((category) => [category.name, category.index]));
+    this.category = Uint8Array.from(this.list, (seat) => indexOf.get(seat?.category) ?? 0);
+    for (const index of this.category) this.categories[index].total += 1;
+  }
+
+  #indexSections() {
+    const found = new Map();
+    this.section = new Uint16Array(this.count);
+    for (const seat of this.list) {
+      if (!seat) continue;
+      if (!found.has(seat.section))
+        found.set(seat.section, { name: seat.section, index: found.size, rows: new Map(), free: 0, total: 0 });
+      const section = found.get(seat.section);
+      if (!section.rows.has(seat.row)) section.rows.set(seat.row, { name: seat.row, section, seats: [] });
+      section.rows.get(seat.row).seats.push(seat.number);
+      section.total += 1;
+      this.section[seat.number] = section.index;
+    }
+    this.sections = [...found.values()].map((section) => ({ ...section, rows: [...section.rows.values()] }));
+  }
+
+  /** Takes a whole snapshot; returns the numbers that changed. */
+  takeSnapshot(letters, version) {
+    const changes = [];
+    for (let number = 0; number < this.count; number += 1) {
+      const letter = letters[number];
+      if (letter !== undefined && CODE[letter] !== this.states[number]) changes.push([number, letter]);
+    }
+    return this.takeChanges(changes, version);
+  }
+
+  /** Takes `[[number, letter], …]`; returns the numbers that really changed. */
+  takeChanges(changes, version) {
+    const changed = [];
+    for (const [number, letter] of changes) {
+      const state = CODE[letter] ?? UNKNOWN;
+      if (number >= this.count || state === this.states[number]) continue;
+      this.#count(number, state);
+      changed.push(number);
+    }
+    this.version = version ?? this.version;
+    return changed;
+  }
+
+  #count(number, state) {
+    const step = Number(state === AVAILABLE) - Number(this.states[number] === AVAILABLE);
+    this.sections[this.section[number]].free += step;
+    this.categories[this.category[number]].free += step;
+    this.states[number] = state;
+  }
+
+  categoryOf(number) {
+    return this.categories[this.category[number]];
+  }
+
+  priceOf(number) {
+    return this.categoryOf(number).price;
+  }
+
+  canPick(number) {
+    return this.states[number] === AVAILABLE && this.priceOf(number) !== null;
+  }
+
+  /** The last part of the label, which is what is printed on the chair. */
+  seatName(number) {
+    const seat = this.list[number];
+    return String(seat.seat ?? seat.label.slice(seat.label.lastIndexOf('-') + 1));
+  }
+
+  rowOf(number) {
+    const seat = this.list[number];
+    return this.sections[this.section[number]].rows.find((row) => row.name === seat.row);
+  }
+
+  /** A free run of `wanted` seats in the same row, as near as possible to `number`; empty when there is none. */
+  neighbours(number, wanted, taken = new Set()) {
+    const seats = this.rowOf(number)?.seats ?? [];
+    const at = seats.indexOf(number);
+    let best = [];
+    let bestAway = Infinity;
+    for (let start = 0; start + wanted <= seats.length; start += 1) {
+      const run = seats.slice(start, start + wanted);
+      const away = Math.abs(start + (wanted - 1) / 2 - at);
+      if (away < bestAway && run.every((one) => this.canPick(one) && !taken.has(one))) [best, bestAway] = [run, away];
+    }
+    return best;
+  }
+}
+
+/** A venue that was typed in as sections and rows has no drawing: rows become lines, sections stand below each other. */
+function layOutRows(seats) {
+  let y = 0;
+  for (const section of seats.sections) {
+    for (const row of section.rows) {
+      row.seats.forEach((number, index) => {
+        seats.x[number] = (index - (row.seats.length - 1) / 2) * 24;
+        seats.y[number] = y;
+      });
+      y += 26;
+    }
+    y += 60;
+  }
+}
+
+function boundsOf({ x, y, areas }) {
+  const box = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
+  const include = (px, py) => {
+    box.left = Math.min(box.left, px);
+    box.right = Math.max(box.right, px);
+    box.top = Math.min(box.top, py);
+    box.bottom = Math.max(box.bottom, py);
+  };
+  for (let i = 0; i < x.length; i += 1) include(x[i], y[i]);
+  for (const area of areas) {
+    include(area.x, area.y);
+    include(area.x + area.width, area.y + area.height);
+  }
+  return box;
+}
+
+/** The usual distance between two chairs of a row, in the plan's units. */
+function seatPitch(seats) {
+  const gaps = [];
+  for (const section of seats.sections) {
+    for (const { seats: row } of section.rows) {
+      for (let i = 1; i < row.length; i += 1) {
+        gaps.push(Math.hypot(seats.x[row[i]] - seats.x[row[i - 1]], seats.y[row[i]] - seats.y[row[i - 1]]));
+      }
+    }
+  }
+  gaps.sort((a, b) => a - b);
+  return gaps[gaps.length >> 1] || 24;
+}

@@ -1,0 +1,32 @@
+// The few links at the top that depend on who is logged in.
+
+import { logOut } from '../api/client.js';
+import { currentUser, onSessionChange } from '../api/session.js';
+import { el, fill } from '../lib/dom.js';
+import { t } from '../words/translate.js';
+
+export function drawHeader() {
+  const nav = document.querySelector('#account');
+  const draw = () => fill(nav, ...(currentUser() ? known() : stranger()));
+  onSessionChange(draw);
+  draw();
+}
+
+function link(href, text, testid) {
+  const current = location.pathname === href ? 'page' : undefined;
+  return el('a', { href, 'aria-current': current, dataset: { testid } }, text);
+}
+
+const stranger = () => [link(`/login?next=${encodeURIComponent(location.pathname)}`, t('nav.login'), 'nav-login')];
+
+function known() {
+  const leave = async () => {
+    await logOut();
+    location.assign('/');
+  };
+  return [
+    link('/me', t('nav.mine'), 'nav-me'),
+    link('/console', t('nav.console'), 'nav-console'),
+    el('button', { type: 'button', class: 'link', dataset: { testid: 'nav-logout' }, onclick: leave }, t('nav.logout')),
+  ];
+}

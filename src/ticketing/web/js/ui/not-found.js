@@ -1,0 +1,18 @@
+// The friendly answer to an address that leads nowhere; usually the server has written it already.
+
+import { el, fill } from '../lib/dom.js';
+import { t } from '../words/translate.js';
+
+export function showLost(main) {
+  if (main.querySelector('[data-testid=not-found]')) return;
+  fill(
+    main,
+    el(
+      'section',
+      { class: 'narrow stack', dataset: { testid: 'not-found' } },
+      el('h1', {}, t('lost_page.title')),
+      el('p', {}, t('lost_page.text')),
+      el('p', {}, el('a', { class: 'button primary', href: '/' }, t('lost_page.home'))),
+    ),
+  );
+}

@@ -1,0 +1,15 @@
+// The one way to words: t('key', {name: value}). A catalogue entry is a sentence with {name} holes, or a function.
+
+import en from './en.js';
+
+const CATALOGUES = { en };
+const catalogue = CATALOGUES[document.documentElement.lang] ?? en;
+
+export function t(key, values = {}) {
+  const entry = catalogue[key] ?? en[key];
+  if (entry === undefined) return key;
+  if (typeof entry === 'function') return entry(values);
+  return entry.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
+}
+
+export const hasWords = (key) => (catalogue[key] ?? en[key]) !== undefined;
