@@ -1,4 +1,4 @@
-# The image of a deployment: the API by default, `ticketing worker` and `ticketing migrate` by command.
+# One image for all processes: the API by default; `ticketing worker` and `ticketing migrate` as commands.
 FROM python:3.13-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/ticketing
