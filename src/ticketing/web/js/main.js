@@ -1,9 +1,9 @@
 // Begins every page: the header, then the page that belongs to the address.
 
 import { openPage } from './pages/router.js';
-import { sorry } from './ui/error-messages.js';
+import { errorMessage } from './ui/error-messages.js';
 import { drawHeader } from './ui/header.js';
-import { notice } from './ui/notice.js';
+import { showNotice } from './ui/notice.js';
 
 async function begin() {
   const main = document.querySelector('main');
@@ -11,7 +11,7 @@ async function begin() {
   try {
     await openPage(location.pathname, main);
   } catch (error) {
-    notice(sorry(error), { kind: 'bad' });
+    showNotice(errorMessage(error), { kind: 'bad' });
   }
   main.dataset.ready = 'true';
 }

@@ -3,10 +3,10 @@
 import { el, fill } from '../lib/dom.js';
 import { clearFieldErrors, showFieldErrors } from '../ui/error-messages.js';
 
-export const linkSecret = () => location.hash.slice(1);
+export const linkToken = () => location.hash.slice(1);
 
 /** Takes the secret out of the address bar and the history, once it is worth nothing any more. */
-export const forgetSecret = () => history.replaceState(null, '', location.pathname);
+export const clearLinkToken = () => history.replaceState(null, '', location.pathname);
 
 /** A form that calls `send(body)`; under an error that is about no field stands `next`, the way out of it. */
 export function submitForm(label, send, next) {
@@ -32,7 +32,7 @@ export function submitForm(label, send, next) {
 }
 
 /** How it ended; `link` is [address, text]. The heading takes the focus, so that a screen reader says it. */
-export function outcome(title, text, link) {
+export function outcomeView(title, text, link) {
   const heading = el('h1', { tabindex: '-1', dataset: { testid: 'account-outcome' } }, title);
   requestAnimationFrame(() => heading.focus());
   const way = link && el('a', { class: 'button primary wide', href: link[0] }, link[1]);

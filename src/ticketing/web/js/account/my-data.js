@@ -4,7 +4,7 @@ import { get, post } from '../api/client.js';
 import { endSession } from '../api/session.js';
 import { el, fill } from '../lib/dom.js';
 import { showFieldErrors } from '../ui/error-messages.js';
-import { saveFile } from '../ui/file-download.js';
+import { downloadFile } from '../ui/file-download.js';
 import { t } from '../words/translate.js';
 import { codeField } from './second-factor.js';
 
@@ -24,7 +24,7 @@ async function draw(body) {
 }
 
 function copy() {
-  const save = () => saveFile('/me/export', FILE);
+  const save = () => downloadFile('/me/export', FILE);
   const look = { type: 'button', class: 'button', dataset: { testid: 'export' }, onclick: save };
   return el('div', {}, el('p', {}, t('data.export_explain')), el('button', look, t('data.export')));
 }

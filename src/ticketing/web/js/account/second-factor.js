@@ -3,18 +3,13 @@
 import { get, post, remove } from '../api/client.js';
 import { el, fill } from '../lib/dom.js';
 import { showFieldErrors } from '../ui/error-messages.js';
-import { notice } from '../ui/notice.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 /** A closed box; what it can do is asked for when it is opened. */
 export function secondFactorBox() {
   const body = el('div', { class: 'stack' });
-  const box = el(
-    'details',
-    { class: 'box', dataset: { testid: 'second-factor' } },
-    el('summary', {}, t('second.title')),
-    body,
-  );
+  const box = el('details', { class: 'box', dataset: { testid: 'second-factor' } }, el('summary', {}, t('second.title')), body);
   box.addEventListener('toggle', () => box.open && draw(body).catch(() => (box.open = false)));
   return box;
 }
@@ -91,18 +86,19 @@ function recovery(body, { recovery_codes }) {
   return [
     el('p', { role: 'status' }, t('second.on_now')),
     el('ul', {}, list),
-    el('div', {}, el('button', { type: 'button', class: 'button', dataset: { testid: 'second-kept' }, onclick: kept }, t('second.kept'))),
+    el(
+      'div',
+      {},
+      el('button', { type: 'button', class: 'button', dataset: { testid: 'second-kept' }, onclick: kept }, t('second.kept')),
+    ),
   ];
 }
 
 function active(body) {
   const disable = async (typed) => {
     await remove('/me/second-factor', typed);
-    notice(t('second.off_now'), { kind: 'good' });
+    showNotice(t('second.off_now'), { kind: 'good' });
     await draw(body);
   };
-  return [
-    el('p', {}, t('second.is_on')),
-    form('second-disable', 'second.disable', disable, passwordField(), codeField()),
-  ];
+  return [el('p', {}, t('second.is_on')), form('second-disable', 'second.disable', disable, passwordField(), codeField())];
 }

@@ -2,20 +2,20 @@
 
 import { get, post } from '../api/client.js';
 import { el } from '../lib/dom.js';
-import { sorry } from '../ui/error-messages.js';
-import { notice } from '../ui/notice.js';
+import { errorMessage } from '../ui/error-messages.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 /** A box, or null when there is nothing to confirm. */
-export async function verifyHint() {
+export async function verifyEmailBox() {
   const me = await get('/me').catch(() => null);
   if (!me || me.email_verified) return null;
   const again = async () => {
     try {
       await post('/me/verify-email');
-      notice(t('verify.sent'), { kind: 'good' });
+      showNotice(t('verify.sent'), { kind: 'good' });
     } catch (error) {
-      notice(sorry(error), { kind: 'warn' });
+      showNotice(errorMessage(error), { kind: 'warn' });
     }
   };
   return el(

@@ -2,25 +2,25 @@
 
 import { SeatStream } from './seat-stream.js';
 
-export class LiveFeed {
-  #desk = null;
-  #waiting = [];
+export class BufferedSeatStream {
+  #store = null;
+  #buffer = [];
 
   constructor(eventId) {
     new SeatStream(eventId, {
-      snapshot: (frame) => this.#pass('takeSnapshot', frame),
-      changes: (frame) => this.#pass('takeChanges', frame),
-      state: (state) => this.#pass('streamIs', state),
+      snapshot: (frame) => this.#forward('applySnapshot', frame),
+      changes: (frame) => this.#forward('applyChanges', frame),
+      state: (state) => this.#forward('setStreamState', state),
     });
   }
 
-  #pass(act, value) {
-    if (this.#desk) this.#desk[act](value);
-    else this.#waiting.push([act, value]);
+  #forward(method, value) {
+    if (this.#store) this.#store[method](value);
+    else this.#buffer.push([method, value]);
   }
 
-  join(desk) {
-    this.#desk = desk;
-    for (const [act, value] of this.#waiting.splice(0)) desk[act](value);
+  connect(store) {
+    this.#store = store;
+    for (const [method, value] of this.#buffer.splice(0)) store[method](value);
   }
 }

@@ -1,6 +1,6 @@
 // Speaks to the HTTP API: envelope in, envelope out, tokens, idempotency keys, and retries that are safe.
 
-import { learnFromResponse } from '../lib/server-clock.js';
+import { syncWithResponse } from '../lib/server-clock.js';
 import { forgetKey, keyFor } from './idempotency.js';
 import { accessToken, endSession, renewToken, saveSession, session } from './session.js';
 
@@ -22,7 +22,7 @@ export class ApiError extends Error {
   }
 
   /** True when nothing was decided and the same request may be sent again. */
-  get passing() {
+  get isTransient() {
     return (
       this.status === 0 ||
       this.status === 503 ||
@@ -45,15 +45,15 @@ export async function post(path, body = {}) {
     forgetKey(path, body);
     return answer.data;
   } catch (error) {
-    if (!(error instanceof ApiError && (error.passing || error.status === 429))) forgetKey(path, body);
+    if (!(error instanceof ApiError && (error.isTransient || error.status === 429))) forgetKey(path, body);
     throw error;
   }
 }
 
 /** A file behind the log-in (QR, PDF, calendar), as a blob. */
-export async function getFile(path) {
-  const response = await authorized('GET', path, undefined, {});
-  if (!response.ok) throw await errorOf(response);
+export async function getBlob(path) {
+  const response = await sendWithToken('GET', path, undefined, {});
+  if (!response.ok) throw await toApiError(response);
   return response.blob();
 }
 
@@ -61,17 +61,17 @@ async function call(method, path, body, options = {}) {
   const safe = method === 'GET' || Boolean(options.headers?.['Idempotency-Key']);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const response = await authorized(method, path, body, options);
-      if (!response.ok) throw await errorOf(response);
+      const response = await sendWithToken(method, path, body, options);
+      if (!response.ok) throw await toApiError(response);
       return response.status === 204 ? { data: null } : await response.json();
     } catch (error) {
-      if (!(safe && error instanceof ApiError && error.passing && attempt < TRIES)) throw error;
+      if (!(safe && error instanceof ApiError && error.isTransient && attempt < TRIES)) throw error;
       await pause(Math.min(error.retryAfter * 1000 || 300 * 2 ** attempt, LONGEST_PAUSE_MS));
     }
   }
 }
 
-async function authorized(method, path, body, options) {
+async function sendWithToken(method, path, body, options) {
   const token = options.anonymous ? null : await accessToken(refreshTokens);
   const response = await send(method, path, body, options.headers, token);
   if (response.status !== 401 || !token) return response;
@@ -93,14 +93,14 @@ async function send(method, path, body, headers = {}, token = null) {
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    learnFromResponse(response, sentAt);
+    syncWithResponse(response, sentAt);
     return response;
   } catch {
     throw new ApiError(0, null);
   }
 }
 
-async function errorOf(response) {
+async function toApiError(response) {
   return new ApiError(response.status, await response.json().catch(() => null), response);
 }
 
@@ -112,13 +112,13 @@ async function refreshTokens(refresh_token, key) {
     if (response.ok) return (await response.json()).data;
     if (response.status === 401) return null;
     // 409: another tab's spending of the same token is on its way, and its answer is ours too.
-    if (response.status !== 409 || attempt === TRIES) throw await errorOf(response);
+    if (response.status !== 409 || attempt === TRIES) throw await toApiError(response);
     await pause(200 * attempt);
   }
 }
 
 /** POSTs as nobody, once: for whoever holds a link from a letter, whoever happens to be logged in here. */
-export const postAsNobody = async (path, body) => (await call('POST', path, body, { anonymous: true })).data;
+export const postAnonymously = async (path, body) => (await call('POST', path, body, { anonymous: true })).data;
 
 export async function logIn(kind, body) {
   const answer = await call('POST', `/auth/${kind}`, body, { anonymous: true });

@@ -1,31 +1,31 @@
 // One key per intent. The same action with the same body gets the same key until the server has given a final
 // answer, so a retry after a lost connection (even after a reload) can never buy twice.
 
-import { forThisTab } from '../lib/storage.js';
+import { tabStorage } from '../lib/storage.js';
 
 const SLOT = 'ticketing.intents';
 const LIMIT = 40;
 
-const intents = () => forThisTab.get(SLOT) ?? {};
+const intents = () => tabStorage.get(SLOT) ?? {};
 
 export function keyFor(path, body) {
-  const fingerprint = fingerprintOf(path, body);
+  const print = fingerprint(path, body);
   const known = intents();
-  if (!known[fingerprint]) {
-    known[fingerprint] = crypto.randomUUID?.() ?? randomKey();
-    forThisTab.set(SLOT, Object.fromEntries(Object.entries(known).slice(-LIMIT)));
+  if (!known[print]) {
+    known[print] = crypto.randomUUID?.() ?? randomKey();
+    tabStorage.set(SLOT, Object.fromEntries(Object.entries(known).slice(-LIMIT)));
   }
-  return known[fingerprint];
+  return known[print];
 }
 
 export function forgetKey(path, body) {
   const known = intents();
-  delete known[fingerprintOf(path, body)];
-  forThisTab.set(SLOT, known);
+  delete known[fingerprint(path, body)];
+  tabStorage.set(SLOT, known);
 }
 
 /** Short, because a seating plan of fifteen megabytes would not fit into the storage; FNV-1a, twice 32 bits. */
-export function fingerprintOf(path, body) {
+export function fingerprint(path, body) {
   const text = `${path} ${JSON.stringify(body)}`;
   let [a, b] = [0x811c9dc5, 0x01000193];
   for (let index = 0; index < text.length; index += 1) {

@@ -5,21 +5,21 @@
 // So each spending has an idempotency key of its own, made from the token and the log-in's secret `chain`: whoever
 // spends an old token again gets the same new pair.
 
-import { lasting } from '../lib/storage.js';
-import { fingerprintOf, randomKey } from './idempotency.js';
+import { persistentStorage } from '../lib/storage.js';
+import { fingerprint, randomKey } from './idempotency.js';
 
 const SLOT = 'ticketing.session';
 const EARLY_MS = 20_000;
 const changes = new EventTarget();
 
-export const session = () => lasting.get(SLOT);
+export const session = () => persistentStorage.get(SLOT);
 export const currentUser = () => session()?.user ?? null;
 export const onSessionChange = (listener) => changes.addEventListener('change', listener);
 
 /** Keeps a log-in; a refreshed one goes on with its `chain`. */
 export function saveSession(body, chain = randomKey()) {
   const { user, access_token, refresh_token, expires_in } = body;
-  lasting.set(SLOT, {
+  persistentStorage.set(SLOT, {
     user: user ?? currentUser(),
     access_token,
     refresh_token,
@@ -30,7 +30,7 @@ export function saveSession(body, chain = randomKey()) {
 }
 
 export function endSession() {
-  lasting.remove(SLOT);
+  persistentStorage.remove(SLOT);
   changes.dispatchEvent(new Event('change'));
 }
 
@@ -53,7 +53,7 @@ export function renewToken(spent, refresh) {
     const known = session();
     if (!known) return null;
     if (known.access_token !== spent && isFresh(known)) return known.access_token;
-    const body = await refresh(known.refresh_token, `refresh-${known.chain}-${fingerprintOf('', known.refresh_token)}`);
+    const body = await refresh(known.refresh_token, `refresh-${known.chain}-${fingerprint('', known.refresh_token)}`);
     if (body) saveSession(body, known.chain);
     else if (session()?.refresh_token === known.refresh_token) endSession();
     return session()?.access_token ?? null;

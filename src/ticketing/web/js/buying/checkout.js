@@ -1,13 +1,13 @@
 // From a hold to the payment page: the order, then the payment. Every step can be taken again without buying twice.
 
 import { get, post } from '../api/client.js';
-import { forThisTab } from '../lib/storage.js';
+import { tabStorage } from '../lib/storage.js';
 import { rememberOrder } from '../order/known-orders.js';
 
 const slot = (reservationId) => `ticketing.order.${reservationId}`;
 
 /** Gives the address to go to next: the provider's page, or the order itself when there is nothing to pay. */
-export async function payFor(reservation, buyer) {
+export async function startCheckout(reservation, buyer) {
   const order = await orderFor(reservation, buyer);
   const done = `/o/${encodeURIComponent(order.reference)}`;
   rememberOrder(order, buyer.email);
@@ -18,7 +18,7 @@ export async function payFor(reservation, buyer) {
 
 /** Somebody who comes back from the payment page has an order already: it is used again, not doubled. */
 async function orderFor(reservation, buyer) {
-  const known = forThisTab.get(slot(reservation.id));
+  const known = tabStorage.get(slot(reservation.id));
   if (known) {
     const order = await get(`/orders/${known}`).catch(() => null);
     if (order && ['pending', 'paid'].includes(order.status)) return order;
@@ -26,7 +26,7 @@ async function orderFor(reservation, buyer) {
   const order = await post('/orders', { reservation_id: reservation.id, buyer }).catch((error) =>
     orderElsewhere(reservation, error),
   );
-  forThisTab.set(slot(reservation.id), order.id);
+  tabStorage.set(slot(reservation.id), order.id);
   return order;
 }
 

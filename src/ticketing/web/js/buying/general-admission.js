@@ -5,19 +5,19 @@ import { formatMoney } from '../lib/money.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 
-export function standing(desk) {
-  const lines = desk.areaTypes.map((type) => stepper(desk, type));
+export function generalAdmission(store) {
+  const lines = store.areaTypes.map((type) => stepper(store, type));
   const node = el(
     'section',
     { class: 'panel-part' },
-    el('h2', {}, t(desk.seats ? 'standing.title' : 'tickets.title')),
+    el('h2', {}, t(store.seats ? 'standing.title' : 'tickets.title')),
     lines.map((line) => line.node),
   );
   return { node, update: () => lines.forEach((line) => line.update()) };
 }
 
-function stepper(desk, type) {
-  const quantity = () => desk.quantities.get(type.id) ?? 0;
+function stepper(store, type) {
+  const quantity = () => store.quantities.get(type.id) ?? 0;
   const button = (name, change) =>
     el(
       'button',
@@ -26,7 +26,7 @@ function stepper(desk, type) {
         class: 'step',
         'aria-label': t(`step.${name}`, { name: type.name }),
         dataset: { testid: `ga-${name}`, ticketType: type.name },
-        onclick: () => desk.setQuantity(type.id, quantity() + change),
+        onclick: () => store.setQuantity(type.id, quantity() + change),
       },
       icon(name),
     );
@@ -42,15 +42,19 @@ function stepper(desk, type) {
     plus,
   );
   const update = () => {
-    const available = desk.availableOf(type);
-    const most = Math.min(type.max_per_order ?? desk.limit, available ?? desk.limit, quantity() + desk.limit - desk.pickedCount);
+    const available = store.availableOf(type);
+    const most = Math.min(
+      type.max_per_order ?? store.limit,
+      available ?? store.limit,
+      quantity() + store.limit - store.pickedCount,
+    );
     setText(
       left,
       [type.price.amount === 0 ? t('free_of_charge') : formatMoney(type.price), leftWords(available)].filter(Boolean).join(' · '),
     );
     setText(output, String(quantity()));
-    minus.disabled = desk.isBusy || quantity() === 0;
-    plus.disabled = desk.isBusy || quantity() >= most;
+    minus.disabled = store.isBusy || quantity() === 0;
+    plus.disabled = store.isBusy || quantity() >= most;
   };
   return { node, update };
 }

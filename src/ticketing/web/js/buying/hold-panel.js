@@ -7,29 +7,29 @@ import { clearFieldErrors, showFieldErrors } from '../ui/error-messages.js';
 import '../ui/hold-countdown.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
-import { payFor } from './checkout.js';
+import { startCheckout } from './checkout.js';
 
 /** Gives `{node, update}`; an update never touches the form, because somebody is typing in it. */
-export function heldPanel(desk) {
-  const head = ring(desk);
-  return { node: el('div', { class: 'held' }, head.node, items(desk), checkoutForm(desk)), update: head.update };
+export function holdPanel(store) {
+  const head = ring(store);
+  return { node: el('div', { class: 'held' }, head.node, items(store), checkoutForm(store)), update: head.update };
 }
 
-function ring(desk) {
-  const countdown = el('hold-countdown', { total: desk.event.hold_seconds ?? 300, expires: desk.reservation.expires_at });
+function ring(store) {
+  const countdown = el('hold-countdown', { total: store.event.hold_seconds ?? 300, expires: store.reservation.expires_at });
   const extend = el(
     'button',
-    { type: 'button', class: 'button small', hidden: true, dataset: { testid: 'extend-button' }, onclick: () => desk.extend() },
+    { type: 'button', class: 'button small', hidden: true, dataset: { testid: 'extend-button' }, onclick: () => store.extend() },
     t('held.extend'),
   );
-  countdown.addEventListener('soon', () => (extend.hidden = !mayExtend(desk.reservation)));
-  countdown.addEventListener('done', () => desk.expire());
+  countdown.addEventListener('soon', () => (extend.hidden = !mayExtend(store.reservation)));
+  countdown.addEventListener('done', () => store.expire());
   const update = () => {
-    if (!desk.reservation) return;
-    extend.disabled = desk.isBusy;
-    if (!mayExtend(desk.reservation)) extend.hidden = true;
-    if (countdown.getAttribute('expires') !== desk.reservation.expires_at)
-      countdown.setAttribute('expires', desk.reservation.expires_at);
+    if (!store.reservation) return;
+    extend.disabled = store.isBusy;
+    if (!mayExtend(store.reservation)) extend.hidden = true;
+    if (countdown.getAttribute('expires') !== store.reservation.expires_at)
+      countdown.setAttribute('expires', store.reservation.expires_at);
   };
   const words = el('div', {}, el('h2', {}, t('held.title')), el('p', { class: 'muted' }, t('held.explain')), extend);
   return { node: el('section', { class: 'panel-part held-head', dataset: { testid: 'held' } }, countdown, words), update };
@@ -37,12 +37,12 @@ function ring(desk) {
 
 const mayExtend = (reservation) => Boolean(reservation) && (reservation.extensions_left ?? (reservation.wasExtended ? 0 : 1)) > 0;
 
-function items(desk) {
-  const names = new Map(desk.event.ticket_types.map((type) => [type.id, type.name]));
+function items(store) {
+  const names = new Map(store.event.ticket_types.map((type) => [type.id, type.name]));
   const nameOf = (item) => {
     const label = item.seat?.label ?? item.seat;
-    const number = label && desk.seats?.byLabel.get(label);
-    return number === undefined || !label ? (label ?? names.get(item.ticket_type_id) ?? '') : desk.nameOf(number);
+    const number = label && store.seats?.byLabel.get(label);
+    return number === undefined || !label ? (label ?? names.get(item.ticket_type_id) ?? '') : store.nameOf(number);
   };
   const row = (item) =>
     el(
@@ -59,24 +59,24 @@ function items(desk) {
   return el(
     'section',
     { class: 'panel-part' },
-    el('ul', { class: 'picked' }, desk.reservation.items.map(row)),
+    el('ul', { class: 'picked' }, store.reservation.items.map(row)),
     el(
       'div',
       { class: 'total' },
       el('span', { class: 'muted' }, t('total')),
-      el('strong', { dataset: { testid: 'total' } }, formatMoney(desk.reservation.total)),
+      el('strong', { dataset: { testid: 'total' } }, formatMoney(store.reservation.total)),
     ),
     el(
       'button',
-      { type: 'button', class: 'link', dataset: { testid: 'release-button' }, onclick: () => desk.release() },
+      { type: 'button', class: 'link', dataset: { testid: 'release-button' }, onclick: () => store.release() },
       t('held.release'),
     ),
   );
 }
 
-function checkoutForm(desk) {
+function checkoutForm(store) {
   const user = currentUser();
-  const { total } = desk.reservation;
+  const { total } = store.reservation;
   const field = (name, type, value, complete) =>
     el(
       'label',
@@ -110,12 +110,12 @@ function checkoutForm(desk) {
   );
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    submit(desk, form, button, problem);
+    submit(store, form, button, problem);
   });
   return form;
 }
 
-async function submit(desk, form, button, problem) {
+async function submit(store, form, button, problem) {
   const { name, email } = Object.fromEntries(new FormData(form));
   clearFieldErrors(form);
   problem.hidden = true;
@@ -123,12 +123,12 @@ async function submit(desk, form, button, problem) {
   const words = button.textContent;
   button.textContent = t('checkout.busy');
   try {
-    location.assign(await payFor(desk.reservation, { email: email.trim(), name: name.trim() }));
+    location.assign(await startCheckout(store.reservation, { email: email.trim(), name: name.trim() }));
   } catch (error) {
     problem.textContent = showFieldErrors(form, error);
     problem.hidden = problem.textContent === '';
     button.disabled = false;
     button.textContent = words;
-    if (error.code === 'reservation_expired') desk.expire();
+    if (error.code === 'reservation_expired') store.expire();
   }
 }

@@ -2,46 +2,46 @@
 // Each says what happened, what did not, and offers the next step as a button.
 
 import { get } from '../api/client.js';
-import { sorry } from '../ui/error-messages.js';
-import { notice } from '../ui/notice.js';
+import { errorMessage } from '../ui/error-messages.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-export function tellLosses(desk) {
-  desk.on('lost', ({ detail }) => tellLost(desk, detail.lost, false));
-  desk.on('refused', ({ detail }) => notice(detail.text, { kind: 'warn' }));
-  desk.on('failed', ({ detail }) => tellFailed(desk, detail.error));
-  desk.on('expired', ({ detail }) => tellExpired(desk, detail.numbers));
+export function showPurchaseNotices(store) {
+  store.on('picksLost', ({ detail }) => showPicksLost(store, detail.lost, false));
+  store.on('refused', ({ detail }) => showNotice(detail.text, { kind: 'warn' }));
+  store.on('failed', ({ detail }) => showFailed(store, detail.error));
+  store.on('expired', ({ detail }) => showExpired(store, detail.numbers));
 }
 
-async function tellFailed(desk, error) {
-  if (error.code === 'seat_unavailable' && desk.seats) return tellTaken(desk, error);
-  if (error.code === 'reservation_expired') return desk.expire();
-  return notice(sorry(error), { kind: 'bad' });
+async function showFailed(store, error) {
+  if (error.code === 'seat_unavailable' && store.seats) return showSeatsTaken(store, error);
+  if (error.code === 'reservation_expired') return store.expire();
+  return showNotice(errorMessage(error), { kind: 'bad' });
 }
 
 /** The server said no: our picture of the seats was old, so it is fetched before neighbours are offered. */
-async function tellTaken(desk, error) {
-  const fresh = await get(`/events/${desk.event.id}/availability`).catch(() => null);
-  let lost = error.seats.map((label) => desk.seats.byLabel.get(label)).filter((number) => number !== undefined);
-  if (fresh && fresh.version >= desk.seats.version) {
-    desk.seats.takeSnapshot(fresh.seats, fresh.version);
-    desk.tell('states', { changed: desk.seats.list.map((_, number) => number) });
+async function showSeatsTaken(store, error) {
+  const fresh = await get(`/events/${store.event.id}/availability`).catch(() => null);
+  let lost = error.seats.map((label) => store.seats.byLabel.get(label)).filter((number) => number !== undefined);
+  if (fresh && fresh.version >= store.seats.version) {
+    store.seats.applySnapshot(fresh.seats, fresh.version);
+    store.emit('statuses', { changed: store.seats.list.map((_, number) => number) });
   }
-  if (lost.length === 0) lost = [...desk.picks].filter((number) => !desk.seats.canPick(number));
-  for (const number of lost) desk.picks.delete(number);
-  desk.tell('picks');
-  return lost.length > 0 ? tellLost(desk, lost, true) : notice(sorry(error), { kind: 'bad' });
+  if (lost.length === 0) lost = [...store.picks].filter((number) => !store.seats.canPick(number));
+  for (const number of lost) store.picks.delete(number);
+  store.emit('picks');
+  return lost.length > 0 ? showPicksLost(store, lost, true) : showNotice(errorMessage(error), { kind: 'bad' });
 }
 
-function tellLost(desk, lost, goOn) {
-  const near = desk.seats.neighbours(lost[0], lost.length, desk.picks);
-  const values = { seats: listed(desk, lost), count: lost.length, near: listed(desk, near), nearCount: near.length };
+function showPicksLost(store, lost, holdAgain) {
+  const near = store.seats.adjacentFree(lost[0], lost.length, store.picks);
+  const values = { seats: listNames(store, lost), count: lost.length, near: listNames(store, near), nearCount: near.length };
   const take = () => {
-    desk.pickInstead(near);
-    if (goOn) desk.hold();
+    store.pickSeats(near);
+    if (holdAgain) store.hold();
   };
   const actions = near.length > 0 ? [{ label: t('lost.take', values), run: take, testid: 'take-neighbours' }] : [];
-  notice(near.length > 0 ? t('lost.near', values) : t('lost.nothing_near'), {
+  showNotice(near.length > 0 ? t('lost.near', values) : t('lost.nothing_near'), {
     kind: 'warn',
     title: t('lost.title', values),
     actions,
@@ -49,12 +49,12 @@ function tellLost(desk, lost, goOn) {
   });
 }
 
-function tellExpired(desk, numbers) {
-  const free = () => numbers.filter((number) => desk.seats?.canPick(number));
+function showExpired(store, numbers) {
+  const free = () => numbers.filter((number) => store.seats?.canPick(number));
   const actions =
-    numbers.length > 0 ? [{ label: t('expired.again'), run: () => desk.pickInstead(free()), testid: 'try-again' }] : [];
-  notice(t('expired.text'), { kind: 'warn', title: t('expired.title'), actions, stays: true });
+    numbers.length > 0 ? [{ label: t('expired.again'), run: () => store.pickSeats(free()), testid: 'try-again' }] : [];
+  showNotice(t('expired.text'), { kind: 'warn', title: t('expired.title'), actions, stays: true });
 }
 
 const format = new Intl.ListFormat(document.documentElement.lang || 'en', { type: 'conjunction' });
-const listed = (desk, numbers) => format.format(numbers.map((number) => desk.nameOf(number)));
+const listNames = (store, numbers) => format.format(numbers.map((number) => store.nameOf(number)));

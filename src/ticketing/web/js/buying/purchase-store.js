@@ -4,10 +4,10 @@
 import { ensureLogin } from '../account/login-form.js';
 import { get, post, remove } from '../api/client.js';
 import { currentUser } from '../api/session.js';
-import { addMoney, timesMoney } from '../lib/money.js';
+import { multiplyMoney, sumMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
 
-export class Desk extends EventTarget {
+export class PurchaseStore extends EventTarget {
   constructor(event, seats) {
     super();
     this.event = event;
@@ -21,7 +21,7 @@ export class Desk extends EventTarget {
     this.stream = 'connecting';
   }
 
-  tell(name, detail) {
+  emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
@@ -31,34 +31,34 @@ export class Desk extends EventTarget {
 
   // — what is live —
 
-  takeSnapshot({ seats, version, areas }) {
-    this.#took(this.seats?.takeSnapshot(seats ?? '', version) ?? [], areas, version);
+  applySnapshot({ seats, version, areas }) {
+    this.#applied(this.seats?.applySnapshot(seats ?? '', version) ?? [], areas, version);
   }
 
-  takeChanges({ changes, version, areas }) {
-    this.#took(this.seats?.takeChanges(changes ?? [], version) ?? [], areas, version);
+  applyChanges({ changes, version, areas }) {
+    this.#applied(this.seats?.applyChanges(changes ?? [], version) ?? [], areas, version);
   }
 
-  #took(changed, areas, version) {
+  #applied(changed, areas, version) {
     if (areas) this.areas = { ...this.areas, ...areas };
     this.version = version;
-    this.tell('states', { changed });
-    this.dropLost();
+    this.emit('statuses', { changed });
+    this.dropLostPicks();
   }
 
-  streamIs(state) {
+  setStreamState(state) {
     this.stream = state;
-    this.tell('stream', { state });
+    this.emit('stream', { state });
   }
 
   /** Somebody else was faster with a picked seat: drop it and say so. While our own hold is on its way, wait. */
-  dropLost() {
+  dropLostPicks() {
     if (this.isBusy || !this.seats) return;
     const lost = [...this.picks].filter((number) => !this.seats.canPick(number));
     if (lost.length === 0) return;
     for (const number of lost) this.picks.delete(number);
-    this.tell('picks');
-    this.tell('lost', { lost });
+    this.emit('picks');
+    this.emit('picksLost', { lost });
   }
 
   // — picking —
@@ -81,38 +81,38 @@ export class Desk extends EventTarget {
 
   get total() {
     const prices = [...this.picks].map((number) => this.seats.priceOf(number));
-    for (const type of this.areaTypes) prices.push(timesMoney(type.price, this.quantities.get(type.id) ?? 0));
-    return addMoney(prices, this.event.currency);
+    for (const type of this.areaTypes) prices.push(multiplyMoney(type.price, this.quantities.get(type.id) ?? 0));
+    return sumMoney(prices, this.event.currency);
   }
 
   /** Picks or drops a seat; a refusal says why through the `refused` event. */
   toggle(number) {
-    if (this.reservation) return this.tell('refused', { text: t('refused.holding') });
+    if (this.reservation) return this.emit('refused', { text: t('refused.holding') });
     if (this.picks.has(number)) this.picks.delete(number);
-    else if (!this.seats.canPick(number)) return this.tell('refused', { text: this.#whyNot(number) });
-    else if (this.pickedCount >= this.limit) return this.tell('refused', { text: t('refused.limit', { limit: this.limit }) });
+    else if (!this.seats.canPick(number)) return this.emit('refused', { text: this.#refusalText(number) });
+    else if (this.pickedCount >= this.limit) return this.emit('refused', { text: t('refused.limit', { limit: this.limit }) });
     else this.picks.add(number);
-    return this.tell('picks', { number });
+    return this.emit('picks', { number });
   }
 
-  #whyNot(number) {
-    const state = ['no_price', 'held', 'sold', 'blocked', 'unknown'][this.seats.states[number]];
+  #refusalText(number) {
+    const state = ['no_price', 'held', 'sold', 'blocked', 'unknown'][this.seats.statuses[number]];
     return t(`refused.${state}`, { seat: this.nameOf(number) });
   }
 
-  pickInstead(numbers) {
+  pickSeats(numbers) {
     for (const number of numbers) if (this.seats.canPick(number) && this.pickedCount < this.limit) this.picks.add(number);
-    this.tell('picks', { number: numbers[0] });
+    this.emit('picks', { number: numbers[0] });
   }
 
   setQuantity(typeId, quantity) {
     this.quantities.set(typeId, Math.max(0, quantity));
-    this.tell('picks');
+    this.emit('picks');
   }
 
   setFilter(categories) {
     this.filter = categories;
-    this.tell('filter');
+    this.emit('filter');
   }
 
   availableOf(type) {
@@ -134,28 +134,28 @@ export class Desk extends EventTarget {
     return this.#reserve({ ...(seats.length > 0 && { seats }), ...(items.length > 0 && { items }) });
   }
 
-  holdBest(quantity, category) {
+  holdBestAvailable(quantity, category) {
     return this.#reserve({ best_available: { quantity, ...(category && { category }) } });
   }
 
-  async #reserve(wish) {
+  async #reserve(request) {
     if (this.isBusy || !(await ensureLogin(t('login.to_hold')))) return;
     // Logging in takes a while: what went in the meantime has already been dropped and said.
-    if (wish.seats && wish.seats.some((label) => !this.picks.has(this.seats.byLabel.get(label)))) return;
-    await this.#busily(async () => {
-      this.#keep(await post('/reservations', { event_id: this.event.id, ...wish }));
+    if (request.seats && request.seats.some((label) => !this.picks.has(this.seats.byLabel.get(label)))) return;
+    await this.#runExclusively(async () => {
+      this.#acceptReservation(await post('/reservations', { event_id: this.event.id, ...request }));
     });
   }
 
-  #keep(reservation) {
+  #acceptReservation(reservation) {
     this.picks.clear();
     this.quantities.clear();
     this.setReservation(reservation);
-    this.tell('picks');
+    this.emit('picks');
   }
 
   /** Takes up a hold that this person already has here, after a reload or a way back from the payment page. */
-  async resume() {
+  async resumeHold() {
     // Whoever has picked something new, or is about to hold it, wants that and not an older hold.
     const isElsewhere = () => !currentUser() || this.reservation || this.isBusy || this.pickedCount > 0;
     if (isElsewhere()) return;
@@ -167,7 +167,7 @@ export class Desk extends EventTarget {
 
   setReservation(reservation) {
     this.reservation = reservation;
-    this.tell('reservation');
+    this.emit('reservation');
   }
 
   get heldNumbers() {
@@ -178,7 +178,7 @@ export class Desk extends EventTarget {
   }
 
   extend() {
-    return this.#busily(async () =>
+    return this.#runExclusively(async () =>
       this.setReservation({
         ...this.reservation,
         ...(await post(`/reservations/${this.reservation.id}/extend`)),
@@ -188,7 +188,7 @@ export class Desk extends EventTarget {
   }
 
   release() {
-    return this.#busily(async () => {
+    return this.#runExclusively(async () => {
       await remove(`/reservations/${this.reservation.id}`);
       this.setReservation(null);
     });
@@ -198,21 +198,21 @@ export class Desk extends EventTarget {
   expire() {
     const numbers = this.heldNumbers;
     this.setReservation(null);
-    this.tell('expired', { numbers });
+    this.emit('expired', { numbers });
   }
 
-  async #busily(work) {
+  async #runExclusively(work) {
     if (this.isBusy) return;
     this.isBusy = true;
-    this.tell('busy');
+    this.emit('busy');
     try {
       await work();
     } catch (error) {
-      this.tell('failed', { error });
+      this.emit('failed', { error });
     } finally {
       this.isBusy = false;
-      this.tell('busy');
-      this.dropLost();
+      this.emit('busy');
+      this.dropLostPicks();
     }
   }
 }

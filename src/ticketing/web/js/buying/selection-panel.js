@@ -6,16 +6,16 @@ import { formatMoney } from '../lib/money.js';
 import { categoryClass } from '../seatmap/palette.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
-import { standing } from './general-admission.js';
+import { generalAdmission } from './general-admission.js';
 
 /** Gives `{node, update}`; `update()` follows whatever changed at the desk. */
-export function choosePanel(desk) {
+export function selectionPanel(store) {
   const parts = [
-    desk.seats && prices(desk),
-    desk.areaTypes.length > 0 && standing(desk),
-    desk.seats && bestTogether(desk),
-    desk.seats && picked(desk),
-    foot(desk),
+    store.seats && prices(store),
+    store.areaTypes.length > 0 && generalAdmission(store),
+    store.seats && bestTogether(store),
+    store.seats && picked(store),
+    foot(store),
   ].filter(Boolean);
   const update = () => parts.forEach((part) => part.update());
   update();
@@ -29,8 +29,8 @@ export function choosePanel(desk) {
   };
 }
 
-function prices(desk) {
-  const rows = desk.seats.categories.filter((category) => category.total > 0).map((category) => priceRow(desk, category));
+function prices(store) {
+  const rows = store.seats.categories.filter((category) => category.total > 0).map((category) => priceRow(store, category));
   const node = el(
     'section',
     { class: 'panel-part' },
@@ -44,11 +44,11 @@ function prices(desk) {
   return { node, update: () => rows.forEach((row) => row.update()) };
 }
 
-function priceRow(desk, category) {
+function priceRow(store, category) {
   const flip = () => {
-    const next = new Set(desk.filter ?? []);
+    const next = new Set(store.filter ?? []);
     if (!next.delete(category.index)) next.add(category.index);
-    desk.setFilter(next.size > 0 ? next : null);
+    store.setFilter(next.size > 0 ? next : null);
   };
   const free = el('span', { class: 'muted small-text' });
   const node = el(
@@ -60,19 +60,19 @@ function priceRow(desk, category) {
     el('strong', {}, category.price ? formatMoney(category.price) : t('prices.not_sold')),
   );
   const update = () => {
-    node.setAttribute('aria-pressed', String(desk.filter?.has(category.index) ?? false));
+    node.setAttribute('aria-pressed', String(store.filter?.has(category.index) ?? false));
     setText(free, category.free > 0 ? t('prices.free', { count: category.free }) : t('prices.none'));
   };
   return { node, update };
 }
 
-function bestTogether(desk) {
-  const options = desk.seats.categories.filter((category) => category.price && category.total > 0);
-  const numbers = Array.from({ length: desk.limit }, (_, index) => index + 1);
+function bestTogether(store) {
+  const options = store.seats.categories.filter((category) => category.price && category.total > 0);
+  const numbers = Array.from({ length: store.limit }, (_, index) => index + 1);
   const quantity = el(
     'select',
     { dataset: { testid: 'best-quantity' } },
-    numbers.map((n) => el('option', { value: n, selected: n === Math.min(2, desk.limit) }, n)),
+    numbers.map((n) => el('option', { value: n, selected: n === Math.min(2, store.limit) }, n)),
   );
   const category = el(
     'select',
@@ -86,7 +86,7 @@ function bestTogether(desk) {
       type: 'button',
       class: 'button',
       dataset: { testid: 'best-button' },
-      onclick: () => desk.holdBest(Number(quantity.value), category.value),
+      onclick: () => store.holdBestAvailable(Number(quantity.value), category.value),
     },
     t('best.button'),
   );
@@ -102,23 +102,23 @@ function bestTogether(desk) {
       button,
     ),
   );
-  return { node, update: () => (button.disabled = desk.isBusy || desk.stream === 'lost') };
+  return { node, update: () => (button.disabled = store.isBusy || store.stream === 'lost') };
 }
 
-function picked(desk) {
+function picked(store) {
   const list = el('div', { 'aria-live': 'polite' });
   let shown = null;
   const update = () => {
-    const key = [...desk.picks].join();
+    const key = [...store.picks].join();
     if (key === shown) return;
     shown = key;
     fill(
       list,
-      desk.picks.size > 0
+      store.picks.size > 0
         ? el(
             'ul',
             { class: 'picked', dataset: { testid: 'picked' } },
-            [...desk.picks].map((number) => pickedRow(desk, number)),
+            [...store.picks].map((number) => pickedRow(store, number)),
           )
         : el('p', { class: 'muted' }, t('picked.none')),
     );
@@ -126,48 +126,48 @@ function picked(desk) {
   return { node: el('section', { class: 'panel-part' }, el('h2', {}, t('picked.title')), list), update };
 }
 
-function pickedRow(desk, number) {
-  const name = desk.nameOf(number);
+function pickedRow(store, number) {
+  const name = store.nameOf(number);
   return el(
     'li',
-    { dataset: { testid: 'picked-seat', picked: desk.seats.list[number].label } },
-    el('span', { class: `dot ${categoryClass(desk.seats.category[number])}`, 'aria-hidden': 'true' }),
+    { dataset: { testid: 'picked-seat', picked: store.seats.list[number].label } },
+    el('span', { class: `dot ${categoryClass(store.seats.category[number])}`, 'aria-hidden': 'true' }),
     el('span', { class: 'grow' }, name),
-    el('span', {}, formatMoney(desk.seats.priceOf(number))),
+    el('span', {}, formatMoney(store.seats.priceOf(number))),
     el(
       'button',
       {
         type: 'button',
         class: 'icon-button',
         'aria-label': t('picked.drop', { seat: name }),
-        onclick: () => desk.toggle(number),
+        onclick: () => store.toggle(number),
       },
       icon('close', 18),
     ),
   );
 }
 
-function foot(desk) {
+function foot(store) {
   const total = el('strong', { dataset: { testid: 'total' } });
   const button = el('button', {
     type: 'button',
     class: 'button primary wide',
     dataset: { testid: 'hold-button' },
-    onclick: () => desk.hold(),
+    onclick: () => store.hold(),
   });
   const update = () => {
-    const count = desk.pickedCount;
-    setText(total, formatMoney(desk.total));
+    const count = store.pickedCount;
+    setText(total, formatMoney(store.total));
     node.classList.toggle('is-empty', count === 0);
     setText(
       button,
-      desk.isBusy
+      store.isBusy
         ? t('hold.busy')
         : count === 0
-          ? t(desk.seats ? 'hold.choose' : 'hold.choose_tickets')
-          : t(desk.seats ? 'hold.seats' : 'hold.tickets', { count }),
+          ? t(store.seats ? 'hold.choose' : 'hold.choose_tickets')
+          : t(store.seats ? 'hold.seats' : 'hold.tickets', { count }),
     );
-    button.disabled = count === 0 || desk.isBusy || desk.stream === 'lost';
+    button.disabled = count === 0 || store.isBusy || store.stream === 'lost';
   };
   const node = el(
     'div',

@@ -1,11 +1,11 @@
 // The organizer's events: what is left of each, its prices, and the steps from draft to sale.
 
 import { get, getPage, post } from '../api/client.js';
-import { shortDate } from '../lib/dates.js';
+import { formatShortDateTime } from '../lib/dates.js';
 import { el, fill } from '../lib/dom.js';
-import { formatMoney, parseMinor } from '../lib/money.js';
-import { act, input, labelled, options } from '../ui/form-controls.js';
-import { notice } from '../ui/notice.js';
+import { formatMoney, parseMinorUnits } from '../lib/money.js';
+import { input, labelled, options, runWithNotice } from '../ui/form-controls.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 export function eventsBox(org) {
@@ -36,9 +36,9 @@ function eventRow(org, event, refresh) {
     );
   const run = (name, path) => {
     if (name === 'cancel' && !confirm(t('console.cancel_sure', { title: event.title }))) return;
-    act(async () => {
+    runWithNotice(async () => {
       await post(`/orgs/${org.id}/events/${event.id}/${path}`);
-      if (name === 'publish') notice(t('console.published', { title: event.title }), { kind: 'good' });
+      if (name === 'publish') showNotice(t('console.published', { title: event.title }), { kind: 'good' });
       await refresh();
     });
   };
@@ -57,7 +57,11 @@ function eventRow(org, event, refresh) {
         el(
           'div',
           { class: 'muted small-text' },
-          [shortDate(event.starts_at, event.venue?.timezone), event.venue?.name, counts?.capacity && t('home.left', counts)]
+          [
+            formatShortDateTime(event.starts_at, event.venue?.timezone),
+            event.venue?.name,
+            counts?.capacity && t('home.left', counts),
+          ]
             .filter(Boolean)
             .join(' · '),
         ),
@@ -82,7 +86,7 @@ function pricesOf(org, event) {
     el('summary', { class: 'link' }, t('console.prices')),
     body,
   );
-  details.addEventListener('toggle', () => details.open && act(() => drawPrices(org, event.id, body)));
+  details.addEventListener('toggle', () => details.open && runWithNotice(() => drawPrices(org, event.id, body)));
   return details;
 }
 
@@ -126,10 +130,10 @@ function priceForm(org, event, categories, again) {
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     const { name, price, category, capacity } = Object.fromEntries(new FormData(form));
-    const minor = parseMinor(price, event.currency);
-    if (minor === null) return notice(t('console.price_wrong'), { kind: 'bad' });
+    const minor = parseMinorUnits(price, event.currency);
+    if (minor === null) return showNotice(t('console.price_wrong'), { kind: 'bad' });
     const body = { name, price: minor, ...(category ? { categories: [category] } : { capacity: Number(capacity) }) };
-    return act(async () => {
+    return runWithNotice(async () => {
       await post(`/orgs/${org.id}/events/${event.id}/ticket-types`, body);
       await again();
     });
@@ -157,7 +161,7 @@ export function newEventBox(org, refresh) {
   );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
-    act(() => createEvent(org, form, refresh));
+    runWithNotice(() => createEvent(org, form, refresh));
   });
   const loadVenues = async () => {
     const venues = await get(`/orgs/${org.id}/venues?limit=100`);
@@ -187,7 +191,7 @@ async function createEvent(org, form, refresh) {
   form.reset();
   try {
     if (venue_id) await post(`/orgs/${org.id}/events/${event.id}/seats/sync`);
-    notice(t('console.event_created', { title }), { kind: 'good' });
+    showNotice(t('console.event_created', { title }), { kind: 'good' });
   } finally {
     await refresh();
   }

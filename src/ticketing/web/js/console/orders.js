@@ -1,12 +1,12 @@
 // The organization's orders, newest first, with search and a table to take away.
 
 import { getPage } from '../api/client.js';
-import { shortDate } from '../lib/dates.js';
+import { formatShortDateTime } from '../lib/dates.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { rememberOrder } from '../order/known-orders.js';
-import { saveFile } from '../ui/file-download.js';
-import { act } from '../ui/form-controls.js';
+import { downloadFile } from '../ui/file-download.js';
+import { runWithNotice } from '../ui/form-controls.js';
 import { t } from '../words/translate.js';
 
 export function ordersBox(org) {
@@ -17,10 +17,14 @@ export function ordersBox(org) {
     const { data } = await getPage(`/orgs/${org.id}/orders?limit=50${q ? `&q=${encodeURIComponent(q)}` : ''}`);
     fill(table, data.length > 0 ? tableOf(data) : el('p', { class: 'muted' }, t('console.no_orders')));
   };
-  search.addEventListener('change', () => act(refresh));
+  search.addEventListener('change', () => runWithNotice(refresh));
   const csv = el(
     'button',
-    { type: 'button', class: 'button small', onclick: () => saveFile(`/orgs/${org.id}/orders.csv`, `orders-${org.slug}.csv`) },
+    {
+      type: 'button',
+      class: 'button small',
+      onclick: () => downloadFile(`/orgs/${org.id}/orders.csv`, `orders-${org.slug}.csv`),
+    },
     t('console.csv'),
   );
   return {
@@ -46,7 +50,7 @@ function tableOf(orders) {
           order.reference,
         ),
       ),
-      el('td', {}, shortDate(order.created_at)),
+      el('td', {}, formatShortDateTime(order.created_at)),
       el('td', {}, order.buyer?.name ?? '', el('div', { class: 'muted small-text' }, order.buyer?.email ?? '')),
       el('td', {}, order.event?.title ?? ''),
       el('td', {}, el('span', { class: `tag tag-${order.status}` }, t(`status.${order.status}`))),

@@ -2,8 +2,8 @@
 
 import { post } from '../api/client.js';
 import { el } from '../lib/dom.js';
-import { act, input, labelled } from '../ui/form-controls.js';
-import { notice } from '../ui/notice.js';
+import { input, labelled, runWithNotice } from '../ui/form-controls.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 const ROWS_MAX = 500;
@@ -34,9 +34,9 @@ export function newVenueBox(org, done) {
   );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
-    act(() => createVenue(org, form, lines, done));
+    runWithNotice(() => createVenue(org, form, lines, done));
   });
-  file.addEventListener('change', () => act(() => importVenue(org, form, file, done)));
+  file.addEventListener('change', () => runWithNotice(() => importVenue(org, form, file, done)));
   return el('details', { class: 'box' }, el('summary', {}, t('console.new_venue')), form);
 }
 
@@ -67,21 +67,21 @@ function sectionOf(line) {
   return { name: value('section'), category: value('category') || value('section'), rows };
 }
 
-const placeOf = ({ name, city, timezone }) => ({ ...(name && { name }), ...(city && { city }), timezone });
+const venueDetails = ({ name, city, timezone }) => ({ ...(name && { name }), ...(city && { city }), timezone });
 
 async function createVenue(org, form, lines, done) {
   const sections = [...lines.children].map(sectionOf).filter((section) => section.name);
-  announce(await post(`/orgs/${org.id}/venues`, { ...placeOf(Object.fromEntries(new FormData(form))), sections }));
+  announce(await post(`/orgs/${org.id}/venues`, { ...venueDetails(Object.fromEntries(new FormData(form))), sections }));
   form.reset();
   await done();
 }
 
 async function importVenue(org, form, file, done) {
   const plan = JSON.parse(await file.files[0].text());
-  const query = new URLSearchParams({ format: 'pretix', ...placeOf(Object.fromEntries(new FormData(form))) });
+  const query = new URLSearchParams({ format: 'pretix', ...venueDetails(Object.fromEntries(new FormData(form))) });
   announce(await post(`/orgs/${org.id}/venues/import?${query}`, plan));
   file.value = '';
   await done();
 }
 
-const announce = (venue) => notice(t('console.venue_created', venue), { kind: 'good' });
+const announce = (venue) => showNotice(t('console.venue_created', venue), { kind: 'good' });

@@ -2,20 +2,20 @@
 
 import { el } from '../lib/dom.js';
 import { icon } from '../ui/icons.js';
-import { notice } from '../ui/notice.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 const LOOK_MS = 200;
 const SAME_MS = 4000;
 
 /** A button that opens the camera and calls `check(code)`; nothing at all where codes cannot be read. */
-export function cameraButton(check) {
+export function scannerButton(check) {
   const video = el('video', { class: 'door-camera', muted: true, playsinline: true, hidden: true });
   const words = el('span', {}, t('door.camera'));
   let stop = null;
   const flip = async () => {
     if (stop) stop = stop();
-    else stop = await begin(video, check).catch(() => (notice(t('door.camera_none')), null));
+    else stop = await begin(video, check).catch(() => (showNotice(t('door.camera_none')), null));
     words.textContent = t(stop ? 'door.camera_stop' : 'door.camera');
   };
   return el(

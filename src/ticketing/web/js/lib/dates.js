@@ -15,20 +15,20 @@ function format(iso, options, timeZone) {
   }
 }
 
-export const fullDate = (iso, zone) =>
+export const formatLongDateTime = (iso, zone) =>
   format(
     iso,
     { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
     zone,
   );
 
-export const shortDate = (iso, zone) =>
+export const formatShortDateTime = (iso, zone) =>
   format(iso, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, zone);
 
-export const clockTime = (iso, zone) => format(iso, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, zone);
+export const formatTime = (iso, zone) => format(iso, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, zone);
 
 /** The three lines of a card's date block. */
-export const dateBlock = (iso, zone) => ({
+export const dateBlockParts = (iso, zone) => ({
   weekday: format(iso, { weekday: 'short' }, zone),
   day: format(iso, { day: 'numeric' }, zone),
   month: format(iso, { month: 'short' }, zone),

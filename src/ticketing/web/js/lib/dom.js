@@ -55,4 +55,4 @@ export function oncePerFrame(action) {
   };
 }
 
-export const prefersStill = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+export const prefersReducedMotion = () => matchMedia('(prefers-reduced-motion: reduce)').matches;

@@ -18,14 +18,14 @@ export function formatMoney(money) {
   return format.format(money.amount / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
-export function addMoney(prices, currency) {
+export function sumMoney(prices, currency) {
   return { amount: prices.reduce((sum, price) => sum + (price?.amount ?? 0), 0), currency };
 }
 
-export const timesMoney = (price, quantity) => ({ amount: price.amount * quantity, currency: price.currency });
+export const multiplyMoney = (price, quantity) => ({ amount: price.amount * quantity, currency: price.currency });
 
 /** Turns what a person typed ("45" or "45.50") into minor units, or null when it is not an amount. */
-export function parseMinor(text, currency) {
+export function parseMinorUnits(text, currency) {
   const digits = formatFor(currency).resolvedOptions().maximumFractionDigits;
   const number = Number(String(text).replace(',', '.'));
   return Number.isFinite(number) && number >= 0 ? Math.round(number * 10 ** digits) : null;

@@ -7,7 +7,7 @@ const DATE_MS = 2000;
 let low = -Infinity;
 let high = Infinity;
 
-export function learnFromResponse(response, sentAt, receivedAt = Date.now()) {
+export function syncWithResponse(response, sentAt, receivedAt = Date.now()) {
   const date = Date.parse(response.headers.get('Date') ?? '');
   // An answer that a cache may have kept carries the Date of long ago.
   const keepable = /immutable|max-age=[1-9]/.test(response.headers.get('Cache-Control') ?? '');

@@ -37,5 +37,5 @@ function guarded(find) {
   };
 }
 
-export const lasting = guarded(() => localStorage);
-export const forThisTab = guarded(() => sessionStorage);
+export const persistentStorage = guarded(() => localStorage);
+export const tabStorage = guarded(() => sessionStorage);

@@ -1,10 +1,10 @@
 // Orders that this tab has seen, by reference.
 
-import { forThisTab } from '../lib/storage.js';
+import { tabStorage } from '../lib/storage.js';
 
 /** Lets `/o/{reference}` find the order by its id; staff may see orders that are not their own. */
 export function rememberOrder(order, email) {
-  forThisTab.set(`ticketing.reference.${order.reference}`, { id: order.id, email });
+  tabStorage.set(`ticketing.reference.${order.reference}`, { id: order.id, email });
 }
 
-export const knownOrder = (reference) => forThisTab.get(`ticketing.reference.${reference}`);
+export const knownOrder = (reference) => tabStorage.get(`ticketing.reference.${reference}`);

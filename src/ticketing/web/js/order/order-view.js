@@ -1,9 +1,9 @@
 // How an order looks: the big sentence, what was bought, and a ticket card with its code for each person.
 
-import { fullDate } from '../lib/dates.js';
+import { formatLongDateTime } from '../lib/dates.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
-import { saveFile } from '../ui/file-download.js';
+import { downloadFile } from '../ui/file-download.js';
 import '../ui/hold-countdown.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
@@ -55,7 +55,7 @@ function headOf(order, tickets) {
         {},
         el('strong', {}, order.event.title),
         el('br'),
-        [fullDate(order.event.starts_at, order.venue?.timezone), order.event.venue_name, order.venue?.city]
+        [formatLongDateTime(order.event.starts_at, order.venue?.timezone), order.event.venue_name, order.venue?.city]
           .filter(Boolean)
           .join(' · '),
       ),
@@ -87,9 +87,9 @@ function actions(order, tickets) {
   return el(
     'div',
     { class: 'actions centred' },
-    button('pdf', 'order.pdf', () => saveFile(`/orders/${order.id}/tickets.pdf`, `tickets-${order.reference}.pdf`)),
+    button('pdf', 'order.pdf', () => downloadFile(`/orders/${order.id}/tickets.pdf`, `tickets-${order.reference}.pdf`)),
     button('calendar', 'order.calendar', () =>
-      saveFile(`/tickets/${tickets[0].id}/calendar.ics`, `event-${order.reference}.ics`),
+      downloadFile(`/tickets/${tickets[0].id}/calendar.ics`, `event-${order.reference}.ics`),
     ),
   );
 }

@@ -2,10 +2,10 @@
 
 import { post } from '../api/client.js';
 import { el, fill } from '../lib/dom.js';
-import { sorry } from '../ui/error-messages.js';
-import { showPicture } from '../ui/file-download.js';
+import { errorMessage } from '../ui/error-messages.js';
+import { loadImage } from '../ui/file-download.js';
 import { icon } from '../ui/icons.js';
-import { notice } from '../ui/notice.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 export function ticketCard(ticket, order) {
@@ -37,9 +37,9 @@ async function showCode(place, ticket, name) {
   const image = el('img', { alt: t('order.qr', { name }), width: 220, height: 220, dataset: { testid: 'qr-image' } });
   fill(place, image);
   try {
-    await showPicture(image, `/tickets/${ticket.id}/qr.svg`);
+    await loadImage(image, `/tickets/${ticket.id}/qr.svg`);
   } catch (error) {
-    fill(place, el('p', { class: 'muted small-text' }, sorry(error)));
+    fill(place, el('p', { class: 'muted small-text' }, errorMessage(error)));
   }
 }
 
@@ -70,7 +70,7 @@ function transfer(ticket) {
       await post(`/tickets/${ticket.id}/transfer`, { email });
       fill(details.closest('.ticket'), el('p', {}, t('order.transferred', { email })));
     } catch (error) {
-      notice(sorry(error), { kind: 'bad' });
+      showNotice(errorMessage(error), { kind: 'bad' });
     }
   });
   return details;

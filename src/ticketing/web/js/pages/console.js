@@ -6,8 +6,8 @@ import { eventsBox, newEventBox } from '../console/events.js';
 import { ordersBox } from '../console/orders.js';
 import { newVenueBox } from '../console/venues.js';
 import { el, fill } from '../lib/dom.js';
-import { lasting } from '../lib/storage.js';
-import { act, input, labelled, options } from '../ui/form-controls.js';
+import { persistentStorage } from '../lib/storage.js';
+import { input, labelled, options, runWithNotice } from '../ui/form-controls.js';
 import { t } from '../words/translate.js';
 
 const SLOT = 'ticketing.organization';
@@ -16,7 +16,7 @@ export async function open(main) {
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
   const orgs = await get('/orgs?limit=100');
   const body = el('div', { class: 'console' });
-  const chosen = orgs.find((org) => org.id === lasting.get(SLOT)) ?? orgs[0];
+  const chosen = orgs.find((org) => org.id === persistentStorage.get(SLOT)) ?? orgs[0];
   const select = el(
     'select',
     { dataset: { testid: 'console-org' } },
@@ -27,8 +27,8 @@ export async function open(main) {
   );
   const show = () => {
     const org = orgs.find((one) => one.id === select.value);
-    lasting.set(SLOT, org.id);
-    act(() => drawOrganization(body, org));
+    persistentStorage.set(SLOT, org.id);
+    runWithNotice(() => drawOrganization(body, org));
   };
   select.addEventListener('change', show);
   fill(
@@ -76,9 +76,9 @@ function newOrgBox(isOpen) {
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     const name = form.elements.namedItem('name').value.trim();
-    act(async () => {
+    runWithNotice(async () => {
       const org = await post('/orgs', { name, slug: slugOf(name) });
-      lasting.set(SLOT, org.id);
+      persistentStorage.set(SLOT, org.id);
       location.reload();
     });
   });

@@ -3,13 +3,13 @@
 import { ensureLogin } from '../account/login-form.js';
 import { get, getPage, post } from '../api/client.js';
 import { randomKey } from '../api/idempotency.js';
-import { verdictOf } from '../door/check-in-result.js';
-import { cameraButton } from '../door/qr-scanner.js';
+import { checkInResult } from '../door/check-in-result.js';
+import { scannerButton } from '../door/qr-scanner.js';
 import { el, fill } from '../lib/dom.js';
-import { lasting } from '../lib/storage.js';
+import { persistentStorage } from '../lib/storage.js';
 import { options } from '../ui/form-controls.js';
 import { icon } from '../ui/icons.js';
-import { notice } from '../ui/notice.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 const STATS_MS = 5000;
@@ -25,15 +25,15 @@ export async function open(main) {
     { dataset: { testid: 'door-org' } },
     options(
       orgs.map((one) => [one.id, one.name]),
-      lasting.get('ticketing.organization') ?? orgs[0].id,
+      persistentStorage.get('ticketing.organization') ?? orgs[0].id,
     ),
   );
   const event = el('select', { dataset: { testid: 'door-event' } });
-  const desk = makeDesk(org, event);
-  org.addEventListener('change', () => loadEvents(org, event, desk));
-  event.addEventListener('change', desk.showStats);
+  const checkInForm = createCheckInForm(org, event);
+  org.addEventListener('change', () => loadEvents(org, event, checkInForm));
+  event.addEventListener('change', checkInForm.showStats);
   // A scanner may fire as soon as there is a field: by then it must be known which event the code is for.
-  await loadEvents(org, event, desk);
+  await loadEvents(org, event, checkInForm);
   const field = (key, control) => el('label', { class: 'field' }, el('span', {}, t(key)), control);
   fill(
     main,
@@ -46,20 +46,20 @@ export async function open(main) {
         { class: 'form-grid' },
         field('console.organization', org),
         field('door.event', event),
-        field('door.gate', desk.gate),
+        field('door.gate', checkInForm.gate),
       ),
-      desk.form,
-      desk.camera,
-      desk.result,
-      desk.stats,
+      checkInForm.form,
+      checkInForm.camera,
+      checkInForm.result,
+      checkInForm.stats,
     ),
   );
-  setInterval(desk.showStats, STATS_MS);
+  setInterval(checkInForm.showStats, STATS_MS);
   // At once, before anything is awaited: later it would take the keyboard from somebody who is typing.
-  return desk.form.elements.namedItem('code').focus();
+  return checkInForm.form.elements.namedItem('code').focus();
 }
 
-async function loadEvents(org, event, desk) {
+async function loadEvents(org, event, checkInForm) {
   const { data } = await getPage(`/orgs/${org.value}/events?limit=100`);
   const open = data.filter((one) => one.status === 'published');
   fill(
@@ -69,13 +69,13 @@ async function loadEvents(org, event, desk) {
       open[0]?.id,
     ),
   );
-  if (open.length === 0) notice(t('door.no_event'));
-  await desk.showStats();
+  if (open.length === 0) showNotice(t('door.no_event'));
+  await checkInForm.showStats();
 }
 
-function makeDesk(org, event) {
-  const gate = el('input', { value: lasting.get(GATE) ?? '', maxlength: 50, dataset: { testid: 'door-gate' } });
-  gate.addEventListener('change', () => lasting.set(GATE, gate.value.trim()));
+function createCheckInForm(org, event) {
+  const gate = el('input', { value: persistentStorage.get(GATE) ?? '', maxlength: 50, dataset: { testid: 'door-gate' } });
+  gate.addEventListener('change', () => persistentStorage.set(GATE, gate.value.trim()));
   const code = el('input', {
     name: 'code',
     required: true,
@@ -112,15 +112,15 @@ function makeDesk(org, event) {
     code.value = '';
     code.focus();
   });
-  return { gate, form, result, stats, showStats, camera: cameraButton(check) };
+  return { gate, form, result, stats, showStats, camera: scannerButton(check) };
 }
 
 /** The nonce makes a repeated sending of one scan the same scan, while a second scan of the ticket is a second one. */
 async function scan(path, body) {
   try {
-    return verdictOf(await post(path, { ...body, nonce: randomKey() }), null);
+    return checkInResult(await post(path, { ...body, nonce: randomKey() }), null);
   } catch (error) {
-    return verdictOf(null, error);
+    return checkInResult(null, error);
   }
 }
 

@@ -2,10 +2,10 @@
 
 import { getPage } from '../api/client.js';
 import { el, fill } from '../lib/dom.js';
-import { sorry } from '../ui/error-messages.js';
+import { errorMessage } from '../ui/error-messages.js';
 import { eventCard } from '../ui/event-card.js';
 import { icon } from '../ui/icons.js';
-import { notice } from '../ui/notice.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 const PAUSE_MS = 250;
@@ -70,7 +70,7 @@ function makeSearch(input, cards, more) {
       // A slow answer to an older question must not replace a newer one.
       if (mine === turn) show(page, cursor);
     } catch (error) {
-      notice(sorry(error), { kind: 'bad' });
+      showNotice(errorMessage(error), { kind: 'bad' });
     }
   };
   const show = ({ data, meta }, cursor) => {

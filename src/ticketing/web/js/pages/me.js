@@ -3,9 +3,9 @@
 import { ensureLogin } from '../account/login-form.js';
 import { myDataBox } from '../account/my-data.js';
 import { secondFactorBox } from '../account/second-factor.js';
-import { verifyHint } from '../account/verify-email-box.js';
+import { verifyEmailBox } from '../account/verify-email-box.js';
 import { get } from '../api/client.js';
-import { shortDate } from '../lib/dates.js';
+import { formatShortDateTime } from '../lib/dates.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
@@ -14,7 +14,7 @@ export async function open(main) {
   const host = el('div', { class: 'stack' });
   fill(main, el('section', { class: 'narrow wide-narrow stack' }, el('h1', {}, t('me.title')), host));
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
-  const asked = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyHint()];
+  const asked = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyEmailBox()];
   const [orders, holds, hint] = await Promise.all(asked);
   const active = (holds ?? []).filter((hold) => hold.status === 'active');
   return fill(
@@ -58,7 +58,7 @@ function orderCard(order) {
       el(
         'span',
         { class: 'muted' },
-        [order.event?.starts_at && shortDate(order.event.starts_at, order.event.timezone), order.event?.venue_name]
+        [order.event?.starts_at && formatShortDateTime(order.event.starts_at, order.event.timezone), order.event?.venue_name]
           .filter(Boolean)
           .join(' · '),
       ),

@@ -5,8 +5,8 @@ import { currentUser } from '../api/session.js';
 import { el, fill } from '../lib/dom.js';
 import { knownOrder } from '../order/known-orders.js';
 import { orderView } from '../order/order-view.js';
-import { sorry } from '../ui/error-messages.js';
-import { notice } from '../ui/notice.js';
+import { errorMessage } from '../ui/error-messages.js';
+import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
 const QUICK_MS = 900;
@@ -85,7 +85,7 @@ async function pay(order) {
     const payment = await post('/payments', { order_id: order.id, provider: 'mock' });
     if (payment.checkout_url) location.assign(payment.checkout_url);
   } catch (error) {
-    notice(sorry(error), { kind: 'bad' });
+    showNotice(errorMessage(error), { kind: 'bad' });
   }
 }
 
@@ -111,7 +111,7 @@ function askEmail(host, reference) {
       if (order) return await follow(host, order, reference);
       problem.textContent = t('order.not_found');
     } catch (error) {
-      problem.textContent = sorry(error);
+      problem.textContent = errorMessage(error);
     }
     problem.hidden = false;
     return undefined;

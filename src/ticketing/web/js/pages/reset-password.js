@@ -1,7 +1,7 @@
 // /account/reset asks for a letter with a link to a new password; /account/reset#token is where that link leads.
 
-import { forgetSecret, linkSecret, outcome, submitForm } from '../account/email-link.js';
-import { postAsNobody } from '../api/client.js';
+import { clearLinkToken, linkToken, outcomeView, submitForm } from '../account/email-link.js';
+import { postAnonymously } from '../api/client.js';
 import { endSession } from '../api/session.js';
 import { el, fill } from '../lib/dom.js';
 import { t } from '../words/translate.js';
@@ -9,15 +9,15 @@ import { t } from '../words/translate.js';
 export function open(main) {
   // The letter may be opened in the very tab that has asked for it: then only the part behind the # changes.
   addEventListener('hashchange', () => open(main), { once: true });
-  const token = linkSecret();
+  const token = linkToken();
   return token ? choose(main, token) : ask(main);
 }
 
 function ask(main) {
   const email = { name: 'email', type: 'email', required: true, autocomplete: 'email', dataset: { testid: 'reset-email' } };
   const form = submitForm(t('reset.ask'), async (body) => {
-    await postAsNobody('/auth/password-reset', { email: body.email });
-    fill(main, outcome(t('reset.asked_title'), t('reset.asked')));
+    await postAnonymously('/auth/password-reset', { email: body.email });
+    fill(main, outcomeView(t('reset.asked_title'), t('reset.asked')));
   });
   form.prepend(labelled(t('login.email'), email));
   show(main, t('reset.ask_title'), t('reset.ask_explain'), form);
@@ -32,12 +32,16 @@ function choose(main, token) {
     dataset: { testid: 'reset-password' },
   };
   const again = el('a', { href: '/account/reset' }, t('reset.again'));
-  const form = submitForm(t('reset.save'), async (body) => {
-    await postAsNobody('/auth/password-reset/confirm', { token, password: body.password });
-    forgetSecret();
-    endSession();
-    fill(main, outcome(t('reset.done_title'), t('reset.done'), ['/login', t('account.login')]));
-  }, again);
+  const form = submitForm(
+    t('reset.save'),
+    async (body) => {
+      await postAnonymously('/auth/password-reset/confirm', { token, password: body.password });
+      clearLinkToken();
+      endSession();
+      fill(main, outcomeView(t('reset.done_title'), t('reset.done'), ['/login', t('account.login')]));
+    },
+    again,
+  );
   form.prepend(labelled(t('reset.password'), password, t('login.password_rule')));
   show(main, t('reset.title'), t('reset.explain'), form);
 }

@@ -1,20 +1,24 @@
 // /account/verify#token: confirms an e-mail address. What stands behind the # never leaves the browser by itself, so no
 // server log has it; and it waits for a press of the button, because programs that look through mail open links too.
 
-import { forgetSecret, linkSecret, outcome, submitForm } from '../account/email-link.js';
-import { postAsNobody } from '../api/client.js';
+import { clearLinkToken, linkToken, outcomeView, submitForm } from '../account/email-link.js';
+import { postAnonymously } from '../api/client.js';
 import { currentUser } from '../api/session.js';
 import { el, fill } from '../lib/dom.js';
 import { t } from '../words/translate.js';
 
 export function open(main) {
-  const token = linkSecret();
-  if (!token) return fill(main, outcome(t('verify.title'), t('account.no_link')));
-  const form = submitForm(t('verify.button'), async () => {
-    await postAsNobody('/auth/verify-email', { token });
-    forgetSecret();
-    fill(main, outcome(t('verify.done_title'), t('verify.done'), !currentUser() && ['/login', t('account.login')]));
-  }, t('verify.again'));
+  const token = linkToken();
+  if (!token) return fill(main, outcomeView(t('verify.title'), t('account.no_link')));
+  const form = submitForm(
+    t('verify.button'),
+    async () => {
+      await postAnonymously('/auth/verify-email', { token });
+      clearLinkToken();
+      fill(main, outcomeView(t('verify.done_title'), t('verify.done'), !currentUser() && ['/login', t('account.login')]));
+    },
+    t('verify.again'),
+  );
   const head = [el('h1', {}, t('verify.title')), el('p', { class: 'muted' }, t('verify.explain'))];
   return fill(main, el('section', { class: 'narrow stack' }, head, form));
 }

@@ -4,7 +4,7 @@ import { el } from '../lib/dom.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 
-export function buildMapFrame(host, map) {
+export function buildMapElements(host, map) {
   const canvas = el('canvas', {
     class: 'map-canvas',
     'aria-hidden': 'true',
@@ -17,11 +17,11 @@ export function buildMapFrame(host, map) {
       { type: 'button', class: 'map-button', 'aria-label': t(key), title: t(key), dataset: { testid: key }, onclick: run },
       icon(name),
     );
-  const middle = () => [map.camera.width / 2, map.camera.height / 2];
+  const middle = () => [map.viewport.width / 2, map.viewport.height / 2];
   const buttons = [
-    button('plus', 'map.closer', () => map.camera.glideZoom(...middle(), 1.8)),
-    button('minus', 'map.further', () => map.camera.glideZoom(...middle(), 1 / 1.8)),
-    button('whole', 'map.whole', () => map.camera.glideToFit()),
+    button('plus', 'map.closer', () => map.viewport.animateZoom(...middle(), 1.8)),
+    button('minus', 'map.further', () => map.viewport.animateZoom(...middle(), 1 / 1.8)),
+    button('whole', 'map.whole', () => map.viewport.animateToFit()),
   ];
   const stage = el(
     'div',
@@ -36,17 +36,17 @@ export function buildMapFrame(host, map) {
     tip,
     el('p', { id: 'map-help', class: 'sr' }, t('map.help')),
   );
-  return { stage, canvas, minimap, tip, zoomed: (camera) => showZoom(canvas, camera) };
+  return { stage, canvas, minimap, tip, showZoom: (viewport) => showZoom(canvas, viewport) };
 }
 
-function showZoom(canvas, camera) {
-  const zoom = (camera.scale / camera.fitScale).toFixed(2);
+function showZoom(canvas, viewport) {
+  const zoom = (viewport.scale / viewport.fitScale).toFixed(2);
   if (canvas.dataset.zoom !== zoom) canvas.dataset.zoom = zoom;
 }
 
 /** Puts the label above the seat, or below it near the upper edge, and never over the sides. */
-export function showTip(frame, lines, where) {
-  const { tip, stage } = frame;
+export function showTooltip(elements, lines, where) {
+  const { tip, stage } = elements;
   tip.hidden = !lines;
   if (!lines) return;
   tip.replaceChildren(...lines.map((line, index) => el(index === 0 ? 'strong' : 'span', {}, line)));
@@ -58,7 +58,7 @@ export function showTip(frame, lines, where) {
 }
 
 /** The key: each state by its shape, so that it never depends on colour. */
-export function stateKey() {
+export function statusLegend() {
   const entry = (name) => el('li', {}, el('span', { class: `chip chip-${name}`, 'aria-hidden': 'true' }), t(`state.${name}`));
   return el('ul', { class: 'state-key' }, ['available', 'mine', 'held', 'sold', 'blocked'].map(entry));
 }

@@ -8,17 +8,17 @@ const SMALLEST_FINGER_SEAT_PX = 13;
 const SMALLEST_MOUSE_SEAT_PX = 7;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-export function listenToMap(stage, map) {
+export function attachMapInput(stage, map) {
   const input = new MapInput(stage, map);
   const listen = (name, handler, options) => stage.addEventListener(name, handler.bind(input), options);
   listen('pointerdown', input.down);
   listen('pointermove', input.move);
   listen('pointerup', input.up);
   listen('pointercancel', input.cancel);
-  listen('pointerleave', () => map.pointAt('hover', -1));
+  listen('pointerleave', () => map.highlight('hover', -1));
   listen('wheel', input.wheel, { passive: false });
   listen('keydown', input.key);
-  listen('blur', () => map.pointAt('focus', -1));
+  listen('blur', () => map.highlight('focus', -1));
   listen('dragstart', (event) => event.preventDefault());
 }
 
@@ -59,22 +59,22 @@ class MapInput {
     if (event.pointerType === 'touch') return;
     const number = this.map.seatAt(at.x, at.y, 4);
     this.stage.classList.toggle('on-seat', number >= 0 && (this.map.seats.canPick(number) || this.map.mine.has(number)));
-    this.map.pointAt('hover', number);
+    this.map.highlight('hover', number);
   }
 
   #pan(before, at) {
     this.travelled += Math.hypot(at.x - before.x, at.y - before.y);
     if (this.travelled < TAP_MOVE_PX) return;
-    if (this.map.hover >= 0) this.map.pointAt('hover', -1);
-    this.map.camera.panBy(at.x - before.x, at.y - before.y);
+    if (this.map.hover >= 0) this.map.highlight('hover', -1);
+    this.map.viewport.panBy(at.x - before.x, at.y - before.y);
   }
 
   #pinch(id, before, at) {
     const [other] = [...this.pointers].filter(([key]) => key !== id).map(([, place]) => place);
     const middle = { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 };
     const factor = Math.hypot(at.x - other.x, at.y - other.y) / Math.max(1, Math.hypot(before.x - other.x, before.y - other.y));
-    this.map.camera.zoomAt(middle.x, middle.y, factor);
-    this.map.camera.panBy((at.x - before.x) / 2, (at.y - before.y) / 2);
+    this.map.viewport.zoomAt(middle.x, middle.y, factor);
+    this.map.viewport.panBy((at.x - before.x) / 2, (at.y - before.y) / 2);
   }
 
   up(event) {
@@ -93,14 +93,14 @@ class MapInput {
     const number = map.seatAt(at.x, at.y, isFinger ? FINGER_REACH_PX : 5);
     const isLargeEnough = map.seatPx >= (isFinger ? SMALLEST_FINGER_SEAT_PX : SMALLEST_MOUSE_SEAT_PX);
     if (number >= 0 && isLargeEnough) {
-      map.pointAt('hover', number);
+      map.highlight('hover', number);
       map.on.toggle(number);
     } else if (number >= 0) {
-      map.camera.glideZoom(at.x, at.y, 18 / map.seatPx);
+      map.viewport.animateZoom(at.x, at.y, 18 / map.seatPx);
     } else if (!map.showsSeats && map.sectionAt(at.x, at.y)) {
-      map.camera.glideToBox(map.sectionAt(at.x, at.y));
+      map.viewport.animateToBox(map.sectionAt(at.x, at.y));
     } else if (this.#isDouble(at)) {
-      map.camera.glideZoom(at.x, at.y, 2);
+      map.viewport.animateZoom(at.x, at.y, 2);
     }
     this.lastTap = { at: performance.now(), ...at };
   }
@@ -114,29 +114,29 @@ class MapInput {
     const at = this.#place(event);
     const lines = event.deltaMode === 1 ? 16 : 1;
     const strength = event.ctrlKey ? 0.01 : 0.0022;
-    this.map.camera.zoomAt(at.x, at.y, Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * strength));
+    this.map.viewport.zoomAt(at.x, at.y, Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * strength));
   }
 
   key(event) {
     const { map } = this;
-    const middle = [map.camera.width / 2, map.camera.height / 2];
+    const middle = [map.viewport.width / 2, map.viewport.height / 2];
     if (ARROWS[event.key]) this.#step(...ARROWS[event.key]);
     else if ((event.key === 'Enter' || event.key === ' ') && map.focus >= 0) map.on.toggle(map.focus);
-    else if (event.key === '+' || event.key === '=') map.camera.glideZoom(...middle, 1.6);
-    else if (event.key === '-') map.camera.glideZoom(...middle, 1 / 1.6);
-    else if (event.key === '0') map.camera.glideToFit();
-    else if (event.key === 'Escape') map.pointAt('focus', -1);
+    else if (event.key === '+' || event.key === '=') map.viewport.animateZoom(...middle, 1.6);
+    else if (event.key === '-') map.viewport.animateZoom(...middle, 1 / 1.6);
+    else if (event.key === '0') map.viewport.animateToFit();
+    else if (event.key === 'Escape') map.highlight('focus', -1);
     else return;
     event.preventDefault();
   }
 
   #step(dx, dy) {
     const { map } = this;
-    const middle = map.camera.toPlan(map.camera.width / 2, map.camera.height / 2);
+    const middle = map.viewport.toPlan(map.viewport.width / 2, map.viewport.height / 2);
     const next =
-      map.focus >= 0 ? map.grid.towards(map.focus, dx, dy) : map.grid.nearest(middle.x, middle.y, map.seats.pitch * 60);
+      map.focus >= 0 ? map.index.nextInDirection(map.focus, dx, dy) : map.index.nearest(middle.x, middle.y, map.seats.pitch * 60);
     if (next < 0) return;
     map.reveal(next);
-    map.pointAt('focus', next);
+    map.highlight('focus', next);
   }
 }

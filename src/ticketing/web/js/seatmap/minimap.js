@@ -10,12 +10,12 @@ export class Minimap {
     this.canvas = canvas;
     this.ctx = canvas.getContext('2d');
     this.map = map;
-    this.ground = document.createElement('canvas');
+    this.overview = document.createElement('canvas');
     const move = (event) => {
       if (event.buttons === 0 && event.type !== 'pointerdown') return;
       const box = canvas.getBoundingClientRect();
       const { left, top } = map.seats.bounds;
-      map.camera.centreOn(
+      map.viewport.centreOn(
         left + (event.clientX - box.left - this.inset.x) / this.scale,
         top + (event.clientY - box.top - this.inset.y) / this.scale,
       );
@@ -33,13 +33,13 @@ export class Minimap {
     const { left, top, right, bottom } = seats.bounds;
     const margin = seats.pitch * 2;
     const k = GROUND_PX / (Math.max(right - left, bottom - top) + margin * 2);
-    this.groundAt = { x: left - margin, y: top - margin, k };
-    this.ground.width = Math.ceil((right - left + margin * 2) * k);
-    this.ground.height = Math.ceil((bottom - top + margin * 2) * k);
-    const ctx = this.ground.getContext('2d', { alpha: false });
+    this.overviewOrigin = { x: left - margin, y: top - margin, k };
+    this.overview.width = Math.ceil((right - left + margin * 2) * k);
+    this.overview.height = Math.ceil((bottom - top + margin * 2) * k);
+    const ctx = this.overview.getContext('2d', { alpha: false });
     ctx.fillStyle = palette.paper;
-    ctx.fillRect(0, 0, this.ground.width, this.ground.height);
-    ctx.setTransform(k, 0, 0, k, -this.groundAt.x * k, -this.groundAt.y * k);
+    ctx.fillRect(0, 0, this.overview.width, this.overview.height);
+    ctx.setTransform(k, 0, 0, k, -this.overviewOrigin.x * k, -this.overviewOrigin.y * k);
     paintAreas(ctx, seats, palette, k);
     shapes.paint(ctx, { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity }, palette, () => true);
     this.#fitPicture(right - left, bottom - top);
@@ -55,21 +55,21 @@ export class Minimap {
     this.inset = { x: (width - wide * this.scale) / 2, y: (height - high * this.scale) / 2 };
   }
 
-  drawGround(ctx, { x, y, k }) {
-    if (!this.groundAt) return;
-    const ratio = k / this.groundAt.k;
+  drawOverview(ctx, { x, y, k }) {
+    if (!this.overviewOrigin) return;
+    const ratio = k / this.overviewOrigin.k;
     ctx.drawImage(
-      this.ground,
-      (this.groundAt.x - x) * k,
-      (this.groundAt.y - y) * k,
-      this.ground.width * ratio,
-      this.ground.height * ratio,
+      this.overview,
+      (this.overviewOrigin.x - x) * k,
+      (this.overviewOrigin.y - y) * k,
+      this.overview.width * ratio,
+      this.overview.height * ratio,
     );
   }
 
   draw() {
-    const { camera, seats, palette } = this.map;
-    const isUseful = camera.scale > camera.fitScale * 1.15;
+    const { viewport, seats, palette } = this.map;
+    const isUseful = viewport.scale > viewport.fitScale * 1.15;
     if (this.canvas.hidden === isUseful) this.canvas.hidden = !isUseful;
     if (!isUseful) return;
     if (!this.scale || this.canvas.width <= 1) this.paint();
@@ -77,21 +77,21 @@ export class Minimap {
     const { left, top } = seats.bounds;
     ctx.setTransform(sharp, 0, 0, sharp, 0, 0);
     ctx.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const size = scale / this.groundAt.k;
+    const size = scale / this.overviewOrigin.k;
     ctx.drawImage(
-      this.ground,
-      inset.x + (this.groundAt.x - left) * scale,
-      inset.y + (this.groundAt.y - top) * scale,
-      this.ground.width * size,
-      this.ground.height * size,
+      this.overview,
+      inset.x + (this.overviewOrigin.x - left) * scale,
+      inset.y + (this.overviewOrigin.y - top) * scale,
+      this.overview.width * size,
+      this.overview.height * size,
     );
     ctx.strokeStyle = palette.accent;
     ctx.lineWidth = 2;
     const box = [
-      inset.x + (camera.x - left) * scale,
-      inset.y + (camera.y - top) * scale,
-      (camera.width / camera.scale) * scale,
-      (camera.height / camera.scale) * scale,
+      inset.x + (viewport.x - left) * scale,
+      inset.y + (viewport.y - top) * scale,
+      (viewport.width / viewport.scale) * scale,
+      (viewport.height / viewport.scale) * scale,
     ];
     ctx.strokeRect(...box);
   }

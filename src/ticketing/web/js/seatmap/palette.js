@@ -24,7 +24,7 @@ export function readPalette() {
   const palette = Object.fromEntries(Object.entries(NAMES).map(([key, name]) => [key, read(name)]));
   palette.font = read('--font');
   palette.categories = Array.from({ length: CATEGORY_COLOURS }, (_, index) => read(`--cat-${index + 1}`));
-  palette.dimmed = palette.categories.map((colour) => mix(colour, palette.paper, DIM));
+  palette.dimmed = palette.categories.map((colour) => mixColours(colour, palette.paper, DIM));
   palette.inks = palette.categories.map((colour) => (lightness(colour) > 0.36 ? '#14161c' : '#ffffff'));
   return palette;
 }
@@ -37,7 +37,7 @@ function channels(hex) {
 }
 
 /** An opaque colour between two: transparency would let an old state shine through a new one. */
-export function mix(from, to, share) {
+export function mixColours(from, to, share) {
   const [a, b] = [channels(from), channels(to)];
   return `rgb(${a.map((value, index) => Math.round(value + (b[index] - value) * share)).join(' ')})`;
 }

@@ -1,7 +1,7 @@
 // The shapes around the seats (stage, standing place, bar) as one kind of thing: an outline, a box and a text.
 
 /** Reads a rectangle, circle, ellipse, polygon or mere text; the text is a string or `{text, position}`. */
-export function plainArea(area) {
+export function normalizeArea(area) {
   const at = { x: area.position?.x ?? area.x ?? 0, y: area.position?.y ?? area.y ?? 0 };
   const box = boxOf(area, at);
   const text = typeof area.text === 'object' ? area.text?.text : area.text;

@@ -5,16 +5,16 @@ import { el } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
 import { categoryClass } from './palette.js';
-import { STATE_NAMES } from './seats.js';
+import { STATUS_NAMES } from './seats.js';
 
 const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class SeatList {
-  constructor(host, desk) {
-    this.desk = desk;
+  constructor(host, store) {
+    this.store = store;
     this.buttons = new Map();
     this.mine = new Set();
-    this.summaries = desk.seats.sections.map((section) => this.#section(section));
+    this.summaries = store.seats.sections.map((section) => this.#section(section));
     const list = el(
       'div',
       { class: 'seat-list', dataset: { testid: 'seat-list' } },
@@ -23,8 +23,8 @@ export class SeatList {
     list.addEventListener('click', (event) => this.#press(event));
     list.addEventListener('keydown', (event) => this.#move(event));
     host.append(list);
-    desk.on('states', ({ detail }) => this.#refresh(detail.changed));
-    desk.on('picks reservation', () => this.#refreshMine());
+    store.on('statuses', ({ detail }) => this.#refresh(detail.changed));
+    store.on('picks reservation', () => this.#refreshMine());
     this.#count();
   }
 
@@ -36,14 +36,14 @@ export class SeatList {
       el('summary', {}, el('span', { class: 'grow' }, section.name), left),
     );
     details.addEventListener('toggle', () => details.open && this.#fill(details, section));
-    if (this.desk.seats.sections.length === 1) details.open = true;
+    if (this.store.seats.sections.length === 1) details.open = true;
     return { section, details, left };
   }
 
   #fill(details, section) {
     if (details.querySelector('.rows')) return;
     const rows = section.rows.map((row) => {
-      const first = row.seats.find((number) => this.desk.seats.canPick(number)) ?? row.seats[0];
+      const first = row.seats.find((number) => this.store.seats.canPick(number)) ?? row.seats[0];
       const seats = row.seats.map((number) => this.#button(number, number === first));
       return el(
         'div',
@@ -56,7 +56,7 @@ export class SeatList {
   }
 
   #button(number, isStop) {
-    const { seats } = this.desk;
+    const { seats } = this.store;
     const button = el(
       'button',
       { type: 'button', tabindex: isStop ? 0 : -1, dataset: { seat: seats.list[number].label, number } },
@@ -70,9 +70,9 @@ export class SeatList {
   #show(number) {
     const button = this.buttons.get(number);
     if (!button) return;
-    const { seats } = this.desk;
+    const { seats } = this.store;
     const isMine = this.mine.has(number);
-    const state = isMine ? 'mine' : STATE_NAMES[seats.states[number]];
+    const state = isMine ? 'mine' : STATUS_NAMES[seats.statuses[number]];
     const price = seats.priceOf(number);
     button.className = `seat seat-${state} ${categoryClass(seats.category[number])}`;
     button.dataset.state = state;
@@ -96,7 +96,7 @@ export class SeatList {
 
   #refreshMine() {
     const before = this.mine;
-    this.mine = new Set([...this.desk.picks, ...this.desk.heldNumbers]);
+    this.mine = new Set([...this.store.picks, ...this.store.heldNumbers]);
     for (const number of new Set([...before, ...this.mine])) this.#show(number);
   }
 
@@ -109,7 +109,7 @@ export class SeatList {
 
   #press(event) {
     const button = event.target.closest('[data-seat]');
-    if (button) this.desk.toggle(Number(button.dataset.number));
+    if (button) this.store.toggle(Number(button.dataset.number));
   }
 
   /** Left and right stay in the row, up and down go to the next row: one stop of the tab key for each row. */
@@ -136,7 +136,7 @@ export class SeatList {
 
   /** Opens the section of a seat and brings its button into view. */
   reveal(number) {
-    const { details } = this.summaries[this.desk.seats.section[number]];
+    const { details } = this.summaries[this.store.seats.section[number]];
     details.open = true;
   }
 }

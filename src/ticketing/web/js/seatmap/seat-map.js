@@ -1,58 +1,58 @@
 // The seat map on a canvas: tiles below, what is mine and what is pointed at above, and a frame only when something moved.
 
 import { oncePerFrame } from '../lib/dom.js';
-import { buildMapFrame } from './map-elements.js';
-import { listenToMap } from './map-input.js';
+import { buildMapElements } from './map-elements.js';
+import { attachMapInput } from './map-input.js';
 import { Minimap } from './minimap.js';
 import { readPalette } from './palette.js';
-import { paintHalo, paintMine, paintSeats } from './seat-renderer.js';
-import { drawSectionNames } from './section-labels.js';
+import { paintHighlight, paintOwnSeat, paintSeats } from './seat-renderer.js';
+import { drawSectionLabels } from './section-labels.js';
 import { SectionShapes, paintAreas } from './section-renderer.js';
-import { SeatGrid } from './spatial-index.js';
-import { Tiles } from './tile-cache.js';
-import { Camera } from './viewport.js';
+import { SpatialIndex } from './spatial-index.js';
+import { TileCache } from './tile-cache.js';
+import { Viewport } from './viewport.js';
 
 const SEAT_SHARE = 0.4;
 const SEATS_FROM_PX = 4.2;
 const ROW_NAMES_FROM_PX = 13;
 const SHARPEST = 2;
 const REST_MS = 110;
-const TONE_MS = 900;
+const SECTION_REPAINT_MS = 900;
 
 export class SeatMap {
-  /** `on.toggle(number)` when a seat is pressed; `on.say(number, where)` when one is pointed at (-1: none). */
+  /** `on.toggle(number)` when a seat is pressed; `on.point(number, where)` when one is pointed at (-1: none). */
   constructor(host, seats, on) {
     this.seats = seats;
     this.on = on;
     this.radius = seats.pitch * SEAT_SHARE;
-    this.grid = new SeatGrid(seats);
+    this.index = new SpatialIndex(seats);
     this.shapes = new SectionShapes(seats);
     this.palette = readPalette();
     this.mine = new Set();
     this.filter = null;
     this.hover = -1;
     this.focus = -1;
-    this.frame = buildMapFrame(host, this);
-    this.canvas = this.frame.canvas;
+    this.elements = buildMapElements(host, this);
+    this.canvas = this.elements.canvas;
     this.ctx = this.canvas.getContext('2d', { alpha: false });
     const margin = seats.pitch * 4;
-    this.tiles = new Tiles(
+    this.tiles = new TileCache(
       { x: seats.bounds.left - margin, y: seats.bounds.top - margin },
       { paint: this.#paintTile, patch: this.#patchTile },
     );
     this.draw = oncePerFrame(() => this.#draw());
-    this.camera = new Camera(seats, this.draw);
-    this.minimap = new Minimap(this.frame.minimap, this);
-    listenToMap(this.frame.stage, this);
-    this.#watchSurroundings();
+    this.viewport = new Viewport(seats, this.draw);
+    this.minimap = new Minimap(this.elements.minimap, this);
+    attachMapInput(this.elements.stage, this);
+    this.#watchSizeAndColours();
   }
 
-  #watchSurroundings() {
-    new ResizeObserver(() => this.#resize()).observe(this.frame.stage);
+  #watchSizeAndColours() {
+    new ResizeObserver(() => this.#resize()).observe(this.elements.stage);
     this.#resize();
     const repaint = () => {
       this.palette = readPalette();
-      this.tiles.spoil();
+      this.tiles.invalidate();
       this.minimap.paint();
       this.draw();
     };
@@ -60,22 +60,22 @@ export class SeatMap {
   }
 
   #resize() {
-    const { clientWidth: width, clientHeight: height } = this.frame.stage;
+    const { clientWidth: width, clientHeight: height } = this.elements.stage;
     if (!width || !height) return;
-    this.sharpness = Math.min(devicePixelRatio || 1, SHARPEST);
-    this.canvas.width = Math.round(width * this.sharpness);
-    this.canvas.height = Math.round(height * this.sharpness);
-    this.camera.resize(width, height);
+    this.pixelRatio = Math.min(devicePixelRatio || 1, SHARPEST);
+    this.canvas.width = Math.round(width * this.pixelRatio);
+    this.canvas.height = Math.round(height * this.pixelRatio);
+    this.viewport.resize(width, height);
     this.minimap.paint();
     this.draw();
   }
 
   get seatPx() {
-    return this.radius * 2 * this.camera.scale;
+    return this.radius * 2 * this.viewport.scale;
   }
 
   get showsSeats() {
-    return this.#isSeatZoom(this.camera.scale);
+    return this.#isSeatZoom(this.viewport.scale);
   }
 
   #isSeatZoom(scale) {
@@ -84,20 +84,20 @@ export class SeatMap {
 
   /** The seats that changed are painted over; sections seen from afar follow at their leisure. */
   seatsChanged(numbers) {
-    if (numbers.length > 400) this.tiles.spoil();
+    if (numbers.length > 400) this.tiles.invalidate();
     else if (this.showsSeats)
-      this.tiles.spoilSeats(numbers, (number) => ({ x: this.seats.x[number], y: this.seats.y[number] }), this.radius * 1.2);
-    if (!this.showsSeats && !this.toneTimer) {
-      this.toneTimer = setTimeout(() => {
-        this.toneTimer = 0;
-        this.tiles.spoil();
+      this.tiles.invalidateSeats(numbers, (number) => ({ x: this.seats.x[number], y: this.seats.y[number] }), this.radius * 1.2);
+    if (!this.showsSeats && !this.sectionRepaintTimer) {
+      this.sectionRepaintTimer = setTimeout(() => {
+        this.sectionRepaintTimer = 0;
+        this.tiles.invalidate();
         this.draw();
-      }, TONE_MS);
+      }, SECTION_REPAINT_MS);
     }
     this.draw();
   }
 
-  setMine(numbers) {
+  setOwnSeats(numbers) {
     this.mine = new Set(numbers);
     this.draw();
   }
@@ -105,7 +105,7 @@ export class SeatMap {
   /** Dims every category that is not in the set; null shows all. */
   setFilter(categories) {
     this.filter = categories;
-    this.tiles.spoil();
+    this.tiles.invalidate();
     this.draw();
   }
 
@@ -116,31 +116,35 @@ export class SeatMap {
     ctx.fillStyle = this.palette.paper;
     ctx.fillRect(0, 0, size, size);
     ctx.setTransform(view.k, 0, 0, view.k, view.dx, view.dy);
-    paintAreas(ctx, this.seats, this.palette, view.k, 26 * this.sharpness);
-    if (!this.#isSeatZoom(view.k / this.sharpness)) {
+    paintAreas(ctx, this.seats, this.palette, view.k, 26 * this.pixelRatio);
+    if (!this.#isSeatZoom(view.k / this.pixelRatio)) {
       this.shapes.paint(ctx, box, this.palette, (category) => this.filter !== null && !this.filter.has(category));
       return;
     }
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     this.#paintRowNames(ctx, view, box);
     const numbers = [];
-    this.grid.inBox(box.left - this.radius, box.top - this.radius, box.right + this.radius, box.bottom + this.radius, (number) =>
-      numbers.push(number),
+    this.index.forEachInBox(
+      box.left - this.radius,
+      box.top - this.radius,
+      box.right + this.radius,
+      box.bottom + this.radius,
+      (number) => numbers.push(number),
     );
     this.#patchTile(ctx, view, numbers);
   };
 
   #patchTile = (ctx, view, numbers) => {
-    if (!this.#isSeatZoom(view.k / this.sharpness)) return;
+    if (!this.#isSeatZoom(view.k / this.pixelRatio)) return;
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     paintSeats(ctx, this.seats, numbers, view, this.radius * view.k, this.palette, this.#isDimmed);
   };
 
   #paintRowNames(ctx, { k, dx, dy }, box) {
     const size = this.radius * k;
-    if ((size * 2) / this.sharpness < ROW_NAMES_FROM_PX) return;
+    if ((size * 2) / this.pixelRatio < ROW_NAMES_FROM_PX) return;
     ctx.fillStyle = this.palette.areaInk;
-    ctx.font = `${Math.min(Math.max(size * 1.1, 10 * this.sharpness), 15 * this.sharpness)}px ${this.palette.font}`;
+    ctx.font = `${Math.min(Math.max(size * 1.1, 10 * this.pixelRatio), 15 * this.pixelRatio)}px ${this.palette.font}`;
     ctx.textBaseline = 'middle';
     const pad = this.seats.pitch * 3;
     for (const { text, align, x, y } of this.shapes.rowNames) {
@@ -151,78 +155,84 @@ export class SeatMap {
   }
 
   #draw() {
-    const { camera, ctx, sharpness } = this;
-    if (!sharpness) return;
-    this.#chooseZoom();
-    const view = { x: camera.x, y: camera.y, k: camera.scale * sharpness, width: this.canvas.width, height: this.canvas.height };
+    const { viewport, ctx, pixelRatio } = this;
+    if (!pixelRatio) return;
+    this.#chooseTileZoom();
+    const view = {
+      x: viewport.x,
+      y: viewport.y,
+      k: viewport.scale * pixelRatio,
+      width: this.canvas.width,
+      height: this.canvas.height,
+    };
     ctx.setTransform(1, 0, 0, 1, 0, 0);
-    const isUnfinished = this.tiles.draw(ctx, view, () => this.#drawGround(view));
-    this.#drawAbove();
+    const isUnfinished = this.tiles.draw(ctx, view, () => this.#drawOverview(view));
+    this.#drawOverlay();
     this.minimap.draw();
-    this.frame.zoomed(camera);
+    this.elements.showZoom(viewport);
     if (isUnfinished) this.draw();
   }
 
   /** New tiles are worth painting when the zoom has come to rest, or has gone so far that the old ones are mush. */
-  #chooseZoom() {
-    const k = this.camera.scale * this.sharpness;
+  #chooseTileZoom() {
+    const k = this.viewport.scale * this.pixelRatio;
     const ratio = this.tiles.level ? k / this.tiles.level.k : 0;
     if (ratio === 1) return;
     const now = performance.now();
-    if (this.lastScale !== this.camera.scale) this.lastZoomAt = now;
-    this.lastScale = this.camera.scale;
-    const isResting = !this.camera.isGliding && now - this.lastZoomAt >= REST_MS;
+    if (this.lastScale !== this.viewport.scale) this.lastZoomAt = now;
+    this.lastScale = this.viewport.scale;
+    const isResting = !this.viewport.isAnimating && now - this.lastZoomAt >= REST_MS;
     if (ratio === 0 || isResting || ratio > 2.2 || ratio < 0.45) this.tiles.setZoom(k);
     else setTimeout(this.draw, REST_MS);
   }
 
-  #drawGround(view) {
+  #drawOverview(view) {
     const { ctx, palette } = this;
     ctx.fillStyle = palette.paper;
     ctx.fillRect(0, 0, view.width, view.height);
-    this.minimap.drawGround(ctx, view);
+    this.minimap.drawOverview(ctx, view);
   }
 
-  #drawAbove() {
-    const { ctx, camera, palette, sharpness, seats } = this;
-    ctx.setTransform(sharpness, 0, 0, sharpness, 0, 0);
-    if (!this.showsSeats) drawSectionNames(ctx, this.shapes.shapes, camera, palette);
-    const radius = this.radius * camera.scale;
+  #drawOverlay() {
+    const { ctx, viewport, palette, pixelRatio, seats } = this;
+    ctx.setTransform(pixelRatio, 0, 0, pixelRatio, 0, 0);
+    if (!this.showsSeats) drawSectionLabels(ctx, this.shapes.shapes, viewport, palette);
+    const radius = this.radius * viewport.scale;
     for (const number of this.mine) {
-      const at = camera.toScreen(seats.x[number], seats.y[number]);
-      paintMine(ctx, at.x, at.y, radius, palette, radius < 5);
+      const at = viewport.toScreen(seats.x[number], seats.y[number]);
+      paintOwnSeat(ctx, at.x, at.y, radius, palette, radius < 5);
     }
     for (const number of new Set([this.hover, this.focus])) {
       if (number < 0) continue;
-      const at = camera.toScreen(seats.x[number], seats.y[number]);
-      paintHalo(ctx, at.x, at.y, radius, palette, number === this.focus);
+      const at = viewport.toScreen(seats.x[number], seats.y[number]);
+      paintHighlight(ctx, at.x, at.y, radius, palette, number === this.focus);
     }
   }
 
   /** Points at a seat with the mouse or finger (`hover`) or the keyboard (`focus`); -1 lets go. */
-  pointAt(kind, number) {
+  highlight(kind, number) {
     if (this[kind] === number) return;
     this[kind] = number;
     const shown = this.focus >= 0 && kind === 'focus' ? this.focus : this.hover;
-    this.on.say(shown, shown < 0 ? null : this.camera.toScreen(this.seats.x[shown], this.seats.y[shown]));
+    this.on.point(shown, shown < 0 ? null : this.viewport.toScreen(this.seats.x[shown], this.seats.y[shown]));
     this.draw();
   }
 
   /** The seat under a point of the screen, or -1; a finger reaches further than a mouse. */
   seatAt(px, py, reachPx) {
     if (!this.showsSeats) return -1;
-    const { x, y } = this.camera.toPlan(px, py);
-    return this.grid.nearest(x, y, Math.max(this.radius * 1.25, reachPx / this.camera.scale));
+    const { x, y } = this.viewport.toPlan(px, py);
+    return this.index.nearest(x, y, Math.max(this.radius * 1.25, reachPx / this.viewport.scale));
   }
 
   sectionAt(px, py) {
-    const { x, y } = this.camera.toPlan(px, py);
-    const number = this.grid.nearest(x, y, this.seats.pitch * 2);
+    const { x, y } = this.viewport.toPlan(px, py);
+    const number = this.index.nearest(x, y, this.seats.pitch * 2);
     return number < 0 ? null : this.shapes.shapes[this.seats.section[number]];
   }
 
   /** Shows a seat that was chosen elsewhere (the list, best available). */
   reveal(number) {
-    this.camera.reveal(this.seats.x[number], this.seats.y[number], 12 / (this.radius * 2));
+    this.viewport.reveal(this.seats.x[number], this.seats.y[number], 12 / (this.radius * 2));
   }
 }

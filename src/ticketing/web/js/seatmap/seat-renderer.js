@@ -18,7 +18,7 @@ export function paintSeats(ctx, seats, numbers, view, radius, palette, isDimmed)
 function byLook(seats, numbers, isDimmed) {
   const groups = new Map();
   for (const number of numbers) {
-    const state = seats.states[number];
+    const state = seats.statuses[number];
     const isFree = state === AVAILABLE;
     // 0…: available by category; 100…: the same dimmed by the filter; negative: the other states.
     const key = isFree ? (seats.category[number] % 6) + (isDimmed?.(number) ? 100 : 0) : -state;
@@ -96,7 +96,7 @@ function paintNames(ctx, seats, group, { k, dx, dy }, radius, colour, font) {
 }
 
 /** A picked or held seat of one's own: filled with the accent, ticked, and ringed twice so that it never melts away. */
-export function paintMine(ctx, x, y, radius, palette, isSmall) {
+export function paintOwnSeat(ctx, x, y, radius, palette, isSmall) {
   const size = Math.max(radius, 4);
   ring(ctx, x, y, size + 3.5, palette.mine, 2);
   disc(ctx, x, y, size + 1, palette.accent);
@@ -110,7 +110,7 @@ export function paintMine(ctx, x, y, radius, palette, isSmall) {
   ctx.stroke();
 }
 
-export function paintHalo(ctx, x, y, radius, palette, isFocus) {
+export function paintHighlight(ctx, x, y, radius, palette, isFocus) {
   ring(ctx, x, y, Math.max(radius, 4) + 3, isFocus ? palette.accent : palette.mine, isFocus ? 3 : 1.5);
 }
 

@@ -1,6 +1,6 @@
 // The seats of one event, as arrays indexed by the seat's number: geometry once, states as often as they change.
 
-import { plainArea } from './plan-areas.js';
+import { normalizeArea } from './plan-areas.js';
 
 export const AVAILABLE = 0;
 export const HELD = 1;
@@ -8,19 +8,19 @@ export const SOLD = 2;
 export const BLOCKED = 3;
 const UNKNOWN = 4;
 
-const CODE = { a: AVAILABLE, h: HELD, s: SOLD, b: BLOCKED };
-export const STATE_NAMES = ['available', 'held', 'sold', 'blocked', 'unknown'];
+const STATUS_BY_CODE = { a: AVAILABLE, h: HELD, s: SOLD, b: BLOCKED };
+export const STATUS_NAMES = ['available', 'held', 'sold', 'blocked', 'unknown'];
 
 export class Seats {
   constructor(seatmap, ticketTypes) {
     this.list = [];
     for (const seat of seatmap.seats) this.list[seat.number] = seat;
     const count = this.list.length;
-    this.states = new Uint8Array(count).fill(UNKNOWN);
+    this.statuses = new Uint8Array(count).fill(UNKNOWN);
     this.x = Float32Array.from(this.list, (seat) => seat?.x ?? 0);
     this.y = Float32Array.from(this.list, (seat) => seat?.y ?? 0);
     this.byLabel = new Map(seatmap.seats.map((seat) => [seat.label, seat.number]));
-    this.areas = (seatmap.areas ?? []).map(plainArea);
+    this.areas = (seatmap.areas ?? []).map(normalizeArea);
     this.hasPositions = seatmap.seats.some((seat) => seat.x || seat.y);
     this.version = -1;
     this.#indexCategories(seatmap, ticketTypes);
@@ -63,33 +63,33 @@ export class Seats {
   }
 
   /** Takes a whole snapshot; returns the numbers that changed. */
-  takeSnapshot(letters, version) {
+  applySnapshot(codes, version) {
     const changes = [];
     for (let number = 0; number < this.count; number += 1) {
-      const letter = letters[number];
-      if (letter !== undefined && CODE[letter] !== this.states[number]) changes.push([number, letter]);
+      const code = codes[number];
+      if (code !== undefined && STATUS_BY_CODE[code] !== this.statuses[number]) changes.push([number, code]);
     }
-    return this.takeChanges(changes, version);
+    return this.applyChanges(changes, version);
   }
 
-  /** Takes `[[number, letter], …]`; returns the numbers that really changed. */
-  takeChanges(changes, version) {
+  /** Takes `[[number, code], …]`; returns the numbers that really changed. */
+  applyChanges(changes, version) {
     const changed = [];
-    for (const [number, letter] of changes) {
-      const state = CODE[letter] ?? UNKNOWN;
-      if (number >= this.count || state === this.states[number]) continue;
-      this.#count(number, state);
+    for (const [number, code] of changes) {
+      const status = STATUS_BY_CODE[code] ?? UNKNOWN;
+      if (number >= this.count || status === this.statuses[number]) continue;
+      this.#count(number, status);
       changed.push(number);
     }
     this.version = version ?? this.version;
     return changed;
   }
 
-  #count(number, state) {
-    const step = Number(state === AVAILABLE) - Number(this.states[number] === AVAILABLE);
+  #count(number, status) {
+    const step = Number(status === AVAILABLE) - Number(this.statuses[number] === AVAILABLE);
     this.sections[this.section[number]].free += step;
     this.categories[this.category[number]].free += step;
-    this.states[number] = state;
+    this.statuses[number] = status;
   }
 
   categoryOf(number) {
@@ -101,7 +101,7 @@ export class Seats {
   }
 
   canPick(number) {
-    return this.states[number] === AVAILABLE && this.priceOf(number) !== null;
+    return this.statuses[number] === AVAILABLE && this.priceOf(number) !== null;
   }
 
   /** The last part of the label, which is what is printed on the chair. */
@@ -116,7 +116,7 @@ export class Seats {
   }
 
   /** A free run of `wanted` seats in the same row, as near as possible to `number`; empty when there is none. */
-  neighbours(number, wanted, taken = new Set()) {
+  adjacentFree(number, wanted, taken = new Set()) {
     const seats = this.rowOf(number)?.seats ?? [];
     const at = seats.indexOf(number);
     let best = [];

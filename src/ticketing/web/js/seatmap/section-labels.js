@@ -9,12 +9,12 @@ const LEAST_ROOM = 20;
 const ROOM_FOR_LARGE = 32;
 const ROOM_FOR_TWO_LINES = 46;
 
-export function drawSectionNames(ctx, shapes, camera, palette) {
+export function drawSectionLabels(ctx, shapes, viewport, palette) {
   for (const shape of shapes) {
-    const room = shape.room * camera.scale;
+    const room = shape.room * viewport.scale;
     if (room < LEAST_ROOM) continue;
-    const { x, y } = camera.toScreen(shape.label.x, shape.label.y);
-    if (x < -80 || y < -40 || x > camera.width + 80 || y > camera.height + 40) continue;
+    const { x, y } = viewport.toScreen(shape.label.x, shape.label.y);
+    if (x < -80 || y < -40 || x > viewport.width + 80 || y > viewport.height + 40) continue;
     const bitmap = bitmapOf(shape.section, room, palette);
     ctx.drawImage(
       bitmap,

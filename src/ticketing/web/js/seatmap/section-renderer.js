@@ -1,7 +1,7 @@
 // Paints what is not a seat: the stage, sections seen from afar, their names, and the names of rows.
 // From afar a section is its rows drawn as broad strokes, which follows curves, aisles and boxes that a hull would not.
 
-import { mix } from './palette.js';
+import { mixColours } from './palette.js';
 
 const BREAK = 2.6;
 
@@ -46,7 +46,7 @@ export function paintAreas(ctx, seats, palette, k, textPx = 26) {
 /** The fuller a section still is of free seats, the stronger its colour; sold out is the grey of sold seats. */
 function toneOf(category, share, palette, isDimmed) {
   if (share === 0) return palette.sold;
-  return mix(palette.categories[category % 6], palette.paper, isDimmed ? 0.85 : 0.55 - 0.45 * share);
+  return mixColours(palette.categories[category % 6], palette.paper, isDimmed ? 0.85 : 0.55 - 0.45 * share);
 }
 
 function shapeOf(seats, section) {

@@ -1,6 +1,6 @@
 // Finds seats by place: a grid of cells over the plan, each with the numbers of its seats.
 
-export class SeatGrid {
+export class SpatialIndex {
   constructor(seats) {
     this.seats = seats;
     this.cell = seats.pitch * 4;
@@ -26,7 +26,7 @@ export class SeatGrid {
   }
 
   /** Calls `visit(number)` for each seat whose centre may lie in the box. */
-  inBox(left, top, right, bottom, visit) {
+  forEachInBox(left, top, right, bottom, visit) {
     const lastColumn = Math.min(this.#column(right), this.columns);
     for (let row = Math.max(0, this.#row(top)); row <= this.#row(bottom); row += 1) {
       for (let column = Math.max(0, this.#column(left)); column <= lastColumn; column += 1) {
@@ -39,7 +39,7 @@ export class SeatGrid {
   nearest(x, y, reach) {
     let found = -1;
     let best = reach * reach;
-    this.inBox(x - reach, y - reach, x + reach, y + reach, (number) => {
+    this.forEachInBox(x - reach, y - reach, x + reach, y + reach, (number) => {
       const away = (this.seats.x[number] - x) ** 2 + (this.seats.y[number] - y) ** 2;
       if (away <= best) [found, best] = [number, away];
     });
@@ -47,12 +47,12 @@ export class SeatGrid {
   }
 
   /** The next seat from `number` in a direction (dx, dy of -1, 0, 1), preferring what lies straight ahead. */
-  towards(number, dx, dy) {
+  nextInDirection(number, dx, dy) {
     const { x, y, pitch } = this.seats;
     const reach = pitch * 12;
     let found = number;
     let best = Infinity;
-    this.inBox(x[number] - reach, y[number] - reach, x[number] + reach, y[number] + reach, (other) => {
+    this.forEachInBox(x[number] - reach, y[number] - reach, x[number] + reach, y[number] + reach, (other) => {
       const ahead = (x[other] - x[number]) * dx + (y[other] - y[number]) * dy;
       const aside = Math.abs((x[other] - x[number]) * dy) + Math.abs((y[other] - y[number]) * dx);
       const cost = ahead + aside * 2.5;

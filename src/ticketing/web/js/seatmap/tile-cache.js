@@ -2,34 +2,34 @@
 // the old tiles are stretched; when it rests, new ones are painted within a time budget, a few per frame.
 
 const SIZE = 256;
-const KEPT = 220;
+const MAX_TILES = 220;
 const BUDGET_MS = 6;
 const PATCH_LIMIT = 160;
 
-export class Tiles {
+export class TileCache {
   /** `paint(ctx, view, box)` paints all of a tile; `patch(ctx, view, numbers)` repaints some seats over it. */
   constructor(origin, { paint, patch }) {
     this.origin = origin;
     this.paint = paint;
     this.patch = patch;
     this.level = null;
-    this.under = null;
+    this.previous = null;
   }
 
   /** Begins a new zoom `k` (device pixels per plan unit), keeping the old tiles below until the new ones are there. */
   setZoom(k) {
     if (this.level?.k === k) return;
-    if (this.level?.tiles.size) this.under = this.level;
+    if (this.level?.tiles.size) this.previous = this.level;
     this.level = { k, tiles: new Map() };
   }
 
   /** Every tile must be painted again, but stays in use until then. */
-  spoil() {
+  invalidate() {
     for (const tile of this.level?.tiles.values() ?? []) tile.stale = true;
   }
 
   /** These seats changed; `place(number)` gives {x, y}, `reach` the distance in plan units that they cover. */
-  spoilSeats(numbers, place, reach) {
+  invalidateSeats(numbers, place, reach) {
     if (!this.level) return;
     const { k, tiles } = this.level;
     for (const number of numbers) {
@@ -46,20 +46,20 @@ export class Tiles {
    * Draws the view whose left top corner is (x, y) in plan units, at zoom `k`, on a canvas of `width` × `height`
    * device pixels. Returns true when tiles are still missing or old.
    */
-  draw(ctx, { x, y, k, width, height }, drawGround) {
-    const wanted = this.#wanted({ x, y, k, width, height }, 0);
+  draw(ctx, { x, y, k, width, height }, drawOverview) {
+    const wanted = this.#tilesInView({ x, y, k, width, height }, 0);
     const missing = wanted.filter((place) => !this.level.tiles.has(place.key));
     if (missing.length > 0) {
-      drawGround();
-      if (this.under) this.#blit(ctx, this.under, { x, y, k, width, height });
+      drawOverview();
+      if (this.previous) this.#copy(ctx, this.previous, { x, y, k, width, height });
     } else {
-      this.under = null;
+      this.previous = null;
     }
-    this.#blit(ctx, this.level, { x, y, k, width, height });
-    return this.#work(wanted, this.#wanted({ x, y, k, width, height }, 1));
+    this.#copy(ctx, this.level, { x, y, k, width, height });
+    return this.#paintWithinBudget(wanted, this.#tilesInView({ x, y, k, width, height }, 1));
   }
 
-  #wanted({ x, y, k, width, height }, ring) {
+  #tilesInView({ x, y, k, width, height }, ring) {
     const ratio = k / this.level.k;
     const left = (x - this.origin.x) * this.level.k;
     const top = (y - this.origin.y) * this.level.k;
@@ -72,7 +72,7 @@ export class Tiles {
     return places;
   }
 
-  #blit(ctx, level, { x, y, k, width, height }) {
+  #copy(ctx, level, { x, y, k, width, height }) {
     const ratio = k / level.k;
     const size = SIZE * ratio;
     // Whole pixels make the copy exact and fast when the zoom is the tiles' own.
@@ -92,18 +92,18 @@ export class Tiles {
    * Paints what is missing in the view first, then what is old, then the ring around it, until the budget is spent.
    * Returns true when there is something new to show, or more to do.
    */
-  #work(wanted, around) {
+  #paintWithinBudget(wanted, around) {
     const until = performance.now() + BUDGET_MS;
     let hasNews = false;
     for (const places of [wanted, around]) {
       for (const place of places) {
         if (!this.#needsWork(place)) continue;
         if (performance.now() > until) return true;
-        this.#renew(place);
+        this.#paintTile(place);
         hasNews ||= places === wanted;
       }
     }
-    this.#forget();
+    this.#evict();
     return hasNews;
   }
 
@@ -112,7 +112,7 @@ export class Tiles {
     return !tile || tile.stale || tile.changed.length > 0;
   }
 
-  #renew({ key, tx, ty }) {
+  #paintTile({ key, tx, ty }) {
     const { k, tiles } = this.level;
     const tile = tiles.get(key) ?? newTile(tx, ty);
     const view = { k, dx: -this.origin.x * k - tx * SIZE, dy: -this.origin.y * k - ty * SIZE };
@@ -129,10 +129,10 @@ export class Tiles {
     tiles.set(key, tile);
   }
 
-  #forget() {
+  #evict() {
     const { tiles } = this.level;
     for (const key of tiles.keys()) {
-      if (tiles.size <= KEPT) return;
+      if (tiles.size <= MAX_TILES) return;
       tiles.delete(key);
     }
   }

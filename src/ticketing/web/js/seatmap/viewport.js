@@ -1,13 +1,13 @@
 // Where the map is looked at from: plan units to CSS pixels and back, kept within sensible limits.
 
-import { prefersStill } from '../lib/dom.js';
+import { prefersReducedMotion } from '../lib/dom.js';
 
 const MARGIN = 28;
 const EDGE = 90;
 const LARGEST_SEAT_PX = 46;
-const GLIDE_MS = 180;
+const ANIMATION_MS = 180;
 
-export class Camera {
+export class Viewport {
   constructor(seats, onChange) {
     this.bounds = seats.bounds;
     this.onChange = onChange;
@@ -16,7 +16,7 @@ export class Camera {
     this.x = 0;
     this.y = 0;
     this.scale = 1;
-    this.largest = LARGEST_SEAT_PX / (seats.pitch * 0.8);
+    this.maxScale = LARGEST_SEAT_PX / (seats.pitch * 0.8);
     this.isFitted = true;
   }
 
@@ -24,7 +24,7 @@ export class Camera {
     const { left, top, right, bottom } = this.bounds;
     const wide = (this.width - 2 * MARGIN) / Math.max(1, right - left);
     const high = (this.height - 2 * MARGIN) / Math.max(1, bottom - top);
-    return Math.min(Math.max(0.001, Math.min(wide, high)), this.largest);
+    return Math.min(Math.max(0.001, Math.min(wide, high)), this.maxScale);
   }
 
   resize(width, height) {
@@ -36,7 +36,7 @@ export class Camera {
   }
 
   fit() {
-    this.#stop();
+    this.#stopAnimation();
     const { x, y, scale } = this.#fitted();
     this.#set(x, y, scale);
     this.isFitted = true;
@@ -57,66 +57,66 @@ export class Camera {
   }
 
   panBy(dx, dy) {
-    this.#stop();
+    this.#stopAnimation();
     this.isFitted = false;
     this.#set(this.x - dx / this.scale, this.y - dy / this.scale, this.scale);
   }
 
   /** Zooms by `factor` with the plan's point under (px, py) staying there. */
   zoomAt(px, py, factor) {
-    this.#stop();
+    this.#stopAnimation();
     this.isFitted = false;
     const { x, y, scale } = this.#zoomed(px, py, this.scale * factor);
     this.#set(x, y, scale);
   }
 
   #zoomed(px, py, wanted) {
-    const scale = Math.min(this.largest, Math.max(this.fitScale * 0.9, wanted));
+    const scale = Math.min(this.maxScale, Math.max(this.fitScale * 0.9, wanted));
     const point = this.toPlan(px, py);
     return { x: point.x - px / scale, y: point.y - py / scale, scale };
   }
 
-  glideZoom(px, py, factor) {
+  animateZoom(px, py, factor) {
     this.isFitted = false;
-    this.#glide(this.#zoomed(px, py, this.scale * factor));
+    this.#animate(this.#zoomed(px, py, this.scale * factor));
   }
 
   /** Glides until the box (plan units) fills the view. */
-  glideToBox({ left, top, right, bottom }) {
+  animateToBox({ left, top, right, bottom }) {
     const wanted = Math.min((this.width - 2 * MARGIN) / (right - left), (this.height - 2 * MARGIN) / (bottom - top));
-    const scale = Math.min(this.largest, wanted);
+    const scale = Math.min(this.maxScale, wanted);
     this.isFitted = false;
-    this.#glide({ x: (left + right) / 2 - this.width / 2 / scale, y: (top + bottom) / 2 - this.height / 2 / scale, scale });
+    this.#animate({ x: (left + right) / 2 - this.width / 2 / scale, y: (top + bottom) / 2 - this.height / 2 / scale, scale });
   }
 
-  glideToFit() {
-    this.#glide(this.#fitted());
+  animateToFit() {
+    this.#animate(this.#fitted());
     this.isFitted = true;
   }
 
   /** Moves only when the point is near the edge or outside. */
   reveal(x, y, smallestScale) {
-    const scale = Math.max(this.scale, Math.min(smallestScale, this.largest));
+    const scale = Math.max(this.scale, Math.min(smallestScale, this.maxScale));
     const at = this.toScreen(x, y);
     const isSeen = at.x > 40 && at.y > 40 && at.x < this.width - 40 && at.y < this.height - 40;
     if (isSeen && scale === this.scale) return;
     this.isFitted = false;
-    this.#glide({ x: x - this.width / 2 / scale, y: y - this.height / 2 / scale, scale });
+    this.#animate({ x: x - this.width / 2 / scale, y: y - this.height / 2 / scale, scale });
   }
 
   centreOn(x, y) {
-    this.#stop();
+    this.#stopAnimation();
     this.isFitted = false;
     this.#set(x - this.width / 2 / this.scale, y - this.height / 2 / this.scale, this.scale);
   }
 
-  #glide(to) {
-    this.#stop();
-    if (prefersStill()) return this.#set(to.x, to.y, to.scale);
+  #animate(to) {
+    this.#stopAnimation();
+    if (prefersReducedMotion()) return this.#set(to.x, to.y, to.scale);
     const from = { x: this.x, y: this.y, scale: this.scale };
     const begun = performance.now();
     const step = (now) => {
-      const part = Math.min(1, Math.max(0, (now - begun) / GLIDE_MS));
+      const part = Math.min(1, Math.max(0, (now - begun) / ANIMATION_MS));
       const eased = 1 - (1 - part) ** 3;
       this.#set(
         from.x + (to.x - from.x) * eased,
@@ -129,12 +129,12 @@ export class Camera {
     return undefined;
   }
 
-  #stop() {
+  #stopAnimation() {
     if (this.frame) cancelAnimationFrame(this.frame);
     this.frame = 0;
   }
 
-  get isGliding() {
+  get isAnimating() {
     return Boolean(this.frame);
   }
 

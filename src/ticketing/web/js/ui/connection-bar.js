@@ -7,7 +7,7 @@ import { icon } from './icons.js';
 let barText = null;
 
 /** The quiet bar at the top while the connection is away; it says when it is back, then goes. */
-export function connectionBar(state) {
+export function showConnectionState(state) {
   const bar =
     document.querySelector('#connection') ??
     document.body.appendChild(

@@ -1,14 +1,14 @@
 // Turns an API error into words: what happened, what did not happen, and the next step.
 
 import { ApiError } from '../api/client.js';
-import { hasWords, t } from '../words/translate.js';
+import { hasTranslation, t } from '../words/translate.js';
 
-export function sorry(error) {
+export function errorMessage(error) {
   if (!(error instanceof ApiError)) return t('error.unknown', { id: '' });
   const { limit, left } = error.errors[0] ?? {};
   const seats = error.seats.join(', ');
   const values = { seconds: error.retryAfter || 5, id: error.correlationId ?? '', seats, limit, left };
-  if (hasWords(`error.${error.code}`)) return t(`error.${error.code}`, values);
+  if (hasTranslation(`error.${error.code}`)) return t(`error.${error.code}`, values);
   const fields = error.errors.map((one) => one.message).filter(Boolean);
   if (error.status === 422 && fields.length > 0) return fields.join(' ');
   return error.message || t('error.unknown', values);
@@ -33,7 +33,7 @@ export function showFieldErrors(form, error) {
       input.closest('label')?.append(line);
     }
   }
-  return rest.length > 0 || !(error.errors?.length > 0) ? sorry(error) : '';
+  return rest.length > 0 || !(error.errors?.length > 0) ? errorMessage(error) : '';
 }
 
 export function clearFieldErrors(form) {

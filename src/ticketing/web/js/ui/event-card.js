@@ -1,14 +1,14 @@
 // One event as a card: date block, title, place, from-price, and a thin bar of what is left.
 
-import { clockTime, dateBlock } from '../lib/dates.js';
+import { dateBlockParts, formatTime } from '../lib/dates.js';
 import { el } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
-import { placeOf } from './event-header.js';
+import { formatVenue } from './event-header.js';
 
 export function eventCard(event) {
   const zone = event.venue?.timezone;
-  const { weekday, day, month } = dateBlock(event.starts_at, zone);
+  const { weekday, day, month } = dateBlockParts(event.starts_at, zone);
   return el(
     'a',
     { class: 'card', href: `/e/${encodeURIComponent(event.id)}`, dataset: { testid: 'event-card', event: event.id } },
@@ -17,7 +17,7 @@ export function eventCard(event) {
       'span',
       { class: 'card-body' },
       el('span', { class: 'card-title' }, event.title),
-      el('span', { class: 'muted' }, [clockTime(event.starts_at, zone), placeOf(event)].filter(Boolean).join(' · ')),
+      el('span', { class: 'muted' }, [formatTime(event.starts_at, zone), formatVenue(event)].filter(Boolean).join(' · ')),
       el(
         'span',
         { class: 'card-foot' },

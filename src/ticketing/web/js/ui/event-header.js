@@ -1,16 +1,16 @@
 // The facts of one event, as the server writes them too: title, date, place, what it is.
 
-import { fullDate } from '../lib/dates.js';
+import { formatLongDateTime } from '../lib/dates.js';
 import { el } from '../lib/dom.js';
 import { t } from '../words/translate.js';
 import { icon } from './icons.js';
 
-export const placeOf = (event) => [event.venue?.name, event.venue?.city].filter(Boolean).join(', ');
+export const formatVenue = (event) => [event.venue?.name, event.venue?.city].filter(Boolean).join(', ');
 
-export function eventHead(event) {
+export function eventHeader(event) {
   const facts = [
-    ['calendar', fullDate(event.starts_at, event.venue?.timezone)],
-    ['place', placeOf(event)],
+    ['calendar', formatLongDateTime(event.starts_at, event.venue?.timezone)],
+    ['place', formatVenue(event)],
     ['ticket', event.organization?.name && t('event.by', { name: event.organization.name })],
   ];
   return el(
@@ -27,12 +27,12 @@ export function eventHead(event) {
 }
 
 /** Why nothing can be bought now, or an empty text. */
-export function closedReason(event, now) {
+export function salesClosedReason(event, now) {
   if (event.status === 'cancelled') return t('event.cancelled');
   if (event.status === 'draft') return t('event.draft');
   if (event.status !== 'published') return t('event.not_on_sale');
   if (event.sales_start_at && Date.parse(event.sales_start_at) > now)
-    return t('event.not_yet', { date: fullDate(event.sales_start_at, event.venue?.timezone) });
+    return t('event.not_yet', { date: formatLongDateTime(event.sales_start_at, event.venue?.timezone) });
   if (event.sales_end_at && Date.parse(event.sales_end_at) < now) return t('event.over');
   if (event.availability?.capacity > 0 && event.availability.available === 0) return t('event.sold_out');
   return '';

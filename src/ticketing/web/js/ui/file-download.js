@@ -1,28 +1,28 @@
 // Files behind the log-in: fetched with the token, then handed to the browser as if they had been links.
 
-import { getFile } from '../api/client.js';
+import { getBlob } from '../api/client.js';
 import { el } from '../lib/dom.js';
-import { sorry } from './error-messages.js';
-import { notice } from './notice.js';
+import { errorMessage } from './error-messages.js';
+import { showNotice } from './notice.js';
 
 const KEPT_MS = 60_000;
 
-export async function saveFile(path, name) {
+export async function downloadFile(path, name) {
   try {
-    const address = URL.createObjectURL(await getFile(path));
+    const address = URL.createObjectURL(await getBlob(path));
     const link = el('a', { href: address, download: name, hidden: true });
     document.body.append(link);
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(address), KEPT_MS);
   } catch (error) {
-    notice(sorry(error), { kind: 'bad' });
+    showNotice(errorMessage(error), { kind: 'bad' });
   }
 }
 
 /** An image behind the log-in; the blob is let go as soon as the picture is decoded. */
-export async function showPicture(image, path) {
-  const address = URL.createObjectURL(await getFile(path));
+export async function loadImage(image, path) {
+  const address = URL.createObjectURL(await getBlob(path));
   image.addEventListener('load', () => URL.revokeObjectURL(address), { once: true });
   image.src = address;
 }

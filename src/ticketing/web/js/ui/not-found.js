@@ -3,7 +3,7 @@
 import { el, fill } from '../lib/dom.js';
 import { t } from '../words/translate.js';
 
-export function showLost(main) {
+export function showNotFound(main) {
   if (main.querySelector('[data-testid=not-found]')) return;
   fill(
     main,

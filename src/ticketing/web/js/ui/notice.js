@@ -15,7 +15,7 @@ function region() {
 }
 
 /** `kind` is good | warn | bad; `actions` are [{label, run, testid?}] buttons under the sentence. */
-export function notice(text, { kind = 'warn', title, actions = [], stays = kind === 'bad' || actions.length > 0 } = {}) {
+export function showNotice(text, { kind = 'warn', title, actions = [], stays = kind === 'bad' || actions.length > 0 } = {}) {
   clearTimeout(timer);
   const buttons = actions.map(({ label, run, testid }) =>
     el(
@@ -24,14 +24,14 @@ export function notice(text, { kind = 'warn', title, actions = [], stays = kind 
         type: 'button',
         class: 'button small',
         dataset: { testid: testid ?? 'notice-action' },
-        onclick: () => (clearNotice(), run()),
+        onclick: () => (closeNotice(), run()),
       },
       label,
     ),
   );
   const close = el(
     'button',
-    { type: 'button', class: 'icon-button', 'aria-label': t('close'), onclick: clearNotice },
+    { type: 'button', class: 'icon-button', 'aria-label': t('close'), onclick: closeNotice },
     icon('close'),
   );
   const body = el(
@@ -42,10 +42,10 @@ export function notice(text, { kind = 'warn', title, actions = [], stays = kind 
     buttons.length > 0 && el('div', { class: 'actions' }, buttons),
   );
   fill(region(), el('div', { class: `notice ${kind}`, dataset: { testid: 'notice', kind } }, body, close));
-  if (!stays) timer = setTimeout(clearNotice, GONE_MS);
+  if (!stays) timer = setTimeout(closeNotice, GONE_MS);
 }
 
-function clearNotice() {
+function closeNotice() {
   clearTimeout(timer);
   region().replaceChildren();
 }

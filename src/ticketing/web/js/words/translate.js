@@ -12,4 +12,4 @@ export function t(key, values = {}) {
   return entry.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
 
-export const hasWords = (key) => (catalogue[key] ?? en[key]) !== undefined;
+export const hasTranslation = (key) => (catalogue[key] ?? en[key]) !== undefined;
