@@ -6,12 +6,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from ticketing.infra import outbox_batch
 from ticketing.infra.db import new_id
+from ticketing.infra.db.pipeline import rows
 from ticketing.infra.log import Cause
-from ticketing.infra.outbox import Message
-from ticketing.infra.outbox_batch import FactRow, fact
-from ticketing.infra.wire import rows
+from ticketing.infra.outbox import Message, publish
+from ticketing.infra.outbox.publish import MessageRow, message_row
 from ticketing.modules.orders.messages import OrderPaid
 from ticketing.modules.reservations.messages import ReservationCreated
 
@@ -28,14 +27,14 @@ def append(database: psycopg.Connection[tuple[object, ...]], count: int) -> None
     organization, event = new_id(), new_id()
     for _ in range(count // ROWS_PER_TRANSACTION):
         facts = [_fact(organization, event, number) for number in range(ROWS_PER_TRANSACTION)]
-        database.execute(outbox_batch.APPEND.encode(), [organization, rows(facts)])
+        database.execute(publish.APPEND.encode(), [organization, rows(facts)])
     database.execute("vacuum (analyze) outbox")
 
 
-def _fact(organization: UUID, event: UUID, number: int) -> FactRow:
+def _fact(organization: UUID, event: UUID, number: int) -> MessageRow:
     message = _order(organization, event) if number % 2 else _reservation(organization, event)
     payload = message.model_dump(mode="json")
-    return fact(type(message), payload[message.key_field], payload, _CAUSE)
+    return message_row(type(message), payload[message.key_field], payload, _CAUSE)
 
 
 def _reservation(organization: UUID, event: UUID) -> Message:

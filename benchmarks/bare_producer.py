@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra.kafka import client_settings
-from ticketing.infra.kafka_producer import PRODUCER_SETTINGS
+from ticketing.infra.kafka.producer import PRODUCER_SETTINGS
 
 PREFIX = "bare."
 

@@ -13,9 +13,9 @@ import psycopg
 
 from benchmarks.organizer import Organizer
 from benchmarks.stage import Stage
-from ticketing.infra.access_tokens import issue_token
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import new_id
+from ticketing.infra.security.access_tokens import issue_token
 
 #: So many that none of them meets a limit of their own. A process remembers the tokens of twice as many.
 BUYERS = 10_000

@@ -6,12 +6,13 @@ import signal
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import collector, kafka_consumer, log, plain, redis
+from ticketing.infra import log, redis
 from ticketing.infra.bus import Group
 from ticketing.infra.config import Settings, get_settings
-from ticketing.infra.db import Database
-from ticketing.infra.kafka import take_turns
-from ticketing.infra.nudge import Wake
+from ticketing.infra.db import Database, statements
+from ticketing.infra.kafka import consumer, take_turns
+from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.system import garbage_collection
 from ticketing.modules.reservations import ReservationCreated
 from ticketing.workers.consumers import LogConsumer
 
@@ -22,7 +23,7 @@ TABLE = "create table if not exists effects (reservation_id uuid); grant all on 
 
 async def note(session: AsyncSession, message: ReservationCreated) -> None:
     # As tickets are written, which are the effects of a sale that come in thousands.
-    await plain.later(session, "insert into effects values (%s)", message.reservation_id)
+    await statements.later(session, "insert into effects values (%s)", message.reservation_id)
 
 
 async def main() -> None:
@@ -33,7 +34,7 @@ async def main() -> None:
     database = Database(settings, url=settings.worker_database_url)
     group = Group(GROUPS[settings.is_distributed], {ReservationCreated: note})
     if settings.is_distributed:
-        await kafka_consumer.consume(settings, database, group, stop)
+        await consumer.consume(settings, database, group, stop)
     else:
         await _consume_log(settings, database, group, stop)
     await database.close()
@@ -49,6 +50,6 @@ async def _consume_log(settings: Settings, database: Database, group: Group, sto
 
 if __name__ == "__main__":
     # as in the workers
-    collector.rest()
+    garbage_collection.rest()
     take_turns()
     asyncio.run(main())

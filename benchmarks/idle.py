@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.backbone_stage import Backbone
 from benchmarks.result import Result
 from benchmarks.rounds import tell
-from ticketing.infra.processes import wait_for
+from ticketing.infra.system.processes import wait_for
 
 SECONDS = 20
 START_SECONDS = 60

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ticketing.infra.ports import free_port
-from ticketing.infra.processes import wait_for
+from ticketing.infra.system.ports import free_port
+from ticketing.infra.system.processes import wait_for
 
 OPEN_SECONDS = 120
 

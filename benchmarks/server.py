@@ -9,11 +9,11 @@ import sys
 from fastapi import FastAPI
 
 from ticketing import main
-from ticketing.infra import http_server
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.fields import Out
-from ticketing.infra.idempotency import IdempotencyKey
-from ticketing.infra.ports import listen
+from ticketing.infra.http import server as http_server
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.fields import Out
+from ticketing.infra.http.idempotency import IdempotencyKey
+from ticketing.infra.system.ports import listen
 from ticketing.modules import iam, reservations
 from ticketing.modules.reservations.schemas import HoldSeats
 

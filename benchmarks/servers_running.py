@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks.generator import Missing
 from benchmarks.stage import Stage
-from ticketing.infra.http_server import DRAIN_SECONDS
-from ticketing.infra.ports import free_port
-from ticketing.infra.processes import wait_for
+from ticketing.infra.http.server import DRAIN_SECONDS
+from ticketing.infra.system.ports import free_port
+from ticketing.infra.system.processes import wait_for
 
 ROOT = Path(__file__).parents[1]
 PINNED = ("granian==2.8.7", "hypercorn==0.18.0")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from benchmarks.generator import Generator
 from ticketing.infra.config import Settings
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
-from ticketing.infra.local_secrets import missing_secrets
-from ticketing.infra.ports import free_port
-from ticketing.infra.processes import dying_with_parent, wait_for
+from ticketing.infra.config.local_secrets import missing_secrets
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
+from ticketing.infra.system.ports import free_port
+from ticketing.infra.system.processes import dying_with_parent, wait_for
 
 READY_SECONDS = 60
 #: The longest round of all has to end before the tokens of its buyers run out.

@@ -29,13 +29,12 @@ from starlette.datastructures import State
 from tests.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
 from tests.platform import platform  # noqa: F401
 from tests.world import World
-from ticketing.infra import migrate
-from ticketing.infra.application_role import admit
 from ticketing.infra.config import Settings, get_settings
-from ticketing.infra.db import Database
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
-from ticketing.infra.schema import REQUESTS, WORKERS
+from ticketing.infra.db import Database, migrate
+from ticketing.infra.db.roles import admit
+from ticketing.infra.db.schema import REQUESTS, WORKERS
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.main import create_app
 from ticketing.modules import payments
 

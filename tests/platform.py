@@ -21,8 +21,8 @@ import psycopg
 import pytest
 
 from tests.world import WEBHOOK_SECRET, Person, World, data
-from ticketing.infra.ports import free_port
-from ticketing.infra.processes import wait_for
+from ticketing.infra.system.ports import free_port
+from ticketing.infra.system.processes import wait_for
 
 OPEN_SECONDS = 120
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ticketing.infra.ports import free_port, listen
-from ticketing.infra.processes import wait_for
+from ticketing.infra.system.ports import free_port, listen
+from ticketing.infra.system.processes import wait_for
 
 OURS = ("JWT_SECRET", "MOCK_WEBHOOK_SECRET", "TICKET_SIGNING_KEY", "LOG_FORMAT", "LOG_LEVEL")
 OPEN_SECONDS = 90

@@ -19,7 +19,7 @@ from ticketing.cli import app as commands
 from ticketing.cli_times import read_since
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.outbox_reader import LogReader
+from ticketing.infra.outbox.reader import LogReader
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 

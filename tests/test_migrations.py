@@ -4,7 +4,7 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine, text
 
-from ticketing.infra import migrate
+from ticketing.infra.db import migrate
 
 
 def test_the_models_say_what_the_migrations_made(database_url: str) -> None:

@@ -15,8 +15,8 @@ import pytest
 from tests.infra.test_production import GOOD
 from tests.platform import Platform, client, world  # noqa: F401 (fixtures are found by their names)
 from tests.world import Show, World, data
-from ticketing.infra.ports import free_port
-from ticketing.infra.processes import wait_for
+from ticketing.infra.system.ports import free_port
+from ticketing.infra.system.processes import wait_for
 
 QUICK = ("--ramp-seconds", "1", "--herd-seconds", "1", "--think-seconds", "0.5", "--hold-seconds", "5", "--tries", "3")
 #: The machine of a test is busy with other tests; how fast it is decides nothing here.

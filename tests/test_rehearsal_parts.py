@@ -16,7 +16,7 @@ from sqlalchemy import text
 from tests.drain import drain
 from tests.silence import silent_server
 from tests.world import World
-from ticketing.infra.fields import Email, Slug
+from ticketing.infra.http.fields import Email, Slug
 from ticketing.rehearsal import names, wire
 from ticketing.rehearsal.buyer import Buyer, Crowd
 from ticketing.rehearsal.platform import Platform

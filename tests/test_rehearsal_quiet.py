@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from tests.drain import drain
 from tests.world import World, data
-from ticketing.infra.mailbox import is_nobodys
+from ticketing.infra.email_addresses import is_nobodys
 from ticketing.modules import events
 from ticketing.rehearsal import names, stage
 

@@ -13,7 +13,7 @@ import pytest
 
 from ticketing import supervisor as module
 from ticketing.child import Child, describe_end
-from ticketing.infra.processes import wait_for
+from ticketing.infra.system.processes import wait_for
 from ticketing.supervisor import Stopping, Supervisor
 
 SOURCE = str(Path(module.__file__).parents[1])

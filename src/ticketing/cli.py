@@ -14,7 +14,7 @@ from ticketing import cli_dead_letters, cli_outbox, cli_people, cli_rehearse
 from ticketing.child import follow_supervisor
 from ticketing.cli_ends import WRONG_USE, errors_in_one_sentence, fail, owners_url
 from ticketing.infra.config import ConfigurationError, Settings, get_settings
-from ticketing.infra.ports import listen
+from ticketing.infra.system.ports import listen
 
 if TYPE_CHECKING:
     from ticketing.invariants import Verdict
@@ -68,8 +68,8 @@ def serve(
     fd: Annotated[int | None, typer.Option(help="A socket that already listens, by its descriptor.")] = None,
 ) -> None:
     """Answer HTTP requests, in one process. SIGTERM lets running requests finish."""
-    from ticketing.infra import http_server
-    from ticketing.infra.application_role import check_requests
+    from ticketing.infra.db.roles import check_requests
+    from ticketing.infra.http import server as http_server
 
     _set(PORT=port)
     with errors_in_one_sentence():
@@ -87,7 +87,7 @@ def worker(
     only: Annotated[str, typer.Option(help="Which of them, separated by commas.")] = ",".join(WORKERS),
 ) -> None:
     """Run the relay, the consumers, the scheduler and the webhooks. SIGTERM lets them finish what they have begun."""
-    from ticketing.infra.application_role import check_workers
+    from ticketing.infra.db.roles import check_workers
 
     names = {name.strip() for name in only.split(",") if name.strip()}
     if not names or names - set(WORKERS):
@@ -101,8 +101,8 @@ def worker(
 @app.command()
 def migrate() -> None:
     """Bring the database's schema up to date; does nothing when it is."""
-    from ticketing.infra import application_role, schema
-    from ticketing.infra import migrate as migrations
+    from ticketing.infra.db import migrate as migrations
+    from ticketing.infra.db import roles, schema
 
     with errors_in_one_sentence():
         settings = get_settings()
@@ -110,8 +110,8 @@ def migrate() -> None:
         if not url:
             raise ConfigurationError("DATABASE_URL: must name the database to bring up to date")
         migrations.upgrade(url)
-        application_role.admit(url, settings.database_url or url, schema.REQUESTS)
-        application_role.admit(url, settings.worker_database_url or url, schema.WORKERS)
+        roles.admit(url, settings.database_url or url, schema.REQUESTS)
+        roles.admit(url, settings.worker_database_url or url, schema.WORKERS)
 
 
 @app.command()
@@ -149,7 +149,7 @@ def check() -> None:
 async def _check(settings: Settings, url: str) -> "list[Verdict]":
     from ticketing import invariants
     from ticketing.infra.db import Database
-    from ticketing.infra.deadlines import PATIENT_SECONDS
+    from ticketing.infra.db.timeouts import PATIENT_SECONDS
 
     database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
     try:
@@ -162,13 +162,13 @@ async def _check(settings: Settings, url: str) -> "list[Verdict]":
 def _run_workers(names: set[str]) -> None:
     import uvloop
 
-    from ticketing.infra import collector
+    from ticketing.infra.system import garbage_collection
 
-    collector.pause()
+    garbage_collection.pause()
     from ticketing import workers
     from ticketing.infra import kafka
 
-    collector.rest()
+    garbage_collection.rest()
     kafka.take_turns()
 
     async def run() -> None:

@@ -19,9 +19,9 @@ from ticketing.cli_times import Since, read_since
 from ticketing.infra.config import Settings
 
 if TYPE_CHECKING:
+    from ticketing.infra.bus.dead_letters import DeadLetter
+    from ticketing.infra.bus.redelivery import Wanted
     from ticketing.infra.db import Database
-    from ticketing.infra.dead_letters import DeadLetter
-    from ticketing.infra.redelivery import Wanted
 
 dead_letters = typer.Typer(help="Dead letters: messages that a consumer gave up.", no_args_is_help=True)
 
@@ -107,8 +107,9 @@ def _act(wanted: "Wanted", done: str, yes: bool, act: Act) -> None:
 
 
 async def _redeliver(settings: Settings, database: "Database", ids: Sequence[int]) -> bool:
-    from ticketing.infra import mail, redelivery, redis
-    from ticketing.infra.kafka_producer import KafkaProducer
+    from ticketing.infra import mail, redis
+    from ticketing.infra.bus import redelivery
+    from ticketing.infra.kafka.producer import KafkaProducer
     from ticketing.workers.consumers import groups
     from ticketing.workers.republish import Republish
 
@@ -129,7 +130,7 @@ async def _redeliver(settings: Settings, database: "Database", ids: Sequence[int
 
 
 async def _drop(settings: Settings, database: "Database", ids: Sequence[int]) -> bool:
-    from ticketing.infra import redelivery
+    from ticketing.infra.bus import redelivery
 
     is_well = True
     for letter_id in ids:
@@ -150,7 +151,7 @@ def _look(find: "Callable[[Database], Awaitable[list[DeadLetter]]]") -> "list[De
 
 
 def _wanted(ids: list[int] | None, topic: str | None, consumer: str | None, since: str | None) -> "Wanted":
-    from ticketing.infra.redelivery import Wanted
+    from ticketing.infra.bus.redelivery import Wanted
 
     with errors_in_one_sentence():
         return Wanted(ids or (), topic, consumer, read_since(since) if since else None)

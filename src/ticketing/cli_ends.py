@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import typer
 
 from ticketing.infra.config import ConfigurationError, Settings, get_settings
-from ticketing.infra.embedded_postgres import running_url
-from ticketing.infra.ports import CannotListen
-from ticketing.infra.processes import EmbeddedError
+from ticketing.infra.embedded.postgres import running_url
+from ticketing.infra.system.ports import CannotListen
+from ticketing.infra.system.processes import EmbeddedError
 
 if TYPE_CHECKING:
     from ticketing.infra.db import Database
@@ -25,14 +25,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this, only what
 
 def platforms_settings() -> Settings:
     """Ours, with what `ticketing up` made for its platform in DATA_DIR where nobody has set any of it."""
-    from ticketing.infra import embedded_valkey
-    from ticketing.infra.local_secrets import missing_secrets
+    from ticketing.infra.config.local_secrets import missing_secrets
+    from ticketing.infra.embedded import valkey
 
     settings = get_settings()
     kept = settings.data_dir / "secrets.env"
     if kept.exists():
         os.environ.update(missing_secrets(settings, kept))
-        if not settings.redis_url and (redis_url := embedded_valkey.running_url(settings.data_dir / "valkey")):
+        if not settings.redis_url and (redis_url := valkey.running_url(settings.data_dir / "valkey")):
             os.environ["REDIS_URL"] = redis_url
         get_settings.cache_clear()
     return get_settings()
@@ -46,9 +46,9 @@ def owners_url(settings: Settings) -> str:
 
 async def with_database(settings: Settings, use: "Callable[[Database], Awaitable[T]]") -> T:
     """Use the database as a worker sees it. Raises ConfigurationError for a role that sees no tenant."""
-    from ticketing.infra.application_role import check_workers
     from ticketing.infra.db import Database
-    from ticketing.infra.deadlines import PATIENT_SECONDS
+    from ticketing.infra.db.roles import check_workers
+    from ticketing.infra.db.timeouts import PATIENT_SECONDS
 
     url = owners_url(settings)
     check_workers(url)

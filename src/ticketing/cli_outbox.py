@@ -30,13 +30,13 @@ def show_status() -> None:
     A reader in brackets does not count, the way messages travel now: nothing is kept for it.
     """
     from ticketing import outbox_list
-    from ticketing.infra import outbox_state
+    from ticketing.infra.outbox import status
 
     async def look(database: "Database") -> None:
         async with database.transaction() as session:
-            partitions = await outbox_state.read_partitions(session)
-            readers = await outbox_state.read_readers(session, over_kafka=settings.is_distributed)
-            pins = await outbox_state.read_pins(session)
+            partitions = await status.read_partitions(session)
+            readers = await status.read_readers(session, over_kafka=settings.is_distributed)
+            pins = await status.read_pins(session)
         outbox_list.show("partition", outbox_list.PARTITION, [*map(outbox_list.partition_row, partitions)])
         outbox_list.show("reader", outbox_list.READER, [*map(outbox_list.reader_row, readers)])
         if pins:
@@ -101,7 +101,8 @@ def forget(reader: Annotated[str, typer.Argument(help="Its name, as `status` sho
 
 
 async def _forget(settings: Settings, database: "Database", name: str, yes: bool) -> None:
-    from ticketing.infra import outbox_replay, outbox_state
+    from ticketing.infra.outbox import replay as outbox_replay
+    from ticketing.infra.outbox import status as outbox_state
 
     async with database.transaction() as session:
         readers = await outbox_state.read_readers(session, over_kafka=settings.is_distributed)

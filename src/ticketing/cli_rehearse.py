@@ -138,7 +138,7 @@ def _check_place(settings: Settings, on_production: bool) -> None:
 
 
 def _database_url(settings: Settings) -> str:
-    from ticketing.infra.application_role import check_workers
+    from ticketing.infra.db.roles import check_workers
 
     url = owners_url(settings)
     check_workers(url)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ticketing.infra.dead_letters import DeadLetter
-from ticketing.infra.redelivery import last_line
+from ticketing.infra.bus.dead_letters import DeadLetter
+from ticketing.infra.bus.redelivery import last_line
 
 COLUMNS = ("id", "given up", "consumer", "topic", "attempts", "error")
 ERROR_CHARACTERS = 120

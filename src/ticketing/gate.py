@@ -8,9 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import bounds, errors, metrics, security
+from ticketing.infra import errors, metrics, security
 from ticketing.infra.errors import BadRequest, TicketingError
-from ticketing.infra.ratelimit import Limiter, Verdict
+from ticketing.infra.http import request_limits
+from ticketing.infra.http.rate_limiter import Limiter, Verdict
 from ticketing.lanes import MIB, Visit, buckets_of, visit_of
 
 
@@ -60,22 +61,22 @@ class _Admission:
             TooMany: one of its limits is used up.
             TicketingError, HTTPException: it is larger, deeper or slower than it may be.
         """
-        bounds.check_head(self.scope)
+        request_limits.check_head(self.scope)
         limiter: Limiter | None = getattr(self.scope["app"].state, "limiter", None)
         caller = security.identify(Request(self.scope)) if limiter or self.visit.body_bytes_max > MIB else ""
-        if not bounds.has_body(self.scope):
+        if not request_limits.has_body(self.scope):
             # The server's own `receive` goes on: see realtime's slow viewers.
             await self._count(limiter, caller, "")
             return self.receive
-        limited = bounds.limited(self.scope, self.receive, _bytes_max(self.visit, caller))
+        limited = request_limits.limited(self.scope, self.receive, _bytes_max(self.visit, caller))
         if self.visit.names_in_body:
             body = await _read_json(self.scope, limited)
             await self._count(limiter, caller, _named(self.visit, body))
-            return bounds.replay(body, self.receive)
+            return request_limits.replay(body, self.receive)
         await self._count(limiter, caller, "")
         if self.visit.is_streamed:
             return limited
-        return bounds.replay(await _read_json(self.scope, limited), self.receive)
+        return request_limits.replay(await _read_json(self.scope, limited), self.receive)
 
     async def _count(self, limiter: Limiter | None, caller: str, named: str) -> None:
         lane = self.visit.lane
@@ -108,10 +109,10 @@ def _bytes_max(visit: Visit, caller: str) -> int:
 
 
 async def _read_json(scope: Scope, receive: Receive) -> bytes:
-    body = await bounds.read_body(receive)
+    body = await request_limits.read_body(receive)
     media = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-    if b"json" in media and bounds.is_too_deep(body):
-        raise BadRequest(f"The request body is not valid JSON, or nested deeper than {bounds.DEPTH_MAX}.")
+    if b"json" in media and request_limits.is_too_deep(body):
+        raise BadRequest(f"The request body is not valid JSON, or nested deeper than {request_limits.DEPTH_MAX}.")
     return body
 
 

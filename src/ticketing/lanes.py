@@ -17,7 +17,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 from uuid import UUID
 
-from ticketing.infra.ratelimit import Bucket, Rate
+from ticketing.infra.http.rate_limiter import Bucket, Rate
 
 KIB, MIB = 1024, 1024 * 1024
 

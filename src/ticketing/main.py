@@ -9,13 +9,14 @@ from fastapi import FastAPI
 
 from ticketing.alerts import ALERTS
 from ticketing.gate import Gate
-from ticketing.infra import docs, errors, idempotency, links, log, redis, web_safety
+from ticketing.infra import errors, log, redis
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.envelope import ErrorEnvelope
-from ticketing.infra.middleware import RequestContext
-from ticketing.infra.nudge import Nudge, Wake
-from ticketing.infra.ratelimit import Limiter
+from ticketing.infra.http import api_docs, idempotency, openapi_links, security_headers
+from ticketing.infra.http.envelope import ErrorEnvelope
+from ticketing.infra.http.rate_limiter import Limiter
+from ticketing.infra.http.request_context import RequestContext
+from ticketing.infra.redis.commit_notifications import Nudge, Wake
 from ticketing.modules import (
     events,
     health,
@@ -57,14 +58,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router, prefix="/api/v1")
     for router in (payments.pages, tickets.well_known, health.router):
         app.include_router(router)
-    docs.install(app)
-    links.install(app)
+    api_docs.install(app)
+    openapi_links.install(app)
     _mount_pages(app)
     app.add_middleware(reservations.QuickHolds)
     app.add_middleware(Gate)
     app.add_middleware(realtime.FromMemory)
     if settings.allowed_origins:
-        app.add_middleware(web_safety.allow_origins, origins=settings.allowed_origins)
+        app.add_middleware(security_headers.allow_origins, origins=settings.allowed_origins)
     app.add_middleware(RequestContext, settings=settings)
     return app
 

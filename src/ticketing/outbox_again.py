@@ -9,15 +9,16 @@ from sqlalchemy import ColumnElement
 
 from ticketing import outbox_list
 from ticketing.cli_ends import WRONG_USE, fail
-from ticketing.infra import kafka, mail, outbox_replay, redis
+from ticketing.infra import kafka, mail, redis
 from ticketing.infra.bus import AnyGroup
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import KafkaUnavailable
-from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer
+from ticketing.infra.kafka.log_pages import line_of, record_of
+from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
 from ticketing.infra.outbox import known_topics
-from ticketing.infra.outbox_pages import line_of, record_of
-from ticketing.infra.outbox_replay import Stretch
+from ticketing.infra.outbox import replay as outbox_replay
+from ticketing.infra.outbox.replay import Stretch
 from ticketing.workers import consumers, relay
 
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException
 from sqlalchemy import text
 
-from ticketing.infra import kafka_lag, outbox_state
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
+from ticketing.infra.kafka import lag as kafka_lag
+from ticketing.infra.outbox import status
 from ticketing.workers.watch import group_topics
 
 
@@ -23,7 +24,7 @@ class Line(NamedTuple):
 async def measure(settings: Settings, database: Database) -> tuple[list[Line], str]:
     """A line for each reader that counts, then for each group and topic; and a sentence about what does not answer."""
     async with database.transaction() as session:
-        readers = await outbox_state.read_readers(session, over_kafka=settings.is_distributed)
+        readers = await status.read_readers(session, over_kafka=settings.is_distributed)
     lines = [Line(one.reader, one.seconds, one.unread) for one in readers if one.counts]
     if not settings.is_distributed:
         return lines, ""

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ticketing.infra.outbox_replay import Replayed
-from ticketing.infra.outbox_state import ROWS_MAX, Partition, Pin, Reader
+from ticketing.infra.outbox.replay import Replayed
+from ticketing.infra.outbox.status import ROWS_MAX, Partition, Pin, Reader
 
 PARTITION = ("partition", "rows", "bytes", "oldest", "newest")
 READER = ("reader", "unread", "oldest unread", "cursor", "lease", "lease until", "seen")

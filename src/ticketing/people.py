@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import log
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.deadlines import PATIENT_SECONDS
+from ticketing.infra.db.timeouts import PATIENT_SECONDS
 from ticketing.modules import iam, organizations
 
 Act = Callable[[AsyncSession, iam.User], Awaitable[str]]

@@ -12,7 +12,7 @@ from signal import Signals
 from types import FrameType
 
 from ticketing.child import LIFELINE, Child, Launch, describe_end
-from ticketing.infra.processes import dying_with_parent
+from ticketing.infra.system.processes import dying_with_parent
 
 RESTART_SECONDS = 0.5
 RESTART_SECONDS_MAX = 5.0

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from prometheus_client.multiprocess import mark_process_dead
 
 from ticketing.child import Child
-from ticketing.infra import schema
 from ticketing.infra.config import ConfigurationError, Settings
+from ticketing.infra.config.local_secrets import missing_secrets
+from ticketing.infra.db import schema
 from ticketing.infra.embedded import EmbeddedServer
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
-from ticketing.infra.local_secrets import missing_secrets
-from ticketing.infra.ports import listen
-from ticketing.infra.processes import claim_folder
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
+from ticketing.infra.system.ports import listen
+from ticketing.infra.system.processes import claim_folder
 from ticketing.supervisor import Stopping, Supervisor
 from ticketing.terminal import Terminal, last_line
 

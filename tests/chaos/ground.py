@@ -18,8 +18,8 @@ from tests.chaos.proxy import Proxy
 from tests.kafka_broker import KafkaBroker
 from tests.world import WEBHOOK_SECRET
 from ticketing.child import LIFELINE
-from ticketing.infra.embedded_postgres import EmbeddedPostgres
-from ticketing.infra.ports import free_port
+from ticketing.infra.embedded.postgres import EmbeddedPostgres
+from ticketing.infra.system.ports import free_port
 
 OPEN_SECONDS = 120
 CLOSE_SECONDS = 60

@@ -11,8 +11,8 @@ from tests.chaos.fault import Kind
 from tests.chaos.ground import Ground
 from tests.chaos.proxy import Proxy
 from tests.kafka_broker import KafkaBroker
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
 
 SMALL_DISK_MIB = 320
 

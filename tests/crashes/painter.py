@@ -7,7 +7,7 @@ from tests.workers.kafka_line import Line, SeatPainted
 from ticketing.infra import bus, crash_points
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.kafka_consumer import consume
+from ticketing.infra.kafka.consumer import consume
 
 #: A coat that never dries: its message is poison.
 BAD = 13

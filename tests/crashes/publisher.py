@@ -6,8 +6,8 @@ import sys
 from itertools import pairwise
 
 from ticketing.infra.kafka import Record
-from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer
-from ticketing.infra.outbox_reader import LEASE_SECONDS, clocks
+from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
+from ticketing.infra.outbox.reader import LEASE_SECONDS, clocks
 from ticketing.workers.relay import PAGE_SECONDS_MAX
 
 PAGE = 10_000

@@ -14,7 +14,7 @@ from tests.platform import eventually
 from tests.world import WEBHOOK_SECRET
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.ports import free_port
+from ticketing.infra.system.ports import free_port
 
 DEATH_SECONDS = 60
 

@@ -19,7 +19,7 @@ from tests.workers.kafka_line import Line
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import ensure_topics
-from ticketing.infra.outbox_reader import LEASE_SECONDS
+from ticketing.infra.outbox.reader import LEASE_SECONDS
 
 pytestmark = pytest.mark.kafka
 

@@ -9,7 +9,7 @@ import httpx2
 
 from tests.platform import opened, tickets_of
 from tests.world import API, World, data
-from ticketing.infra.ports import free_port
+from ticketing.infra.system.ports import free_port
 
 JWT_SECRET = "recognise-me-jwt-4f8b1c7e9a2d5063-the-rest"
 SIGNING_SEED = b"recognise-me-seed-4f8b1c7e9a2d50"

@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from tests.world import Show
-from ticketing.infra import plain
-from ticketing.infra.db import Database
-from ticketing.infra.wire import Wire, wire_of
+from ticketing.infra.db import Database, statements
+from ticketing.infra.db.pipeline import Wire, wire_of
 from ticketing.modules import events
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -71,7 +70,7 @@ class Stage:
 
     async def sell(self, reservation_id: UUID, numbers: list[int]) -> None:
         async with self.database.transaction() as session:
-            async with plain.round_trip(session) as wire:
+            async with statements.round_trip(session) as wire:
                 sold = await events.SoldSeats.ask(wire, *self.place, reservation_id, numbers)
             sold.check()
 

@@ -13,7 +13,7 @@ from tests.events.test_seat_plan import renew_plan
 from tests.venues.plans import plan, row, seat
 from tests.world import World, data
 from ticketing.infra.db import Database
-from ticketing.infra.wire import send, wire_of
+from ticketing.infra.db.pipeline import send, wire_of
 from ticketing.modules import events
 from ticketing.modules.events import seat_rows
 from ticketing.modules.events.best_seats import FREE_LETTERS

@@ -15,7 +15,7 @@ from ticketing.alerts import ALERTS
 from ticketing.infra import outbox
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.outbox_reader import LogReader
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules import reservations, webhooks
 from ticketing.modules.events import SeatsUnblocked
 from ticketing.modules.health import Alert, checkup

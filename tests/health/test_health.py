@@ -13,7 +13,7 @@ from tests.silence import silent_server
 from tests.world import data, refusal
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.outbox_reader import LogReader
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.main import create_app
 from ticketing.modules.health import checkup
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ticketing.infra.config import get_settings
-from ticketing.infra.keyring import Key
+from ticketing.infra.security.keyring import Key
 
 SECRET = get_settings().jwt_secrets[0]
 KID = Key(SECRET).id

@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from tests.iam.forgeries import HEADER, SECRET, THEIRS, claims_for, forge, forgeries, oddities
 from tests.world import API, Person, World, data, refusal
 
-from ticketing.infra import access_tokens, config, keyring, security
+from ticketing.infra import config, security
 from ticketing.infra.errors import Unauthenticated
+from ticketing.infra.security import access_tokens, keyring
 
 OLD, NEW = SECRET, "a newer secret for tests that is long enough"
 

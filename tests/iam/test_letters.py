@@ -11,6 +11,7 @@ from tests.world import API, World, data, refusal
 
 from ticketing.infra import security
 from ticketing.infra.db import Database, new_id
+from ticketing.infra.security import crypto
 from ticketing.modules import iam
 from ticketing.modules.iam.letters_links import LinkInvalid, read_link
 from ticketing.modules.iam.letters_models import Purpose
@@ -83,7 +84,7 @@ async def test_a_reset_that_no_consumer_has_looked_at_opens_nothing(
 
 async def test_a_bad_link_costs_no_hash(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """argon2 takes a hundred milliseconds; whoever sends rubbish does not get them."""
-    places = security._hashing_places
+    places = crypto._hashing_places
     taken = 0
     while places.acquire(blocking=False):
         taken += 1

@@ -11,8 +11,8 @@ from passlib.hash import argon2
 from sqlalchemy import text
 from tests.world import API, PASSWORD, Person, World, data, refusal
 
-from ticketing.infra import security
 from ticketing.infra.db import Database
+from ticketing.infra.security import crypto
 from ticketing.modules.iam import service
 from ticketing.modules.iam.clients import Client
 from ticketing.modules.iam.passwords import COMMON_PASSWORDS, normalize_password
@@ -158,7 +158,7 @@ async def test_a_log_in_makes_a_weaker_hash_as_strong_as_todays(
     assert await _hash(database, ada) == weaker
     data(await _log_in(client, ada.email, PASSWORD))
     stronger = await _hash(database, ada)
-    assert not security.needs_rehash(stronger)
+    assert not crypto.needs_rehash(stronger)
     data(await _log_in(client, ada.email, PASSWORD))
     assert await _hash(database, ada) == stronger
 
@@ -169,7 +169,7 @@ class Counted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.verified: list[str] = []
         self.hashed = 0
-        verify, hasher = argon2.verify, security._hasher()
+        verify, hasher = argon2.verify, crypto._hasher()
         counted = self
 
         class Counting:
@@ -186,8 +186,8 @@ class Counted:
                 counted.hashed += 1
                 return str(hasher.hash(password))
 
-        monkeypatch.setattr(security, "argon2", Counting)
-        monkeypatch.setattr(security, "_hasher", lru_cache(Hasher))
+        monkeypatch.setattr(crypto, "argon2", Counting)
+        monkeypatch.setattr(crypto, "_hasher", lru_cache(Hasher))
 
 
 def _parameters(stored: str) -> str:

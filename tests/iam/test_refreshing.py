@@ -9,8 +9,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from tests.world import API, PASSWORD, Person, World, data, refusal
 
-from ticketing.infra import config, keyring
+from ticketing.infra import config
 from ticketing.infra.db import Database
+from ticketing.infra.security import keyring
 from ticketing.modules.iam.clients import Client, network_of
 from ticketing.modules.iam.refresh_tokens import GRACE_SECONDS
 

@@ -11,10 +11,10 @@ from sqlalchemy import text
 from tests.platform import Platform, eventually
 from tests.world import API, PASSWORD, Person, World, data, refusal
 
-from ticketing.infra import access_tokens
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX, Settings
 from ticketing.infra.db import Database
-from ticketing.infra.ended_sessions import EndedSessions
+from ticketing.infra.security import access_tokens
+from ticketing.infra.security.revoked_sessions import EndedSessions
 from ticketing.modules.iam import EndReason, clean_sessions, end_sessions
 from ticketing.modules.iam.ended_watch import EndedWatch
 from ticketing.modules.iam.sessions import SESSIONS_MAX

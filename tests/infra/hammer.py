@@ -6,7 +6,7 @@ import sys
 import time
 
 from ticketing.infra.config import get_settings
-from ticketing.infra.ratelimit import Bucket, Limiter, Rate
+from ticketing.infra.http.rate_limiter import Bucket, Limiter, Rate
 from ticketing.infra.redis import connect_for_limits
 
 

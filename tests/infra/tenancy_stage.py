@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.drain import drain
 from tests.world import Person, Tenant, World, data
-from ticketing.infra import tenancy
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, tenancy
 
 TENANT_TABLES = text("""
     select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'organization_id'

@@ -3,10 +3,10 @@
 import psycopg
 import pytest
 
-from ticketing.infra.application_role import admit, check_requests, check_workers
 from ticketing.infra.config import ConfigurationError
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.schema import REQUESTS, WORKERS
+from ticketing.infra.db.roles import admit, check_requests, check_workers
+from ticketing.infra.db.schema import REQUESTS, WORKERS
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
 
 
 def test_the_application_role_reads_and_writes_but_owns_nothing(postgres: EmbeddedPostgres, database_url: str) -> None:

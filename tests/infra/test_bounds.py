@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from tests.realtime.live import Server, until
 from tests.sweeps.routes import Route, Schema, all_routes, each_route, resolve
 from tests.world import API, PASSWORD, World, data, refusal
-from ticketing.infra import bounds, http_server
-from ticketing.infra.bounds import DEPTH_MAX, is_too_deep
-from ticketing.infra.ports import listen
+from ticketing.infra.http import request_limits
+from ticketing.infra.http import server as http_server
+from ticketing.infra.http.request_limits import DEPTH_MAX, is_too_deep
+from ticketing.infra.system.ports import listen
 
 JSON = {"Content-Type": "application/json"}
 REGISTER = f"{API}/auth/register"
@@ -208,7 +209,7 @@ async def test_a_connection_that_never_asks_is_closed(app: FastAPI, monkeypatch:
 
 
 async def test_a_body_that_drips_is_not_waited_for(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(request_limits, "BODY_SECONDS", 0.3)
     head = f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
     webhook = head.replace("/auth/register", "/payments/webhooks/mock")
     async with served(app) as port:

@@ -14,9 +14,9 @@ from tests.drain import drain_group
 from tests.infra.bells import BellRung, Counter, make_counter, ring, rung
 from ticketing.infra import bus, log, outbox
 from ticketing.infra.bus import Group, Retry
+from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.db import Database
-from ticketing.infra.dead_letters import DeadLetter
-from ticketing.infra.outbox_reader import LEASE_SECONDS, LeaseLost, LogReader
+from ticketing.infra.outbox.reader import LEASE_SECONDS, LeaseLost, LogReader
 from ticketing.workers.consumers import LogConsumer
 
 

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from ticketing.infra import db
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
+from ticketing.infra.db import session as session_module
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def kill(owner: Database, pid: int) -> None:
 async def test_a_connection_that_died_at_rest_is_replaced_before_it_is_used(
     database: Database, owner: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "PING_AFTER_SECONDS", 0)
+    monkeypatch.setattr(session_module, "PING_AFTER_SECONDS", 0)
     first = await backend(database)
     assert await backend(database) == first
     await kill(owner, first)
@@ -50,7 +50,7 @@ async def test_one_that_died_a_moment_ago_costs_one_request_and_no_more(database
 async def test_only_what_has_rested_is_asked(
     database: Database, monkeypatch: pytest.MonkeyPatch, seconds: float, pings: int
 ) -> None:
-    monkeypatch.setattr(db, "PING_AFTER_SECONDS", seconds)
+    monkeypatch.setattr(session_module, "PING_AFTER_SECONDS", seconds)
     asked: list[object] = []
     ping = database.engine.dialect.do_ping
     monkeypatch.setattr(database.engine.dialect, "do_ping", lambda connection: asked.append(1) or ping(connection))

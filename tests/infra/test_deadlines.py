@@ -14,11 +14,11 @@ from sqlalchemy.exc import OperationalError
 from tests.chaos.proxy import Proxy
 from tests.platform import eventually
 from tests.world import World, data, refusal
-from ticketing.infra import deadlines, redis
+from ticketing.infra import redis
 from ticketing.infra.config import Settings
-from ticketing.infra.db import Database
-from ticketing.infra.embedded_postgres import EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.infra.db import Database, timeouts
+from ticketing.infra.embedded.postgres import EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.redis import messages
 
 
@@ -39,7 +39,7 @@ def settings(settings: Settings, wire: Proxy) -> Settings:
 
 @pytest.fixture
 async def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    monkeypatch.setattr(deadlines, "MARGIN_SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "MARGIN_SECONDS", 0.5)
     database = Database(settings, statement_seconds=0.5)
     yield database
     await database.close()
@@ -74,7 +74,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_its_co
 
 async def test_work_that_asks_for_patience_has_it_for_one_transaction(database: Database) -> None:
     async with database.transaction() as session:
-        await deadlines.be_patient(session)
+        await timeouts.be_patient(session)
         await session.execute(text("select pg_sleep(1.5)"))
     with pytest.raises(OperationalError):
         await ask(database, "select pg_sleep(1.5)")
@@ -83,7 +83,7 @@ async def test_work_that_asks_for_patience_has_it_for_one_transaction(database: 
 async def test_a_pool_of_connections_to_nobody_is_replaced_before_anybody_notices(
     database: Database, wire: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ticketing.infra.db.PING_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("ticketing.infra.db.session.PING_AFTER_SECONDS", 0.0)
     await asyncio.gather(*(ask(database, "select pg_sleep(0.2)") for _ in range(5)))
     wire.forget_clients()
     await asyncio.wait_for(asyncio.gather(*(ask(database) for _ in range(10))), 20)
@@ -92,7 +92,7 @@ async def test_a_pool_of_connections_to_nobody_is_replaced_before_anybody_notice
 async def test_a_transaction_that_goes_on_too_long_lets_go_of_its_locks(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadlines, "SLACK_SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "SLACK_SECONDS", 0.5)
     database = Database(settings, statement_seconds=0.5)
     async with database.transaction() as session:
         await session.execute(text("select 1"))
@@ -107,8 +107,8 @@ async def test_a_transaction_that_goes_on_too_long_lets_go_of_its_locks(
 async def test_a_client_that_is_frozen_in_a_pipeline_lets_go_of_its_locks(
     database_url: str, owner: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadlines, "SLACK_SECONDS", 0.5)
-    arguments = deadlines.connect_arguments(0.5)
+    monkeypatch.setattr(timeouts, "SLACK_SECONDS", 0.5)
+    arguments = timeouts.connect_arguments(0.5)
     open_line = arguments.pop("async_creator_fn")
     frozen = await open_line(database_url.replace("+psycopg", ""), **arguments)
     await frozen.pipeline().__aenter__()  # and nobody ever ends it
@@ -127,7 +127,7 @@ async def test_a_hold_whose_database_answers_nothing_is_refused_in_time_and_made
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
     wire.passes.clear()
-    async with asyncio.timeout(deadlines.STATEMENT_SECONDS + deadlines.MARGIN_SECONDS + 10):
+    async with asyncio.timeout(timeouts.STATEMENT_SECONDS + timeouts.MARGIN_SECONDS + 10):
         answer = await buyer.post("/reservations", body, key="once")
     assert refusal(answer, 503)["code"] == "dependency_down"
     assert answer.headers["Retry-After"]
@@ -156,7 +156,7 @@ async def test_a_subscription_whose_other_end_is_gone_is_noticed(settings: Setti
 
 
 async def test_a_server_that_writes_to_a_frozen_client_lets_go_too(database_url: str) -> None:
-    options = {name: value for name, value in deadlines.connect_arguments(1.0).items() if name != "async_creator_fn"}
+    options = {name: value for name, value in timeouts.connect_arguments(1.0).items() if name != "async_creator_fn"}
     url = database_url.replace("+psycopg", "")
     frozen = psycopg.connect(url, **options)
     # More than fits into the buffers between the two, and nobody reads it.

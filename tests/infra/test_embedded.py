@@ -13,11 +13,11 @@ import psycopg
 import pytest
 import redis
 
-from ticketing.infra import embedded, embedded_user
-from ticketing.infra.embedded import EmbeddedServer
-from ticketing.infra.embedded_postgres import EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
-from ticketing.infra.processes import EmbeddedError, wait_for
+from ticketing.infra.embedded import EmbeddedServer, run_as
+from ticketing.infra.embedded import server as embedded
+from ticketing.infra.embedded.postgres import EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
+from ticketing.infra.system.processes import EmbeddedError, wait_for
 
 FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -25,9 +25,9 @@ LINUX_ONLY = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="rea
 
 LAUNCHER = """
 import sys, time
-from ticketing.infra import embedded
-from ticketing.infra.embedded_postgres import EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.infra.embedded import server as embedded
+from ticketing.infra.embedded.postgres import EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
 {patch}
 server = {server}(sys.argv[1])
 server.start()
@@ -190,7 +190,7 @@ def pytests_own(folder: Path) -> list[Path]:
 @ROOT_ONLY
 @pytest.mark.parametrize("closed", [False, True], ids=["reachable", "below-a-closed-folder"])
 def test_root_without_user_namespaces(base: Path, monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
-    monkeypatch.setattr(embedded_user, "NAMESPACE", ("a-program-that-is-not-there",))
+    monkeypatch.setattr(run_as, "NAMESPACE", ("a-program-that-is-not-there",))
     for folder in pytests_own(base):
         folder.chmod(0o700 if closed else 0o755)
     for _ in range(2):
@@ -206,7 +206,7 @@ def test_files_made_in_a_user_namespace_are_usable_without_one(base: Path, monke
         with EmbeddedPostgres(base, FAST) as postgres:
             assert query(postgres, "SELECT 1") == 1
             assert (postgres.data.stat().st_uid == 0) is expected
-        monkeypatch.setattr(embedded_user, "NAMESPACE", ("a-program-that-is-not-there",))
+        monkeypatch.setattr(run_as, "NAMESPACE", ("a-program-that-is-not-there",))
 
 
 @ROOT_ONLY
@@ -215,11 +215,11 @@ def test_an_ordinary_user_starts_both(base: Path) -> None:
         folder.chmod(0o755)
     base.mkdir()
     os.chown(base, 65534, 65534)
-    source = Path(embedded.__file__).parents[2]
+    source = Path(embedded.__file__).parents[3]
     packages = Path(psycopg.__file__).parents[1]
     script = (
-        "import sys; from ticketing.infra.embedded_postgres import EmbeddedPostgres as P;"
-        "from ticketing.infra.embedded_valkey import EmbeddedValkey as V;"
+        "import sys; from ticketing.infra.embedded.postgres import EmbeddedPostgres as P;"
+        "from ticketing.infra.embedded.valkey import EmbeddedValkey as V;"
         "P(sys.argv[1] + '/p').start().stop(); V(sys.argv[1] + '/v').start().stop(); print('both')"
     )
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):

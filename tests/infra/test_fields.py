@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ticketing.infra import fields
+from ticketing.infra.http import fields
 
 GOOD: list[tuple[Any, object, object]] = [
     (fields.Name, "  Ada ", "Ada"),

@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 
 from tests.realtime.live import Server, until
-from ticketing.infra import http_server
-from ticketing.infra.ports import listen
+from ticketing.infra.http import server as http_server
+from ticketing.infra.system.ports import listen
 
 REQUEST = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
 

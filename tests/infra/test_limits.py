@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from tests.world import API, PASSWORD, World, data, refusal
 from ticketing.infra.config import Settings
-from ticketing.infra.ratelimit import Bucket, Rate, Verdict
+from ticketing.infra.http.rate_limiter import Bucket, Rate, Verdict
 from ticketing.infra.redis import connect_for_limits
 from ticketing.lanes import LANES, OFFICE, READ, SALE, SIGN_IN, By, Lane
 from ticketing.main import create_app

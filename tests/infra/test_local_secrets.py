@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from ticketing.infra.config import Settings
-from ticketing.infra.local_secrets import GENERATORS, missing_secrets
+from ticketing.infra.config.local_secrets import GENERATORS, missing_secrets
 
 
 @pytest.fixture

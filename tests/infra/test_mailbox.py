@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from ticketing.infra.config import Settings
-from ticketing.infra.mailbox import address_of, domain_of, is_mailbox, is_smtp_url, one_line
+from ticketing.infra.email_addresses import address_of, domain_of, is_mailbox, is_smtp_url, one_line
 
 
 @pytest.mark.parametrize(

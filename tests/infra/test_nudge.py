@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from fastapi import FastAPI
 
-from ticketing.infra import nudge
-from ticketing.infra.nudge import Nudge, Wake
+from ticketing.infra.redis import commit_notifications
+from ticketing.infra.redis.commit_notifications import Nudge, Wake
 
 
 async def wake_up(sender: Nudge, topic: str, waiting: asyncio.Event) -> None:
@@ -30,4 +30,4 @@ async def test_a_nudge_wakes_the_readers_of_its_topics_and_those_of_all(app: Fas
 @pytest.mark.parametrize("junk", [b"", b"short", b"[]", b"{}", b'{"sender": "x", "event_ids": [], "topics": []}'])
 def test_what_is_no_nudge_is_refused(junk: bytes) -> None:
     with pytest.raises(ValueError, match=r"nudge|document|UUID|JSON"):
-        nudge.read(junk)
+        commit_notifications.read(junk)

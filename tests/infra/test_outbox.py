@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from ticketing.infra import outbox
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Message, OutboxRow
-from ticketing.infra.outbox_reader import LEASE_SECONDS, LeaseLost, LogReader
+from ticketing.infra.outbox.reader import LEASE_SECONDS, LeaseLost, LogReader
 
 
 class SeatPainted(Message):

@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from tests.infra.test_outbox import painted, write
-from ticketing.infra import outbox, outbox_pages, outbox_reader
+from ticketing.infra import outbox
 from ticketing.infra.db import Database
-from ticketing.infra.outbox_pages import Line, PageReader, delivery_of, record_of
-from ticketing.infra.outbox_reader import LeaseLost, LogReader
+from ticketing.infra.kafka import log_pages
+from ticketing.infra.kafka.log_pages import Line, PageReader, delivery_of, record_of
+from ticketing.infra.outbox import reader as outbox_reader
+from ticketing.infra.outbox.reader import LeaseLost, LogReader
 
 #: How many rows a reader has behind its cursor, of those that have been finished.
 BEHIND = """
@@ -189,10 +191,10 @@ async def test_pages_come_from_the_primary_key_whatever_the_planner_believes(
     reader = await reader_of(database)
     await reader.turn()
     me = ("relay", 1)
-    page = await plan_of(database, outbox_pages._PAGE, 0, *me, *me, *me, 2000)
+    page = await plan_of(database, log_pages._PAGE, 0, *me, *me, *me, 2000)
     assert all(f"outbox_{day}_pkey" in page for day in await days(database))
     assert "Sort  (" not in page
-    window = await plan_of(database, outbox_pages._MOVE, False, 0, "relay", 6, *me)
+    window = await plan_of(database, log_pages._MOVE, False, 0, "relay", 6, *me)
     assert all(f"outbox_{day}_xid_id_idx" in window for day in await days(database))
     assert not any(f"Seq Scan on outbox_{day}" in page + window for day in await days(database))
 

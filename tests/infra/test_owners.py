@@ -11,14 +11,17 @@ from typing import NamedTuple
 
 import pytest
 
-from ticketing.infra import owners
 from ticketing.infra.db import Database
-from ticketing.infra.outbox_reader import LeaseLost, LogReader
-from ticketing.infra.processes import wait_for
+from ticketing.infra.outbox import lease_owner
+from ticketing.infra.outbox.reader import LeaseLost, LogReader
+from ticketing.infra.system.processes import wait_for
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="elsewhere nobody is known to be dead")
 
-SCRIPT = "import sys; from ticketing.infra import owners; print(owners.this_process(), flush=True); sys.stdin.read()"
+SCRIPT = (
+    "import sys; from ticketing.infra.outbox import lease_owner;"
+    "print(lease_owner.this_process(), flush=True); sys.stdin.read()"
+)
 
 
 class Owner(NamedTuple):
@@ -44,24 +47,24 @@ def owner() -> Iterator[Owner]:
 
 
 def test_who_was_killed_is_dead_collected_or_not(owner: Owner) -> None:
-    assert not owners.is_dead(owner.name)
+    assert not lease_owner.is_dead(owner.name)
     owner.process.kill()
     assert wait_for(lambda: owner.has_state("Z"), 10)
-    assert owners.is_dead(owner.name)
+    assert lease_owner.is_dead(owner.name)
     owner.process.wait(10)
-    assert owners.is_dead(owner.name)
-    assert owners.is_dead(f"{owner.name}:and-more")
+    assert lease_owner.is_dead(owner.name)
+    assert lease_owner.is_dead(f"{owner.name}:and-more")
 
 
 def test_who_is_stopped_lives(owner: Owner) -> None:
     owner.process.send_signal(signal.SIGSTOP)
     assert wait_for(lambda: owner.has_state("T"), 10)
-    assert not owners.is_dead(owner.name)
+    assert not lease_owner.is_dead(owner.name)
 
 
 def test_a_number_that_somebody_else_has_now_saves_nobody(owner: Owner) -> None:
     host, pid, machine, started = owner.name.split(":")
-    assert owners.is_dead(f"{host}:{pid}:{machine}:{int(started) - 1}")
+    assert lease_owner.is_dead(f"{host}:{pid}:{machine}:{int(started) - 1}")
 
 
 def test_of_other_machines_and_strangers_nothing_is_known(owner: Owner) -> None:
@@ -69,9 +72,9 @@ def test_of_other_machines_and_strangers_nothing_is_known(owner: Owner) -> None:
     host, pid, machine, started = owner.name.split(":")
     other = machine[::-1] + "0"
     for name in (f"{host}:{pid}", f"{host}:{pid}:{other}:{started}", f"{host}:{pid}::{started}", f"{host}:x", ""):
-        assert not owners.is_dead(name)
-    assert not owners.is_dead(f"{host}:1:{machine}:{_started(1)}")  # another user's, if we are not root
-    assert not owners.is_dead(owners.this_process())
+        assert not lease_owner.is_dead(name)
+    assert not lease_owner.is_dead(f"{host}:1:{machine}:{_started(1)}")  # another user's, if we are not root
+    assert not lease_owner.is_dead(lease_owner.this_process())
 
 
 def _started(pid: int) -> str:

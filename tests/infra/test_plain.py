@@ -8,12 +8,13 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.infra.test_outbox import SeatPainted
-from ticketing.infra import plain
+from ticketing.infra import outbox
 from ticketing.infra.bus import InboxRow
 from ticketing.infra.db import Database
+from ticketing.infra.db import statements as plain
+from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import OutboxRow
-from ticketing.infra.outbox_reader import LogReader
-from ticketing.infra.wire import send
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules import reservations
 
 NOTE = "insert into inbox (consumer, message_id) values (%s, %s)"
@@ -115,7 +116,7 @@ async def test_facts_are_told_in_their_order_and_the_readers_are_woken(database:
     reader = LogReader(database, "plain", "here")
     await reader.acquire()
     async with database.transaction() as session, plain.round_trip(session):
-        plain.publish(session, *facts)
+        outbox.publish(session, *facts)
     assert heard == [{event_id}]
     told = await reader.read()
     assert [delivery.key for delivery in told] == [str(id) for id in reservation_ids]
@@ -180,7 +181,7 @@ async def test_an_open_round_trip_takes_along_what_would_wait(
     ids, fact = [uuid4() for _ in range(3)], SeatPainted(organization_id=uuid4(), seat_id=uuid4(), colour="red")
     async with database.transaction() as session:
         async with plain.round_trip(session) as wire:
-            plain.publish(session, fact)
+            outbox.publish(session, fact)
             await send(wire, NOTE, "later", ids[0])
             await plain.later(session, NOTE, "later", ids[1])
             await send(wire, NOTE, "later", ids[2])

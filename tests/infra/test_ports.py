@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from ticketing.infra.ports import CannotListen, free_port, listen
+from ticketing.infra.system.ports import CannotListen, free_port, listen
 
 
 def test_a_taken_port_is_named_with_its_owner() -> None:

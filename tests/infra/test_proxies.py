@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from pydantic import ValidationError
 
 from ticketing.infra.config import Settings
-from ticketing.infra.proxies import client_of, parse_networks
+from ticketing.infra.config.trusted_proxies import client_of, parse_networks
 from ticketing.main import create_app
 
 BUYER, PROXY, BALANCER = "203.0.113.9", "10.0.0.5", "10.1.2.3"

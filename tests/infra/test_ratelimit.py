@@ -14,10 +14,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.silence import silent_server
-from ticketing.infra import ratelimit
 from ticketing.infra.config import Settings
-from ticketing.infra.embedded_valkey import EmbeddedValkey
-from ticketing.infra.ratelimit import Bucket, Limiter, LocalLimiter, Rate
+from ticketing.infra.embedded.valkey import EmbeddedValkey
+from ticketing.infra.http import rate_limiter
+from ticketing.infra.http.rate_limiter import Bucket, Limiter, LocalLimiter, Rate
 from ticketing.infra.redis import connect_for_limits
 
 
@@ -32,7 +32,7 @@ def bucket(name: str, per_minute: int, burst: int) -> Bucket:
     return Bucket(f"limit:test:{name}:{uuid4().hex}", name, Rate(per_minute, burst))
 
 
-async def take(limiter: Limiter, *buckets: Bucket) -> ratelimit.Verdict:
+async def take(limiter: Limiter, *buckets: Bucket) -> rate_limiter.Verdict:
     verdict = await limiter.check(buckets)
     assert verdict is not None
     return verdict
@@ -94,7 +94,7 @@ async def test_two_processes_at_ten_times_the_rate_are_exact_to_two_percent(sett
 async def test_without_redis_this_process_counts_and_nobody_waits(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ratelimit, "PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(rate_limiter, "PAUSE_SECONDS", 0.3)
     mine, other = bucket("user", 60, 5), bucket("user", 60, 5)
     with EmbeddedValkey(tmp_path / "valkey") as server:
         limiter = Limiter(connect_for_limits(settings.model_copy(update={"redis_url": server.url()})))
@@ -126,7 +126,7 @@ async def test_a_redis_that_hangs_costs_one_request_a_moment_and_the_others_noth
 
 
 def test_the_local_limits_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ratelimit, "LOCAL_BUCKETS_MAX", 10)
+    monkeypatch.setattr(rate_limiter, "LOCAL_BUCKETS_MAX", 10)
     local, mine = LocalLimiter(), bucket("user", 60, 1)
     assert local.check([mine]).is_allowed
     for _ in range(9):

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.drain import drain_group
 from ticketing.infra import bus, log, outbox
 from ticketing.infra.bus import AnyGroup, Group, OutwardGroup
+from ticketing.infra.bus.dead_letters import DeadLetter
+from ticketing.infra.bus.redelivery import Outcome, Wanted, drop, redeliver
 from ticketing.infra.db import Database
-from ticketing.infra.dead_letters import DeadLetter
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.redelivery import Outcome, Wanted, drop, redeliver
 
 
 class BellCracked(Message):

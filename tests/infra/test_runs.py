@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.drain import drain_group
 from tests.infra.bells import BellRung, Counter, make_counter, ring, rung
-from ticketing.infra import log, outbox, runs
-from ticketing.infra.bus import Group, InboxRow, Retry, Stopped
+from ticketing.infra import log, outbox
+from ticketing.infra.bus import Group, InboxRow, Retry, Stopped, batches
+from ticketing.infra.bus.batches import Runs, Shared
+from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.db import Database
-from ticketing.infra.dead_letters import DeadLetter
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.outbox_reader import LogReader
-from ticketing.infra.runs import Runs, Shared
+from ticketing.infra.outbox.reader import LogReader
 
 TRANSACTIONS = "select array_agg(distinct xmin::text) from "
 
@@ -63,7 +63,7 @@ def taker(database: Database, group: Group) -> Runs:
 @pytest.fixture(autouse=True)
 def _in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take longer for a run than its time; most of these tests ask what is in it."""
-    monkeypatch.setattr(runs, "RUN_SECONDS", 60.0)
+    monkeypatch.setattr(batches, "RUN_SECONDS", 60.0)
 
 
 async def test_a_run_is_one_transaction_with_its_inbox_rows(database: Database, group: Group) -> None:
@@ -85,11 +85,11 @@ async def test_a_run_is_bounded_in_number(database: Database, group: Group) -> N
 async def test_a_run_is_bounded_in_time_and_what_it_leaves_is_not_marked_as_done(
     database: Database, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "RUN_SECONDS", 0.02)
+    monkeypatch.setattr(batches, "RUN_SECONDS", 0.02)
 
     async def slowly(session: AsyncSession, message: BellRung) -> None:
         await counter(session, message)
-        await asyncio.sleep(2 * runs.RUN_SECONDS)
+        await asyncio.sleep(2 * batches.RUN_SECONDS)
 
     group = Group("slow", {BellRung: slowly})
     await ring(database, *range(4))
@@ -105,9 +105,9 @@ async def test_runs_that_were_cut_short_grow_again(
 ) -> None:
     await ring(database, *range(40))
     takes, deliveries = taker(database, group), await page(database)
-    monkeypatch.setattr(runs, "RUN_SECONDS", 0.0)
+    monkeypatch.setattr(batches, "RUN_SECONDS", 0.0)
     assert await takes.take(deliveries) == 1
-    monkeypatch.setattr(runs, "RUN_SECONDS", 60.0)
+    monkeypatch.setattr(batches, "RUN_SECONDS", 60.0)
     sizes = []
     while (done := sum(sizes) + 1) < len(deliveries):
         sizes.append(await takes.take(deliveries[done:]))

@@ -4,9 +4,9 @@ import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 
-from ticketing.infra import migrate, schema
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.schema import REQUESTS, WORKERS
+from ticketing.infra.db import migrate, schema
+from ticketing.infra.db.schema import REQUESTS, WORKERS
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
 
 
 def test_versions_are_those_that_alembic_knows() -> None:

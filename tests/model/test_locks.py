@@ -9,7 +9,7 @@ from sqlalchemy import text
 from tests.payments.till import end_hold, ordered, rows
 from tests.platform import eventually
 from tests.world import Show, World, data, refusal
-from ticketing.infra.idempotency import LOCK_OF_KEY
+from ticketing.infra.http.idempotency import LOCK_OF_KEY
 from ticketing.modules import events, reservations
 
 PATIENCE_SECONDS = 5

@@ -58,7 +58,7 @@ MONEY = (
         (
             Edit(
                 f"{_SRC}/modules/orders/service.py",
-                "        plain.publish(session, OrderPaid.of(order))\n",
+                "        outbox.publish(session, OrderPaid.of(order))\n",
                 "",
             ),
         ),

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Column
 
 from ticketing import main  # noqa: F401 (registers every table)
-from ticketing.infra import dead_letters  # noqa: F401 (the tables that only workers use)
+from ticketing.infra.bus import dead_letters  # noqa: F401 (the tables that only workers use)
 from ticketing.infra.db import Base
 from ticketing.modules.privacy import NOT_EXPORTED, PARTS
 

@@ -11,7 +11,7 @@ import orjson
 import uvicorn
 from fastapi import FastAPI
 
-from ticketing.infra.outbox_reader import LogReader
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules.realtime import SeatFrames
 
 

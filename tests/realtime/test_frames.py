@@ -16,7 +16,7 @@ from ticketing.infra import redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.outbox_reader import LogReader
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules.realtime import SeatFrames, frames, queries
 
 

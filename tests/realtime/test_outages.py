@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from tests.realtime.live import Viewer, Watch, show_changes, until
 from tests.world import World
 from ticketing.infra.config import Settings, get_settings
-from ticketing.infra.embedded_valkey import EmbeddedValkey
-from ticketing.infra.ports import free_port
+from ticketing.infra.embedded.valkey import EmbeddedValkey
+from ticketing.infra.system.ports import free_port
 from ticketing.modules.realtime import hub
 
 

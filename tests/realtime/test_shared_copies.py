@@ -21,11 +21,11 @@ from tests.realtime.copying import (
 )
 from tests.realtime.live import until
 from tests.world import API, Show, World, data
-from ticketing.infra import nudge
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.embedded_valkey import EmbeddedValkey
-from ticketing.infra.nudge import Nudge
+from ticketing.infra.embedded.valkey import EmbeddedValkey
+from ticketing.infra.redis import commit_notifications
+from ticketing.infra.redis.commit_notifications import Nudge
 from ticketing.main import create_app
 from ticketing.modules.realtime import copies
 
@@ -101,7 +101,7 @@ async def test_a_workers_change_is_soon_seen(app: FastAPI, world: World, setting
 async def test_a_copy_that_redis_still_has_is_not_taken_after_a_change_of_ones_own(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nudge, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(commit_notifications, "QUIET_SECONDS", 1.0)
     show = await world.show(rows=1, seats=3)
     await know(app, world.client, show)
     await block_seat(app.state.database, show, 0)
@@ -189,7 +189,7 @@ class TestWithoutRedis:
     async def test_news_that_could_not_be_told_is_told_when_redis_is_back(
         self, app: FastAPI, own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(nudge, "AGAIN_SECONDS", 0.1)
+        monkeypatch.setattr(commit_notifications, "AGAIN_SECONDS", 0.1)
         event_id, sending = uuid4(), Nudge(app.state.redis)
         own_valkey.stop()
         sending.send([event_id])
@@ -222,16 +222,16 @@ Hear = Callable[..., "asyncio.Future[list[bytes]]"]
 async def hear(app: FastAPI) -> AsyncIterator[Callable[..., object]]:
     """The nudges of a sender, up to the one that completes these events."""
     async with app.state.redis.pubsub() as pubsub:
-        await pubsub.subscribe(nudge.CHANNEL)
+        await pubsub.subscribe(commit_notifications.CHANNEL)
 
         async def listen(sender: UUID, event_ids: set[UUID]) -> list[bytes]:
             nudges, missing = [], set(event_ids)
             async with asyncio.timeout(5):
                 while missing:
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
-                    if message and nudge.read(message["data"])[0] == sender:
+                    if message and commit_notifications.read(message["data"])[0] == sender:
                         nudges.append(message["data"])
-                        missing -= set(nudge.read(message["data"])[1])
+                        missing -= set(commit_notifications.read(message["data"])[1])
             return nudges
 
         yield listen

@@ -7,8 +7,8 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from ticketing.infra.envelope import envelope
-from ticketing.infra.fields import Money
+from ticketing.infra.http.envelope import envelope
+from ticketing.infra.http.fields import Money
 from ticketing.infra.log import Cause
 from ticketing.modules import events
 from ticketing.modules.reservations import hold_rows

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from tests.payments.till import end_hold, rows
 from tests.reservations.shopper import LIMIT, Shopper, ask, left, limited
 from tests.world import API, PASSWORD, Person, World, data, refusal
-from ticketing.infra.wire import wire_of
+from ticketing.infra.db.pipeline import wire_of
 from ticketing.modules.reservations import limits
 
 

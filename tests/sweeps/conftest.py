@@ -11,8 +11,8 @@ from tests.sweeps.stage import Stage, set_stage
 from tests.world import World
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.embedded_valkey import EmbeddedValkey
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.main import create_app
 from ticketing.modules import payments
 

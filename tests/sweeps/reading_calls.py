@@ -2,7 +2,7 @@
 
 from tests.sweeps.calls import EXAMPLES, Call, Maker
 from tests.sweeps.stage import Stage
-from ticketing.infra.access_tokens import read_token
+from ticketing.infra.security.access_tokens import read_token
 
 BY_ADMIN = (
     "/orgs",

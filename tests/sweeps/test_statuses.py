@@ -16,10 +16,10 @@ from sqlalchemy import text
 from tests.payments.till import end_hold
 from tests.sweeps.stage import Stage
 from tests.world import API, PASSWORD, data, refusal
-from ticketing.infra import security
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.keyring import Key
+from ticketing.infra.security import crypto
+from ticketing.infra.security.keyring import Key
 
 
 async def test_400_a_key_is_missing(client: httpx2.AsyncClient, stage: Stage) -> None:
@@ -197,7 +197,7 @@ async def test_503_without_a_database_we_ask_for_patience(app: FastAPI, stage: S
 
 async def test_503_too_many_log_ins_at_once(client: httpx2.AsyncClient, stage: Stage) -> None:
     body = {"email": stage.buyer.email, "password": PASSWORD}
-    places = security._hashing_places
+    places = crypto._hashing_places
     taken = 0
     while places.acquire(blocking=False):
         taken += 1

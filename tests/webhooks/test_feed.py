@@ -13,7 +13,7 @@ from tests.realtime.live import until
 from tests.webhooks.facts import announce, painted, write
 from tests.world import Person, Tenant, World, data, refusal
 from ticketing.infra.db import Database
-from ticketing.infra.paging import write_cursor
+from ticketing.infra.http.pagination import write_cursor
 from ticketing.modules.webhooks import lookout
 
 
@@ -112,7 +112,7 @@ async def test_days_are_read_in_many_windows_and_nothing_between_them_is_lost(wo
 
 
 def window_to(cursor: str) -> str:
-    from ticketing.infra.paging import PageQuery
+    from ticketing.infra.http.pagination import PageQuery
 
     return str((PageQuery(cursor=cursor).after or [])[1])
 

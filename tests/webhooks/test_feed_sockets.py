@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from tests.realtime import live
 from tests.realtime.live import until
 from tests.world import API, Tenant, World
-from ticketing.infra import http_server
-from ticketing.infra.ports import listen
+from ticketing.infra.http import server as http_server
+from ticketing.infra.system.ports import listen
 
 
 class Server(live.Server, http_server._Server):

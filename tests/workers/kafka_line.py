@@ -17,9 +17,9 @@ from ticketing.infra import bus, outbox
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import DEAD_LETTER_SUFFIX
-from ticketing.infra.kafka_consumer import consume, consume_with
-from ticketing.infra.kafka_dead_letters import DeadLetters
-from ticketing.infra.kafka_producer import KafkaProducer
+from ticketing.infra.kafka.consumer import consume, consume_with
+from ticketing.infra.kafka.dead_letters import DeadLetters
+from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.workers import relay
 
 ORGANIZATION = new_id()

@@ -13,10 +13,10 @@ from tests.kafka_broker import KafkaBroker, free_ports
 from tests.workers.kafka_line import ORGANIZATION, BatchPainters, Line, SeatPainted, coats
 from ticketing.infra import bus
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics, ping
-from ticketing.infra.kafka_producer import KafkaProducer
+from ticketing.infra.kafka.log_pages import PageReader, delivery_of
+from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.infra.outbox import known_topics
-from ticketing.infra.outbox_pages import PageReader, delivery_of
-from ticketing.infra.outbox_reader import LeaseLost
+from ticketing.infra.outbox.reader import LeaseLost
 from ticketing.workers.relay import READER, Relay
 
 pytestmark = pytest.mark.kafka

@@ -11,12 +11,12 @@ from sqlalchemy import select
 
 from tests.kafka_broker import free_ports
 from tests.workers.kafka_line import ORGANIZATION, BatchPainters, Line, SeatPainted, coats
+from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.db import Database, new_id
-from ticketing.infra.dead_letters import DeadLetter
 from ticketing.infra.kafka import Record, ensure_topics
-from ticketing.infra.kafka_producer import KafkaProducer
+from ticketing.infra.kafka.log_pages import line_of, record_of
+from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.outbox_pages import line_of, record_of
 
 pytestmark = pytest.mark.kafka
 

@@ -10,8 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from tests.workers.kafka_line import Line, SeatPainted, coats
 from tests.workers.test_kafka import by_seat
-from ticketing.infra import bus, kafka_lanes, metrics
-from ticketing.infra.kafka_member import Member, Partition
+from ticketing.infra import bus, metrics
+from ticketing.infra.kafka import partition_queues
+from ticketing.infra.kafka.membership import Member, Partition
 
 pytestmark = pytest.mark.kafka
 
@@ -173,8 +174,8 @@ async def test_a_member_that_leaves_hands_over_where_it_is(line: Line) -> None:
 
 
 async def test_a_lane_that_is_full_is_fed_again_when_it_is_not(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_lanes, "FULL_MESSAGES", 5)
-    monkeypatch.setattr(kafka_lanes, "LOW_MESSAGES", 2)
+    monkeypatch.setattr(partition_queues, "FULL_MESSAGES", 5)
+    monkeypatch.setattr(partition_queues, "LOW_MESSAGES", 2)
 
     async def slowly(_: SeatPainted) -> None:
         await asyncio.sleep(0.005)

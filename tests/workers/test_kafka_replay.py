@@ -7,12 +7,11 @@ from sqlalchemy import func
 
 from tests.workers.kafka_line import Line, coats
 from ticketing import outbox_again
-from ticketing.infra import dead_letters
-from ticketing.infra.bus import Poison
+from ticketing.infra.bus import Poison, dead_letters
+from ticketing.infra.bus.redelivery import Outcome, redeliver
 from ticketing.infra.kafka import ensure_topics
-from ticketing.infra.kafka_producer import KafkaProducer
-from ticketing.infra.outbox_reader import LogReader
-from ticketing.infra.redelivery import Outcome, redeliver
+from ticketing.infra.kafka.producer import KafkaProducer
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.workers.republish import Republish
 
 pytestmark = pytest.mark.kafka

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from tests.world import World
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.outbox_reader import LogReader
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.workers import scheduler
 
 OLD = 9

@@ -8,11 +8,11 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.kafka_broker import KafkaBroker
-from ticketing.infra import kafka_producer
 from ticketing.infra.kafka import Record, ensure_topics
-from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
-from ticketing.infra.outbox_pages import PAGE_ROWS_MAX, PAGE_ROWS_MIN
-from ticketing.infra.outbox_reader import LEASE_SECONDS
+from ticketing.infra.kafka import producer as kafka_producer
+from ticketing.infra.kafka.log_pages import PAGE_ROWS_MAX, PAGE_ROWS_MIN
+from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
+from ticketing.infra.outbox.reader import LEASE_SECONDS
 from ticketing.workers.relay import PAGE_SECONDS_MAX, fitting
 
 

@@ -11,10 +11,10 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from tests.workers.kafka_line import Line, coats
-from ticketing.infra import kafka_lag
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.outbox_reader import LogReader
+from ticketing.infra.kafka import lag as kafka_lag
+from ticketing.infra.outbox.reader import LogReader
 from ticketing.workers import watch
 
 

@@ -9,8 +9,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ticketing.infra import log, web_safety
-from ticketing.infra.envelope import error_response
+from ticketing.infra import log
+from ticketing.infra.http import security_headers
+from ticketing.infra.http.envelope import error_response
 
 _log = log.get_logger(__name__)
 
@@ -173,5 +174,6 @@ async def _on_bug(request: Request, error: Exception) -> Response:
     )
     # The framework calls this handler outside of our middleware, which sets the headers of every other answer.
     response.headers["X-Correlation-ID"] = log.correlation_id.get()
-    response.raw_headers = web_safety.complete(response.raw_headers, web_safety.defaults(request.app.state.settings))
+    headers = security_headers.defaults(request.app.state.settings)
+    response.raw_headers = security_headers.complete(response.raw_headers, headers)
     return response

@@ -24,7 +24,7 @@ from email_validator import EmailNotValidError
 from ticketing.infra import log, metrics
 from ticketing.infra.bus import Retry
 from ticketing.infra.config import Settings
-from ticketing.infra.mailbox import address_of, domain_of, one_line
+from ticketing.infra.email_addresses import address_of, domain_of, one_line
 
 #: For each command, and for the whole letter: a server that answers a byte a minute must not stop the post.
 COMMAND_SECONDS = 10.0

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from ticketing.infra.access_tokens import issue_token
 from ticketing.infra.config import get_settings
+from ticketing.infra.security.access_tokens import issue_token
 from ticketing.rehearsal import names
 from ticketing.rehearsal.sale import Sale
 from ticketing.rehearsal.stock import Stock

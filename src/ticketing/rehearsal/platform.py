@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from ticketing.infra.access_tokens import issue_token
+from ticketing.infra.security.access_tokens import issue_token
 from ticketing.rehearsal import names
 from ticketing.rehearsal.choices import RehearsalError
 from ticketing.rehearsal.outcome import Limits

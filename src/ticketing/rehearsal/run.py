@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from ticketing import invariants
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.deadlines import PATIENT_SECONDS
+from ticketing.infra.db.timeouts import PATIENT_SECONDS
 from ticketing.rehearsal import figures, report, stage, sweep
 from ticketing.rehearsal.choices import Choices, RehearsalError
 from ticketing.rehearsal.company import Company

@@ -23,7 +23,7 @@ from ticketing.rehearsal import names
 from ticketing.rehearsal.choices import Choices
 
 USERS_AT_ONCE = 5000
-#: Later than the API can say (see infra/fields.py): no list of events shows what begins then.
+#: Later than the API can say (see infra/http/fields.py): no list of events shows what begins then.
 STARTS_AT = "2201-01-01T00:00:00Z"
 
 

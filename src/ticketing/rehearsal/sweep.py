@@ -134,7 +134,7 @@ _FIND = "select id, slug from organizations where slug like :prefix order by cre
 _CANCEL = """
 update events set status = 'cancelled' where organization_id = :organization_id and status <> 'cancelled'"""
 
-# As readers read: by transaction, not by id (see infra/outbox.py). One that has not been heard of for a while is gone.
+# As readers read: by transaction, not by id (see infra/outbox/message.py). A reader that has been silent is ignored.
 _LAG = f"""
 select max(extract(epoch from clock_timestamp() - oldest.occurred_at)) from outbox_cursor r,
        lateral (select o.occurred_at from outbox o

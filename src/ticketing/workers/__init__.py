@@ -7,7 +7,7 @@ from typing import Any
 from ticketing.infra import log, metrics, redis
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.nudge import Nudge
+from ticketing.infra.redis.commit_notifications import Nudge
 from ticketing.workers import consumers, relay, scheduler, webhooks
 
 Worker = Callable[[Settings, Database, asyncio.Event], Coroutine[Any, Any, None]]

@@ -6,15 +6,16 @@ import time
 
 from redis.asyncio import Redis
 
-from ticketing.infra import bus, crash_points, dead_letters, kafka_consumer, log, mail, metrics, owners, redis
-from ticketing.infra.bus import Group, OutwardGroup
+from ticketing.infra import bus, crash_points, log, mail, metrics, redis
+from ticketing.infra.bus import Group, OutwardGroup, dead_letters
+from ticketing.infra.bus.batches import Runs, Shared
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import Delivery
-from ticketing.infra.outbox_reader import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, LeaseLost, LogReader
-from ticketing.infra.pause import pause
-from ticketing.infra.runs import Runs, Shared
+from ticketing.infra.kafka import consumer as kafka_consumer
+from ticketing.infra.outbox import Delivery, lease_owner
+from ticketing.infra.outbox.reader import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, LeaseLost, LogReader
+from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.system.sleep import pause
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
 
 #: Between nudges a reader looks by itself, since a nudge may be lost.
@@ -75,7 +76,7 @@ class LogConsumer:
 
     def __init__(self, database: Database, group: bus.AnyGroup, wake: asyncio.Event, attempts_max: int) -> None:
         self._database, self._group, self._wake, self._attempts_max = database, group, wake, attempts_max
-        self.reader = LogReader(database, group.name, owners.this_process(), group.topics)
+        self.reader = LogReader(database, group.name, lease_owner.this_process(), group.topics)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set. An outage of the database is waited for, however long it lasts."""

@@ -8,14 +8,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from ticketing.infra import bus, crash_points, dead_letters, log, metrics, owners, redis
+from ticketing.infra import bus, crash_points, log, metrics, redis
+from ticketing.infra.bus import dead_letters
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import LATE_SECONDS, KafkaUnavailable, ensure_topics
-from ticketing.infra.kafka_producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
-from ticketing.infra.nudge import Wake
-from ticketing.infra.outbox import known_topics
-from ticketing.infra.outbox_pages import (
+from ticketing.infra.kafka.log_pages import (
     PAGE_ROWS_MAX,
     PAGE_ROWS_MIN,
     Line,
@@ -25,8 +23,11 @@ from ticketing.infra.outbox_pages import (
     record_of,
     topic_of,
 )
-from ticketing.infra.outbox_reader import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost
-from ticketing.infra.pause import pause
+from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
+from ticketing.infra.outbox import known_topics, lease_owner
+from ticketing.infra.outbox.reader import LEASE_SECONDS, STANDBY_SECONDS, LeaseLost
+from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.system.sleep import pause
 
 READER = "relay"
 #: Between nudges a relay looks by itself, for one may be lost: soon after there was something, and ever more rarely.
@@ -52,7 +53,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     connection = redis.connect(settings)
     wake = Wake(connection)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, READER)
-    reader = PageReader(database, READER, f"{owners.this_process()}:{new_id()}")
+    reader = PageReader(database, READER, f"{lease_owner.this_process()}:{new_id()}")
     try:
         async with wake.listening():
             await Relay(settings, reader, producer, wake.register(), stop).run()

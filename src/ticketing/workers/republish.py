@@ -2,9 +2,9 @@
 
 from ticketing.infra import bus
 from ticketing.infra.db import Database
-from ticketing.infra.kafka_producer import DeliveryFailed, KafkaProducer, RecordRefused
+from ticketing.infra.kafka.log_pages import line_of, record_of
+from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.outbox import Delivery, known_topics
-from ticketing.infra.outbox_pages import line_of, record_of
 from ticketing.workers import relay
 
 

@@ -16,8 +16,8 @@ from ticketing.infra import crash_points, log
 from ticketing.infra.bus import OUTAGES, InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.deadlines import be_patient
-from ticketing.infra.idempotency import StoredAnswer
+from ticketing.infra.db.timeouts import be_patient
+from ticketing.infra.http.idempotency import StoredAnswer
 from ticketing.infra.outbox import Horizon, Xid8
 from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
 from ticketing.workers import watch

@@ -5,10 +5,12 @@ import asyncio
 from confluent_kafka import KafkaException
 from sqlalchemy import text
 
-from ticketing.infra import bus, kafka_lag, log, mail, metrics, outbox_state, redis
+from ticketing.infra import bus, log, mail, metrics, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.pause import pause
+from ticketing.infra.kafka import lag as kafka_lag
+from ticketing.infra.outbox import status
+from ticketing.infra.system.sleep import pause
 from ticketing.workers import consumers
 
 MEASURE_SECONDS = 10.0
@@ -45,8 +47,8 @@ async def group_topics(settings: Settings) -> dict[str, list[str]]:
 async def measure_log(settings: Settings, database: Database) -> None:
     """Those readers that count; one that was forgotten stays at what was told of it last until this process ends."""
     async with database.transaction() as session:
-        readers = await outbox_state.read_readers(session, over_kafka=settings.is_distributed)
-        metrics.OUTBOX_BYTES.set(await outbox_state.read_bytes(session))
+        readers = await status.read_readers(session, over_kafka=settings.is_distributed)
+        metrics.OUTBOX_BYTES.set(await status.read_bytes(session))
     for reader in readers:
         if reader.counts:
             metrics.OUTBOX_UNREAD.labels(reader.reader).set(reader.unread)

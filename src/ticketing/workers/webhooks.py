@@ -11,8 +11,8 @@ from sqlalchemy import text
 from ticketing.infra import bus, log, metrics, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.nudge import Wake
-from ticketing.infra.pause import pause
+from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.system.sleep import pause
 from ticketing.modules.webhooks import CheckedBackend, Sender, fan_out, find_due, take_turn
 
 #: A nudge may be lost, and what is tried again falls due by the clock.

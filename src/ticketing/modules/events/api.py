@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.fields import SeatLabel
-from ticketing.infra.paging import Page
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.fields import SeatLabel
+from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
 from ticketing.modules.events import queries, search, seat_lists, staff_api, views
 from ticketing.modules.events.counts import count_lately, count_shared

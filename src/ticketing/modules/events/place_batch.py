@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from ticketing.infra.wire import Cursor, Wire, rows, send
+from ticketing.infra.db.pipeline import Cursor, Wire, rows, send
 
 
 class LockedPlaces:

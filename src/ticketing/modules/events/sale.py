@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.infra.errors import TicketingError
-from ticketing.infra.wire import Cursor, Wire, send
 from ticketing.modules.events.models import Event, EventStatus
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, field_validator
 
-from ticketing.infra.fields import (
+from ticketing.infra.http.fields import (
     AMOUNT_MAX,
     Body,
     Currency,

@@ -10,10 +10,10 @@ from pydantic import StringConstraints
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
+from ticketing.infra.db import tenancy
 from ticketing.infra.errors import Invalid
-from ticketing.infra.fields import LongText, Timestamp
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.fields import LongText, Timestamp
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.models import Event, EventStatus
 

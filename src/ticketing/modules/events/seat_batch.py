@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple, TypedDict
 from uuid import UUID
 
-from ticketing.infra.wire import Cursor, Wire, rows, send
+from ticketing.infra.db.pipeline import Cursor, Wire, rows, send
 from ticketing.modules.events.seats import FREE
 
 #: An event, and the label of one of its seats.

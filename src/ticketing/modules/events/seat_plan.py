@@ -7,7 +7,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.deadlines import be_patient
+from ticketing.infra.db.timeouts import be_patient
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import organizations, venues
 from ticketing.modules.events import ticket_types

@@ -14,8 +14,8 @@ from uuid import UUID
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.infra.errors import Conflict, TicketingError
-from ticketing.infra.wire import Cursor, Wire, send
 
 
 class SeatUnknown(TicketingError):

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import NotFound
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules.events.counts import count_lately
 from ticketing.modules.events.queries import get_public_event
 from ticketing.modules.events.schemas import EventOut

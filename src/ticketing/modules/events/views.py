@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.fields import Money
+from ticketing.infra.http.fields import Money
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.counts import Count, SeatCounts, count_now
 from ticketing.modules.events.models import CategoryPrice, Event, TicketType

@@ -18,9 +18,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from ticketing.infra import log, schema
+from ticketing.infra import log
 from ticketing.infra.config import Settings
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, schema
 
 CHECK_SECONDS_MAX = 2.0
 #: Readers of the log look every second; one that has not for so long is gone.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ticketing.infra.fields import Out
+from ticketing.infra.http.fields import Out
 from ticketing.modules.health.checks import Status
 
 

@@ -7,8 +7,9 @@ from uuid import UUID
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from ticketing.infra import access_tokens, log, security
+from ticketing.infra import log, security
 from ticketing.infra.errors import Unauthenticated
+from ticketing.infra.security import access_tokens
 
 # Only for the OpenAPI document; the header is read by `security.authorization`, with our own errors.
 bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="The access token of a log-in")

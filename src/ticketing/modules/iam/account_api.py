@@ -5,9 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from ticketing.infra import idempotency, security
+from ticketing.infra import security
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import letters, letters_reset
 from ticketing.modules.iam.access import CurrentUser
 from ticketing.modules.iam.letters_links import read_link

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from ticketing.infra import errors, idempotency, security
+from ticketing.infra import errors, security
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import second_factor, service
 from ticketing.modules.iam.clients import RequestClient
 from ticketing.modules.iam.passwords import refuse_own_address

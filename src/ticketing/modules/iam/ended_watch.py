@@ -16,8 +16,8 @@ from ticketing.infra import log
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX
 from ticketing.infra.db import Database
-from ticketing.infra.ended_sessions import EndedSessions, ended_sessions
-from ticketing.infra.pause import pause
+from ticketing.infra.security.revoked_sessions import EndedSessions, ended_sessions
+from ticketing.infra.system.sleep import pause
 from ticketing.modules.iam.models import LogInSession
 
 POLL_SECONDS = 1.0

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox, security
 from ticketing.infra.db import Database
 from ticketing.infra.errors import Invalid
-from ticketing.infra.personal import Part, Rows
+from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules.iam import second_factor
 from ticketing.modules.iam.letters_models import MailToken
 from ticketing.modules.iam.messages import UserErased

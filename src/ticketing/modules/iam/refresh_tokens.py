@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import access_tokens, security
+from ticketing.infra import security
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import new_id
+from ticketing.infra.security import access_tokens
 from ticketing.modules.iam import lifetimes
 from ticketing.modules.iam.clients import Client
 from ticketing.modules.iam.models import LogInSession, RefreshToken, User

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from ticketing.infra.fields import Body, Email, Moment, Name, Out
+from ticketing.infra.http.fields import Body, Email, Moment, Name, Out
 from ticketing.modules.iam.models import LogInSession
 from ticketing.modules.iam.passwords import LENGTH_MAX, LENGTH_MIN, normalize_password, refuse_guessable
 

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Depends, Request
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import personal, second_factor, second_factor_codes
 from ticketing.modules.iam.access import CurrentUser
 from ticketing.modules.iam.queries import get_user

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ticketing.infra.fields import Body, Out
+from ticketing.infra.http.fields import Body, Out
 from ticketing.modules.iam.schemas import OneTimeCode, Password
 
 

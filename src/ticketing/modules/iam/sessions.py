@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id, on_commit
-from ticketing.infra.ended_sessions import ended_sessions
 from ticketing.infra.errors import NotFound
+from ticketing.infra.security.revoked_sessions import ended_sessions
 from ticketing.modules.iam import lifetimes, refresh_tokens
 from ticketing.modules.iam.clients import Client
 from ticketing.modules.iam.messages import SessionEnded

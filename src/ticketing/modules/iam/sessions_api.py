@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import service, sessions
 from ticketing.modules.iam.access import CurrentUser
 from ticketing.modules.iam.models import EndReason

@@ -6,8 +6,8 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.config import get_settings
+from ticketing.infra.email_addresses import is_nobodys
 from ticketing.infra.mail import Enclosure, Letter
-from ticketing.infra.mailbox import is_nobodys
 from ticketing.modules import events, iam, orders, payments, tickets
 from ticketing.modules.notifications import words
 from ticketing.modules.notifications.paper import Page, as_html, as_text

@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.idempotency import IdempotencyKey
-from ticketing.infra.paging import Page
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.idempotency import IdempotencyKey
+from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
 from ticketing.modules.orders import placing, queries
 from ticketing.modules.orders.export import write_csv

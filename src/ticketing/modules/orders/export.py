@@ -9,7 +9,7 @@ from uuid import UUID
 from babel.numbers import get_currency_precision
 
 from ticketing.infra.db import Database
-from ticketing.infra.fields import Money, rfc3339
+from ticketing.infra.http.fields import Money, rfc3339
 from ticketing.modules.orders.queries import OrderFilter, walk_organization
 from ticketing.modules.orders.schemas import OrderOut
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from ticketing.infra.wire import Cursor, Wire, send
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 
 
 class LockedOrder(NamedTuple):

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.personal import Part, Rows
+from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules.orders.models import Order, OrderLine
 
 #: What stands where a name or an address stood. No address that anybody can send is like it.

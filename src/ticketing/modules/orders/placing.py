@@ -12,10 +12,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import plain
-from ticketing.infra.db import new_id
+from ticketing.infra import outbox
+from ticketing.infra.db import new_id, statements
+from ticketing.infra.db.pipeline import Wire, rows, send
 from ticketing.infra.errors import Conflict, Invalid
-from ticketing.infra.wire import Wire, rows, send
 from ticketing.modules import iam, reservations
 from ticketing.modules.orders.messages import OrderCreated
 from ticketing.modules.orders.models import Order, OrderStatus
@@ -59,7 +59,7 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
         reservations.LimitExceeded: the address that the order names has too many places already; the hold stays.
     """
     reference = new_reference()
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         locked = await reservations.LockedHold.ask_own(wire, wanted.reservation_id, user_id)
         around = await send(wire, _SURROUNDINGS, reference, wanted.reservation_id)
     hold, items = await locked.read()
@@ -71,7 +71,7 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
         reference = await _find_free_reference(session)
     order = await _insert(session, hold, items, wanted, reference)
     if order.total_minor == 0:
-        async with plain.round_trip(session) as wire:
+        async with statements.round_trip(session) as wire:
             deal = await Deal.ask(wire, "%s", order.id)
         if not await pay_order(session, order, deal, _nothing_more):
             raise HoldHasEnded
@@ -116,7 +116,7 @@ async def _check_address(session: AsyncSession, hold: reservations.HoldRow, emai
 async def _find_free_reference(session: AsyncSession) -> str:
     for _ in range(REFERENCE_TRIES_MAX):
         reference = new_reference()
-        async with plain.round_trip(session) as wire:
+        async with statements.round_trip(session) as wire:
             taken = await send(wire, _IS_TAKEN, reference)
         if await taken.fetchone() == (False,):
             return reference
@@ -145,9 +145,9 @@ async def _insert(
         refunded_minor=0,
         currency=hold.currency,
     )
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         await send(wire, _INSERT, *_values(order), rows([item._asdict() for item in items]))
-        plain.publish(session, OrderCreated.of(order))
+        outbox.publish(session, OrderCreated.of(order))
     return order
 
 

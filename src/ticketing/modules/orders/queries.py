@@ -9,11 +9,10 @@ from fastapi import Depends
 from sqlalchemy import Select, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, tenancy
 from ticketing.infra.errors import NotFound
-from ticketing.infra.fields import Name
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.fields import Name
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, iam, organizations, reservations, venues
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
 from ticketing.modules.orders.references import find_reference

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Self
 from uuid import UUID
 
-from ticketing.infra.fields import Body, Email, Moment, Money, Name, Out, ShortName
+from ticketing.infra.http.fields import Body, Email, Moment, Money, Name, Out, ShortName
 from ticketing.modules import reservations
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
 

@@ -9,9 +9,10 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox, plain
+from ticketing.infra import outbox
+from ticketing.infra.db import statements
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.infra.errors import Conflict, NotFound
-from ticketing.infra.wire import Cursor, Wire, send
 from ticketing.modules import events, reservations
 from ticketing.modules.orders.locked import LockedOrder
 from ticketing.modules.orders.messages import OrderCancelled, OrderExpired, OrderPaid, OrderRefunded
@@ -82,7 +83,7 @@ class Deal:
         return *await self._hold.read(), event_status
 
 
-async def pay_order(session: AsyncSession, order: Order | LockedOrder, deal: Deal, then: plain.Write) -> bool:
+async def pay_order(session: AsyncSession, order: Order | LockedOrder, deal: Deal, then: statements.Write) -> bool:
     """Its money is here: sell the seats to it, also after the hold ran out if they are still free.
 
     The caller has locked the order; `then` writes what follows from the sale. Answers False when the seats are gone or
@@ -95,7 +96,7 @@ async def pay_order(session: AsyncSession, order: Order | LockedOrder, deal: Dea
 
     async def note(wire: Wire) -> None:
         await send(wire, _PAY, order.id)
-        plain.publish(session, OrderPaid.of(order))
+        outbox.publish(session, OrderPaid.of(order))
         await then(wire)
 
     if not await reservations.confirm(session, hold, items, note):

@@ -9,8 +9,8 @@ from fastapi.security import APIKeyHeader
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, security, tenancy
-from ticketing.infra.db import Db
+from ticketing.infra import log, security
+from ticketing.infra.db import Db, tenancy
 from ticketing.infra.errors import NotFound, Unauthenticated
 from ticketing.modules import iam
 from ticketing.modules.organizations import support

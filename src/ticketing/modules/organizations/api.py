@@ -5,10 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.paging import Page
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
 from ticketing.modules.organizations import api_keys, members, queries, service, support
 from ticketing.modules.organizations.access import may

@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import NotFound
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import iam
 from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, Organization, Role
 from ticketing.modules.organizations.permissions import HOLDERS, Access, Permission

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from ticketing.infra.fields import Body, Email, Moment, Name, Out, Slug, Timestamp
+from ticketing.infra.http.fields import Body, Email, Moment, Name, Out, Slug, Timestamp
 from ticketing.modules import iam
 from ticketing.modules.organizations.models import Member, Organization, Role
 

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox, tenancy
-from ticketing.infra.db import new_id
+from ticketing.infra import outbox
+from ticketing.infra.db import new_id, tenancy
 from ticketing.infra.errors import Conflict
 from ticketing.modules import iam
 from ticketing.modules.organizations.audit import record

@@ -6,10 +6,10 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.idempotency import IdempotencyKey
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.modules import iam, orders
 from ticketing.modules.payments import queries, service, webhooks
 from ticketing.modules.payments.models import Payment, PaymentStatus

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from ticketing.infra import tenancy
-from ticketing.infra.wire import Cursor, Wire, send
+from ticketing.infra.db import tenancy
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.modules import orders
 
 

@@ -20,7 +20,7 @@ from pydantic import Field, StringConstraints
 from ticketing.infra import log
 from ticketing.infra.config import Settings
 from ticketing.infra.errors import BadRequest
-from ticketing.infra.fields import AMOUNT_MAX, Body, Currency
+from ticketing.infra.http.fields import AMOUNT_MAX, Body, Currency
 from ticketing.modules.payments.models import Payment, Refund
 from ticketing.modules.payments.providers import (
     BadSignature,

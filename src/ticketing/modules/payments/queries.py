@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
+from ticketing.infra.db import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.modules import iam, orders
 from ticketing.modules.payments.models import Payment, Refund

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal, Self
 from uuid import UUID
 
-from ticketing.infra.fields import Body, Moment, Money, Out
+from ticketing.infra.http.fields import Body, Moment, Money, Out
 from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
 
 

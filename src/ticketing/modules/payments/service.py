@@ -5,10 +5,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import plain, tenancy
-from ticketing.infra.db import new_id
+from ticketing.infra import outbox
+from ticketing.infra.db import new_id, statements, tenancy
+from ticketing.infra.db.pipeline import send
 from ticketing.infra.errors import Conflict, NotFound
-from ticketing.infra.wire import send
 from ticketing.modules import orders
 from ticketing.modules.payments.messages import PaymentCreated
 from ticketing.modules.payments.models import Payment, PaymentStatus
@@ -32,7 +32,7 @@ async def start_payment(
         NotFound: the order is unknown, or somebody else's.
         AlreadyPaid, orders.HoldHasEnded, events.EventNotOnSale.
     """
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         await tenancy.enter_where(wire, "orders where id = %s and user_id = %s", order_id, user_id)
         locked = await orders.LockedOrder.ask(wire, "%s", order_id)
         payable = await orders.ask_payable(wire, order_id)
@@ -79,10 +79,10 @@ async def _begin(
 
 async def _insert(session: AsyncSession, payment: Payment) -> bool:
     """Whether webhooks wait that speak of it."""
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         await send(wire, _INSERT, *[getattr(payment, name) for name in _COLUMNS])
         waiting = await send(wire, _WAITING, payment.provider, payment.provider_ref)
-        plain.publish(session, PaymentCreated.of(payment))
+        outbox.publish(session, PaymentCreated.of(payment))
     return await waiting.fetchone() == (True,)
 
 

@@ -9,8 +9,9 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, outbox, plain
-from ticketing.infra.wire import Cursor, Wire, send
+from ticketing.infra import log, outbox
+from ticketing.infra.db import statements
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.modules import events, orders
 from ticketing.modules.payments import refunds
 from ticketing.modules.payments.due import Due, LockedDue
@@ -93,7 +94,7 @@ async def _give_back(session: AsyncSession, due: Due, reason: str, arrived_at: d
 async def _note_success(session: AsyncSession, wire: Wire, payment: Due, arrived_at: datetime) -> Cursor:
     """Answers the other payments of the order that were open, and are not any more."""
     await send(wire, _SUCCEED, arrived_at, payment.id)
-    plain.publish(session, PaymentSucceeded.of(payment))
+    outbox.publish(session, PaymentSucceeded.of(payment))
     return await send(wire, _SUPERSEDE, payment.order_id, payment.id)
 
 
@@ -105,9 +106,9 @@ async def _tell_superseded(session: AsyncSession, others: Cursor) -> None:
 async def _money_will_not_come(session: AsyncSession, payment: Due) -> Outcome:
     if payment.status != PaymentStatus.PENDING:
         return "seen"
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         await send(wire, _FAIL, payment.id)
-        plain.publish(session, PaymentFailed.of(payment))
+        outbox.publish(session, PaymentFailed.of(payment))
     return "applied"
 
 

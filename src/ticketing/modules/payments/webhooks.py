@@ -12,8 +12,9 @@ import orjson
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, metrics, plain
-from ticketing.infra.wire import send
+from ticketing.infra import log, metrics
+from ticketing.infra.db import statements
+from ticketing.infra.db.pipeline import send
 from ticketing.modules.payments import settle
 from ticketing.modules.payments.due import LockedDue
 from ticketing.modules.payments.models import Payment, PaymentEvent
@@ -31,7 +32,7 @@ async def take_event(session: AsyncSession, provider: str, event: ProviderEvent)
     """Keep a verified webhook and do what it says; False when the payment that it speaks of is not known yet."""
     told = (event.type, event.provider_ref, event.amount_minor, event.currency)
     body = orjson.dumps(event.body).decode()
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         # ON CONFLICT waits for a twin that is being taken at this moment, and leaves our transaction whole.
         kept = await send(wire, _KEEP, provider, event.event_id, *told, body)
         due = await LockedDue.ask(wire, provider, event.provider_ref)
@@ -41,7 +42,7 @@ async def take_event(session: AsyncSession, provider: str, event: ProviderEvent)
 
 async def _find_undone(session: AsyncSession, provider: str, event_id: str) -> tuple[Any, ...] | None:
     """When this webhook came first; None when it has had its effect since."""
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         found = await send(wire, _UNDONE, provider, event_id)
     return await found.fetchone()
 
@@ -63,14 +64,14 @@ async def _process(session: AsyncSession, row: PaymentEvent, due: LockedDue) -> 
     outcome = await settle.apply(session, row, due)
     if outcome is None:
         return False
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         await send(wire, _DONE, outcome, row.provider, row.event_id)
     metrics.PAYMENTS.labels(row.provider, f"{row.type}:{outcome}").inc()
     return True
 
 
 async def _process_kept(session: AsyncSession, row: PaymentEvent) -> bool:
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         due = await LockedDue.ask(wire, row.provider, row.provider_ref)
     return await _process(session, row, due)
 

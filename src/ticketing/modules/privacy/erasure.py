@@ -4,9 +4,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import idempotency
-from ticketing.infra.deadlines import be_patient
+from ticketing.infra.db.timeouts import be_patient
 from ticketing.infra.errors import Conflict
+from ticketing.infra.http import idempotency
 from ticketing.modules import iam, orders, organizations, payments, reservations, tickets
 
 #: Longer than any request or consumer that knew the person by name can still be under way.

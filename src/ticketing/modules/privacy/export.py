@@ -9,11 +9,10 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
-from ticketing.infra.db import Database
-from ticketing.infra.deadlines import be_patient
-from ticketing.infra.fields import rfc3339
-from ticketing.infra.personal import Part, Rows
+from ticketing.infra.db import Database, tenancy
+from ticketing.infra.db.timeouts import be_patient
+from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules import organizations, reservations, tickets
 from ticketing.modules.privacy.inventory import PARTS
 

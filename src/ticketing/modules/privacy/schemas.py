@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ticketing.infra.fields import Body
+from ticketing.infra.http.fields import Body
 from ticketing.modules import iam
 
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from starlette.responses import Response
 
-from ticketing.infra.web_safety import RawHeaders
+from ticketing.infra.http.security_headers import RawHeaders
 
 Source = Literal["memory", "redis", "database"]
 

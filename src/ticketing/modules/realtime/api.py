@@ -6,9 +6,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 
-from ticketing.infra import idempotency, metrics
+from ticketing.infra import metrics
 from ticketing.infra.db import Database
-from ticketing.infra.envelope import Envelope
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope
 from ticketing.modules import events, iam
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.answers import Copy, respond

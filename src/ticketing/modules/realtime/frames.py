@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log
 from ticketing.infra.db import Database
-from ticketing.infra.nudge import copies_key
 from ticketing.infra.outbox import Delivery, Message
+from ticketing.infra.redis.commit_notifications import copies_key
 from ticketing.modules import events, reservations, tickets
 from ticketing.modules.realtime import queries
 

@@ -19,12 +19,12 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from ticketing.infra import log, nudge, tenancy
+from ticketing.infra import log
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import Settings
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, tenancy
 from ticketing.infra.errors import Overloaded
-from ticketing.infra.redis import messages
+from ticketing.infra.redis import commit_notifications, messages
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel, Frame
 from ticketing.modules.realtime.copies import Copies
@@ -132,7 +132,7 @@ class Hub:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.psubscribe(f"{CHANNEL}*")
-                    await pubsub.subscribe(nudge.CHANNEL)
+                    await pubsub.subscribe(commit_notifications.CHANNEL)
                     await self._hear(pubsub)
             except (RedisError, OSError) as error:
                 if self.is_live:
@@ -157,7 +157,7 @@ class Hub:
 
     def _forget_changed(self, data: bytes) -> None:
         try:
-            news = nudge.read(data)
+            news = commit_notifications.read(data)
         except ValueError as error:
             _log.error("nudge_unreadable", error=type(error).__name__)
             return

@@ -6,7 +6,7 @@ from uuid import UUID
 import orjson
 
 from ticketing.infra.db import Database
-from ticketing.infra.envelope import envelope
+from ticketing.infra.http.envelope import envelope
 from ticketing.modules import events
 from ticketing.modules.realtime import copies, queries
 from ticketing.modules.realtime.answers import Copy, Packed, copy_of_event, copy_of_layout, copy_of_map

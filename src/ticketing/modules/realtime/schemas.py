@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from ticketing.infra.fields import Out
+from ticketing.infra.http.fields import Out
 
 
 class AreaOut(Out):

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import access_tokens, bounds, errors, log, metrics
+from ticketing.infra import errors, log, metrics
 from ticketing.infra.errors import TicketingError, Unauthenticated
+from ticketing.infra.http import request_limits
+from ticketing.infra.security import access_tokens
 from ticketing.modules.realtime.answers import Form
 from ticketing.modules.realtime.copies import ROOT, Copies
 
@@ -86,7 +88,7 @@ def wish_of(scope: Scope) -> Wish | None:
             if token:
                 return None
             token = value
-    if bounds.is_head_too_large(scope):
+    if request_limits.is_head_too_large(scope):
         return None  # the gate refuses it
     if token and not _is_valid(token):
         return None

@@ -1,8 +1,9 @@
 """Copies that processes share through Redis: what one has read, the others need not read again.
 
 Redis keeps a generation for each event, and every copy says of which one it is. A change takes the generation away
-(see infra/nudge.py), the next reader draws another, and so nothing that was read before the change is ever found
-again, in whatever order reading, changing and keeping come. Redis may be gone or empty: then the database is read.
+(see infra/redis/commit_notifications.py), the next reader draws another, and so nothing that was read before the
+change is ever found again, in whatever order reading, changing and keeping come. Redis may be gone or empty: then the
+database is read.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ticketing.infra import log
-from ticketing.infra.nudge import Nudge, copies_key
+from ticketing.infra.redis.commit_notifications import Nudge, copies_key
 from ticketing.modules.realtime.answers import Packed
 
 #: A copy lives for a second; a generation only has to outlive the readings that have noted it.

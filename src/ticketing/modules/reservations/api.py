@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
 from ticketing.infra.errors import NotFound
-from ticketing.infra.idempotency import IdempotencyKey
-from ticketing.infra.paging import Page
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.idempotency import IdempotencyKey
+from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
 from ticketing.modules.reservations import queries, service
 from ticketing.modules.reservations.holds import Holds

@@ -15,12 +15,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from ticketing.infra import tenancy
+from ticketing.infra.db import tenancy
+from ticketing.infra.db.pipeline import pipelined, wire_of
 from ticketing.infra.errors import TicketingError
-from ticketing.infra.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_remembered
-from ticketing.infra.idempotency_batch import AnswerRow, ClaimedKeys, KeyClaim, Stored, remember_all
-from ticketing.infra.outbox_batch import fact, publish_all
-from ticketing.infra.wire import pipelined, wire_of
+from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_remembered
+from ticketing.infra.http.idempotency_batch import AnswerRow, ClaimedKeys, KeyClaim, Stored, remember_all
+from ticketing.infra.outbox.publish import append, message_row
 from ticketing.modules import events
 from ticketing.modules.reservations.best import choose_best
 from ticketing.modules.reservations.contents import Ended
@@ -177,8 +177,8 @@ class Batch:
         if places := _places(holds):
             await events.hold_places(wire, place, places)
         await insert_holds(wire, place, holds)
-        facts = [fact(ReservationCreated, hold.id, facts_of(hold), hold.wish.cause) for hold in holds]
-        await publish_all(wire, place, facts)
+        facts = [message_row(ReservationCreated, hold.id, facts_of(hold), hold.wish.cause) for hold in holds]
+        await append(wire, place, facts)
 
 
 def _spots(wishes: Iterable[Wish]) -> list[events.Spot]:

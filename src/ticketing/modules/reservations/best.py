@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from ticketing.infra.wire import Wire, pipelined, send
+from ticketing.infra.db.pipeline import Wire, pipelined, send
 from ticketing.modules import events
 from ticketing.modules.reservations.requests import Wish
 

@@ -7,8 +7,9 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, plain
-from ticketing.infra.wire import Wire, send
+from ticketing.infra import log, outbox
+from ticketing.infra.db import statements
+from ticketing.infra.db.pipeline import Wire, send
 from ticketing.modules import events
 from ticketing.modules.reservations.contents import HeldItem, HoldRow, facts, places, seat_numbers
 from ticketing.modules.reservations.expiry import expire_due, expire_overtaken
@@ -23,7 +24,7 @@ class _Gone(Exception):
     """Somebody else has them by now."""
 
 
-async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: plain.Write) -> bool:
+async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> bool:
     """Sell what a reservation holds. After its end, take the same seats and places again if they are free.
 
     The caller has just locked it (`LockedHold`). `then` writes what follows from the sale, in the same round trip.
@@ -33,7 +34,7 @@ async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem
         SeatContended: another reservation's run-out hold on one of the seats is being decided just now; try again.
     """
     if hold.status == ReservationStatus.CONFIRMED:
-        async with plain.round_trip(session) as wire:
+        async with statements.round_trip(session) as wire:
             await then(wire)
         return True
     try:
@@ -47,21 +48,21 @@ async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem
     return True
 
 
-async def _sell(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: plain.Write) -> None:
+async def _sell(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
     try:
         await _write_sale(session, hold, items, then)
     except (events.SeatsLost, events.PlacesLost):
-        async with plain.round_trip(session) as wire:
+        async with statements.round_trip(session) as wire:
             await send(wire, _UNDO)
         raise
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         await send(wire, _KEEP)
 
 
-async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: plain.Write) -> None:
+async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
     where = (hold.organization_id, hold.event_id, hold.id)
     try:
-        async with plain.round_trip(session) as wire:
+        async with statements.round_trip(session) as wire:
             await send(wire, _BEGIN)  # seats and places or neither, and the caller's transaction stays alive
             seats = await events.SoldSeats.ask(wire, *where, seat_numbers(items))
             await _note_sale(session, wire, hold, items)
@@ -76,10 +77,10 @@ async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[Held
         await events.mark_places_sold(session, hold.event_id, wanted)
 
 
-async def _sell_late(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: plain.Write) -> None:
+async def _sell_late(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
     async with session.begin_nested():
         await _take_again(session, hold, items)
-        async with plain.round_trip(session) as wire:
+        async with statements.round_trip(session) as wire:
             await _note_sale(session, wire, hold, items)
             await then(wire)
 
@@ -87,7 +88,7 @@ async def _sell_late(session: AsyncSession, hold: HoldRow, items: Sequence[HeldI
 async def _note_sale(session: AsyncSession, wire: Wire, hold: HoldRow, items: Sequence[HeldItem]) -> None:
     await send(wire, _CONFIRM, hold.id)
     is_late = not hold.is_running
-    plain.publish(session, ReservationConfirmed(**facts(hold, items), is_late=is_late))
+    outbox.publish(session, ReservationConfirmed(**facts(hold, items), is_late=is_late))
 
 
 async def _take_again(session: AsyncSession, reservation: HoldRow, items: Sequence[HeldItem]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, metrics, outbox
-from ticketing.infra.wire import Cursor, Wire, send
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.modules import events
 from ticketing.modules.reservations.contents import Ended, facts, places
 from ticketing.modules.reservations.messages import ReservationExpired

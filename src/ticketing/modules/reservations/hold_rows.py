@@ -11,10 +11,10 @@ from uuid import UUID
 import orjson
 
 from ticketing.infra.db import new_id
-from ticketing.infra.envelope import error_body
+from ticketing.infra.db.pipeline import Wire, rows, send
 from ticketing.infra.errors import TicketingError
-from ticketing.infra.fields import rfc3339
-from ticketing.infra.wire import Wire, rows, send
+from ticketing.infra.http.envelope import error_body
+from ticketing.infra.http.fields import rfc3339
 from ticketing.modules import events
 from ticketing.modules.reservations.requests import Answer, Wish
 from ticketing.modules.reservations.shelf import Item

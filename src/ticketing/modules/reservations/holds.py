@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ticketing.infra import crash_points, errors, log, metrics, tenancy
-from ticketing.infra.db import Database
-from ticketing.infra.idempotency import IdempotencyInFlight, check_key
+from ticketing.infra import crash_points, errors, log, metrics
+from ticketing.infra.db import Database, tenancy
+from ticketing.infra.http.idempotency import IdempotencyInFlight, check_key
 from ticketing.infra.log import Cause
 from ticketing.modules import events
 from ticketing.modules.reservations.batch import Batch

@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db.pipeline import Cursor, Wire, rows, send
 from ticketing.infra.errors import Conflict, TicketingError
-from ticketing.infra.wire import Cursor, Wire, rows, send
 
 
 class LimitExceeded(TicketingError):

@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
+from ticketing.infra.db import tenancy
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.infra.errors import NotFound
-from ticketing.infra.paging import PageQuery
-from ticketing.infra.wire import Cursor, Wire, send
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules.reservations.contents import Ended, HeldItem, HoldRow
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 

@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ticketing.infra import access_tokens, bounds, errors, log, security
+from ticketing.infra import errors, log, security
 from ticketing.infra.errors import TicketingError
+from ticketing.infra.http import request_limits
+from ticketing.infra.security import access_tokens
 from ticketing.modules.reservations.holds import Holds
 from ticketing.modules.reservations.requests import Answer, HoldRequest
 from ticketing.modules.reservations.schemas import HoldSeats
@@ -45,10 +47,10 @@ class QuickHolds:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        body = await bounds.read_body(receive)
+        body = await request_limits.read_body(receive)
         request = _read(scope, body)
         if request is None:
-            await self.app(scope, bounds.replay(body, receive), send)
+            await self.app(scope, request_limits.replay(body, receive), send)
             return
         scope["route"] = _ROUTE
         holds: Holds = scope["app"].state.holds

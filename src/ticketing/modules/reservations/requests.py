@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from ticketing.infra import idempotency
 from ticketing.infra.errors import TicketingError
+from ticketing.infra.http import idempotency
 from ticketing.infra.log import Cause
 
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import Field, field_validator, model_validator
 
-from ticketing.infra import idempotency
-from ticketing.infra.fields import Body, Moment, Money, Name, Out, SeatLabel
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.fields import Body, Moment, Money, Name, Out, SeatLabel
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.requests import BestAvailable, HoldRequest
 

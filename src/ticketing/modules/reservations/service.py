@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox, tenancy
+from ticketing.infra import outbox
+from ticketing.infra.db import tenancy
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events
 from ticketing.modules.reservations.contents import facts, places, seat_numbers

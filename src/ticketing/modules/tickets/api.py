@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.idempotency import IdempotencyKey
-from ticketing.infra.paging import Page
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.idempotency import IdempotencyKey
+from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
 from ticketing.modules.tickets import documents, queries, refunds, service
 from ticketing.modules.tickets.codes import keyring

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import metrics, outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, TicketingError
-from ticketing.infra.fields import rfc3339
+from ticketing.infra.http.fields import rfc3339
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.codes import CodeClaims, InvalidCode, keyring
 from ticketing.modules.tickets.door_schemas import CheckInTicket

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox, security
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import NotFound
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.messages import DeviceMade, DeviceRevoked
 from ticketing.modules.tickets.models import Device

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.paging import Page
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.pagination import Page
 from ticketing.modules import organizations
 from ticketing.modules.tickets import devices
 from ticketing.modules.tickets.door_schemas import DeviceOut, MakeDevice, NewDeviceOut

@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from ticketing.infra import log, security, tenancy
-from ticketing.infra.db import Db
+from ticketing.infra import log, security
+from ticketing.infra.db import Db, tenancy
 from ticketing.infra.errors import NotFound, Unauthenticated
 from ticketing.modules import iam, organizations
 from ticketing.modules.tickets import devices

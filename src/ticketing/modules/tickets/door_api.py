@@ -4,9 +4,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from ticketing.infra import errors, idempotency
+from ticketing.infra import errors
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.tickets import check_ins, door_queries, offline
 from ticketing.modules.tickets.door_access import DoorKeeper, DoorReader
 from ticketing.modules.tickets.door_queries import OfflinePage

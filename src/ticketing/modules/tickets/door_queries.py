@@ -7,7 +7,7 @@ from fastapi import Depends, Query
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events
 from ticketing.modules.tickets.door_schemas import GateOut, OfflineTicketOut, StatsOut
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from ticketing.infra.fields import Body, Moment, Name, Out, ShortName, Timestamp
+from ticketing.infra.http.fields import Body, Moment, Name, Out, ShortName, Timestamp
 from ticketing.modules.tickets.codes import CODE_LENGTH_MAX
 from ticketing.modules.tickets.models import Device, Ticket, TicketStatus
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import plain, tenancy
+from ticketing.infra.db import statements, tenancy
+from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.infra.errors import NotFound
-from ticketing.infra.wire import Cursor, Wire, send
 from ticketing.modules import events, orders
 from ticketing.modules.tickets.codes import CodeClaims, keyring
 from ticketing.modules.tickets.models import Ticket
@@ -79,7 +79,7 @@ class _Print:
 
 async def list_passes(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> list[Pass]:
     """All that stands on these tickets, which are of one order."""
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         await tenancy.show_wire(wire, [order.organization_id])
         asked = await _Print.ask(wire, order.id)
     show, lines = await asked.read()
@@ -92,7 +92,7 @@ async def list_passes_of_buyer(session: AsyncSession, order_id: UUID) -> tuple[s
     That is neither what is voided, nor what was given away, nor a cancelled event's. For workers, who see all rows.
     Raises NotFound.
     """
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         asked = await _Print.ask(wire, order_id)
         held = await send(wire, _HELD_BY_BUYER, order_id)
     show, lines = await asked.read()

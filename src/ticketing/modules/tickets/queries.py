@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
+from ticketing.infra.db import tenancy
 from ticketing.infra.errors import NotFound
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, iam, orders, organizations, venues
 from ticketing.modules.tickets.models import Ticket, TicketStatus
 from ticketing.modules.tickets.printing import code_of

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import tenancy
+from ticketing.infra.db import tenancy
 from ticketing.infra.errors import Conflict, Forbidden, Invalid, NotFound
-from ticketing.infra.fields import Money
+from ticketing.infra.http.fields import Money
 from ticketing.modules import iam, orders, organizations, payments
 from ticketing.modules.tickets.models import Ticket, TicketStatus
 from ticketing.modules.tickets.queries import list_of_order

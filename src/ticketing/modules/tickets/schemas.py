@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from ticketing.infra.fields import AMOUNT_MAX, Body, Email, LongText, Moment, Money, Out
+from ticketing.infra.http.fields import AMOUNT_MAX, Body, Email, LongText, Moment, Money, Out
 from ticketing.modules import events
 from ticketing.modules.tickets.models import Ticket, TicketStatus
 

@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import metrics, outbox, plain, tenancy
-from ticketing.infra.db import new_id
+from ticketing.infra import metrics, outbox
+from ticketing.infra.db import new_id, statements, tenancy
+from ticketing.infra.db.pipeline import rows, send
 from ticketing.infra.errors import Conflict, Invalid, NotFound
-from ticketing.infra.wire import rows, send
 from ticketing.modules import iam, orders, organizations, reservations
 from ticketing.modules.tickets.messages import TicketsIssued, TicketsVoided, TicketTransferred
 from ticketing.modules.tickets.models import Ticket, TicketStatus
@@ -60,7 +60,7 @@ async def issue_tickets(session: AsyncSession, message: orders.OrderPaid) -> Non
 
 async def issue_for(session: AsyncSession, order_id: UUID) -> None:
     """The same for whoever knows the order: what has a ticket is left out, so once is enough and all."""
-    async with plain.round_trip(session) as wire:
+    async with statements.round_trip(session) as wire:
         # Locked, so that nobody else issues beside us, and an erasure comes before us and its order has no name any
         # more, or after us and finds the tickets.
         locked = await orders.LockedOrder.ask(wire, "%s", order_id)
@@ -81,8 +81,8 @@ async def _issue(session: AsyncSession, order: orders.LockedOrder, units: Sequen
         ticket_ids=[ticket["id"] for ticket in issued],
     )
     of_all = (order.organization_id, order.id, order.event_id, order.user_id, order.buyer_name)
-    await plain.later(session, _ISSUE, *of_all, rows(issued))
-    await plain.publish_later(session, fact)
+    await statements.later(session, _ISSUE, *of_all, rows(issued))
+    outbox.publish(session, fact)
     metrics.TICKETS.inc(len(issued))
 
 

@@ -6,10 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 
-from ticketing.infra import idempotency
 from ticketing.infra.db import Db
-from ticketing.infra.envelope import Envelope, envelope
-from ticketing.infra.paging import Page
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.pagination import Page
 from ticketing.modules import organizations
 from ticketing.modules.venues import pretix, queries, service
 from ticketing.modules.venues.schemas import CreateVenue, ImportVenue, VenueOut

@@ -12,7 +12,7 @@ import orjson
 from pydantic import AliasChoices, Field, StringConstraints, ValidationError
 
 from ticketing.infra.errors import BadRequest, Invalid
-from ticketing.infra.fields import Name, ShortName
+from ticketing.infra.http.fields import Name, ShortName
 from ticketing.modules.venues.plans import (
     ROWS_MAX,
     SEATS_MAX,

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from ticketing.infra.fields import LongText
+from ticketing.infra.http.fields import LongText
 
 #: Whatever CSS takes for a colour, and nothing that could end a style or an attribute.
 Color = Annotated[str, StringConstraints(pattern=r"^[#A-Za-z0-9(),.%/ -]{1,50}$")]

@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import NotFound
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules.venues.models import PlanSeat, SeatingPlan, Venue
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from ticketing.infra.fields import Body, Moment, Name, Out, ShortName, Timezone
+from ticketing.infra.http.fields import Body, Moment, Name, Out, ShortName, Timezone
 from ticketing.modules.venues.plans import ROWS_MAX, SEATS_PER_ROW_MAX, SECTIONS_MAX
 
 #: ISO 3166-1 alpha-2.

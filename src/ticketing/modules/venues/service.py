@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
-from ticketing.infra.deadlines import be_patient
+from ticketing.infra.db.timeouts import be_patient
 from ticketing.modules import organizations
 from ticketing.modules.venues import pretix
 from ticketing.modules.venues.blocks import draw_sections

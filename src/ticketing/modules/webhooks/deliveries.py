@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, NotFound
-from ticketing.infra.fields import rfc3339
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
 from ticketing.modules.webhooks.endpoints import about, get_endpoint, subject
 from ticketing.modules.webhooks.messages import WebhookTest
@@ -45,7 +45,7 @@ async def send_test(session: AsyncSession, access: organizations.Access, webhook
         body=body_of(message.topic, at, message.model_dump(mode="json")),
     )
     delivery = (await session.scalars(row.returning(WebhookDelivery))).one()
-    outbox.announce(session, message)  # wakes the worker; there is no fact in the log
+    outbox.notify_on_commit(session, message)  # wakes the worker; there is no fact in the log
     after = {"message_id": str(delivery.message_id)}
     organizations.record(session, access, "webhook.tested", subject(endpoint), None, after)
     return delivery
@@ -62,7 +62,7 @@ async def redeliver(
     delivery.status, delivery.due_at, delivery.tries, delivery.ended_at = DeliveryStatus.PENDING, now, 0, None
     after = {**before, "status": delivery.status, "redelivered": True}
     organizations.record(session, access, "webhook.redelivered", subject(endpoint), before, after)
-    outbox.announce(session, WebhookTest(**about(endpoint)))
+    outbox.notify_on_commit(session, WebhookTest(**about(endpoint)))
     return delivery
 
 

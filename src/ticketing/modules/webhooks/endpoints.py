@@ -15,7 +15,7 @@ from ticketing.infra import outbox, security
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, NotFound
-from ticketing.infra.paging import PageQuery
+from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
 from ticketing.modules.webhooks import addresses, messages, reading, topics
 from ticketing.modules.webhooks.models import WebhookEndpoint

@@ -7,11 +7,10 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from ticketing.infra import tenancy
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, tenancy
 from ticketing.infra.errors import Invalid, TicketingError
-from ticketing.infra.paging import write_cursor
-from ticketing.infra.pause import pause
+from ticketing.infra.http.pagination import write_cursor
+from ticketing.infra.system.sleep import pause
 from ticketing.modules.webhooks import reading
 from ticketing.modules.webhooks.lookout import Lookout, Seat
 from ticketing.modules.webhooks.reading import Position, Reading

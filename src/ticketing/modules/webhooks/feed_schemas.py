@@ -3,7 +3,7 @@
 from typing import Any, Self
 from uuid import UUID
 
-from ticketing.infra.fields import Moment, Out
+from ticketing.infra.http.fields import Moment, Out
 from ticketing.modules.webhooks.reading import Row
 
 

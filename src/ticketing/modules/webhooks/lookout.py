@@ -17,8 +17,8 @@ from sqlalchemy import text
 from ticketing.infra import log
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.db import Database
-from ticketing.infra.nudge import Wake
-from ticketing.infra.pause import pause
+from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.system.sleep import pause
 
 #: Who would be one more is answered at once, and may ask again.
 WAITING_MAX = 200

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from ticketing.infra.fields import Body, LongText, Moment, Name, Out, ShortName
+from ticketing.infra.http.fields import Body, LongText, Moment, Name, Out, ShortName
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookDelivery, WebhookEndpoint
 from ticketing.modules.webhooks.topics import TYPES_MAX
 

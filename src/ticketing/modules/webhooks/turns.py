@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log, metrics, security
 from ticketing.infra.db import Database
-from ticketing.infra.fields import rfc3339
+from ticketing.infra.http.fields import rfc3339
 from ticketing.modules.webhooks.endpoints import disable_endpoint
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookEndpoint
 from ticketing.modules.webhooks.sending import Answer, Sender, headers_of

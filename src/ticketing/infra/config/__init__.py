@@ -1,0 +1,19 @@
+"""Settings, from the environment."""
+
+from ticketing.infra.config.settings import (
+    ACCESS_TOKEN_SECONDS_MAX,
+    ConfigurationError,
+    Settings,
+    get_settings,
+    load_settings,
+    parse_secrets,
+)
+
+__all__ = [
+    "ACCESS_TOKEN_SECONDS_MAX",
+    "ConfigurationError",
+    "Settings",
+    "get_settings",
+    "load_settings",
+    "parse_secrets",
+]

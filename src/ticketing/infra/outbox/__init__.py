@@ -1,0 +1,18 @@
+"""The outbox log: messages, how they are published, and how they arrive."""
+
+from ticketing.infra.outbox.message import Delivery, Message, known_topics
+from ticketing.infra.outbox.models import UNREAD, Cursor, Horizon, OutboxRow, Xid8
+from ticketing.infra.outbox.publish import notify_on_commit, publish
+
+__all__ = [
+    "UNREAD",
+    "Cursor",
+    "Delivery",
+    "Horizon",
+    "Message",
+    "OutboxRow",
+    "Xid8",
+    "known_topics",
+    "notify_on_commit",
+    "publish",
+]

@@ -1,0 +1,80 @@
+"""The outbox is a log: facts are appended in the transaction that made them true, and readers move a cursor along it.
+
+Rows are never updated. A reader takes windows of *finished* transactions: all rows whose transaction is older than the
+oldest one still running. Inside a window the order is that of `id`. A plain `id > last` would lose rows that commit
+late, and ordering by transaction would let two transactions on one reservation swap their facts: the second may have
+been given its number first. For the same reason a window ends earlier where its end would fall between two such facts
+(`outbox_window_end`, in the migrations).
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from ticketing.infra.db import Base, new_id
+
+
+class Xid8(UserDefinedType[str]):
+    """A transaction's number that never wraps round; travels as text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+class OutboxRow(Base):
+    """One fact. Partitioned by time, so that old ones are dropped and not deleted."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("ix_outbox_xid_id", "xid", "id"),
+        Index("ix_outbox_organization_id_xid_id", "organization_id", "xid", "id"),
+        {"postgresql_partition_by": "RANGE (occurred_at)"},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    occurred_at: Mapped[datetime] = mapped_column(server_default=func.now(), primary_key=True)
+    xid: Mapped[str] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
+    organization_id: Mapped[UUID | None]
+    message_id: Mapped[UUID] = mapped_column(default=new_id)
+    topic: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    schema_version: Mapped[int] = mapped_column(SmallInteger)
+    #: Text to the server: it is written once and read whole, and who reads it takes it apart himself.
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    correlation_id: Mapped[str] = mapped_column(Text)
+    traceparent: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+
+
+class Horizon(Base):
+    """Where a window of the log could have ended: whoever reads days of it takes them window by window."""
+
+    __tablename__ = "log_horizons"
+
+    xid: Mapped[str] = mapped_column(Xid8, primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+
+class Cursor(Base):
+    """How far a reader has come, and who is reading for it."""
+
+    __tablename__ = "outbox_cursor"
+
+    reader: Mapped[str] = mapped_column(Text, primary_key=True)
+    window_from: Mapped[str] = mapped_column(Xid8, server_default=text("'0'"))
+    window_to: Mapped[str | None] = mapped_column(Xid8)
+    last_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lease_owner: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+#: What a reader `r` has not read of rows `o`: by transaction and not by id, as it reads.
+UNREAD = "o.xid >= r.window_from and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)"

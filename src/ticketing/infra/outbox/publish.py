@@ -1,0 +1,73 @@
+"""The only way to append messages to the log: in the transaction that makes them true.
+
+A message is written by whatever carries the transaction's next writes: the open round trip, the statements that wait
+for the next one, or the session's flush. A batch that has its connection in hand appends all of its rows at once.
+"""
+
+from typing import Any, TypedDict
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.db import new_id, statements
+from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.log import Cause
+from ticketing.infra.outbox.message import Message
+from ticketing.infra.outbox.models import OutboxRow
+
+#: Takes an organization and `rows` of its messages.
+APPEND = """
+insert into outbox (organization_id, message_id, topic, key, schema_version, payload, correlation_id, traceparent,
+                    actor)
+select %s::uuid, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor
+  from json_to_recordset(%s::json) as w (message_id uuid, topic text, key text, schema_version smallint,
+                                         payload json, correlation_id text, traceparent text, actor text)"""
+
+
+class MessageRow(TypedDict):
+    """A row of the log as plain values; the organization is the statement's first value."""
+
+    message_id: UUID
+    topic: str
+    key: UUID | str
+    schema_version: int
+    payload: dict[str, Any]
+    correlation_id: str
+    traceparent: str
+    actor: str
+
+
+def message_row(kind: type[Message], key: UUID | str, payload: dict[str, Any], cause: Cause) -> MessageRow:
+    """The row of a message whose payload is already in its JSON form: what the model of its kind would dump."""
+    return {
+        "message_id": new_id(),
+        "topic": kind.topic,
+        "key": key,
+        "schema_version": kind.schema_version,
+        "payload": payload,
+        "correlation_id": cause.correlation_id,
+        "traceparent": cause.traceparent,
+        "actor": cause.actor,
+    }
+
+
+def publish(session: AsyncSession, *messages: Message) -> None:
+    """Append messages, in this order; they are true when the transaction commits, and gone when it rolls back."""
+    cause = Cause.here()
+    for message in messages:
+        notify_on_commit(session, message)
+        row = message_row(type(message), message.key, message.model_dump(mode="json"), cause)
+        if not statements.append_row(session, APPEND, message.organization_id, row):
+            session.add(OutboxRow(organization_id=message.organization_id, **row))
+
+
+async def append(wire: Wire, organization_id: UUID, messages: list[MessageRow]) -> None:
+    """Append messages of one organization, in this order, on a connection that is inside of a transaction."""
+    await send(wire, APPEND, organization_id, rows(messages))
+
+
+def notify_on_commit(session: AsyncSession, message: Message) -> None:
+    """Wake the topic's readers when the transaction ends (see `Database.transaction`), with or without a row."""
+    session.info.setdefault("told_topics", set()).add(message.topic)
+    if (event_id := getattr(message, "event_id", None)) is not None:
+        session.info.setdefault("changed_events", set()).add(event_id)
