@@ -59,9 +59,9 @@ fmt: $(DEV_READY) ## Put the code into its usual form
 	@$(PY) -m ruff format
 
 docs: $(RUN_READY) ## Print what the documents take from the code: permissions, messages
-	@$(PY) -m ticketing.modules.organizations.permissions_page docs/security.md
-	@$(PY) -m ticketing.workers.published docs/messages.json
-	@$(PY) -m ticketing.workers.messages_page docs/messages.md
+	@$(PY) -m ticketing.docgen.permissions_page docs/security.md
+	@$(PY) -m ticketing.docgen.message_shapes docs/messages.json
+	@$(PY) -m ticketing.docgen.messages_page docs/messages.md
 
 bench: $(RUN_READY) ## Measure, as ratios; ARGS="holds losers" for some, BENCH_SECONDS=1 to try it out
 	@exec $(PY) -m benchmarks $(ARGS)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from tests.world import World
-from ticketing.cli import app as commands
+from ticketing.cli.app import app as commands
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from tests.drain import drain
 from tests.world import World
-from ticketing import outbox_again
-from ticketing.cli import app as commands
-from ticketing.cli_times import read_since
+from ticketing.cli import outbox_replay
+from ticketing.cli.app import app as commands
+from ticketing.cli.options import read_since
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox.reader import LogReader
@@ -111,7 +111,7 @@ async def test_what_a_group_has_not_done_is_brought_to_it_once(
     assert await run(database, "select id from tickets") == []
     for brought in (2, 0):
         since = read_since("1h")
-        await outbox_again.replay(settings, database, since, ["order.paid"], None, yes=True)
+        await outbox_replay.replay(settings, database, since, ["order.paid"], None, yes=True)
         assert f"{brought} messages were brought" in capfd.readouterr().err
         assert len(await run(database, "select id from tickets")) == 2
 
@@ -122,7 +122,7 @@ async def test_what_a_reader_has_not_come_to_is_not_replayed(
 ) -> None:
     await run(database, "delete from inbox where consumer = 'tickets'")
     await run(database, "update outbox_cursor set window_from = '0', window_to = null, last_id = 0")
-    await outbox_again.replay(
+    await outbox_replay.replay(
         settings, database, func.now() - func.make_interval(0, 0, 0, 1), ["order.paid"], None, True
     )
     assert "0 messages were brought" in capfd.readouterr().err
@@ -137,7 +137,7 @@ async def test_of_a_window_that_is_open_what_was_done_is_replayed(
     first = "(select min(id) from outbox where topic = 'order.paid')"
     window = f"window_from = '0', window_to = pg_snapshot_xmin(pg_current_snapshot()), last_id = {first}"
     await run(database, f"update outbox_cursor set {window} where reader = 'tickets'")
-    await outbox_again.replay(settings, database, read_since("1h"), ["order.paid"], None, yes=True)
+    await outbox_replay.replay(settings, database, read_since("1h"), ["order.paid"], None, yes=True)
     assert "1 messages were brought" in capfd.readouterr().err
     assert await run(database, "select error from dead_letters") == []
     assert len(await run(database, "select id from tickets")) == 1
@@ -168,8 +168,8 @@ async def test_a_reader_is_forgotten_when_nobody_reads_for_it(cli: Cli, database
 def test_a_wrong_replay_is_told_in_a_sentence(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
-    monkeypatch.setattr("ticketing.cli_outbox.platforms_settings", lambda: settings)
-    monkeypatch.setattr("ticketing.cli_outbox.log_to_stderr", lambda _: None)
+    monkeypatch.setattr("ticketing.cli.outbox.platforms_settings", lambda: settings)
+    monkeypatch.setattr("ticketing.cli.outbox.log_to_stderr", lambda _: None)
     said = CliRunner().invoke(commands, ["outbox", "replay", *arguments])
     assert (said.exit_code, said.stdout, len(said.stderr.splitlines())) == (2, "", 1)
     assert words in said.stderr

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from tests.contradictions import BROKEN, WALLS_DOWN
 from tests.drain import drain
 from tests.world import World, data
-from ticketing import check_table, invariants
+from ticketing import invariants
+from ticketing.cli import tables
 
 
 async def offended(app: FastAPI) -> set[str]:
@@ -79,7 +80,7 @@ async def test_the_rows_in_question_are_named(app: FastAPI, world: World) -> Non
 def shown(verdicts: list[invariants.Verdict], *, is_terminal: bool) -> tuple[str, bool]:
     written = StringIO()
     console = Console(file=written, force_terminal=is_terminal, width=200, color_system=None)
-    is_well = check_table.show(verdicts, console)
+    is_well = tables.show(verdicts, console)
     return written.getvalue(), is_well
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.sweeps.routes import all_routes
 from tests.world import API
-from ticketing import lanes
-from ticketing.lanes import LANES, OFFICE, READ, SALE, SCAN, SIGN_IN, By, Lane, buckets_of, network_of, visit_of
+from ticketing import rate_limits
+from ticketing.rate_limits import LANES, OFFICE, READ, SALE, SCAN, SIGN_IN, By, Lane, buckets_of, network_of, visit_of
 
 # One for all: a new one at each import would give two test processes two sets of names.
 ID = "01980000-0000-7000-8000-000000000001"
@@ -53,7 +53,7 @@ def test_a_request_finds_its_lane(method: str, path: str, lane: Lane | None) -> 
 def test_every_route_of_the_document_has_a_lane_or_a_reason() -> None:
     free = {name for name, route in all_routes().items() if visit_of(route.method, route.path).lane is None}
     roots = {name.split()[1].split("/")[1] for name in free if not name.startswith("POST /payments/webhooks")}
-    assert roots <= lanes.UNLIMITED_ROOTS
+    assert roots <= rate_limits.UNLIMITED_ROOTS
 
 
 def test_the_manual_has_the_table_as_it_is() -> None:

@@ -177,7 +177,7 @@ def crowds(platform: Platform) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ticketing.rehearsal.crowd" in (entry / "cmdline").read_bytes() and _is_at(entry, platform):
+            if b"ticketing.rehearsal.load.process_main" in (entry / "cmdline").read_bytes() and _is_at(entry, platform):
                 found.append(int(entry.name))
         except OSError:
             continue

@@ -17,15 +17,16 @@ from tests.drain import drain
 from tests.silence import silent_server
 from tests.world import World
 from ticketing.infra.http.fields import Email, Slug
-from ticketing.rehearsal import names, wire
-from ticketing.rehearsal.buyer import Buyer, Crowd
-from ticketing.rehearsal.platform import Platform
-from ticketing.rehearsal.proofs import prove
-from ticketing.rehearsal.sale import Sale
-from ticketing.rehearsal.stage import share
-from ticketing.rehearsal.stock import Stock
-from ticketing.rehearsal.tally import Tally, Times
-from ticketing.rehearsal.wire import NoAnswer, Wire
+from ticketing.rehearsal import names
+from ticketing.rehearsal.assertions import prove
+from ticketing.rehearsal.load import http_client
+from ticketing.rehearsal.load.availability import Stock
+from ticketing.rehearsal.load.http_client import NoAnswer, Wire
+from ticketing.rehearsal.load.statistics import Tally, Times
+from ticketing.rehearsal.load.virtual_buyer import Buyer, Crowd
+from ticketing.rehearsal.load.workload import Sale
+from ticketing.rehearsal.scratch_event import share
+from ticketing.rehearsal.target import Platform
 
 
 def test_no_customer_can_have_a_name_that_the_clean_up_deletes_by() -> None:
@@ -143,7 +144,7 @@ async def test_half_an_answer_is_none(said: bytes) -> None:
 
 
 async def test_a_server_that_stays_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(http_client, "ANSWER_SECONDS", 0.2)
     async with silent_server() as port:
         with pytest.raises(NoAnswer, match="no answer"):
             await Wire(f"http://127.0.0.1:{port}", 1).ask("GET", "/", {})

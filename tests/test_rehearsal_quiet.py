@@ -11,7 +11,7 @@ from tests.drain import drain
 from tests.world import World, data
 from ticketing.infra.email_addresses import is_nobodys
 from ticketing.modules import events
-from ticketing.rehearsal import names, stage
+from ticketing.rehearsal import names, scratch_event
 
 
 async def test_what_a_rehearsal_sells_is_on_no_list_and_opens_by_its_id(
@@ -19,7 +19,7 @@ async def test_what_a_rehearsal_sells_is_on_no_list_and_opens_by_its_id(
 ) -> None:
     show, other = await world.show(title="Findable"), await world.show(title="Findable too")
     async with app.state.owner_database.transaction() as session:
-        moved = {"id": show.id, "at": stage.STARTS_AT}
+        moved = {"id": show.id, "at": scratch_event.STARTS_AT}
         await session.execute(
             text("update events set starts_at = cast(:at as text)::timestamptz where id = :id"), moved
         )

@@ -11,16 +11,16 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 
-from ticketing import supervisor as module
-from ticketing.child import Child, describe_end
 from ticketing.infra.system.processes import wait_for
-from ticketing.supervisor import Stopping, Supervisor
+from ticketing.up import supervisor as module
+from ticketing.up.child import Child, describe_end
+from ticketing.up.supervisor import Stopping, Supervisor
 
 SOURCE = str(Path(module.__file__).parents[1])
 POLITE = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 FOLLOWER = (
-    "import signal, sys, time; from ticketing.child import follow_supervisor; "
+    "import signal, sys, time; from ticketing.up.child import follow_supervisor; "
     "signal.signal(15, lambda *_: sys.exit('drained')); follow_supervisor(); print('up', flush=True); time.sleep(60)"
 )
 
@@ -189,8 +189,8 @@ def test_a_killed_supervisor_leaves_no_orphans(tmp_path: Path, kernel_helps: boo
     script = f"""
 import os, sys, time
 from pathlib import Path
-from ticketing import supervisor
-from ticketing.child import Child
+from ticketing.up import supervisor
+from ticketing.up.child import Child
 if not {kernel_helps}:
     supervisor.dying_with_parent = lambda signal: []
 it = supervisor.Supervisor(tell=print)

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from ticketing.admission import Gate
 from ticketing.alerts import ALERTS
-from ticketing.gate import Gate
 from ticketing.infra import errors, log, redis
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database

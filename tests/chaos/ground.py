@@ -17,9 +17,9 @@ import psycopg
 from tests.chaos.proxy import Proxy
 from tests.kafka_broker import KafkaBroker
 from tests.world import WEBHOOK_SECRET
-from ticketing.child import LIFELINE
 from ticketing.infra.embedded.postgres import EmbeddedPostgres
 from ticketing.infra.system.ports import free_port
+from ticketing.up.child import LIFELINE
 
 OPEN_SECONDS = 120
 CLOSE_SECONDS = 60

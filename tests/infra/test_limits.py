@@ -14,9 +14,9 @@ from tests.world import API, PASSWORD, World, data, refusal
 from ticketing.infra.config import Settings
 from ticketing.infra.http.rate_limiter import Bucket, Rate, Verdict
 from ticketing.infra.redis import connect_for_limits
-from ticketing.lanes import LANES, OFFICE, READ, SALE, SIGN_IN, By, Lane
 from ticketing.main import create_app
 from ticketing.modules import payments
+from ticketing.rate_limits import LANES, OFFICE, READ, SALE, SIGN_IN, By, Lane
 
 
 @pytest.fixture

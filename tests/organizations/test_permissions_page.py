@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ticketing.modules.organizations.permissions_page import render, write
+from ticketing.docgen.permissions_page import render, write
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 

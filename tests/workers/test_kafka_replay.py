@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import func
 
 from tests.workers.kafka_line import Line, coats
-from ticketing import outbox_again
+from ticketing.cli import outbox_replay
 from ticketing.infra.bus import Poison, dead_letters
 from ticketing.infra.bus.redelivery import Outcome, redeliver
 from ticketing.infra.kafka import ensure_topics
 from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.infra.outbox.reader import LogReader
-from ticketing.workers.republish import Republish
+from ticketing.workers.relay_redelivery import Republish
 
 pytestmark = pytest.mark.kafka
 
@@ -24,9 +24,9 @@ async def test_what_is_published_again_is_the_same_and_has_no_second_effect(
     await line.tell(*coats("ABC", 4))
     async with line.relaying(), line.consuming():
         await line.until_effects(12)
-        await outbox_again.replay(line.settings, line.database, since, [line.topic], None, yes=False)
+        await outbox_replay.replay(line.settings, line.database, since, [line.topic], None, yes=False)
         assert "12 messages would be published; nothing was changed" in capfd.readouterr().err
-        await outbox_again.replay(line.settings, line.database, since, [line.topic], None, yes=True)
+        await outbox_replay.replay(line.settings, line.database, since, [line.topic], None, yes=True)
         records = await asyncio.to_thread(line.records, 24)
         await line.tell(("A", 4))
         await line.until_effects(13)
@@ -44,7 +44,7 @@ async def test_a_broker_that_is_away_is_told(line: Line, capfd: pytest.CaptureFi
     away = line.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     since = func.now() - func.make_interval(0, 0, 0, 1)
     with pytest.raises(BaseException, match="1"):
-        await outbox_again.replay(away, line.database, since, [line.topic], None, yes=True)
+        await outbox_replay.replay(away, line.database, since, [line.topic], None, yes=True)
     assert "do it again" in capfd.readouterr().err
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 import orjson
 import pytest
 
+from ticketing.docgen import messages_page
+from ticketing.docgen.message_shapes import Published, breaks, extend, kinds, shape_of
 from ticketing.infra.outbox import Message
-from ticketing.workers import messages_page
-from ticketing.workers.published import Published, breaks, extend, kinds, shape_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -15,7 +15,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import lag as kafka_lag
 from ticketing.infra.outbox.reader import LogReader
-from ticketing.workers import watch
+from ticketing.workers import lag_metrics
 
 
 def gauge(name: str, **labels: str) -> float | None:
@@ -39,12 +39,12 @@ async def test_unread_rows_of_each_reader_are_measured(database: Database, setti
     assert await reader.acquire()
     (first, *_) = await reader.read()
     await reader.advance(first.log_id)
-    await watch.measure_log(settings, database)
+    await lag_metrics.measure_log(settings, database)
     assert gauge("outbox_unread_rows", reader="measured") == 2
     assert 80 <= (gauge("outbox_oldest_unread_seconds", reader="measured") or 0) < 100
     assert (gauge("outbox_bytes") or 0) > 0
     await reader.advance((await reader.read())[-1].log_id)
-    await watch.measure_log(settings, database)
+    await lag_metrics.measure_log(settings, database)
     assert gauge("outbox_unread_rows", reader="measured") == 0
     assert gauge("outbox_oldest_unread_seconds", reader="measured") == 0
 
@@ -53,10 +53,10 @@ async def test_open_dead_letters_are_measured_until_they_are_gone(database: Data
     letter = """insert into dead_letters (consumer, topic, key, message_id, message, error, attempts)
                 values ('measured', 'order.paid', 'k', gen_random_uuid(), '{}', 'KeyError', 8)"""
     await run(database, letter)
-    told = await watch.measure_letters(database, set())
+    told = await lag_metrics.measure_letters(database, set())
     assert gauge("dead_letters_open", consumer="measured", topic="order.paid") == 1
     await run(database, "delete from dead_letters")
-    assert await watch.measure_letters(database, told) == set()
+    assert await lag_metrics.measure_letters(database, told) == set()
     assert gauge("dead_letters_open", consumer="measured", topic="order.paid") == 0
 
 
@@ -98,7 +98,7 @@ async def lag(line: Line, groups: dict[str, list[str]]) -> float:
     async with asyncio.timeout(20):
         while True:
             with suppress(KafkaException):
-                await watch.measure_kafka(line.settings, line.database, groups)
+                await lag_metrics.measure_kafka(line.settings, line.database, groups)
                 return gauge("kafka_lag", group=line.group.name, topic=line.topic) or 0
             await asyncio.sleep(0.1)
 
@@ -106,7 +106,7 @@ async def lag(line: Line, groups: dict[str, list[str]]) -> float:
 async def test_measuring_goes_on_when_something_is_away(database: Database, settings: Settings) -> None:
     away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     stop = asyncio.Event()
-    measuring = asyncio.create_task(watch.run(away, database, stop))
+    measuring = asyncio.create_task(lag_metrics.run(away, database, stop))
     await asyncio.sleep(1)
     assert not measuring.done()
     stop.set()

@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from ticketing.rehearsal.outcome import Outcome
-from ticketing.rehearsal.verdict import Finding
+from ticketing.rehearsal.results import Outcome
+from ticketing.rehearsal.thresholds import Finding
 
 #: The steps of a buyer, in order, with what people call them.
 STEPS = {

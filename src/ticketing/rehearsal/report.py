@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ticketing.rehearsal import figures
-from ticketing.rehearsal.outcome import Outcome
-from ticketing.rehearsal.verdict import Finding
+from ticketing.rehearsal.results import Outcome
+from ticketing.rehearsal.thresholds import Finding
 
 STEP_HEADS = ("Step", "Answers", "p50", "p95", "p99", "Statuses")
 

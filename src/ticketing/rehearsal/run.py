@@ -15,17 +15,17 @@ from ticketing import invariants
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.db.timeouts import PATIENT_SECONDS
-from ticketing.rehearsal import figures, report, stage, sweep
-from ticketing.rehearsal.choices import Choices, RehearsalError
-from ticketing.rehearsal.company import Company
-from ticketing.rehearsal.display import Display
-from ticketing.rehearsal.outcome import Broken, Limits, Outcome
-from ticketing.rehearsal.platform import Platform
-from ticketing.rehearsal.proofs import prove
-from ticketing.rehearsal.sale import Sale
-from ticketing.rehearsal.stage import Stage
-from ticketing.rehearsal.verdict import Finding, judge
-from ticketing.rehearsal.watch import Watch
+from ticketing.rehearsal import cleanup, figures, report, scratch_event
+from ticketing.rehearsal.assertions import prove
+from ticketing.rehearsal.load.processes import Company
+from ticketing.rehearsal.load.workload import Sale
+from ticketing.rehearsal.monitor import Watch
+from ticketing.rehearsal.options import Choices, RehearsalError
+from ticketing.rehearsal.progress import Display
+from ticketing.rehearsal.results import Broken, Limits, Outcome
+from ticketing.rehearsal.scratch_event import Stage
+from ticketing.rehearsal.target import Platform
+from ticketing.rehearsal.thresholds import Finding, judge
 
 #: A process of the crowd needs so long to begin.
 START_SECONDS = 3.0
@@ -52,20 +52,20 @@ class Rehearsal:
         try:
             await platform.check_ready()
             async with _database(self.settings, self.database_url) as database:
-                run, organization_id = await stage.open_organization(database)
+                run, organization_id = await scratch_event.open_organization(database)
                 try:
                     outcome = await self._rehearse(database, platform, run, organization_id)
                 finally:
-                    await _take_down(database, sweep.Scratch(run, organization_id), self.display)
+                    await _take_down(database, cleanup.Scratch(run, organization_id), self.display)
         finally:
             platform.close()
         return self._tell(outcome)
 
     async def _rehearse(self, database: Database, platform: Platform, run: str, organization_id: UUID) -> Outcome:
         with self.display.step("copying the event"):
-            built = await stage.build(database, run, organization_id, self.choices)
+            built = await scratch_event.build(database, run, organization_id, self.choices)
         with self.display.step(f"{self.choices.buyers} accounts"):
-            people = await stage.make_accounts(database, run, self.choices.buyers)
+            people = await scratch_event.make_accounts(database, run, self.choices.buyers)
         await platform.check_stage(built.event_id, people[0])
         limits = await platform.find_limits()
         if limits == "shared":
@@ -74,7 +74,7 @@ class Rehearsal:
         watch, company = await self._perform(database, built, people)
         self.display.say("  The last buyer has gone home.")
         with self.display.step("waiting for the readers of the log"):
-            back = await sweep.wait_for_readers(database, organization_id, self.choices.max_lag_seconds)
+            back = await cleanup.wait_for_readers(database, organization_id, self.choices.max_lag_seconds)
         await watch.look(database)
         with self.display.step("proving"):
             return await self._sum_up(database, watch, company, began_at, back, limits)
@@ -98,7 +98,7 @@ class Rehearsal:
 
     def _sales(self, built: Stage, people: Sequence[UUID], opens_at: float) -> list[Sale]:
         choices = self.choices
-        shares = stage.share(people, min(choices.processes, len(people)))
+        shares = scratch_event.share(people, min(choices.processes, len(people)))
         return [
             Sale(
                 base_url=self.base_url,
@@ -173,7 +173,7 @@ class Rehearsal:
 async def clean(settings: Settings, database_url: str, display: Display) -> int:
     """Take down what rehearsals that were killed have left; how many there were. Raises RehearsalError."""
     async with _database(settings, database_url) as database:
-        found = await sweep.find_scratch(database)
+        found = await cleanup.find_scratch(database)
         for scratch in found:
             await _take_down(database, scratch, display)
     return len(found)
@@ -198,6 +198,6 @@ async def _database(settings: Settings, url: str) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def _take_down(database: Database, scratch: sweep.Scratch, display: Display) -> None:
+async def _take_down(database: Database, scratch: cleanup.Scratch, display: Display) -> None:
     with display.step(f"removing the rehearsal {scratch.run}"):
-        await sweep.sweep(database, scratch)
+        await cleanup.sweep(database, scratch)

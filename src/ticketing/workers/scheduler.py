@@ -20,7 +20,7 @@ from ticketing.infra.db.timeouts import be_patient
 from ticketing.infra.http.idempotency import StoredAnswer
 from ticketing.infra.outbox import Horizon, Xid8
 from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
-from ticketing.workers import watch
+from ticketing.workers import lag_metrics
 
 #: Days of log partitions that are made ahead: the scheduler may be away for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
@@ -142,7 +142,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
         scheduler.add_job(start, "interval", (name, job), seconds=every, id=name, jitter=every / 10, **options)
     await run_job("keep_partitions", keep_partitions, settings, database)
     scheduler.start()
-    await watch.run(settings, database, stop)
+    await lag_metrics.run(settings, database, stop)
     scheduler.pause()
     await asyncio.gather(*running, return_exceptions=True)
     scheduler.shutdown(wait=False)
