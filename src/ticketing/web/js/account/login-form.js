@@ -1,4 +1,4 @@
-// The log-in form, used on its own page and in a dialog that opens in place when somebody wants to hold a seat.
+// The form to log in or register, on its own page and in a dialog that opens where a log-in is required.
 
 import { logIn } from '../api/client.js';
 import { currentUser } from '../api/session.js';
@@ -8,9 +8,9 @@ import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 import { codeField } from './second-factor.js';
 
-const PASSWORD_LEAST = 10;
+const MIN_PASSWORD_LENGTH = 10;
 
-/** A form that calls `done(user)` after a log-in or a registration. */
+/** A form that calls `done(user)` after log-in or registration. */
 export function loginForm(done, kind = 'login') {
   const form = el('form', { class: 'stack', dataset: { testid: 'login-form' }, novalidate: true });
   const draw = () => fill(form, ...fields(kind, (next) => ((kind = next), draw())));
@@ -79,8 +79,8 @@ async function submit(form, kind, done) {
   const button = form.querySelector('[data-testid=login-submit]');
   const problem = form.querySelector('.form-error');
   clearFieldErrors(form);
-  // Said here in our own words, and without asking the server.
-  if (kind === 'register' && [...body.password].length < PASSWORD_LEAST) {
+  // Checked before the request, with a message of this page.
+  if (kind === 'register' && [...body.password].length < MIN_PASSWORD_LENGTH) {
     const short = { field: 'password', message: t('login.password_short') };
     return showFieldErrors(form, { errors: [short] });
   }
@@ -97,7 +97,7 @@ async function submit(form, kind, done) {
   return undefined;
 }
 
-/** The password was right: the form goes on with what was typed, and one more field. */
+/** Adds the field for the second factor; the rest of the form keeps its values. */
 function askForCode(form, problem) {
   if (form.elements.namedItem('code')) return;
   const field = codeField();
@@ -105,14 +105,14 @@ function askForCode(form, problem) {
   field.querySelector('input').focus();
 }
 
-/** Resolves to the user, at once when somebody is logged in; to null when the dialog is closed without. */
+/** Resolves to the user, after a log-in dialog if there is no session; to null if the dialog is closed. */
 export function ensureLogin(reason) {
   if (currentUser()) return Promise.resolve(currentUser());
   return new Promise((resolve) => {
     const dialog = el('dialog', { class: 'dialog', 'aria-label': t('login.title'), dataset: { testid: 'login-dialog' } });
     let user = null;
-    const form = loginForm((someone) => {
-      user = someone;
+    const form = loginForm((loggedIn) => {
+      user = loggedIn;
       dialog.close();
     });
     const close = el(

@@ -1,4 +1,4 @@
-// The part of /me about a person's own data: a copy of it, and the end of it.
+// The box on /me to export personal data and to delete the account.
 
 import { get, post } from '../api/client.js';
 import { endSession } from '../api/session.js';
@@ -8,9 +8,9 @@ import { downloadFile } from '../ui/file-download.js';
 import { t } from '../words/translate.js';
 import { codeField } from './second-factor.js';
 
-const FILE = 'my-data.json';
+const FILE_NAME = 'my-data.json';
 
-/** A closed box: nobody deletes an account in passing. */
+/** The box is closed at first, against accidental deletion; its content is loaded when it is opened. */
 export function myDataBox() {
   const body = el('div', { class: 'stack' });
   const box = el('details', { class: 'box', dataset: { testid: 'my-data' } }, el('summary', {}, t('data.title')), body);
@@ -20,13 +20,13 @@ export function myDataBox() {
 
 async function draw(body) {
   const me = await get('/me');
-  fill(body, copy(), el('h3', {}, t('data.erase_title')), el('p', {}, t('data.erase_explain')), eraseForm(me));
+  fill(body, exportPart(), el('h3', {}, t('data.erase_title')), el('p', {}, t('data.erase_explain')), eraseForm(me));
 }
 
-function copy() {
-  const save = () => downloadFile('/me/export', FILE);
-  const look = { type: 'button', class: 'button', dataset: { testid: 'export' }, onclick: save };
-  return el('div', {}, el('p', {}, t('data.export_explain')), el('button', look, t('data.export')));
+function exportPart() {
+  const save = () => downloadFile('/me/export', FILE_NAME);
+  const attributes = { type: 'button', class: 'button', dataset: { testid: 'export' }, onclick: save };
+  return el('div', {}, el('p', {}, t('data.export_explain')), el('button', attributes, t('data.export')));
 }
 
 function eraseForm(me) {
@@ -65,10 +65,10 @@ function ticketsField() {
 }
 
 async function erase(form, button, problem) {
-  const { give_up_tickets, ...typed } = Object.fromEntries(new FormData(form));
+  const { give_up_tickets, ...body } = Object.fromEntries(new FormData(form));
   button.disabled = true;
   try {
-    await post('/me/erase', { ...typed, give_up_tickets: give_up_tickets === 'on' });
+    await post('/me/erase', { ...body, give_up_tickets: give_up_tickets === 'on' });
     endSession();
     location.assign('/');
   } catch (error) {

@@ -1,4 +1,4 @@
-// The part of /me that switches the second factor on and off: password, picture, first code, recovery codes.
+// The box on /me to enable and disable the second factor (TOTP): password, QR code, first code, recovery codes.
 
 import { get, post, remove } from '../api/client.js';
 import { el, fill } from '../lib/dom.js';
@@ -6,7 +6,7 @@ import { showFieldErrors } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-/** A closed box; what it can do is asked for when it is opened. */
+/** The box is closed at first; its content is loaded when it is opened. */
 export function secondFactorBox() {
   const body = el('div', { class: 'stack' });
   const box = el('details', { class: 'box', dataset: { testid: 'second-factor' } }, el('summary', {}, t('second.title')), body);
@@ -16,7 +16,7 @@ export function secondFactorBox() {
 
 async function draw(body) {
   const me = await get('/me');
-  fill(body, ...(me.has_second_factor ? active(body) : absent(body)));
+  fill(body, ...(me.has_second_factor ? enabledContent(body) : disabledContent(body)));
 }
 
 const field = (key, attributes) => el('label', { class: 'field' }, el('span', {}, t(key)), el('input', attributes));
@@ -24,7 +24,7 @@ const field = (key, attributes) => el('label', { class: 'field' }, el('span', {}
 const passwordField = () =>
   field('login.password', { name: 'password', type: 'password', required: true, autocomplete: 'current-password' });
 
-/** What a person types: digits of the app, or a recovery code. */
+/** An input for a code of the authenticator app or a recovery code. */
 export const codeField = (key = 'second.code') =>
   field(key, {
     name: 'code',
@@ -36,7 +36,7 @@ export const codeField = (key = 'second.code') =>
     dataset: { testid: 'code' },
   });
 
-/** A form whose button runs `work` with what was typed; a refusal stands beside its field. */
+/** A form whose button calls `work(values)`; a validation error is shown at its field. */
 function form(testid, button, work, ...fields) {
   const problem = el('p', { class: 'form-error', role: 'alert', hidden: true });
   const go = el('button', { class: 'button', dataset: { testid: `${testid}-go` } }, t(button));
@@ -56,47 +56,47 @@ function form(testid, button, work, ...fields) {
   return node;
 }
 
-function absent(body) {
-  const begin = async (typed) => fill(body, ...pending(body, await post('/me/second-factor', typed)));
+function disabledContent(body) {
+  const begin = async (values) => fill(body, ...setupContent(body, await post('/me/second-factor', values)));
   return [el('p', {}, t('second.explain')), form('second-begin', 'second.begin', begin, passwordField())];
 }
 
-function pending(body, { secret, otpauth_uri, qr_svg }) {
-  const confirm = async (typed) => fill(body, ...recovery(body, await post('/me/second-factor/confirm', typed)));
+function setupContent(body, { secret, otpauth_uri, qr_svg }) {
+  const confirm = async (values) => fill(body, ...recoveryContent(body, await post('/me/second-factor/confirm', values)));
   return [
     el('p', {}, t('second.scan')),
-    el('div', { class: 'qr' }, drawing(qr_svg)),
+    el('div', { class: 'qr' }, qrImage(qr_svg)),
     el('p', {}, t('second.type'), ' ', el('code', { dataset: { testid: 'second-secret' } }, secret)),
     el('p', {}, el('a', { href: otpauth_uri }, t('second.open'))),
     form('second-confirm', 'second.confirm', confirm, codeField('second.first_code')),
   ];
 }
 
-/** The server's picture as an element: parsed as XML, where nothing runs and no style is needed. */
-function drawing(svg) {
-  const picture = document.importNode(new DOMParser().parseFromString(svg, 'image/svg+xml').documentElement, true);
-  picture.setAttribute('role', 'img');
-  picture.setAttribute('aria-label', t('second.picture'));
-  return picture;
+/** The QR code from the server as an element: parsed as XML, in which scripts do not run. */
+function qrImage(svg) {
+  const image = document.importNode(new DOMParser().parseFromString(svg, 'image/svg+xml').documentElement, true);
+  image.setAttribute('role', 'img');
+  image.setAttribute('aria-label', t('second.picture'));
+  return image;
 }
 
-function recovery(body, { recovery_codes }) {
+function recoveryContent(body, { recovery_codes }) {
   const list = recovery_codes.map((code) => el('li', {}, el('code', { dataset: { testid: 'recovery-code' } }, code)));
-  const kept = () => draw(body);
+  const finish = () => draw(body);
   return [
     el('p', { role: 'status' }, t('second.on_now')),
     el('ul', {}, list),
     el(
       'div',
       {},
-      el('button', { type: 'button', class: 'button', dataset: { testid: 'second-kept' }, onclick: kept }, t('second.kept')),
+      el('button', { type: 'button', class: 'button', dataset: { testid: 'second-kept' }, onclick: finish }, t('second.kept')),
     ),
   ];
 }
 
-function active(body) {
-  const disable = async (typed) => {
-    await remove('/me/second-factor', typed);
+function enabledContent(body) {
+  const disable = async (values) => {
+    await remove('/me/second-factor', values);
     showNotice(t('second.off_now'), { kind: 'good' });
     await draw(body);
   };

@@ -1,4 +1,4 @@
-// On "My tickets", for whoever has not confirmed their address: where to look, and a way to another letter.
+// The box on /me for users with an unconfirmed email address, with a button to send the email again.
 
 import { get, post } from '../api/client.js';
 import { el } from '../lib/dom.js';
@@ -6,11 +6,11 @@ import { errorMessage } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-/** A box, or null when there is nothing to confirm. */
+/** The box, or null if the address is confirmed. */
 export async function verifyEmailBox() {
   const me = await get('/me').catch(() => null);
   if (!me || me.email_verified) return null;
-  const again = async () => {
+  const resend = async () => {
     try {
       await post('/me/verify-email');
       showNotice(t('verify.sent'), { kind: 'good' });
@@ -22,6 +22,6 @@ export async function verifyEmailBox() {
     'aside',
     { class: 'box', dataset: { testid: 'verify-hint' } },
     el('p', {}, t('verify.wanted')),
-    el('div', {}, el('button', { type: 'button', class: 'button small', onclick: again }, t('verify.send_again'))),
+    el('div', {}, el('button', { type: 'button', class: 'button small', onclick: resend }, t('verify.send_again'))),
   );
 }

@@ -1,4 +1,4 @@
-// The stream of an event from the first moment on: what arrives before the desk is there waits for it.
+// A seat stream that is opened before the page has loaded its data: frames are buffered until a store is connected.
 
 import { SeatStream } from './seat-stream.js';
 

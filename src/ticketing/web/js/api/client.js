@@ -1,13 +1,14 @@
-// Speaks to the HTTP API: envelope in, envelope out, tokens, idempotency keys, and retries that are safe.
+// HTTP client of the API: unwraps the response envelope, adds access tokens and idempotency keys, and retries requests
+// that are safe to repeat.
 
 import { syncWithResponse } from '../lib/server-clock.js';
 import { forgetKey, keyFor } from './idempotency.js';
 import { accessToken, endSession, renewToken, saveSession, session } from './session.js';
 
 const BASE = '/api/v1';
-const TRIES = 4;
+const MAX_ATTEMPTS = 4;
 const TIMEOUT_MS = 20_000;
-const LONGEST_PAUSE_MS = 8_000;
+const MAX_DELAY_MS = 8_000;
 
 export class ApiError extends Error {
   constructor(status, body, response) {
@@ -21,7 +22,7 @@ export class ApiError extends Error {
     this.correlationId = body?.meta?.correlation_id;
   }
 
-  /** True when nothing was decided and the same request may be sent again. */
+  /** True for network errors, gateway errors and requests still in progress: the same request may be retried. */
   get isTransient() {
     return (
       this.status === 0 ||
@@ -37,20 +38,20 @@ export const get = async (path, options) => (await call('GET', path, undefined, 
 export const getPage = (path, options) => call('GET', path, undefined, options);
 export const remove = async (path, body) => (await call('DELETE', path, body)).data;
 
-/** POSTs once in effect: the key stays the same until the server has given an answer that is final. */
+/** POSTs with an idempotency key, which is reused until the server has sent a final response. */
 export async function post(path, body = {}) {
   const headers = { 'Idempotency-Key': keyFor(path, body) };
   try {
-    const answer = await call('POST', path, body, { headers });
+    const { data } = await call('POST', path, body, { headers });
     forgetKey(path, body);
-    return answer.data;
+    return data;
   } catch (error) {
     if (!(error instanceof ApiError && (error.isTransient || error.status === 429))) forgetKey(path, body);
     throw error;
   }
 }
 
-/** A file behind the log-in (QR, PDF, calendar), as a blob. */
+/** Fetches a file that requires authentication (QR code, PDF, calendar). */
 export async function getBlob(path) {
   const response = await sendWithToken('GET', path, undefined, {});
   if (!response.ok) throw await toApiError(response);
@@ -58,15 +59,15 @@ export async function getBlob(path) {
 }
 
 async function call(method, path, body, options = {}) {
-  const safe = method === 'GET' || Boolean(options.headers?.['Idempotency-Key']);
+  const isRepeatable = method === 'GET' || Boolean(options.headers?.['Idempotency-Key']);
   for (let attempt = 1; ; attempt += 1) {
     try {
       const response = await sendWithToken(method, path, body, options);
       if (!response.ok) throw await toApiError(response);
       return response.status === 204 ? { data: null } : await response.json();
     } catch (error) {
-      if (!(safe && error instanceof ApiError && error.isTransient && attempt < TRIES)) throw error;
-      await pause(Math.min(error.retryAfter * 1000 || 300 * 2 ** attempt, LONGEST_PAUSE_MS));
+      if (!(isRepeatable && error instanceof ApiError && error.isTransient && attempt < MAX_ATTEMPTS)) throw error;
+      await delay(Math.min(error.retryAfter * 1000 || 300 * 2 ** attempt, MAX_DELAY_MS));
     }
   }
 }
@@ -104,32 +105,33 @@ async function toApiError(response) {
   return new ApiError(response.status, await response.json().catch(() => null), response);
 }
 
-/** The new tokens, or null when the old ones are worth nothing any more. */
+/** Requests new tokens; null if the refresh token is no longer valid. */
 async function refreshTokens(refresh_token, key) {
   const headers = { 'Idempotency-Key': key };
   for (let attempt = 1; ; attempt += 1) {
     const response = await send('POST', '/auth/refresh', { refresh_token }, headers);
     if (response.ok) return (await response.json()).data;
     if (response.status === 401) return null;
-    // 409: another tab's spending of the same token is on its way, and its answer is ours too.
-    if (response.status !== 409 || attempt === TRIES) throw await toApiError(response);
-    await pause(200 * attempt);
+    // 409: another tab is using the same token with the same idempotency key; a retry gets the same response.
+    if (response.status !== 409 || attempt === MAX_ATTEMPTS) throw await toApiError(response);
+    await delay(200 * attempt);
   }
 }
 
-/** POSTs as nobody, once: for whoever holds a link from a letter, whoever happens to be logged in here. */
+/** POSTs once without an access token: a link from an email may belong to another account than the current session. */
 export const postAnonymously = async (path, body) => (await call('POST', path, body, { anonymous: true })).data;
 
+/** Logs in (`kind` is "login") or registers ("register"), and stores the session. */
 export async function logIn(kind, body) {
-  const answer = await call('POST', `/auth/${kind}`, body, { anonymous: true });
-  saveSession(answer.data);
-  return answer.data.user;
+  const { data } = await call('POST', `/auth/${kind}`, body, { anonymous: true });
+  saveSession(data);
+  return data.user;
 }
 
 export async function logOut() {
-  const known = session();
+  const ended = session();
   endSession();
-  if (known) await send('POST', '/auth/logout', { refresh_token: known.refresh_token }, {}, known.access_token).catch(() => null);
+  if (ended) await send('POST', '/auth/logout', { refresh_token: ended.refresh_token }, {}, ended.access_token).catch(() => null);
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms + Math.random() * 200));
+const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms + Math.random() * 200));

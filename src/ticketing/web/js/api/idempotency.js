@@ -1,30 +1,30 @@
-// One key per intent. The same action with the same body gets the same key until the server has given a final
-// answer, so a retry after a lost connection (even after a reload) can never buy twice.
+// Idempotency keys. The same path and body get the same key until the server has sent a final response, so that a retry
+// after a lost connection, even after a reload, never buys twice.
 
 import { tabStorage } from '../lib/storage.js';
 
 const SLOT = 'ticketing.intents';
-const LIMIT = 40;
+const MAX_KEYS = 40;
 
-const intents = () => tabStorage.get(SLOT) ?? {};
+const storedKeys = () => tabStorage.get(SLOT) ?? {};
 
 export function keyFor(path, body) {
   const print = fingerprint(path, body);
-  const known = intents();
-  if (!known[print]) {
-    known[print] = crypto.randomUUID?.() ?? randomKey();
-    tabStorage.set(SLOT, Object.fromEntries(Object.entries(known).slice(-LIMIT)));
+  const keys = storedKeys();
+  if (!keys[print]) {
+    keys[print] = crypto.randomUUID?.() ?? randomKey();
+    tabStorage.set(SLOT, Object.fromEntries(Object.entries(keys).slice(-MAX_KEYS)));
   }
-  return known[print];
+  return keys[print];
 }
 
 export function forgetKey(path, body) {
-  const known = intents();
-  delete known[fingerprint(path, body)];
-  tabStorage.set(SLOT, known);
+  const keys = storedKeys();
+  delete keys[fingerprint(path, body)];
+  tabStorage.set(SLOT, keys);
 }
 
-/** Short, because a seating plan of fifteen megabytes would not fit into the storage; FNV-1a, twice 32 bits. */
+/** Two 32-bit FNV-1a hashes and the length: a body may be a seating plan of 15 MB, too large for browser storage. */
 export function fingerprint(path, body) {
   const text = `${path} ${JSON.stringify(body)}`;
   let [a, b] = [0x811c9dc5, 0x01000193];
@@ -35,7 +35,7 @@ export function fingerprint(path, body) {
   return `${(a >>> 0).toString(36)}.${(b >>> 0).toString(36)}.${text.length}`;
 }
 
-/** `crypto.randomUUID` exists only in secure contexts; a phone on the local network has none. */
+/** 128 random bits in hex. `crypto.randomUUID` is missing in insecure contexts, such as plain HTTP on a local network. */
 export function randomKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

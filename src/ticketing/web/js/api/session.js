@@ -1,22 +1,22 @@
-// Who is logged in. The access token lives fifteen minutes; the refresh token is spent on each use, so only one
-// tab may refresh at a time: a second spend of the same token would end the whole family of them.
-// A lock alone is not enough. A tab may hold the lock and still read yesterday's storage, because browsers carry
-// writes from one process to another at their leisure; and a page that is left in mid-refresh never sees its answer.
-// So each spending has an idempotency key of its own, made from the token and the log-in's secret `chain`: whoever
-// spends an old token again gets the same new pair.
+// The session of the current user. An access token is valid for 15 minutes. A refresh token can be used once, so only
+// one tab may refresh at a time: reuse of a refresh token revokes the whole token family.
+// A lock alone is not enough. Browsers propagate localStorage writes between processes with a delay, so a tab that holds
+// the lock may read an old token; and a page that is closed during a refresh never receives the response.
+// Each refresh therefore has an idempotency key, derived from the refresh token and the random `chain` of the log-in:
+// a second use of an old token with the same key returns the same new pair.
 
 import { persistentStorage } from '../lib/storage.js';
 import { fingerprint, randomKey } from './idempotency.js';
 
 const SLOT = 'ticketing.session';
-const EARLY_MS = 20_000;
+const REFRESH_MARGIN_MS = 20_000;
 const changes = new EventTarget();
 
 export const session = () => persistentStorage.get(SLOT);
 export const currentUser = () => session()?.user ?? null;
 export const onSessionChange = (listener) => changes.addEventListener('change', listener);
 
-/** Keeps a log-in; a refreshed one goes on with its `chain`. */
+/** Stores a session; a refreshed session keeps its `chain`. */
 export function saveSession(body, chain = randomKey()) {
   const { user, access_token, refresh_token, expires_in } = body;
   persistentStorage.set(SLOT, {
@@ -38,31 +38,32 @@ addEventListener('storage', (event) => {
   if (event.key === SLOT) changes.dispatchEvent(new Event('change'));
 });
 
-const isFresh = (known) => known && known.expires_at - EARLY_MS > Date.now();
+const isFresh = (tokens) => tokens && tokens.expires_at - REFRESH_MARGIN_MS > Date.now();
 
-/** The access token to send, refreshed when it is about to end; null when nobody is logged in. */
+/** The access token, refreshed first if it is about to expire; null without a session. */
 export async function accessToken(refresh) {
-  const known = session();
-  if (!known) return null;
-  return isFresh(known) ? known.access_token : renewToken(known.access_token, refresh);
+  const current = session();
+  if (!current) return null;
+  return isFresh(current) ? current.access_token : renewToken(current.access_token, refresh);
 }
 
-/** Gives a token other than `spent`: another tab's newer one, or one from `refresh(refresh_token, key)`. */
-export function renewToken(spent, refresh) {
-  return alone(async () => {
-    const known = session();
-    if (!known) return null;
-    if (known.access_token !== spent && isFresh(known)) return known.access_token;
-    const body = await refresh(known.refresh_token, `refresh-${known.chain}-${fingerprint('', known.refresh_token)}`);
-    if (body) saveSession(body, known.chain);
-    else if (session()?.refresh_token === known.refresh_token) endSession();
+/** Returns an access token other than `rejected`: a newer one of another tab, or one from `refresh(refresh_token, key)`. */
+export function renewToken(rejected, refresh) {
+  return withRefreshLock(async () => {
+    const current = session();
+    if (!current) return null;
+    if (current.access_token !== rejected && isFresh(current)) return current.access_token;
+    const body = await refresh(current.refresh_token, `refresh-${current.chain}-${fingerprint('', current.refresh_token)}`);
+    if (body) saveSession(body, current.chain);
+    else if (session()?.refresh_token === current.refresh_token) endSession();
     return session()?.access_token ?? null;
   });
 }
 
 let queue = Promise.resolve();
 
-function alone(work) {
+/** Runs `work` under a lock across tabs, or across this page where the Web Locks API is missing. */
+function withRefreshLock(work) {
   if (navigator.locks) return navigator.locks.request('ticketing-refresh', work);
   const turn = queue.then(work, work);
   queue = turn.catch(() => null);

@@ -1,45 +1,46 @@
-// From a hold to the payment page: the order, then the payment. Every step can be taken again without buying twice.
+// From a hold to the payment page: creates the order, then the payment. Every step can be repeated without buying twice.
 
 import { get, post } from '../api/client.js';
 import { tabStorage } from '../lib/storage.js';
 import { rememberOrder } from '../order/known-orders.js';
 
-const slot = (reservationId) => `ticketing.order.${reservationId}`;
+const orderSlot = (reservationId) => `ticketing.order.${reservationId}`;
 
-/** Gives the address to go to next: the provider's page, or the order itself when there is nothing to pay. */
+/** Returns the URL to go to next: the provider's payment page, or the order page if there is nothing to pay. */
 export async function startCheckout(reservation, buyer) {
   const order = await orderFor(reservation, buyer);
-  const done = `/o/${encodeURIComponent(order.reference)}`;
+  const orderPage = `/o/${encodeURIComponent(order.reference)}`;
   rememberOrder(order, buyer.email);
-  if (order.status === 'paid' || order.total?.amount === 0) return done;
+  if (order.status === 'paid' || order.total?.amount === 0) return orderPage;
   const payment = await post('/payments', { order_id: order.id, provider: 'mock' });
-  return safeAddress(payment.checkout_url) ?? done;
+  return httpUrl(payment.checkout_url) ?? orderPage;
 }
 
-/** Somebody who comes back from the payment page has an order already: it is used again, not doubled. */
+/** Reuses the order of this hold if there is one, for example after a return from the payment page. */
 async function orderFor(reservation, buyer) {
-  const known = tabStorage.get(slot(reservation.id));
-  if (known) {
-    const order = await get(`/orders/${known}`).catch(() => null);
+  const knownId = tabStorage.get(orderSlot(reservation.id));
+  if (knownId) {
+    const order = await get(`/orders/${knownId}`).catch(() => null);
     if (order && ['pending', 'paid'].includes(order.status)) return order;
   }
   const order = await post('/orders', { reservation_id: reservation.id, buyer }).catch((error) =>
-    orderElsewhere(reservation, error),
+    existingOrder(reservation, error),
   );
-  tabStorage.set(slot(reservation.id), order.id);
+  tabStorage.set(orderSlot(reservation.id), order.id);
   return order;
 }
 
-/** The order was made in another tab or browser of the same person: it is found again instead of refused. */
-async function orderElsewhere(reservation, error) {
+/** Finds the order of this hold if it was created in another tab or browser of the same user. */
+async function existingOrder(reservation, error) {
   if (error.code !== 'already_ordered') throw error;
-  const mine = await get('/me/orders?limit=100');
-  const order = mine.find((one) => one.reservation_id === reservation.id);
+  const orders = await get('/me/orders?limit=100');
+  const order = orders.find((candidate) => candidate.reservation_id === reservation.id);
   if (!order) throw error;
   return order;
 }
 
-function safeAddress(text) {
+/** `text` as an absolute URL; null unless its scheme is http or https. */
+function httpUrl(text) {
   if (!text) return null;
   const url = new URL(text, location.href);
   return ['http:', 'https:'].includes(url.protocol) ? url.href : null;

@@ -1,4 +1,4 @@
-// Tickets without a seat: one line per type with what is left, a minus, a number and a plus.
+// General admission: one line per ticket type without seats, with the availability and a quantity stepper.
 
 import { el, setText } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
@@ -43,23 +43,25 @@ function stepper(store, type) {
   );
   const update = () => {
     const available = store.availableOf(type);
-    const most = Math.min(
+    const max = Math.min(
       type.max_per_order ?? store.limit,
       available ?? store.limit,
       quantity() + store.limit - store.pickedCount,
     );
     setText(
       left,
-      [type.price.amount === 0 ? t('free_of_charge') : formatMoney(type.price), leftWords(available)].filter(Boolean).join(' · '),
+      [type.price.amount === 0 ? t('free_of_charge') : formatMoney(type.price), availabilityText(available)]
+        .filter(Boolean)
+        .join(' · '),
     );
     setText(output, String(quantity()));
     minus.disabled = store.isBusy || quantity() === 0;
-    plus.disabled = store.isBusy || quantity() >= most;
+    plus.disabled = store.isBusy || quantity() >= max;
   };
   return { node, update };
 }
 
-function leftWords(available) {
+function availabilityText(available) {
   if (available === null) return '';
   return available > 0 ? t('prices.free', { count: available }) : t('sold_out');
 }

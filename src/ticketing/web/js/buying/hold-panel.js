@@ -1,4 +1,4 @@
-// The panel while seats are held: the ring, what is held, who buys, and the way to the payment page.
+// The panel while tickets are held: countdown, held tickets, the buyer's details, and the button to pay.
 
 import { currentUser } from '../api/session.js';
 import { el } from '../lib/dom.js';
@@ -9,13 +9,13 @@ import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 import { startCheckout } from './checkout.js';
 
-/** Gives `{node, update}`; an update never touches the form, because somebody is typing in it. */
+/** Returns `{node, update}`. An update never touches the form, which the user may be filling in. */
 export function holdPanel(store) {
-  const head = ring(store);
-  return { node: el('div', { class: 'held' }, head.node, items(store), checkoutForm(store)), update: head.update };
+  const head = countdownPart(store);
+  return { node: el('div', { class: 'held' }, head.node, heldItems(store), checkoutForm(store)), update: head.update };
 }
 
-function ring(store) {
+function countdownPart(store) {
   const countdown = el('hold-countdown', { total: store.event.hold_seconds ?? 300, expires: store.reservation.expires_at });
   const extend = el(
     'button',
@@ -31,13 +31,13 @@ function ring(store) {
     if (countdown.getAttribute('expires') !== store.reservation.expires_at)
       countdown.setAttribute('expires', store.reservation.expires_at);
   };
-  const words = el('div', {}, el('h2', {}, t('held.title')), el('p', { class: 'muted' }, t('held.explain')), extend);
-  return { node: el('section', { class: 'panel-part held-head', dataset: { testid: 'held' } }, countdown, words), update };
+  const text = el('div', {}, el('h2', {}, t('held.title')), el('p', { class: 'muted' }, t('held.explain')), extend);
+  return { node: el('section', { class: 'panel-part held-head', dataset: { testid: 'held' } }, countdown, text), update };
 }
 
 const mayExtend = (reservation) => Boolean(reservation) && (reservation.extensions_left ?? (reservation.wasExtended ? 0 : 1)) > 0;
 
-function items(store) {
+function heldItems(store) {
   const names = new Map(store.event.ticket_types.map((type) => [type.id, type.name]));
   const nameOf = (item) => {
     const label = item.seat?.label ?? item.seat;
@@ -120,7 +120,7 @@ async function submit(store, form, button, problem) {
   clearFieldErrors(form);
   problem.hidden = true;
   button.disabled = true;
-  const words = button.textContent;
+  const label = button.textContent;
   button.textContent = t('checkout.busy');
   try {
     location.assign(await startCheckout(store.reservation, { email: email.trim(), name: name.trim() }));
@@ -128,7 +128,7 @@ async function submit(store, form, button, problem) {
     problem.textContent = showFieldErrors(form, error);
     problem.hidden = problem.textContent === '';
     button.disabled = false;
-    button.textContent = words;
+    button.textContent = label;
     if (error.code === 'reservation_expired') store.expire();
   }
 }

@@ -1,5 +1,5 @@
-// Words for the moments that hurt: a seat that went to someone else, a hold that ran out, a wish refused.
-// Each says what happened, what did not, and offers the next step as a button.
+// Notices about a purchase: a seat lost to another buyer, an expired hold, a refused action.
+// Each says what happened, what did not happen, and offers the next step as a button.
 
 import { get } from '../api/client.js';
 import { errorMessage } from '../ui/error-messages.js';
@@ -19,12 +19,12 @@ async function showFailed(store, error) {
   return showNotice(errorMessage(error), { kind: 'bad' });
 }
 
-/** The server said no: our picture of the seats was old, so it is fetched before neighbours are offered. */
+/** The server refused the hold, so the shown statuses are outdated: reload them before suggesting adjacent seats. */
 async function showSeatsTaken(store, error) {
-  const fresh = await get(`/events/${store.event.id}/availability`).catch(() => null);
+  const availability = await get(`/events/${store.event.id}/availability`).catch(() => null);
   let lost = error.seats.map((label) => store.seats.byLabel.get(label)).filter((number) => number !== undefined);
-  if (fresh && fresh.version >= store.seats.version) {
-    store.seats.applySnapshot(fresh.seats, fresh.version);
+  if (availability && availability.version >= store.seats.version) {
+    store.seats.applySnapshot(availability.seats, availability.version);
     store.emit('statuses', { changed: store.seats.list.map((_, number) => number) });
   }
   if (lost.length === 0) lost = [...store.picks].filter((number) => !store.seats.canPick(number));

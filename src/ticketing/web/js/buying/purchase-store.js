@@ -1,5 +1,5 @@
-// The buyer's state at one event: what is picked, what is held, what is left; and the acts that change it.
-// The map, the list and the panel only listen here, so they can never disagree.
+// The state of a purchase at one event (picked seats, quantities, hold, availability) and the actions that change it.
+// The map, the list and the panel render this state and listen to its events, so that they always agree.
 
 import { ensureLogin } from '../account/login-form.js';
 import { get, post, remove } from '../api/client.js';
@@ -7,6 +7,10 @@ import { currentUser } from '../api/session.js';
 import { multiplyMoney, sumMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
 
+/**
+ * Events: `statuses` ({changed}), `picks` ({number}), `picksLost` ({lost}), `reservation`, `expired` ({numbers}),
+ * `refused` ({text}), `failed` ({error}), `filter`, `busy`, `stream` ({state}).
+ */
 export class PurchaseStore extends EventTarget {
   constructor(event, seats) {
     super();
@@ -29,7 +33,7 @@ export class PurchaseStore extends EventTarget {
     for (const name of names.split(' ')) this.addEventListener(name, listener);
   }
 
-  // — what is live —
+  // — live updates —
 
   applySnapshot({ seats, version, areas }) {
     this.#applied(this.seats?.applySnapshot(seats ?? '', version) ?? [], areas, version);
@@ -51,7 +55,7 @@ export class PurchaseStore extends EventTarget {
     this.emit('stream', { state });
   }
 
-  /** Somebody else was faster with a picked seat: drop it and say so. While our own hold is on its way, wait. */
+  /** Drops picked seats that are no longer available. Waits while a hold is in progress: it may be the cause. */
   dropLostPicks() {
     if (this.isBusy || !this.seats) return;
     const lost = [...this.picks].filter((number) => !this.seats.canPick(number));
@@ -62,10 +66,6 @@ export class PurchaseStore extends EventTarget {
   }
 
   // — picking —
-
-  get seatTypes() {
-    return this.event.ticket_types.filter((type) => type.categories?.length > 0);
-  }
 
   get areaTypes() {
     return this.event.ticket_types.filter((type) => !(type.categories?.length > 0));
@@ -85,7 +85,7 @@ export class PurchaseStore extends EventTarget {
     return sumMoney(prices, this.event.currency);
   }
 
-  /** Picks or drops a seat; a refusal says why through the `refused` event. */
+  /** Picks or drops a seat; a refusal is reported with its reason by the `refused` event. */
   toggle(number) {
     if (this.reservation) return this.emit('refused', { text: t('refused.holding') });
     if (this.picks.has(number)) this.picks.delete(number);
@@ -140,7 +140,7 @@ export class PurchaseStore extends EventTarget {
 
   async #reserve(request) {
     if (this.isBusy || !(await ensureLogin(t('login.to_hold')))) return;
-    // Logging in takes a while: what went in the meantime has already been dropped and said.
+    // Seats taken during the log-in have been dropped and reported by `dropLostPicks`.
     if (request.seats && request.seats.some((label) => !this.picks.has(this.seats.byLabel.get(label)))) return;
     await this.#runExclusively(async () => {
       this.#acceptReservation(await post('/reservations', { event_id: this.event.id, ...request }));
@@ -154,15 +154,15 @@ export class PurchaseStore extends EventTarget {
     this.emit('picks');
   }
 
-  /** Takes up a hold that this person already has here, after a reload or a way back from the payment page. */
+  /** Shows an existing hold of this user for this event, after a reload or a return from the payment page. */
   async resumeHold() {
-    // Whoever has picked something new, or is about to hold it, wants that and not an older hold.
-    const isElsewhere = () => !currentUser() || this.reservation || this.isBusy || this.pickedCount > 0;
-    if (isElsewhere()) return;
-    const mine = await get('/me/reservations').catch(() => []);
-    const active = (mine ?? []).filter((one) => one.event_id === this.event.id && one.status === 'active');
+    // New picks, or a hold in progress, take precedence over an older hold.
+    const isSuperseded = () => !currentUser() || this.reservation || this.isBusy || this.pickedCount > 0;
+    if (isSuperseded()) return;
+    const reservations = await get('/me/reservations').catch(() => []);
+    const active = (reservations ?? []).filter((held) => held.event_id === this.event.id && held.status === 'active');
     active.sort((a, b) => Date.parse(b.expires_at) - Date.parse(a.expires_at));
-    if (active.length > 0 && !isElsewhere()) this.setReservation(active[0]);
+    if (active.length > 0 && !isSuperseded()) this.setReservation(active[0]);
   }
 
   setReservation(reservation) {
@@ -194,13 +194,14 @@ export class PurchaseStore extends EventTarget {
     });
   }
 
-  /** The time is over. Nothing was paid; the same seats are offered again if they are still free. */
+  /** The hold has expired without a payment; the listener of `expired` offers the same seats again. */
   expire() {
     const numbers = this.heldNumbers;
     this.setReservation(null);
     this.emit('expired', { numbers });
   }
 
+  /** Runs one action at a time; a second one is ignored. Errors are reported by the `failed` event. */
   async #runExclusively(work) {
     if (this.isBusy) return;
     this.isBusy = true;

@@ -1,5 +1,5 @@
-// The panel while somebody chooses: prices as filters, best together, what is picked, one big button.
-// Every part is built once and then updated in place: replacing a button under a finger would lose the tap.
+// The panel while seats are chosen: prices as filters, best available, picked seats, and the button to hold them.
+// Every part is built once and then updated in place: a tap is lost if its button is replaced in the meantime.
 
 import { el, fill, setText } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
@@ -8,14 +8,14 @@ import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 import { generalAdmission } from './general-admission.js';
 
-/** Gives `{node, update}`; `update()` follows whatever changed at the desk. */
+/** Returns `{node, update}`; `update()` applies the current state of the store. */
 export function selectionPanel(store) {
   const parts = [
-    store.seats && prices(store),
+    store.seats && pricesPart(store),
     store.areaTypes.length > 0 && generalAdmission(store),
-    store.seats && bestTogether(store),
-    store.seats && picked(store),
-    foot(store),
+    store.seats && bestAvailablePart(store),
+    store.seats && pickedPart(store),
+    footPart(store),
   ].filter(Boolean);
   const update = () => parts.forEach((part) => part.update());
   update();
@@ -29,7 +29,7 @@ export function selectionPanel(store) {
   };
 }
 
-function prices(store) {
+function pricesPart(store) {
   const rows = store.seats.categories.filter((category) => category.total > 0).map((category) => priceRow(store, category));
   const node = el(
     'section',
@@ -45,15 +45,15 @@ function prices(store) {
 }
 
 function priceRow(store, category) {
-  const flip = () => {
-    const next = new Set(store.filter ?? []);
-    if (!next.delete(category.index)) next.add(category.index);
-    store.setFilter(next.size > 0 ? next : null);
+  const toggle = () => {
+    const filter = new Set(store.filter ?? []);
+    if (!filter.delete(category.index)) filter.add(category.index);
+    store.setFilter(filter.size > 0 ? filter : null);
   };
   const free = el('span', { class: 'muted small-text' });
   const node = el(
     'button',
-    { type: 'button', class: 'price', onclick: flip, dataset: { testid: 'price-filter', category: category.name } },
+    { type: 'button', class: 'price', onclick: toggle, dataset: { testid: 'price-filter', category: category.name } },
     el('span', { class: `dot ${categoryClass(category.index)}`, 'aria-hidden': 'true' }),
     el('span', { class: 'price-name' }, category.name),
     free,
@@ -66,7 +66,7 @@ function priceRow(store, category) {
   return { node, update };
 }
 
-function bestTogether(store) {
+function bestAvailablePart(store) {
   const options = store.seats.categories.filter((category) => category.price && category.total > 0);
   const numbers = Array.from({ length: store.limit }, (_, index) => index + 1);
   const quantity = el(
@@ -78,7 +78,7 @@ function bestTogether(store) {
     'select',
     { dataset: { testid: 'best-category' } },
     el('option', { value: '' }, t('best.any')),
-    options.map((one) => el('option', { value: one.name }, `${one.name} · ${formatMoney(one.price)}`)),
+    options.map(({ name, price }) => el('option', { value: name }, `${name} · ${formatMoney(price)}`)),
   );
   const button = el(
     'button',
@@ -105,7 +105,7 @@ function bestTogether(store) {
   return { node, update: () => (button.disabled = store.isBusy || store.stream === 'lost') };
 }
 
-function picked(store) {
+function pickedPart(store) {
   const list = el('div', { 'aria-live': 'polite' });
   let shown = null;
   const update = () => {
@@ -147,7 +147,7 @@ function pickedRow(store, number) {
   );
 }
 
-function foot(store) {
+function footPart(store) {
   const total = el('strong', { dataset: { testid: 'total' } });
   const button = el('button', {
     type: 'button',

@@ -1,4 +1,4 @@
-// The organizer's events: what is left of each, its prices, and the steps from draft to sale.
+// The organizer's events: availability, prices, publishing and cancelling, and the form for a new event.
 
 import { get, getPage, post } from '../api/client.js';
 import { formatShortDateTime } from '../lib/dates.js';
@@ -23,7 +23,7 @@ export function eventsBox(org) {
 
 function eventRow(org, event, refresh) {
   const counts = event.availability;
-  const step = (name, path, kind = '') =>
+  const stepButton = (name, path, kind = '') =>
     el(
       'button',
       {
@@ -69,16 +69,16 @@ function eventRow(org, event, refresh) {
       el(
         'div',
         { class: 'actions' },
-        event.status === 'draft' && step('publish', 'publish', 'primary'),
-        event.status === 'published' && step('cancel', 'cancel', 'danger'),
+        event.status === 'draft' && stepButton('publish', 'publish', 'primary'),
+        event.status === 'published' && stepButton('cancel', 'cancel', 'danger'),
         el('a', { class: 'button small', href: `/e/${event.id}` }, t('console.view')),
       ),
     ),
-    event.status !== 'cancelled' && pricesOf(org, event),
+    event.status !== 'cancelled' && pricesPart(org, event),
   );
 }
 
-function pricesOf(org, event) {
+function pricesPart(org, event) {
   const body = el('div', { class: 'stack' });
   const details = el(
     'details',
@@ -103,7 +103,7 @@ async function drawPrices(org, eventId, body) {
       el('span', { class: 'grow' }, [type.name, type.categories?.join(', '), type.capacity].filter(Boolean).join(' · ')),
       el('strong', {}, formatMoney(type.price)),
     );
-  const again = () => drawPrices(org, eventId, body);
+  const refresh = () => drawPrices(org, eventId, body);
   fill(
     body,
     el('ul', { class: 'picked' }, event.ticket_types.map(line)),
@@ -111,19 +111,19 @@ async function drawPrices(org, eventId, body) {
       org,
       event,
       categories.filter((name) => !priced.has(name)),
-      again,
+      refresh,
     ),
   );
 }
 
-function priceForm(org, event, categories, again) {
-  const kinds = [['', t('console.without_seat')], ...categories.map((name) => [name, name])];
+function priceForm(org, event, categories, refresh) {
+  const choices = [['', t('console.without_seat')], ...categories.map((name) => [name, name])];
   const form = el(
     'form',
     { class: 'form-grid', dataset: { testid: 'price-form' } },
     labelled('console.price_name', input('name', { required: true, maxlength: 50 })),
     labelled('console.price', input('price', { required: true, inputmode: 'decimal' })),
-    labelled('console.price_for', el('select', { name: 'category' }, options(kinds, categories[0] ?? ''))),
+    labelled('console.price_for', el('select', { name: 'category' }, options(choices, categories[0] ?? ''))),
     labelled('console.capacity', input('capacity', { type: 'number', min: 1, max: 1_000_000 })),
     el('button', { class: 'button' }, t('console.price_add')),
   );
@@ -135,13 +135,13 @@ function priceForm(org, event, categories, again) {
     const body = { name, price: minor, ...(category ? { categories: [category] } : { capacity: Number(capacity) }) };
     return runWithNotice(async () => {
       await post(`/orgs/${org.id}/events/${event.id}/ticket-types`, body);
-      await again();
+      await refresh();
     });
   });
   return form;
 }
 
-/** The form for a new event; one with a venue gets its seats at once, so that prices can follow. */
+/** The form for a new event. The seats of its venue are created right away, so that prices can be set per category. */
 export function newEventBox(org, refresh) {
   const venue = el('select', { name: 'venue_id', dataset: { testid: 'event-venue' } });
   const form = el(
@@ -168,7 +168,7 @@ export function newEventBox(org, refresh) {
     fill(
       venue,
       options(
-        [['', t('console.no_venue')], ...venues.map((one) => [one.id, `${one.name} (${one.capacity})`])],
+        [['', t('console.no_venue')], ...venues.map(({ id, name, capacity }) => [id, `${name} (${capacity})`])],
         venues[0]?.id ?? '',
       ),
     );
@@ -187,7 +187,7 @@ async function createEvent(org, form, refresh) {
     ...(max_per_buyer && { max_per_buyer: Number(max_per_buyer) }),
   };
   const event = await post(`/orgs/${org.id}/events`, body);
-  // From here on the draft exists: whatever fails next, it is in the list and the form must not make a second one.
+  // The draft exists now. If the next request fails, the form must not create a second one.
   form.reset();
   try {
     if (venue_id) await post(`/orgs/${org.id}/events/${event.id}/seats/sync`);

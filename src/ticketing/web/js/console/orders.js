@@ -1,4 +1,4 @@
-// The organization's orders, newest first, with search and a table to take away.
+// The organization's orders, newest first, with a search and a CSV export.
 
 import { getPage } from '../api/client.js';
 import { formatShortDateTime } from '../lib/dates.js';
@@ -15,7 +15,7 @@ export function ordersBox(org) {
   const refresh = async () => {
     const q = search.value.trim();
     const { data } = await getPage(`/orgs/${org.id}/orders?limit=50${q ? `&q=${encodeURIComponent(q)}` : ''}`);
-    fill(table, data.length > 0 ? tableOf(data) : el('p', { class: 'muted' }, t('console.no_orders')));
+    fill(table, data.length > 0 ? orderTable(data) : el('p', { class: 'muted' }, t('console.no_orders')));
   };
   search.addEventListener('change', () => runWithNotice(refresh));
   const csv = el(
@@ -33,7 +33,7 @@ export function ordersBox(org) {
   };
 }
 
-function tableOf(orders) {
+function orderTable(orders) {
   const head = ['order.reference', 'console.when', 'console.buyer', 'door.event', 'console.status'].map((key) =>
     el('th', { scope: 'col' }, t(key)),
   );

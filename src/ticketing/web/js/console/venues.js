@@ -1,4 +1,4 @@
-// A new venue: typed in as sections of equal rows, or imported from a seating plan.
+// The form for a new venue: sections of equal rows, or an imported seating plan.
 
 import { post } from '../api/client.js';
 import { el } from '../lib/dom.js';
@@ -6,8 +6,8 @@ import { input, labelled, runWithNotice } from '../ui/form-controls.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-const ROWS_MAX = 500;
-const ROW_SEATS_MAX = 1000;
+const MAX_ROWS = 500;
+const MAX_SEATS_PER_ROW = 1000;
 
 export function newVenueBox(org, done) {
   const lines = el('div', { class: 'stack' }, sectionLine());
@@ -45,20 +45,20 @@ function sectionLine() {
     'div',
     { class: 'form-line' },
     labelled('console.section', input('section', { maxlength: 50 })),
-    labelled('console.rows', input('rows', { type: 'number', min: 1, max: ROWS_MAX, value: 10 })),
+    labelled('console.rows', input('rows', { type: 'number', min: 1, max: MAX_ROWS, value: 10 })),
     labelled('console.category', input('category', { maxlength: 50 })),
-    labelled('console.seats_per_row', input('seats', { type: 'number', min: 1, max: ROW_SEATS_MAX, value: 20 })),
+    labelled('console.seats_per_row', input('seats', { type: 'number', min: 1, max: MAX_SEATS_PER_ROW, value: 20 })),
   );
   return line;
 }
 
-/** A, B, … Z, AA, AB, …: how rows are called where nobody says otherwise. */
+/** Default names of rows: A, B, … Z, AA, AB, … */
 function rowName(index) {
   const letter = String.fromCharCode(65 + (index % 26));
   return index < 26 ? letter : rowName(Math.floor(index / 26) - 1) + letter;
 }
 
-function sectionOf(line) {
+function readSection(line) {
   const value = (name) => line.querySelector(`[name=${name}]`).value.trim();
   const rows = Array.from({ length: Number(value('rows')) }, (_, index) => ({
     name: rowName(index),
@@ -70,7 +70,7 @@ function sectionOf(line) {
 const venueDetails = ({ name, city, timezone }) => ({ ...(name && { name }), ...(city && { city }), timezone });
 
 async function createVenue(org, form, lines, done) {
-  const sections = [...lines.children].map(sectionOf).filter((section) => section.name);
+  const sections = [...lines.children].map(readSection).filter((section) => section.name);
   announce(await post(`/orgs/${org.id}/venues`, { ...venueDetails(Object.fromEntries(new FormData(form))), sections }));
   form.reset();
   await done();

@@ -1,19 +1,24 @@
-// What the door says about a scan: welcome, already inside, or why not.
+// The result of a scan as the door page shows it: admitted, already inside, or the reason for a refusal.
 
 import { formatTime } from '../lib/dates.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { t } from '../words/translate.js';
 
-const REFUSALS = { already_checked_in: 'warn', voided: 'bad', wrong_event: 'bad', invalid_code: 'bad' };
+const KIND_BY_ERROR = { already_checked_in: 'warn', voided: 'bad', wrong_event: 'bad', invalid_code: 'bad' };
 
-/** Gives `{kind, result, title, text}` from the answer or the error of a check-in. */
-export function checkInResult(answer, error) {
-  if (answer)
-    return { kind: 'good', result: answer.result ?? 'admitted', title: t('door.admitted'), text: ticketDetails(answer.ticket) };
-  const kind = REFUSALS[error.code];
+/** Returns `{kind, result, title, text}` for the response or the error of a check-in; one of the two is null. */
+export function checkInResult(response, error) {
+  if (response)
+    return {
+      kind: 'good',
+      result: response.result ?? 'admitted',
+      title: t('door.admitted'),
+      text: ticketDetails(response.ticket),
+    };
+  const kind = KIND_BY_ERROR[error.code];
   if (error.code === 'already_checked_in')
     return { kind, result: error.code, title: t('door.already'), text: t('door.already_text', firstScan(error)) };
-  // The server knows more about a code that it refuses than that it is wrong: it may be an old one of a given ticket.
+  // The server's message may say more, for example that the code was replaced when the ticket was transferred.
   if (error.code === 'invalid_code')
     return { kind, result: error.code, title: t('door.invalid'), text: error.message || t('door.invalid_text') };
   if (kind) return { kind, result: error.code, title: t(`door.${error.code}`), text: t(`door.${error.code}_text`) };

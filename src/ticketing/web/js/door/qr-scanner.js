@@ -1,44 +1,45 @@
-// Reads codes with the camera where the browser itself can; elsewhere a hand scanner or typing does.
+// Scans QR codes with the camera where the browser has BarcodeDetector; elsewhere, codes are typed or hand-scanned.
 
 import { el } from '../lib/dom.js';
 import { icon } from '../ui/icons.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-const LOOK_MS = 200;
-const SAME_MS = 4000;
+const DETECT_INTERVAL_MS = 200;
+const REPEAT_AFTER_MS = 4000;
 
-/** A button that opens the camera and calls `check(code)`; nothing at all where codes cannot be read. */
+/** A button that starts and stops the camera; calls `check(code)` for each scanned code. */
 export function scannerButton(check) {
   const video = el('video', { class: 'door-camera', muted: true, playsinline: true, hidden: true });
-  const words = el('span', {}, t('door.camera'));
+  const label = el('span', {}, t('door.camera'));
   let stop = null;
-  const flip = async () => {
+  const toggle = async () => {
     if (stop) stop = stop();
-    else stop = await begin(video, check).catch(() => (showNotice(t('door.camera_none')), null));
-    words.textContent = t(stop ? 'door.camera_stop' : 'door.camera');
+    else stop = await startScanning(video, check).catch(() => (showNotice(t('door.camera_none')), null));
+    label.textContent = t(stop ? 'door.camera_stop' : 'door.camera');
   };
   return el(
     'div',
     { class: 'stack' },
     video,
-    el('button', { type: 'button', class: 'button', onclick: flip }, icon('camera'), words),
+    el('button', { type: 'button', class: 'button', onclick: toggle }, icon('camera'), label),
   );
 }
 
-async function begin(video, check) {
-  const reader = new BarcodeDetector({ formats: ['qr_code'] });
+/** Returns the function that stops scanning. */
+async function startScanning(video, check) {
+  const detector = new BarcodeDetector({ formats: ['qr_code'] });
   video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
   video.hidden = false;
   await video.play();
   let last = { code: '', at: 0 };
   const timer = setInterval(async () => {
-    const [found] = await reader.detect(video).catch(() => []);
-    // A code that stays before the camera is one scan, not five a second.
-    if (!found || (found.rawValue === last.code && Date.now() - last.at < SAME_MS)) return;
+    const [found] = await detector.detect(video).catch(() => []);
+    // A code that stays in view counts as one scan, not as five per second.
+    if (!found || (found.rawValue === last.code && Date.now() - last.at < REPEAT_AFTER_MS)) return;
     last = { code: found.rawValue, at: Date.now() };
     check(found.rawValue);
-  }, LOOK_MS);
+  }, DETECT_INTERVAL_MS);
   return () => {
     clearInterval(timer);
     for (const track of video.srcObject.getTracks()) track.stop();

@@ -1,9 +1,9 @@
-// Dates of an event are shown in the venue's own time zone: that is where the doors open.
+// Formats dates. An event's dates are shown in the venue's time zone, not the browser's.
 
-/** The reader's own region when it speaks the page's language: en-GB and en-US write dates differently. */
+/** The browser's regional variant of the page's language: en-GB and en-US write dates differently. */
 export const locale = () => {
   const lang = document.documentElement.lang || 'en';
-  return navigator.languages?.find((one) => one.startsWith(lang)) ?? lang;
+  return navigator.languages?.find((language) => language.startsWith(lang)) ?? lang;
 };
 
 function format(iso, options, timeZone) {
@@ -27,7 +27,7 @@ export const formatShortDateTime = (iso, zone) =>
 
 export const formatTime = (iso, zone) => format(iso, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }, zone);
 
-/** The three lines of a card's date block. */
+/** The three lines of the date block on an event card. */
 export const dateBlockParts = (iso, zone) => ({
   weekday: format(iso, { weekday: 'short' }, zone),
   day: format(iso, { day: 'numeric' }, zone),

@@ -1,7 +1,11 @@
-// Builds elements from text and attributes only; nothing here ever parses HTML, so data cannot become markup.
+// Builds and updates elements. Nothing here parses HTML, so data cannot be interpreted as markup.
 
 const AS_PROPERTY = new Set(['value', 'checked', 'disabled', 'hidden', 'selected', 'open', 'required', 'readOnly']);
 
+/**
+ * Creates an element. `class`, `dataset` and `on<event>` have their own meaning; null and undefined attributes, and
+ * null, undefined and false children, are left out.
+ */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) setAttribute(node, name, value);
@@ -14,7 +18,7 @@ function setAttribute(node, name, value) {
   if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
   else if (name === 'class') node.className = value;
   else if (name === 'dataset') Object.assign(node.dataset, value);
-  // As the default, so that resetting a form brings it back.
+  // As the default value, so that form.reset() restores it.
   else if (name === 'value' && node instanceof HTMLInputElement) node.defaultValue = value;
   else if (AS_PROPERTY.has(name)) node[name] = value;
   else if (value !== false) node.setAttribute(name, value === true ? '' : String(value));
@@ -27,29 +31,29 @@ function append(node, children) {
   }
 }
 
-/** Replaces everything inside `node`, keeping the keyboard's place when the same `data-key` is still there. */
+/** Replaces the children of `node`. Focus stays on the element with the same `data-key`, if there is one. */
 export function fill(node, ...children) {
   const key = node.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  const fresh = document.createDocumentFragment();
-  append(fresh, children);
-  node.replaceChildren(fresh);
+  const fragment = document.createDocumentFragment();
+  append(fragment, children);
+  node.replaceChildren(fragment);
   if (key) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
   return node;
 }
 
-/** Writes text only when it differs, so that nothing is laid out again for nothing. */
+/** Sets the text only if it differs, to avoid needless layout. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Calls `action` at most once per frame, however often it is asked for. */
+/** Returns a function that schedules `action` for the next animation frame, at most once per frame. */
 export function oncePerFrame(action) {
-  let asked = false;
+  let scheduled = false;
   return () => {
-    if (asked) return;
-    asked = true;
+    if (scheduled) return;
+    scheduled = true;
     requestAnimationFrame(() => {
-      asked = false;
+      scheduled = false;
       action();
     });
   };

@@ -1,4 +1,4 @@
-// Money travels as integer minor units with an ISO 4217 code, and is only turned into digits here.
+// Amounts are integers in minor units with an ISO 4217 currency code; they are formatted only here.
 
 import { locale } from './dates.js';
 
@@ -24,7 +24,7 @@ export function sumMoney(prices, currency) {
 
 export const multiplyMoney = (price, quantity) => ({ amount: price.amount * quantity, currency: price.currency });
 
-/** Turns what a person typed ("45" or "45.50") into minor units, or null when it is not an amount. */
+/** Parses user input ("45", "45.50" or "45,50") into minor units; null if it is not an amount. */
 export function parseMinorUnits(text, currency) {
   const digits = formatFor(currency).resolvedOptions().maximumFractionDigits;
   const number = Number(String(text).replace(',', '.'));

@@ -1,8 +1,9 @@
-// Browser storage that survives being switched off (private modes throw): then values live as long as the page.
+// JSON values in browser storage. Where storage is unavailable (private modes throw) or full, values are kept in memory
+// for the lifetime of the page.
 
-function guarded(find) {
+function withFallback(find) {
   const memory = new Map();
-  const real = () => {
+  const storage = () => {
     try {
       return find();
     } catch {
@@ -12,7 +13,7 @@ function guarded(find) {
   return {
     get(key) {
       try {
-        return JSON.parse(real()?.getItem(key) ?? memory.get(key) ?? 'null');
+        return JSON.parse(storage()?.getItem(key) ?? memory.get(key) ?? 'null');
       } catch {
         return null;
       }
@@ -21,21 +22,21 @@ function guarded(find) {
       const text = JSON.stringify(value);
       memory.set(key, text);
       try {
-        real()?.setItem(key, text);
+        storage()?.setItem(key, text);
       } catch {
-        // Full or forbidden: the copy in memory serves this page.
+        // Quota exceeded or access denied: the value in memory is used.
       }
     },
     remove(key) {
       memory.delete(key);
       try {
-        real()?.removeItem(key);
+        storage()?.removeItem(key);
       } catch {
-        // Nothing to remove where nothing could be written.
+        // Access denied: nothing was stored.
       }
     },
   };
 }
 
-export const persistentStorage = guarded(() => localStorage);
-export const tabStorage = guarded(() => sessionStorage);
+export const persistentStorage = withFallback(() => localStorage);
+export const tabStorage = withFallback(() => sessionStorage);

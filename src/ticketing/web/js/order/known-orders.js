@@ -1,8 +1,8 @@
-// Orders that this tab has seen, by reference.
+// Ids and emails of orders that were opened in this tab, by order reference.
 
 import { tabStorage } from '../lib/storage.js';
 
-/** Lets `/o/{reference}` find the order by its id; staff may see orders that are not their own. */
+/** Lets `/o/{reference}` load the order by its id, which also works for staff, who see orders of others. */
 export function rememberOrder(order, email) {
   tabStorage.set(`ticketing.reference.${order.reference}`, { id: order.id, email });
 }

@@ -1,4 +1,4 @@
-// How an order looks: the big sentence, what was bought, and a ticket card with its code for each person.
+// An order: its status, one card with a QR code per ticket, and the order lines.
 
 import { formatLongDateTime } from '../lib/dates.js';
 import { el, fill } from '../lib/dom.js';
@@ -9,7 +9,7 @@ import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 import { ticketCard } from './ticket-card.js';
 
-/** Gives `show(order, tickets)`; ticket cards that are there already stay, so that codes never flicker. */
+/** Returns `{show(order, tickets)}`. Existing ticket cards are reused, so that QR codes do not flicker. */
 export function orderView(host, { pay }) {
   const head = el('div', { class: 'stack' });
   const list = el('div', { class: 'tickets', dataset: { testid: 'tickets' } });
@@ -22,20 +22,20 @@ export function orderView(host, { pay }) {
       const key = `${order.status} ${tickets.map((ticket) => ticket.id + ticket.status).join()}`;
       if (key === shown) return;
       shown = key;
-      fill(head, headOf(order, tickets), order.status === 'pending' && payAgain(order, pay));
+      fill(head, orderHead(order, tickets), order.status === 'pending' && payAgainPart(order, pay));
       for (const ticket of tickets) if (!cards.has(ticket.id)) cards.set(ticket.id, ticketCard(ticket, order));
       list.replaceChildren(...tickets.map((ticket) => cards.get(ticket.id)));
       fill(
         foot,
         tickets.length > 0 && actions(order, tickets),
-        bought(order),
+        orderLines(order),
         el('p', { class: 'muted small-text' }, t('order.refund_rules')),
       );
     },
   };
 }
 
-function headOf(order, tickets) {
+function orderHead(order, tickets) {
   const isReady = order.status === 'paid' && tickets.length > 0;
   const isGood = ['paid', 'partially_refunded'].includes(order.status);
   const text = order.status === 'paid' ? (isReady ? 'paid' : 'paid_waiting') : order.status;
@@ -69,7 +69,7 @@ function headOf(order, tickets) {
   );
 }
 
-const payAgain = (order, pay) =>
+const payAgainPart = (order, pay) =>
   el(
     'p',
     { class: 'pay-again' },
@@ -94,19 +94,22 @@ function actions(order, tickets) {
   );
 }
 
-function bought(order) {
-  const line = (one) =>
+function orderLines(order) {
+  const line = (item) =>
     el(
       'li',
       {},
       el(
         'span',
         { class: 'grow' },
-        [one.quantity > 1 ? t('held.times', { quantity: one.quantity, name: one.name }) : one.name, one.seat?.label ?? one.seat]
+        [
+          item.quantity > 1 ? t('held.times', { quantity: item.quantity, name: item.name }) : item.name,
+          item.seat?.label ?? item.seat,
+        ]
           .filter(Boolean)
           .join(' · '),
       ),
-      el('span', {}, formatMoney(one.price)),
+      el('span', {}, formatMoney(item.price)),
     );
   return el(
     'section',

@@ -1,4 +1,4 @@
-// One ticket: the code at a size that scanners like, on white in every theme, the seat, and a way to give it away.
+// A ticket: its QR code in a size that scanners read well, on white in every theme, the seat, and a form to transfer it.
 
 import { post } from '../api/client.js';
 import { el, fill } from '../lib/dom.js';
@@ -23,13 +23,13 @@ export function ticketCard(ticket, order) {
     'article',
     { class: `ticket is-${status}`, dataset: { testid: 'ticket', ticket: ticket.id, seat: seat ?? '', code: ticket.code ?? '' } },
     place,
-    el('h2', {}, seatWords(seat) ?? name),
+    el('h2', {}, seatText(seat) ?? name),
     el(
       'p',
       { class: 'muted' },
       [seat && (ticket.name ?? ticket.ticket_type?.name), t(`ticket.${status}`)].filter(Boolean).join(' · '),
     ),
-    status === 'issued' && transfer(ticket),
+    status === 'issued' && transferForm(ticket),
   );
 }
 
@@ -43,14 +43,14 @@ async function showCode(place, ticket, name) {
   }
 }
 
-/** "Stalls-A-12" is for machines; a person looks for section, row and seat. */
-function seatWords(label) {
+/** Turns the label "Stalls-A-12" into a text with section, row and seat. */
+function seatText(label) {
   const parts = label?.split('-') ?? [];
   if (parts.length < 3) return label;
   return t('seat.long', { section: parts.slice(0, -2).join('-'), row: parts.at(-2), seat: parts.at(-1) });
 }
 
-function transfer(ticket) {
+function transferForm(ticket) {
   const form = el(
     'form',
     { class: 'stack' },

@@ -1,4 +1,4 @@
-// /console: an organizer's events, venues and orders, for one organization at a time.
+// /console: the events, venues and orders of one organization at a time.
 
 import { ensureLogin } from '../account/login-form.js';
 import { get, post } from '../api/client.js';
@@ -26,7 +26,7 @@ export async function open(main) {
     ),
   );
   const show = () => {
-    const org = orgs.find((one) => one.id === select.value);
+    const org = orgs.find((candidate) => candidate.id === select.value);
     persistentStorage.set(SLOT, org.id);
     runWithNotice(() => drawOrganization(body, org));
   };

@@ -1,4 +1,4 @@
-// /door: one code, one answer, large enough to read at arm's length. Hand scanners type the code and press Enter.
+// /door: checks in tickets; the result is large enough to read at arm's length. Hand scanners type the code and Enter.
 
 import { ensureLogin } from '../account/login-form.js';
 import { get, getPage, post } from '../api/client.js';
@@ -24,7 +24,7 @@ export async function open(main) {
     'select',
     { dataset: { testid: 'door-org' } },
     options(
-      orgs.map((one) => [one.id, one.name]),
+      orgs.map(({ id, name }) => [id, name]),
       persistentStorage.get('ticketing.organization') ?? orgs[0].id,
     ),
   );
@@ -32,7 +32,7 @@ export async function open(main) {
   const checkInForm = createCheckInForm(org, event);
   org.addEventListener('change', () => loadEvents(org, event, checkInForm));
   event.addEventListener('change', checkInForm.showStats);
-  // A scanner may fire as soon as there is a field: by then it must be known which event the code is for.
+  // A scanner may send a code as soon as the field exists, so the event is selected first.
   await loadEvents(org, event, checkInForm);
   const field = (key, control) => el('label', { class: 'field' }, el('span', {}, t(key)), control);
   fill(
@@ -49,23 +49,23 @@ export async function open(main) {
         field('door.gate', checkInForm.gate),
       ),
       checkInForm.form,
-      checkInForm.camera,
+      checkInForm.scanner,
       checkInForm.result,
       checkInForm.stats,
     ),
   );
   setInterval(checkInForm.showStats, STATS_MS);
-  // At once, before anything is awaited: later it would take the keyboard from somebody who is typing.
+  // Without awaiting anything first: a later focus change would interrupt typing.
   return checkInForm.form.elements.namedItem('code').focus();
 }
 
 async function loadEvents(org, event, checkInForm) {
   const { data } = await getPage(`/orgs/${org.value}/events?limit=100`);
-  const open = data.filter((one) => one.status === 'published');
+  const open = data.filter(({ status }) => status === 'published');
   fill(
     event,
     options(
-      open.map((one) => [one.id, one.title]),
+      open.map(({ id, title }) => [id, title]),
       open[0]?.id,
     ),
   );
@@ -100,10 +100,10 @@ function createCheckInForm(org, event) {
   const path = () => `/orgs/${org.value}/events/${event.value}/check-ins`;
   const showStats = async () => {
     const numbers = event.value ? await get(`${path()}/stats`).catch(() => null) : null;
-    if (numbers) stats.textContent = statsWords(numbers);
+    if (numbers) stats.textContent = statsText(numbers);
   };
   const check = async (text) => {
-    show(result, await scan(path(), { code: text, ...(gate.value.trim() && { gate: gate.value.trim() }) }));
+    showResult(result, await scan(path(), { code: text, ...(gate.value.trim() && { gate: gate.value.trim() }) }));
     showStats();
   };
   form.addEventListener('submit', (submitted) => {
@@ -112,10 +112,10 @@ function createCheckInForm(org, event) {
     code.value = '';
     code.focus();
   });
-  return { gate, form, result, stats, showStats, camera: scannerButton(check) };
+  return { gate, form, result, stats, showStats, scanner: scannerButton(check) };
 }
 
-/** The nonce makes a repeated sending of one scan the same scan, while a second scan of the ticket is a second one. */
+/** The nonce identifies the scan: a retried request is the same scan, a second scan of the same ticket is not. */
 async function scan(path, body) {
   try {
     return checkInResult(await post(path, { ...body, nonce: randomKey() }), null);
@@ -124,12 +124,12 @@ async function scan(path, body) {
   }
 }
 
-function show(host, { kind, result, title, text }) {
+function showResult(host, { kind, result, title, text }) {
   host.className = `door-result ${kind}`;
   host.dataset.result = result;
   fill(host, icon(kind === 'good' ? 'check' : 'cross', 56), el('h2', {}, title), text && el('p', {}, text));
 }
 
-function statsWords(numbers) {
+function statsText(numbers) {
   return t('door.inside', { inside: numbers.checked_in ?? 0, issued: numbers.issued ?? 0 });
 }

@@ -1,4 +1,4 @@
-// /e/{id}: the map beside the panel, the list below, and one desk that all three listen to.
+// /e/{id}: the map, the panel and the list of seats, which share one PurchaseStore.
 
 import { BufferedSeatStream } from '../api/buffered-seat-stream.js';
 import { get } from '../api/client.js';
@@ -21,15 +21,16 @@ import { t } from '../words/translate.js';
 
 export async function open(main, eventId) {
   const path = `/events/${encodeURIComponent(eventId)}`;
-  // The server has written facts of public events only, with the plan's version: then nothing need wait for the event.
+  // The server renders public events only, with the version of the seating plan: the plan and the stream can then be
+  // requested in parallel with the event.
   const renderedPlanVersion = main.querySelector('[data-plan]')?.dataset.plan;
-  const early = renderedPlanVersion ? fetchSeatPlan(path, renderedPlanVersion) : null;
+  const earlyPlan = renderedPlanVersion ? fetchSeatPlan(path, renderedPlanVersion) : null;
   const stream = renderedPlanVersion === undefined ? null : new BufferedSeatStream(eventId);
   const event = await findEvent(path);
   if (!event) return showNotFound(main);
   event.ticket_types ??= [];
   const isSamePlan = String(event.plan_version) === renderedPlanVersion;
-  const seatmap = event.has_seats ? await (isSamePlan ? early : fetchSeatPlan(path, event.plan_version)) : null;
+  const seatmap = event.has_seats ? await (isSamePlan ? earlyPlan : fetchSeatPlan(path, event.plan_version)) : null;
   const store = new PurchaseStore(event, seatmap?.seats?.length > 0 ? new Seats(seatmap, event.ticket_types) : null);
   document.title = `${event.title} · ${t('brand')}`;
   const closed = salesClosedReason(event, serverNow());
@@ -40,10 +41,13 @@ export async function open(main, eventId) {
   return store.resumeHold();
 }
 
-/** Browsers keep a plan for a year; its version in the address is what makes that safe. */
+/** Plans are cached for a year, which is safe because the URL contains the version. */
 const fetchSeatPlan = (path, version) => get(`${path}/seatmap?plan=${version ?? 0}`);
 
-/** Drafts are known to their organization only: the server may have said 404 where this person may look. */
+/**
+ * Loads the event; null if it does not exist or is a draft of another organization. The server renders pages without a
+ * session, so a draft is a 404 there and may still be visible to this user.
+ */
 async function findEvent(path) {
   try {
     return await get(path);
@@ -81,10 +85,10 @@ function drawPage(main, store, closed) {
   return map?.canvas ?? page;
 }
 
-/** Below the list a way back up, so that a keyboard need not pass every price again. */
+/** Adds the list and, below it, a button back to the panel: a shortcut past all prices for keyboard users. */
 function addSeatList(host, panel, store) {
   new SeatList(host, store);
-  const back = el(
+  const toPanel = el(
     'button',
     {
       type: 'button',
@@ -94,7 +98,7 @@ function addSeatList(host, panel, store) {
     },
     t('list.to_panel'),
   );
-  host.append(back);
+  host.append(toPanel);
 }
 
 function drawMap(host, store) {
@@ -104,10 +108,10 @@ function drawMap(host, store) {
     toggle: (number) => store.toggle(number),
     point: (number, where) => showTooltip(map.elements, number < 0 ? null : tooltipLines(store, number), where),
   });
-  const mine = () => map.setOwnSeats([...store.picks, ...store.heldNumbers]);
+  const updateOwnSeats = () => map.setOwnSeats([...store.picks, ...store.heldNumbers]);
   store.on('statuses', ({ detail }) => map.seatsChanged(detail.changed));
   store.on('picks reservation', ({ detail }) => {
-    mine();
+    updateOwnSeats();
     if (detail?.number >= 0 && store.picks.has(detail.number) && document.activeElement?.dataset.seat) map.reveal(detail.number);
   });
   store.on('reservation', () => store.heldNumbers.length > 0 && map.reveal(store.heldNumbers[0]));
@@ -129,18 +133,18 @@ function tooltipLines(store, number) {
   ].filter(Boolean);
 }
 
-/** Shows choosing or holding, whichever is true, and swaps the two only when that changes. */
+/** Shows the panel for the selection or for the hold; the panel is replaced only when the hold changes. */
 function keepPanelCurrent(host, store) {
   let shown = null;
-  let shownFor;
+  let shownReservation;
   const update = oncePerFrame(() => {
-    const wanted = store.reservation?.id ?? null;
-    if (!shown || wanted !== shownFor) {
-      shown = wanted ? holdPanel(store) : selectionPanel(store);
-      shownFor = wanted;
+    const reservation = store.reservation?.id ?? null;
+    if (!shown || reservation !== shownReservation) {
+      shown = reservation ? holdPanel(store) : selectionPanel(store);
+      shownReservation = reservation;
       host.replaceChildren(shown.node);
-      host.dataset.phase = wanted ? 'held' : 'choosing';
-      if (wanted) focusHeading(host);
+      host.dataset.phase = reservation ? 'held' : 'choosing';
+      if (reservation) focusHeading(host);
     }
     shown.update();
   });
@@ -148,7 +152,7 @@ function keepPanelCurrent(host, store) {
   update();
 }
 
-/** The button that was pressed is gone: the keyboard and the screen reader go on at the new heading. */
+/** Moves the focus to the new heading, since the button that had it was removed. */
 function focusHeading(host) {
   host.scrollIntoView({ block: 'nearest' });
   const heading = host.querySelector('h2');
@@ -166,7 +170,7 @@ function connectStream(store, node, stream) {
   return (stream ?? new BufferedSeatStream(store.event.id)).connect(store);
 }
 
-/** A stream carries no log-in, so a draft, which needs one, is shown as it is at this moment. */
+/** EventSource sends no access token, which drafts require: their current statuses are loaded once. */
 async function showCurrentStatuses(store) {
   store.applySnapshot(await get(`/events/${store.event.id}/availability`));
   store.setStreamState('live');

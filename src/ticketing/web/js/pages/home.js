@@ -1,4 +1,4 @@
-// /: a search box first, then the events as cards.
+// /: the search box and the events as cards.
 
 import { getPage } from '../api/client.js';
 import { el, fill } from '../lib/dom.js';
@@ -8,11 +8,10 @@ import { icon } from '../ui/icons.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-const PAUSE_MS = 250;
+const TYPING_PAUSE_MS = 250;
 
 export async function open(main) {
-  // The server has written this page already. It is taken over where it stands, so that nothing that somebody
-  // is typing gets lost, nothing jumps and nothing flashes.
+  // Content rendered by the server is kept, so that typed text is not lost and the layout does not shift.
   if (!main.querySelector('.home'))
     fill(
       main,
@@ -56,10 +55,10 @@ function searchForm() {
 }
 
 function makeSearch(input, cards, more) {
-  let turn = 0;
+  let latest = 0;
   let timer = 0;
   const load = async (cursor = null) => {
-    const mine = (turn += 1);
+    const request = (latest += 1);
     const query = new URLSearchParams({
       limit: '24',
       ...(input.value.trim() && { q: input.value.trim() }),
@@ -67,20 +66,20 @@ function makeSearch(input, cards, more) {
     });
     try {
       const page = await getPage(`/events?${query}`);
-      // A slow answer to an older question must not replace a newer one.
-      if (mine === turn) show(page, cursor);
+      // The response to an older request must not replace that of a newer one.
+      if (request === latest) show(page, cursor);
     } catch (error) {
       showNotice(errorMessage(error), { kind: 'bad' });
     }
   };
   const show = ({ data, meta }, cursor) => {
-    const fresh = data.map(eventCard);
-    if (cursor) cards.append(...fresh);
+    const eventCards = data.map(eventCard);
+    if (cursor) cards.append(...eventCards);
     else
       fill(
         cards,
-        fresh.length > 0
-          ? fresh
+        eventCards.length > 0
+          ? eventCards
           : el('p', { class: 'muted', dataset: { testid: 'no-events' } }, t(input.value.trim() ? 'home.none' : 'home.empty')),
       );
     const next = meta?.next_cursor;
@@ -91,7 +90,7 @@ function makeSearch(input, cards, more) {
     timer = setTimeout(() => {
       history.replaceState(null, '', input.value.trim() ? `/?q=${encodeURIComponent(input.value.trim())}` : '/');
       load();
-    }, PAUSE_MS);
+    }, TYPING_PAUSE_MS);
   });
   return () => load();
 }

@@ -1,4 +1,4 @@
-// /login: the form on a page of its own; afterwards back to where one came from.
+// /login: the log-in form; afterwards redirects to the page given by `next`.
 
 import { loginForm } from '../account/login-form.js';
 import { el, fill } from '../lib/dom.js';
@@ -9,7 +9,7 @@ export function open(main) {
   fill(main, el('section', { class: 'narrow stack' }, el('h1', {}, t('login.title')), form));
 }
 
-/** Only paths of this site: `//elsewhere` and full addresses would lead a logged-in person away. */
+/** Only paths of this origin are accepted: `//host` and absolute URLs would make this an open redirect. */
 function nextPath() {
   const url = new URL(new URLSearchParams(location.search).get('next') ?? '/', location.origin);
   return url.origin === location.origin && url.pathname !== '/login' ? url.pathname + url.search : '/';

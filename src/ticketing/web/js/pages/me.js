@@ -1,4 +1,4 @@
-// /me: what this person holds and has bought, newest first.
+// /me: the user's holds and orders, newest first, and account settings.
 
 import { ensureLogin } from '../account/login-form.js';
 import { myDataBox } from '../account/my-data.js';
@@ -14,21 +14,21 @@ export async function open(main) {
   const host = el('div', { class: 'stack' });
   fill(main, el('section', { class: 'narrow wide-narrow stack' }, el('h1', {}, t('me.title')), host));
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
-  const asked = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyEmailBox()];
-  const [orders, holds, hint] = await Promise.all(asked);
+  const requests = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyEmailBox()];
+  const [orders, holds, emailBox] = await Promise.all(requests);
   const active = (holds ?? []).filter((hold) => hold.status === 'active');
   return fill(
     host,
-    hint,
-    active.length > 0 && held(active),
+    emailBox,
+    active.length > 0 && holdCards(active),
     orders.length > 0 ? orders.map(orderCard) : el('p', { class: 'muted' }, t('me.none')),
     secondFactorBox(),
     myDataBox(),
   );
 }
 
-function held(holds) {
-  const line = (hold) =>
+function holdCards(holds) {
+  const card = (hold) =>
     el(
       'a',
       { class: 'card', href: `/e/${hold.event_id}` },
@@ -39,7 +39,7 @@ function held(holds) {
         el('span', { class: 'muted' }, `${formatMoney(hold.total)} · ${t('me.pay')}`),
       ),
     );
-  return holds.map(line);
+  return holds.map(card);
 }
 
 function orderCard(order) {

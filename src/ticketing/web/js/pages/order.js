@@ -1,4 +1,4 @@
-// /o/{reference}: follows an order until it is paid and its tickets are there, then shows them for the door.
+// /o/{reference}: polls an order until it is paid and its tickets are issued, and shows them.
 
 import { ApiError, get, post } from '../api/client.js';
 import { currentUser } from '../api/session.js';
@@ -9,10 +9,10 @@ import { errorMessage } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-const QUICK_MS = 900;
-const SLOW_MS = 4000;
-const QUICK_TRIES = 40;
-const LAST_TRY = 500;
+const FIRST_INTERVAL_MS = 900;
+const LATER_INTERVAL_MS = 4000;
+const FIRST_ATTEMPTS = 40;
+const MAX_ATTEMPTS = 500;
 
 export async function open(main, reference) {
   const host = el('section', { class: 'order narrow wide-narrow', dataset: { testid: 'order' } });
@@ -20,27 +20,28 @@ export async function open(main, reference) {
   fill(main, host);
   const order = await find(reference, email);
   if (order) await follow(host, order, reference);
-  else askEmail(host, reference);
+  else showEmailForm(host, reference);
 }
 
-/** By id when this browser bought it or owns it, else by reference and e-mail; null when neither finds it. */
+/** By id if this tab knows it, else by reference and email address; null if neither finds it. */
 async function find(reference, email) {
   const known = knownOrder(reference);
   if (known && currentUser()) {
-    const order = await quietly(() => get(`/orders/${known.id}`));
+    const order = await orNull(() => get(`/orders/${known.id}`));
     if (order) return order;
   }
-  const byMail =
+  const byEmail =
     email &&
-    (await quietly(() => get(`/orders/by-reference/${encodeURIComponent(reference)}?email=${encodeURIComponent(email)}`)));
-  if (byMail || !currentUser()) return byMail || null;
-  // Somebody logged in may have given another e-mail address for the tickets than that of the account.
-  return ((await quietly(() => get('/me/orders?limit=100'))) ?? []).find((order) => order.reference === reference) ?? null;
+    (await orNull(() => get(`/orders/by-reference/${encodeURIComponent(reference)}?email=${encodeURIComponent(email)}`)));
+  if (byEmail || !currentUser()) return byEmail || null;
+  // The order may have another email address than the user's account.
+  return ((await orNull(() => get('/me/orders?limit=100'))) ?? []).find((order) => order.reference === reference) ?? null;
 }
 
-async function quietly(ask) {
+/** Calls `load`; null if the order is not found or not accessible. */
+async function orNull(load) {
   try {
-    return await ask();
+    return await load();
   } catch (error) {
     if (error instanceof ApiError && [401, 403, 404, 422].includes(error.status)) return null;
     throw error;
@@ -50,25 +51,25 @@ async function quietly(ask) {
 async function follow(host, order, reference) {
   const email = order.buyer?.email ?? knownOrder(reference)?.email ?? currentUser()?.email;
   const view = orderView(host, { pay });
-  const venue = (await quietly(() => get(`/events/${order.event_id}`)).catch(() => null))?.venue ?? null;
-  for (let attempt = 0; attempt < LAST_TRY; attempt += 1) {
+  const venue = (await orNull(() => get(`/events/${order.event_id}`)).catch(() => null))?.venue ?? null;
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
     const tickets = await ticketsOf(order);
     view.show({ ...order, venue }, tickets);
-    if (!isMoving(order, tickets)) return;
-    await new Promise((resolve) => setTimeout(resolve, attempt < QUICK_TRIES ? QUICK_MS : SLOW_MS));
-    order = (await again(order, reference, email)) ?? order;
+    if (!isInProgress(order, tickets)) return;
+    await new Promise((resolve) => setTimeout(resolve, attempt < FIRST_ATTEMPTS ? FIRST_INTERVAL_MS : LATER_INTERVAL_MS));
+    order = (await reload(order, reference, email)) ?? order;
   }
 }
 
-const isMoving = (order, tickets) =>
+const isInProgress = (order, tickets) =>
   order.status === 'pending' || (order.status === 'paid' && tickets.length < ticketCount(order));
 const ticketCount = (order) => (order.lines ?? []).reduce((sum, line) => sum + (line.quantity ?? 1), 0) || 1;
 
-async function again(order, reference, email) {
+async function reload(order, reference, email) {
   try {
     return currentUser() ? await get(`/orders/${order.id}`) : await find(reference, email);
   } catch {
-    // A missed look is no news: the next one is a second away.
+    // The next poll follows shortly.
     return null;
   }
 }
@@ -77,7 +78,7 @@ async function ticketsOf(order) {
   if (order.status === 'pending' || order.status === 'expired') return [];
   if (order.tickets?.length > 0) return order.tickets;
   if (!currentUser()) return [];
-  return (await quietly(() => get(`/orders/${order.id}/tickets`)).catch(() => null)) ?? [];
+  return (await orNull(() => get(`/orders/${order.id}/tickets`)).catch(() => null)) ?? [];
 }
 
 async function pay(order) {
@@ -89,7 +90,7 @@ async function pay(order) {
   }
 }
 
-function askEmail(host, reference) {
+function showEmailForm(host, reference) {
   const problem = el('p', { class: 'form-error', role: 'alert', hidden: true });
   const form = el(
     'form',

@@ -1,4 +1,4 @@
-// /account/reset asks for a letter with a link to a new password; /account/reset#token is where that link leads.
+// /account/reset: requests an email with a link; /account/reset#token, the target of the link, sets a new password.
 
 import { clearLinkToken, linkToken, outcomeView, submitForm } from '../account/email-link.js';
 import { postAnonymously } from '../api/client.js';
@@ -7,13 +7,13 @@ import { el, fill } from '../lib/dom.js';
 import { t } from '../words/translate.js';
 
 export function open(main) {
-  // The letter may be opened in the very tab that has asked for it: then only the part behind the # changes.
+  // If the link is opened in the tab that requested it, only the fragment changes and the page is not reloaded.
   addEventListener('hashchange', () => open(main), { once: true });
   const token = linkToken();
-  return token ? choose(main, token) : ask(main);
+  return token ? showPasswordForm(main, token) : showRequestForm(main);
 }
 
-function ask(main) {
+function showRequestForm(main) {
   const email = { name: 'email', type: 'email', required: true, autocomplete: 'email', dataset: { testid: 'reset-email' } };
   const form = submitForm(t('reset.ask'), async (body) => {
     await postAnonymously('/auth/password-reset', { email: body.email });
@@ -23,7 +23,7 @@ function ask(main) {
   show(main, t('reset.ask_title'), t('reset.ask_explain'), form);
 }
 
-function choose(main, token) {
+function showPasswordForm(main, token) {
   const password = {
     name: 'password',
     type: 'password',
@@ -31,7 +31,7 @@ function choose(main, token) {
     autocomplete: 'new-password',
     dataset: { testid: 'reset-password' },
   };
-  const again = el('a', { href: '/account/reset' }, t('reset.again'));
+  const newLink = el('a', { href: '/account/reset' }, t('reset.again'));
   const form = submitForm(
     t('reset.save'),
     async (body) => {
@@ -40,7 +40,7 @@ function choose(main, token) {
       endSession();
       fill(main, outcomeView(t('reset.done_title'), t('reset.done'), ['/login', t('account.login')]));
     },
-    again,
+    newLink,
   );
   form.prepend(labelled(t('reset.password'), password, t('login.password_rule')));
   show(main, t('reset.title'), t('reset.explain'), form);

@@ -1,4 +1,4 @@
-// Which page module belongs to which address. Pages are real documents, so going back always works.
+// Maps paths to page modules. Each page is a separate document; there is no client-side navigation.
 
 const ROUTES = [
   [/^\/$/, () => import('./home.js')],
@@ -12,7 +12,7 @@ const ROUTES = [
   [/^\/door\/?$/, () => import('./door.js')],
 ];
 
-/** Loads the page for `path` and draws it into `main`; an address without a page keeps what the server wrote. */
+/** Loads the page of `path` and draws it into `main`; for other paths, the content from the server stays. */
 export async function openPage(path, main) {
   for (const [pattern, load] of ROUTES) {
     const match = pattern.exec(path);

@@ -1,5 +1,5 @@
-// /account/verify#token: confirms an e-mail address. What stands behind the # never leaves the browser by itself, so no
-// server log has it; and it waits for a press of the button, because programs that look through mail open links too.
+// /account/verify#token: confirms an email address. Browsers do not send the fragment, so the token appears in no server
+// log. Confirmation requires a click, because mail scanners open links too.
 
 import { clearLinkToken, linkToken, outcomeView, submitForm } from '../account/email-link.js';
 import { postAnonymously } from '../api/client.js';

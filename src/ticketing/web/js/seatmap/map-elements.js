@@ -1,9 +1,10 @@
-// What stands around the canvas: zoom buttons, mini-map, the label of the seat that is pointed at, the key of states.
+// The DOM elements of the map: canvas, zoom buttons, mini-map, tooltip of a seat, and the legend of statuses.
 
 import { el } from '../lib/dom.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 
+/** Appends the elements to `host` and returns those that the map updates. */
 export function buildMapElements(host, map) {
   const canvas = el('canvas', {
     class: 'map-canvas',
@@ -44,7 +45,7 @@ function showZoom(canvas, viewport) {
   if (canvas.dataset.zoom !== zoom) canvas.dataset.zoom = zoom;
 }
 
-/** Puts the label above the seat, or below it near the upper edge, and never over the sides. */
+/** Shows the tooltip above the seat, or below it near the upper edge, within the sides of the map; hidden without lines. */
 export function showTooltip(elements, lines, where) {
   const { tip, stage } = elements;
   tip.hidden = !lines;
@@ -57,7 +58,7 @@ export function showTooltip(elements, lines, where) {
   tip.classList.toggle('below', isHigh);
 }
 
-/** The key: each state by its shape, so that it never depends on colour. */
+/** The legend: each status by its shape, so that it does not depend on colour. */
 export function statusLegend() {
   const entry = (name) => el('li', {}, el('span', { class: `chip chip-${name}`, 'aria-hidden': 'true' }), t(`state.${name}`));
   return el('ul', { class: 'state-key' }, ['available', 'mine', 'held', 'sold', 'blocked'].map(entry));

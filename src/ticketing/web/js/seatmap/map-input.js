@@ -1,8 +1,8 @@
-// Fingers, mouse, wheel and keys on the map. One pointer pans or taps, two pinch; a tap on something too small
-// to be meant comes closer instead of choosing.
+// Pointer, wheel and keyboard input of the map. One pointer pans or taps, two pinch. A tap on a seat that is drawn too
+// small to be hit reliably zooms in instead of picking it.
 
 const TAP_MOVE_PX = 8;
-const DOUBLE_MS = 320;
+const DOUBLE_TAP_MS = 320;
 const FINGER_REACH_PX = 16;
 const SMALLEST_FINGER_SEAT_PX = 13;
 const SMALLEST_MOUSE_SEAT_PX = 7;
@@ -27,26 +27,26 @@ class MapInput {
     this.stage = stage;
     this.map = map;
     this.pointers = new Map();
-    this.travelled = 0;
+    this.distance = 0;
     this.lastTap = { at: 0, x: 0, y: 0 };
   }
 
-  #place(event) {
-    // Measured once per gesture: asking for the layout on every move would cost more than the drawing.
+  #positionOf(event) {
+    // Measured once per gesture: a layout query on every move would cost more than drawing.
     if (!this.box || this.pointers.size === 0) this.box = this.stage.getBoundingClientRect();
     return { x: event.clientX - this.box.left, y: event.clientY - this.box.top };
   }
 
   down(event) {
     if (event.button > 0) return;
-    this.pointers.set(event.pointerId, this.#place(event));
+    this.pointers.set(event.pointerId, this.#positionOf(event));
     this.stage.setPointerCapture(event.pointerId);
-    if (this.pointers.size === 1) this.travelled = 0;
-    else this.travelled = Infinity;
+    if (this.pointers.size === 1) this.distance = 0;
+    else this.distance = Infinity;
   }
 
   move(event) {
-    const at = this.#place(event);
+    const at = this.#positionOf(event);
     const before = this.pointers.get(event.pointerId);
     if (!before) return this.#hover(event, at);
     if (this.pointers.size === 1) this.#pan(before, at);
@@ -63,8 +63,8 @@ class MapInput {
   }
 
   #pan(before, at) {
-    this.travelled += Math.hypot(at.x - before.x, at.y - before.y);
-    if (this.travelled < TAP_MOVE_PX) return;
+    this.distance += Math.hypot(at.x - before.x, at.y - before.y);
+    if (this.distance < TAP_MOVE_PX) return;
     if (this.map.hover >= 0) this.map.highlight('hover', -1);
     this.map.viewport.panBy(at.x - before.x, at.y - before.y);
   }
@@ -78,8 +78,8 @@ class MapInput {
   }
 
   up(event) {
-    const at = this.#place(event);
-    const isTap = this.pointers.has(event.pointerId) && this.pointers.size === 1 && this.travelled < TAP_MOVE_PX;
+    const at = this.#positionOf(event);
+    const isTap = this.pointers.has(event.pointerId) && this.pointers.size === 1 && this.distance < TAP_MOVE_PX;
     this.pointers.delete(event.pointerId);
     if (isTap) this.#tap(at, event.pointerType === 'touch');
   }
@@ -99,19 +99,19 @@ class MapInput {
       map.viewport.animateZoom(at.x, at.y, 18 / map.seatPx);
     } else if (!map.showsSeats && map.sectionAt(at.x, at.y)) {
       map.viewport.animateToBox(map.sectionAt(at.x, at.y));
-    } else if (this.#isDouble(at)) {
+    } else if (this.#isDoubleTap(at)) {
       map.viewport.animateZoom(at.x, at.y, 2);
     }
     this.lastTap = { at: performance.now(), ...at };
   }
 
-  #isDouble(at) {
-    return performance.now() - this.lastTap.at < DOUBLE_MS && Math.hypot(at.x - this.lastTap.x, at.y - this.lastTap.y) < 24;
+  #isDoubleTap(at) {
+    return performance.now() - this.lastTap.at < DOUBLE_TAP_MS && Math.hypot(at.x - this.lastTap.x, at.y - this.lastTap.y) < 24;
   }
 
   wheel(event) {
     event.preventDefault();
-    const at = this.#place(event);
+    const at = this.#positionOf(event);
     const lines = event.deltaMode === 1 ? 16 : 1;
     const strength = event.ctrlKey ? 0.01 : 0.0022;
     this.map.viewport.zoomAt(at.x, at.y, Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * strength));

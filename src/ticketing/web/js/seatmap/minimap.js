@@ -1,9 +1,9 @@
-// The whole plan in a corner, with a frame around what is in view; dragging the frame moves the view.
-// Its picture also serves as the ground below tiles that are not painted yet.
+// The mini-map: the whole plan with a frame around the visible part; dragging the frame pans the map.
+// Its picture, the overview, is also shown in place of tiles that are not painted yet.
 
 import { paintAreas } from './section-renderer.js';
 
-const GROUND_PX = 900;
+const OVERVIEW_PX = 900;
 
 export class Minimap {
   constructor(canvas, map) {
@@ -27,12 +27,12 @@ export class Minimap {
     canvas.addEventListener('pointermove', move);
   }
 
-  /** Paints the picture anew: at the start, and when colours or size change. */
+  /** Paints the overview: at the start, and when colours or size change. */
   paint() {
     const { seats, palette, shapes } = this.map;
     const { left, top, right, bottom } = seats.bounds;
     const margin = seats.pitch * 2;
-    const k = GROUND_PX / (Math.max(right - left, bottom - top) + margin * 2);
+    const k = OVERVIEW_PX / (Math.max(right - left, bottom - top) + margin * 2);
     this.overviewOrigin = { x: left - margin, y: top - margin, k };
     this.overview.width = Math.ceil((right - left + margin * 2) * k);
     this.overview.height = Math.ceil((bottom - top + margin * 2) * k);
@@ -42,15 +42,15 @@ export class Minimap {
     ctx.setTransform(k, 0, 0, k, -this.overviewOrigin.x * k, -this.overviewOrigin.y * k);
     paintAreas(ctx, seats, palette, k);
     shapes.paint(ctx, { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity }, palette, () => true);
-    this.#fitPicture(right - left, bottom - top);
+    this.#fitCanvas(right - left, bottom - top);
   }
 
-  #fitPicture(wide, high) {
+  #fitCanvas(wide, high) {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const sharp = Math.min(devicePixelRatio || 1, 2);
-    this.canvas.width = Math.max(1, width * sharp);
-    this.canvas.height = Math.max(1, height * sharp);
-    this.sharp = sharp;
+    const pixelRatio = Math.min(devicePixelRatio || 1, 2);
+    this.canvas.width = Math.max(1, width * pixelRatio);
+    this.canvas.height = Math.max(1, height * pixelRatio);
+    this.pixelRatio = pixelRatio;
     this.scale = Math.min((width - 8) / wide, (height - 8) / high);
     this.inset = { x: (width - wide * this.scale) / 2, y: (height - high * this.scale) / 2 };
   }
@@ -73,9 +73,9 @@ export class Minimap {
     if (this.canvas.hidden === isUseful) this.canvas.hidden = !isUseful;
     if (!isUseful) return;
     if (!this.scale || this.canvas.width <= 1) this.paint();
-    const { ctx, sharp, scale, inset } = this;
+    const { ctx, pixelRatio, scale, inset } = this;
     const { left, top } = seats.bounds;
-    ctx.setTransform(sharp, 0, 0, sharp, 0, 0);
+    ctx.setTransform(pixelRatio, 0, 0, pixelRatio, 0, 0);
     ctx.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const size = scale / this.overviewOrigin.k;
     ctx.drawImage(

@@ -1,4 +1,4 @@
-// The map's colours, read from tokens.css, so that light and dark are decided in one place only.
+// The colours of the map, read from the custom properties in tokens.css, which define the light and the dark theme.
 
 const NAMES = {
   paper: '--map-paper',
@@ -36,7 +36,7 @@ function channels(hex) {
   return [value >> 16, (value >> 8) & 255, value & 255];
 }
 
-/** An opaque colour between two: transparency would let an old state shine through a new one. */
+/** An opaque mix of two colours: with transparency, an old status would show through when it is painted over. */
 export function mixColours(from, to, share) {
   const [a, b] = [channels(from), channels(to)];
   return `rgb(${a.map((value, index) => Math.round(value + (b[index] - value) * share)).join(' ')})`;

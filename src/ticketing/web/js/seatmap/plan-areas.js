@@ -1,6 +1,6 @@
-// The shapes around the seats (stage, standing place, bar) as one kind of thing: an outline, a box and a text.
+// The areas of a plan that are not seats (stage, standing area, bar), normalized to an outline, a box and a text.
 
-/** Reads a rectangle, circle, ellipse, polygon or mere text; the text is a string or `{text, position}`. */
+/** Accepts a rectangle, circle, ellipse, polygon, or a text alone; the text is a string or `{text, position}`. */
 export function normalizeArea(area) {
   const at = { x: area.position?.x ?? area.x ?? 0, y: area.position?.y ?? area.y ?? 0 };
   const box = boxOf(area, at);
@@ -38,10 +38,10 @@ function outlineOf(area, at, box) {
   } else {
     path.roundRect(box.x, box.y, box.width, box.height, Math.min(box.width, box.height) * 0.08);
   }
-  return area.rotation ? turned(path, area.rotation, at) : path;
+  return area.rotation ? rotated(path, area.rotation, at) : path;
 }
 
-function turned(path, degrees, { x, y }) {
+function rotated(path, degrees, { x, y }) {
   const whole = new Path2D();
   whole.addPath(path, new DOMMatrix().translate(x, y).rotate(degrees).translate(-x, -y));
   return whole;

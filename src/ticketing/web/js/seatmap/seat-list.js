@@ -1,5 +1,5 @@
-// The seats as a list by section and row: the way for keyboards and screen readers, complete without the map.
-// A section's buttons are made when it is opened, so that an arena does not begin with sixteen thousand of them.
+// The seats as a list by section and row, for keyboards and screen readers; complete without the map.
+// The buttons of a section are created when it is opened: an arena has 16,000 seats.
 
 import { el } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
@@ -7,7 +7,7 @@ import { t } from '../words/translate.js';
 import { categoryClass } from './palette.js';
 import { STATUS_NAMES } from './seats.js';
 
-const MOVES = { ArrowLeft: -1, ArrowRight: 1 };
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class SeatList {
   constructor(host, store) {
@@ -18,14 +18,14 @@ export class SeatList {
     const list = el(
       'div',
       { class: 'seat-list', dataset: { testid: 'seat-list' } },
-      this.summaries.map((one) => one.details),
+      this.summaries.map((summary) => summary.details),
     );
-    list.addEventListener('click', (event) => this.#press(event));
-    list.addEventListener('keydown', (event) => this.#move(event));
+    list.addEventListener('click', (event) => this.#handleClick(event));
+    list.addEventListener('keydown', (event) => this.#handleKey(event));
     host.append(list);
     store.on('statuses', ({ detail }) => this.#refresh(detail.changed));
     store.on('picks reservation', () => this.#refreshMine());
-    this.#count();
+    this.#updateCounts();
   }
 
   #section(section) {
@@ -55,19 +55,19 @@ export class SeatList {
     details.append(el('div', { class: 'rows' }, rows));
   }
 
-  #button(number, isStop) {
+  #button(number, isTabStop) {
     const { seats } = this.store;
     const button = el(
       'button',
-      { type: 'button', tabindex: isStop ? 0 : -1, dataset: { seat: seats.list[number].label, number } },
+      { type: 'button', tabindex: isTabStop ? 0 : -1, dataset: { seat: seats.list[number].label, number } },
       seats.seatName(number),
     );
     this.buttons.set(number, button);
-    this.#show(number);
+    this.#updateButton(number);
     return button;
   }
 
-  #show(number) {
+  #updateButton(number) {
     const button = this.buttons.get(number);
     if (!button) return;
     const { seats } = this.store;
@@ -90,42 +90,42 @@ export class SeatList {
   }
 
   #refresh(changed) {
-    for (const number of changed) this.#show(number);
-    this.#count();
+    for (const number of changed) this.#updateButton(number);
+    this.#updateCounts();
   }
 
   #refreshMine() {
     const before = this.mine;
     this.mine = new Set([...this.store.picks, ...this.store.heldNumbers]);
-    for (const number of new Set([...before, ...this.mine])) this.#show(number);
+    for (const number of new Set([...before, ...this.mine])) this.#updateButton(number);
   }
 
-  #count() {
+  #updateCounts() {
     for (const { section, left } of this.summaries) {
       const text = section.free > 0 ? t('map.left', { count: section.free }) : t('map.none_left');
       if (left.textContent !== text) left.textContent = text;
     }
   }
 
-  #press(event) {
+  #handleClick(event) {
     const button = event.target.closest('[data-seat]');
     if (button) this.store.toggle(Number(button.dataset.number));
   }
 
-  /** Left and right stay in the row, up and down go to the next row: one stop of the tab key for each row. */
-  #move(event) {
+  /** Left and right move within the row, up and down between rows. Each row has one tab stop (roving tabindex). */
+  #handleKey(event) {
     const button = event.target.closest('[data-seat]');
-    const next = button && this.#nextOf(button, event.key);
+    const next = button && this.#buttonAfter(button, event.key);
     if (!next) return;
     event.preventDefault();
     for (const other of next.parentElement.children) other.tabIndex = other === next ? 0 : -1;
     next.focus();
   }
 
-  #nextOf(button, key) {
+  #buttonAfter(button, key) {
     const row = [...button.parentElement.children];
     const at = row.indexOf(button);
-    if (key in MOVES) return row[at + MOVES[key]];
+    if (key in STEPS) return row[at + STEPS[key]];
     if (key === 'Home') return row[0];
     if (key === 'End') return row.at(-1);
     const group = button.closest('.row');
@@ -134,7 +134,7 @@ export class SeatList {
     return seats?.[Math.min(at, seats.length - 1)];
   }
 
-  /** Opens the section of a seat and brings its button into view. */
+  /** Opens the section of a seat. */
   reveal(number) {
     const { details } = this.summaries[this.store.seats.section[number]];
     details.open = true;

@@ -1,4 +1,4 @@
-// The seat map on a canvas: tiles below, what is mine and what is pointed at above, and a frame only when something moved.
+// The seat map on a canvas: cached tiles below, own and highlighted seats above. A frame is drawn only after a change.
 
 import { oncePerFrame } from '../lib/dom.js';
 import { buildMapElements } from './map-elements.js';
@@ -12,19 +12,22 @@ import { SpatialIndex } from './spatial-index.js';
 import { TileCache } from './tile-cache.js';
 import { Viewport } from './viewport.js';
 
-const SEAT_SHARE = 0.4;
-const SEATS_FROM_PX = 4.2;
-const ROW_NAMES_FROM_PX = 13;
-const SHARPEST = 2;
-const REST_MS = 110;
+// Radius of a seat as a share of the distance between two seats.
+const RADIUS_PER_PITCH = 0.4;
+// Diameters, in CSS pixels, from which single seats and row names are drawn.
+const MIN_SEAT_PX = 4.2;
+const MIN_SEAT_PX_FOR_ROW_NAMES = 13;
+const MAX_PIXEL_RATIO = 2;
+// The zoom is considered at rest after this time.
+const ZOOM_REST_MS = 110;
 const SECTION_REPAINT_MS = 900;
 
 export class SeatMap {
-  /** `on.toggle(number)` when a seat is pressed; `on.point(number, where)` when one is pointed at (-1: none). */
+  /** Calls `on.toggle(number)` when a seat is pressed and `on.point(number, where)` when one is highlighted (-1: none). */
   constructor(host, seats, on) {
     this.seats = seats;
     this.on = on;
-    this.radius = seats.pitch * SEAT_SHARE;
+    this.radius = seats.pitch * RADIUS_PER_PITCH;
     this.index = new SpatialIndex(seats);
     this.shapes = new SectionShapes(seats);
     this.palette = readPalette();
@@ -62,7 +65,7 @@ export class SeatMap {
   #resize() {
     const { clientWidth: width, clientHeight: height } = this.elements.stage;
     if (!width || !height) return;
-    this.pixelRatio = Math.min(devicePixelRatio || 1, SHARPEST);
+    this.pixelRatio = Math.min(devicePixelRatio || 1, MAX_PIXEL_RATIO);
     this.canvas.width = Math.round(width * this.pixelRatio);
     this.canvas.height = Math.round(height * this.pixelRatio);
     this.viewport.resize(width, height);
@@ -79,10 +82,10 @@ export class SeatMap {
   }
 
   #isSeatZoom(scale) {
-    return this.radius * 2 * scale >= SEATS_FROM_PX;
+    return this.radius * 2 * scale >= MIN_SEAT_PX;
   }
 
-  /** The seats that changed are painted over; sections seen from afar follow at their leisure. */
+  /** Repaints the changed seats. At a zoom that shows sections only, all tiles are repainted, at most every 900 ms. */
   seatsChanged(numbers) {
     if (numbers.length > 400) this.tiles.invalidate();
     else if (this.showsSeats)
@@ -142,7 +145,7 @@ export class SeatMap {
 
   #paintRowNames(ctx, { k, dx, dy }, box) {
     const size = this.radius * k;
-    if ((size * 2) / this.pixelRatio < ROW_NAMES_FROM_PX) return;
+    if ((size * 2) / this.pixelRatio < MIN_SEAT_PX_FOR_ROW_NAMES) return;
     ctx.fillStyle = this.palette.areaInk;
     ctx.font = `${Math.min(Math.max(size * 1.1, 10 * this.pixelRatio), 15 * this.pixelRatio)}px ${this.palette.font}`;
     ctx.textBaseline = 'middle';
@@ -173,7 +176,7 @@ export class SeatMap {
     if (isUnfinished) this.draw();
   }
 
-  /** New tiles are worth painting when the zoom has come to rest, or has gone so far that the old ones are mush. */
+  /** Starts new tiles when the zoom is at rest, or when it differs so much that the old tiles are blurred or tiny. */
   #chooseTileZoom() {
     const k = this.viewport.scale * this.pixelRatio;
     const ratio = this.tiles.level ? k / this.tiles.level.k : 0;
@@ -181,9 +184,9 @@ export class SeatMap {
     const now = performance.now();
     if (this.lastScale !== this.viewport.scale) this.lastZoomAt = now;
     this.lastScale = this.viewport.scale;
-    const isResting = !this.viewport.isAnimating && now - this.lastZoomAt >= REST_MS;
+    const isResting = !this.viewport.isAnimating && now - this.lastZoomAt >= ZOOM_REST_MS;
     if (ratio === 0 || isResting || ratio > 2.2 || ratio < 0.45) this.tiles.setZoom(k);
-    else setTimeout(this.draw, REST_MS);
+    else setTimeout(this.draw, ZOOM_REST_MS);
   }
 
   #drawOverview(view) {
@@ -209,7 +212,7 @@ export class SeatMap {
     }
   }
 
-  /** Points at a seat with the mouse or finger (`hover`) or the keyboard (`focus`); -1 lets go. */
+  /** Highlights a seat for a pointer (`hover`) or for the keyboard (`focus`); -1 removes the highlight. */
   highlight(kind, number) {
     if (this[kind] === number) return;
     this[kind] = number;
@@ -218,7 +221,7 @@ export class SeatMap {
     this.draw();
   }
 
-  /** The seat under a point of the screen, or -1; a finger reaches further than a mouse. */
+  /** The seat at a point of the canvas, or -1; `reachPx` is larger for a finger than for a mouse. */
   seatAt(px, py, reachPx) {
     if (!this.showsSeats) return -1;
     const { x, y } = this.viewport.toPlan(px, py);
@@ -231,7 +234,7 @@ export class SeatMap {
     return number < 0 ? null : this.shapes.shapes[this.seats.section[number]];
   }
 
-  /** Shows a seat that was chosen elsewhere (the list, best available). */
+  /** Brings a seat into view that was chosen elsewhere (in the list, or as best available). */
   reveal(number) {
     this.viewport.reveal(this.seats.x[number], this.seats.y[number], 12 / (this.radius * 2));
   }

@@ -1,5 +1,5 @@
-// Paints seats. One path per look, not per seat: a tile of a thousand seats is a handful of fills.
-// Every look is opaque and of one shape, so a seat's new state is simply painted over its old one.
+// Paints seats. One path per appearance, not per seat: a tile of a thousand seats takes a handful of fills.
+// Every appearance is opaque and has the same outline, so a new status is painted over the old one.
 
 import { AVAILABLE, BLOCKED, HELD, SOLD } from './seats.js';
 
@@ -8,20 +8,20 @@ const NUMBER_PX = 9;
 
 /** `view` maps plan units to pixels: {k, dx, dy}; `radius` is in pixels; `isDimmed(number)` is the filter. */
 export function paintSeats(ctx, seats, numbers, view, radius, palette, isDimmed) {
-  for (const [key, group] of byLook(seats, numbers, isDimmed)) {
+  for (const [key, group] of groupByAppearance(seats, numbers, isDimmed)) {
     ctx.fillStyle = fillOf(key, palette);
     ctx.fill(circles(seats, group, view, radius));
     if (radius >= DETAIL_PX) paintDetail(ctx, seats, key, group, view, radius, palette);
   }
 }
 
-function byLook(seats, numbers, isDimmed) {
+function groupByAppearance(seats, numbers, isDimmed) {
   const groups = new Map();
   for (const number of numbers) {
-    const state = seats.statuses[number];
-    const isFree = state === AVAILABLE;
-    // 0…: available by category; 100…: the same dimmed by the filter; negative: the other states.
-    const key = isFree ? (seats.category[number] % 6) + (isDimmed?.(number) ? 100 : 0) : -state;
+    const status = seats.statuses[number];
+    const isFree = status === AVAILABLE;
+    // 0 and up: available, by category; 100 and up: the same, dimmed by the filter; negative: other statuses.
+    const key = isFree ? (seats.category[number] % 6) + (isDimmed?.(number) ? 100 : 0) : -status;
     const group = groups.get(key);
     if (group) group.push(number);
     else groups.set(key, [number]);
@@ -78,7 +78,7 @@ function hatch(path, x, y, radius) {
   path.moveTo(x + inner, y);
   path.arc(x, y, inner, 0, 6.2832);
   for (const shift of [-0.55, 0, 0.55]) {
-    // The chord of a diagonal that passes the centre at a distance of |shift| radii.
+    // A diagonal chord at a distance of |shift| radii from the centre.
     const half = inner * Math.sqrt(1 - shift * shift) * 0.7071;
     const off = inner * shift * 0.7071;
     path.moveTo(x + off - half, y + off + half);
@@ -95,7 +95,7 @@ function paintNames(ctx, seats, group, { k, dx, dy }, radius, colour, font) {
     ctx.fillText(seats.seatName(number), seats.x[number] * k + dx, seats.y[number] * k + dy + 0.5, radius * 1.8);
 }
 
-/** A picked or held seat of one's own: filled with the accent, ticked, and ringed twice so that it never melts away. */
+/** Paints a picked or held seat of this user: accent colour, tick, and two rings, to stand out from any neighbour. */
 export function paintOwnSeat(ctx, x, y, radius, palette, isSmall) {
   const size = Math.max(radius, 4);
   ring(ctx, x, y, size + 3.5, palette.mine, 2);

@@ -1,4 +1,4 @@
-// The seats of one event, as arrays indexed by the seat's number: geometry once, states as often as they change.
+// The seats of one event as arrays indexed by seat number: geometry, set once, and statuses, updated live.
 
 import { normalizeArea } from './plan-areas.js';
 
@@ -38,7 +38,7 @@ export class Seats {
     const names = new Set((seatmap.categories ?? []).map((category) => category.name));
     for (const seat of seatmap.seats) names.add(seat.category);
     this.categories = [...names].map((name, index) => {
-      const type = ticketTypes.find((one) => one.categories?.includes(name)) ?? null;
+      const type = ticketTypes.find((ticketType) => ticketType.categories?.includes(name)) ?? null;
       return { name, index, type, price: type?.price ?? null, total: 0, free: 0 };
     });
     const indexOf = new Map(this.categories.map((category) => [category.name, category.index]));
@@ -62,7 +62,7 @@ export class Seats {
     this.sections = [...found.values()].map((section) => ({ ...section, rows: [...section.rows.values()] }));
   }
 
-  /** Takes a whole snapshot; returns the numbers that changed. */
+  /** Applies a snapshot, a string with one status code per seat; returns the numbers of the seats that changed. */
   applySnapshot(codes, version) {
     const changes = [];
     for (let number = 0; number < this.count; number += 1) {
@@ -72,20 +72,20 @@ export class Seats {
     return this.applyChanges(changes, version);
   }
 
-  /** Takes `[[number, code], …]`; returns the numbers that really changed. */
+  /** Applies `[[number, code], …]`; returns the numbers of the seats that changed. */
   applyChanges(changes, version) {
     const changed = [];
     for (const [number, code] of changes) {
       const status = STATUS_BY_CODE[code] ?? UNKNOWN;
       if (number >= this.count || status === this.statuses[number]) continue;
-      this.#count(number, status);
+      this.#setStatus(number, status);
       changed.push(number);
     }
     this.version = version ?? this.version;
     return changed;
   }
 
-  #count(number, status) {
+  #setStatus(number, status) {
     const step = Number(status === AVAILABLE) - Number(this.statuses[number] === AVAILABLE);
     this.sections[this.section[number]].free += step;
     this.categories[this.category[number]].free += step;
@@ -104,7 +104,7 @@ export class Seats {
     return this.statuses[number] === AVAILABLE && this.priceOf(number) !== null;
   }
 
-  /** The last part of the label, which is what is printed on the chair. */
+  /** The last part of the label, as printed on the seat. */
   seatName(number) {
     const seat = this.list[number];
     return String(seat.seat ?? seat.label.slice(seat.label.lastIndexOf('-') + 1));
@@ -115,22 +115,23 @@ export class Seats {
     return this.sections[this.section[number]].rows.find((row) => row.name === seat.row);
   }
 
-  /** A free run of `wanted` seats in the same row, as near as possible to `number`; empty when there is none. */
-  adjacentFree(number, wanted, taken = new Set()) {
+  /** The `count` adjacent free seats of the same row that are closest to `number`; empty if there are none. */
+  adjacentFree(number, count, taken = new Set()) {
     const seats = this.rowOf(number)?.seats ?? [];
     const at = seats.indexOf(number);
     let best = [];
-    let bestAway = Infinity;
-    for (let start = 0; start + wanted <= seats.length; start += 1) {
-      const run = seats.slice(start, start + wanted);
-      const away = Math.abs(start + (wanted - 1) / 2 - at);
-      if (away < bestAway && run.every((one) => this.canPick(one) && !taken.has(one))) [best, bestAway] = [run, away];
+    let bestDistance = Infinity;
+    for (let start = 0; start + count <= seats.length; start += 1) {
+      const run = seats.slice(start, start + count);
+      const distance = Math.abs(start + (count - 1) / 2 - at);
+      if (distance < bestDistance && run.every((seat) => this.canPick(seat) && !taken.has(seat)))
+        [best, bestDistance] = [run, distance];
     }
     return best;
   }
 }
 
-/** A venue that was typed in as sections and rows has no drawing: rows become lines, sections stand below each other. */
+/** Lays out a venue without coordinates: rows become lines, sections are placed below each other. */
 function layOutRows(seats) {
   let y = 0;
   for (const section of seats.sections) {
@@ -161,7 +162,7 @@ function boundsOf({ x, y, areas }) {
   return box;
 }
 
-/** The usual distance between two chairs of a row, in the plan's units. */
+/** The median distance between neighbouring seats of a row, in plan units. */
 function seatPitch(seats) {
   const gaps = [];
   for (const section of seats.sections) {

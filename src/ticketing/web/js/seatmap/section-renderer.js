@@ -1,9 +1,10 @@
-// Paints what is not a seat: the stage, sections seen from afar, their names, and the names of rows.
-// From afar a section is its rows drawn as broad strokes, which follows curves, aisles and boxes that a hull would not.
+// Paints areas such as the stage, and sections at a zoom where single seats are too small; places the names of rows.
+// A section is drawn as its rows in broad strokes: unlike a hull, they follow curves, aisles and boxes.
 
 import { mixColours } from './palette.js';
 
-const BREAK = 2.6;
+// A gap between two seats of more than this many pitches is an aisle.
+const AISLE_PITCHES = 2.6;
 
 export class SectionShapes {
   constructor(seats) {
@@ -12,7 +13,7 @@ export class SectionShapes {
     this.rowNames = seats.sections.flatMap((section) => section.rows.flatMap((row) => rowEnds(seats, row)));
   }
 
-  /** `box` is the part of the plan to paint; the context already maps plan units to pixels. */
+  /** `box` is the part of the plan to paint; the transform of the context maps plan units to pixels. */
   paint(ctx, box, palette, isDimmed) {
     for (const shape of this.shapes) {
       if (shape.left > box.right || shape.right < box.left || shape.top > box.bottom || shape.bottom < box.top) continue;
@@ -21,14 +22,14 @@ export class SectionShapes {
       ctx.lineCap = 'square';
       ctx.lineJoin = 'round';
       for (const [category, path] of shape.paths) {
-        ctx.strokeStyle = toneOf(category, share, palette, isDimmed?.(category));
+        ctx.strokeStyle = sectionColour(category, share, palette, isDimmed?.(category));
         ctx.stroke(path);
       }
     }
   }
 }
 
-/** `textPx` is the largest height of words, in the pixels of the context. */
+/** `textPx` is the maximum text height in pixels of the context. */
 export function paintAreas(ctx, seats, palette, k, textPx = 26) {
   for (const area of seats.areas) {
     ctx.fillStyle = palette.area;
@@ -43,8 +44,8 @@ export function paintAreas(ctx, seats, palette, k, textPx = 26) {
   }
 }
 
-/** The fuller a section still is of free seats, the stronger its colour; sold out is the grey of sold seats. */
-function toneOf(category, share, palette, isDimmed) {
+/** The more seats are free, the stronger the colour; a section without free seats has the grey of sold seats. */
+function sectionColour(category, share, palette, isDimmed) {
   if (share === 0) return palette.sold;
   return mixColours(palette.categories[category % 6], palette.paper, isDimmed ? 0.85 : 0.55 - 0.45 * share);
 }
@@ -63,7 +64,7 @@ function shapeOf(seats, section) {
     top: Math.min(...ys) - pad,
     bottom: Math.max(...ys) + pad,
   };
-  // The shorter side, as if the section stood upright: how much room its name has.
+  // The room for the label: the shorter side of the section, as if it were not rotated.
   const room = Math.min((numbers.length / section.rows.length) * seats.pitch, section.rows.length * width);
   return { section, width, paths, ...box, room, label: labelPlace(seats, section) };
 }
@@ -74,8 +75,9 @@ function addRow(seats, row, paths) {
     const category = seats.category[number];
     if (!paths.has(category)) paths.set(category, new Path2D());
     const path = paths.get(category);
-    const isBroken = last < 0 || seats.category[last] !== category || distance(seats, last, number) > seats.pitch * BREAK;
-    if (isBroken) path.moveTo(seats.x[number] - 0.01, seats.y[number]);
+    const isNewStroke =
+      last < 0 || seats.category[last] !== category || distance(seats, last, number) > seats.pitch * AISLE_PITCHES;
+    if (isNewStroke) path.moveTo(seats.x[number] - 0.01, seats.y[number]);
     path.lineTo(seats.x[number], seats.y[number]);
     last = number;
   }
@@ -93,7 +95,7 @@ function rowPitch(seats, section) {
   return Math.min(gaps[gaps.length >> 1] ?? seats.pitch, seats.pitch * 2);
 }
 
-/** The seat nearest to the section's middle: a section in two halves must not be named in the gap between them. */
+/** The centre of the section, or the seat closest to it if the centre lies in a gap between two halves. */
 function labelPlace(seats, section) {
   const numbers = section.rows.flatMap((row) => row.seats);
   const middle = { x: mean(numbers.map((n) => seats.x[n])), y: mean(numbers.map((n) => seats.y[n])) };
@@ -108,7 +110,7 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 
 function rowEnds(seats, row) {
   const ends = [];
-  const put = (end, inner) => {
+  const add = (end, inner) => {
     const length = inner === undefined ? 1 : distance(seats, end, inner) || 1;
     const dx = inner === undefined ? -1 : (seats.x[end] - seats.x[inner]) / length;
     const dy = inner === undefined ? 0 : (seats.y[end] - seats.y[inner]) / length;
@@ -116,7 +118,7 @@ function rowEnds(seats, row) {
     const away = seats.pitch * (align === 'center' ? 1 : 0.7);
     ends.push({ text: String(row.name), align, x: seats.x[end] + dx * away, y: seats.y[end] + dy * away });
   };
-  put(row.seats[0], row.seats[1]);
-  if (row.seats.length > 4) put(row.seats.at(-1), row.seats.at(-2));
+  add(row.seats[0], row.seats[1]);
+  if (row.seats.length > 4) add(row.seats.at(-1), row.seats.at(-2));
   return ends;
 }

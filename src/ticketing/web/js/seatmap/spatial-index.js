@@ -1,4 +1,4 @@
-// Finds seats by place: a grid of cells over the plan, each with the numbers of its seats.
+// Finds seats by position: a uniform grid over the plan, with the numbers of the seats in each cell.
 
 export class SpatialIndex {
   constructor(seats) {
@@ -25,7 +25,7 @@ export class SpatialIndex {
     return row * (this.columns + 2) + column;
   }
 
-  /** Calls `visit(number)` for each seat whose centre may lie in the box. */
+  /** Calls `visit(number)` for each seat in the cells that intersect the box, so also for some outside it. */
   forEachInBox(left, top, right, bottom, visit) {
     const lastColumn = Math.min(this.#column(right), this.columns);
     for (let row = Math.max(0, this.#row(top)); row <= this.#row(bottom); row += 1) {
@@ -35,18 +35,18 @@ export class SpatialIndex {
     }
   }
 
-  /** The seat nearest to a point, or -1 when none is within `reach` (plan units). */
+  /** The seat nearest to a point, or -1 if none is within `reach` (plan units). */
   nearest(x, y, reach) {
     let found = -1;
     let best = reach * reach;
     this.forEachInBox(x - reach, y - reach, x + reach, y + reach, (number) => {
-      const away = (this.seats.x[number] - x) ** 2 + (this.seats.y[number] - y) ** 2;
-      if (away <= best) [found, best] = [number, away];
+      const distance = (this.seats.x[number] - x) ** 2 + (this.seats.y[number] - y) ** 2;
+      if (distance <= best) [found, best] = [number, distance];
     });
     return found;
   }
 
-  /** The next seat from `number` in a direction (dx, dy of -1, 0, 1), preferring what lies straight ahead. */
+  /** The next seat from `number` in a direction (dx, dy of -1, 0, 1), preferring seats straight ahead. */
   nextInDirection(number, dx, dy) {
     const { x, y, pitch } = this.seats;
     const reach = pitch * 12;

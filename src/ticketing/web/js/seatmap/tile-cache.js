@@ -1,13 +1,15 @@
-// Keeps the map as opaque bitmaps of 256 pixels at one zoom, so that panning is copying. While the zoom changes,
-// the old tiles are stretched; when it rests, new ones are painted within a time budget, a few per frame.
+// Caches the map as opaque tiles of 256 × 256 device pixels at one zoom level, so that panning only copies bitmaps. While
+// the zoom changes, the old tiles are scaled; at rest, new ones are painted within a time budget per frame.
 
 const SIZE = 256;
 const MAX_TILES = 220;
+// Time to paint tiles per frame.
 const BUDGET_MS = 6;
+// With more changed seats than this, a tile is repainted as a whole.
 const PATCH_LIMIT = 160;
 
 export class TileCache {
-  /** `paint(ctx, view, box)` paints all of a tile; `patch(ctx, view, numbers)` repaints some seats over it. */
+  /** `paint(ctx, view, box, size)` paints a whole tile; `patch(ctx, view, numbers)` repaints some seats over it. */
   constructor(origin, { paint, patch }) {
     this.origin = origin;
     this.paint = paint;
@@ -16,24 +18,24 @@ export class TileCache {
     this.previous = null;
   }
 
-  /** Begins a new zoom `k` (device pixels per plan unit), keeping the old tiles below until the new ones are there. */
+  /** Starts a new zoom level `k` (device pixels per plan unit); the old tiles are shown until the new ones are painted. */
   setZoom(k) {
     if (this.level?.k === k) return;
     if (this.level?.tiles.size) this.previous = this.level;
     this.level = { k, tiles: new Map() };
   }
 
-  /** Every tile must be painted again, but stays in use until then. */
+  /** Marks all tiles as stale; they stay in use until they are repainted. */
   invalidate() {
     for (const tile of this.level?.tiles.values() ?? []) tile.stale = true;
   }
 
-  /** These seats changed; `place(number)` gives {x, y}, `reach` the distance in plan units that they cover. */
-  invalidateSeats(numbers, place, reach) {
+  /** Marks seats as changed. `position(number)` returns {x, y}; `reach` is the radius of a seat, in plan units. */
+  invalidateSeats(numbers, position, reach) {
     if (!this.level) return;
     const { k, tiles } = this.level;
     for (const number of numbers) {
-      const { x, y } = place(number);
+      const { x, y } = position(number);
       const span = (value, from) => Math.floor(((value - from) * k) / SIZE);
       for (let ty = span(y - reach, this.origin.y); ty <= span(y + reach, this.origin.y); ty += 1) {
         for (let tx = span(x - reach, this.origin.x); tx <= span(x + reach, this.origin.x); tx += 1)
@@ -43,8 +45,8 @@ export class TileCache {
   }
 
   /**
-   * Draws the view whose left top corner is (x, y) in plan units, at zoom `k`, on a canvas of `width` × `height`
-   * device pixels. Returns true when tiles are still missing or old.
+   * Draws the view with the upper left corner (x, y) in plan units and the zoom `k` on a canvas of `width` × `height`
+   * device pixels. `drawOverview` is called if tiles are missing. Returns true if another frame is needed.
    */
   draw(ctx, { x, y, k, width, height }, drawOverview) {
     const wanted = this.#tilesInView({ x, y, k, width, height }, 0);
@@ -75,36 +77,36 @@ export class TileCache {
   #copy(ctx, level, { x, y, k, width, height }) {
     const ratio = k / level.k;
     const size = SIZE * ratio;
-    // Whole pixels make the copy exact and fast when the zoom is the tiles' own.
+    // Without scaling, whole pixels make the copy exact and fast.
     const left = ratio === 1 ? Math.round((this.origin.x - x) * k) : (this.origin.x - x) * k;
     const top = ratio === 1 ? Math.round((this.origin.y - y) * k) : (this.origin.y - y) * k;
     for (const tile of level.tiles.values()) {
       const px = left + tile.tx * size;
       const py = top + tile.ty * size;
       if (px > width || py > height || px + size < 0 || py + size < 0) continue;
-      // A hair of overlap hides the seams that stretching would leave.
+      // A slight overlap hides the seams between scaled tiles.
       if (ratio === 1) ctx.drawImage(tile.canvas, px, py);
       else ctx.drawImage(tile.canvas, px, py, size + 0.6, size + 0.6);
     }
   }
 
   /**
-   * Paints what is missing in the view first, then what is old, then the ring around it, until the budget is spent.
-   * Returns true when there is something new to show, or more to do.
+   * Paints missing and stale tiles until the budget is spent: first those in view, then the ring around them.
+   * Returns true if a tile in view was painted, or if tiles remain to be painted.
    */
   #paintWithinBudget(wanted, around) {
     const until = performance.now() + BUDGET_MS;
-    let hasNews = false;
+    let isChanged = false;
     for (const places of [wanted, around]) {
       for (const place of places) {
         if (!this.#needsWork(place)) continue;
         if (performance.now() > until) return true;
         this.#paintTile(place);
-        hasNews ||= places === wanted;
+        isChanged ||= places === wanted;
       }
     }
     this.#evict();
-    return hasNews;
+    return isChanged;
   }
 
   #needsWork({ key }) {

@@ -1,10 +1,10 @@
-// Where the map is looked at from: plan units to CSS pixels and back, kept within sensible limits.
+// The visible part of the plan: position and scale, with limits and animation; converts plan units to CSS pixels and back.
 
 import { prefersReducedMotion } from '../lib/dom.js';
 
 const MARGIN = 28;
-const EDGE = 90;
-const LARGEST_SEAT_PX = 46;
+const MAX_OVERSCROLL_PX = 90;
+const MAX_SEAT_PX = 46;
 const ANIMATION_MS = 180;
 
 export class Viewport {
@@ -16,7 +16,7 @@ export class Viewport {
     this.x = 0;
     this.y = 0;
     this.scale = 1;
-    this.maxScale = LARGEST_SEAT_PX / (seats.pitch * 0.8);
+    this.maxScale = MAX_SEAT_PX / (seats.pitch * 0.8);
     this.isFitted = true;
   }
 
@@ -62,7 +62,7 @@ export class Viewport {
     this.#set(this.x - dx / this.scale, this.y - dy / this.scale, this.scale);
   }
 
-  /** Zooms by `factor` with the plan's point under (px, py) staying there. */
+  /** Zooms by `factor` around the point (px, py) of the canvas. */
   zoomAt(px, py, factor) {
     this.#stopAnimation();
     this.isFitted = false;
@@ -81,7 +81,7 @@ export class Viewport {
     this.#animate(this.#zoomed(px, py, this.scale * factor));
   }
 
-  /** Glides until the box (plan units) fills the view. */
+  /** Animates until the box (plan units) fills the view. */
   animateToBox({ left, top, right, bottom }) {
     const wanted = Math.min((this.width - 2 * MARGIN) / (right - left), (this.height - 2 * MARGIN) / (bottom - top));
     const scale = Math.min(this.maxScale, wanted);
@@ -94,7 +94,7 @@ export class Viewport {
     this.isFitted = true;
   }
 
-  /** Moves only when the point is near the edge or outside. */
+  /** Brings a point into view, at `smallestScale` or larger; does nothing if it is visible at that scale. */
   reveal(x, y, smallestScale) {
     const scale = Math.max(this.scale, Math.min(smallestScale, this.maxScale));
     const at = this.toScreen(x, y);
@@ -114,16 +114,16 @@ export class Viewport {
     this.#stopAnimation();
     if (prefersReducedMotion()) return this.#set(to.x, to.y, to.scale);
     const from = { x: this.x, y: this.y, scale: this.scale };
-    const begun = performance.now();
+    const startedAt = performance.now();
     const step = (now) => {
-      const part = Math.min(1, Math.max(0, (now - begun) / ANIMATION_MS));
-      const eased = 1 - (1 - part) ** 3;
+      const progress = Math.min(1, Math.max(0, (now - startedAt) / ANIMATION_MS));
+      const eased = 1 - (1 - progress) ** 3;
       this.#set(
         from.x + (to.x - from.x) * eased,
         from.y + (to.y - from.y) * eased,
         from.scale * (to.scale / from.scale) ** eased,
       );
-      this.frame = part < 1 ? requestAnimationFrame(step) : 0;
+      this.frame = progress < 1 ? requestAnimationFrame(step) : 0;
     };
     this.frame = requestAnimationFrame(step);
     return undefined;
@@ -141,14 +141,14 @@ export class Viewport {
   #set(x, y, scale) {
     const { left, top, right, bottom } = this.bounds;
     this.scale = scale;
-    this.x = within(x, left, right, this.width / scale, EDGE / scale);
-    this.y = within(y, top, bottom, this.height / scale, EDGE / scale);
+    this.x = clamp(x, left, right, this.width / scale, MAX_OVERSCROLL_PX / scale);
+    this.y = clamp(y, top, bottom, this.height / scale, MAX_OVERSCROLL_PX / scale);
     this.onChange();
   }
 }
 
-/** Keeps a view of `size` at most `edge` beyond the plan, so that nobody gets lost in white. */
-function within(at, from, to, size, edge) {
-  const ends = [from - edge, to + edge - size];
+/** Limits the position `at` of a view of length `size` to `overscroll` beyond the plan. */
+function clamp(at, from, to, size, overscroll) {
+  const ends = [from - overscroll, to + overscroll - size];
   return Math.min(Math.max(at, Math.min(...ends)), Math.max(...ends));
 }

@@ -4,20 +4,21 @@ import { el, fill } from '../lib/dom.js';
 import { t } from '../words/translate.js';
 import { icon } from './icons.js';
 
-let barText = null;
+const RESTORED_MS = 3000;
+let shownState = null;
 
-/** The quiet bar at the top while the connection is away; it says when it is back, then goes. */
+/** Shows the bar while the connection is lost, and for a moment after it is restored. */
 export function showConnectionState(state) {
   const bar =
     document.querySelector('#connection') ??
     document.body.appendChild(
       el('div', { id: 'connection', role: 'status', dataset: { testid: 'connection-bar' }, hidden: true }),
     );
-  const isNews = state === 'lost' || (state === 'live' && barText === 'lost');
-  if (!isNews) return;
-  barText = state;
+  const isChange = state === 'lost' || (state === 'live' && shownState === 'lost');
+  if (!isChange) return;
+  shownState = state;
   bar.hidden = false;
   bar.dataset.state = state;
   fill(bar, icon('signal'), t(`connection.${state}`));
-  if (state === 'live') setTimeout(() => (bar.hidden = barText === 'live'), 3000);
+  if (state === 'live') setTimeout(() => (bar.hidden = shownState === 'live'), RESTORED_MS);
 }

@@ -1,4 +1,4 @@
-// Turns an API error into words: what happened, what did not happen, and the next step.
+// Messages for API errors: what happened, what did not happen, and the next step.
 
 import { ApiError } from '../api/client.js';
 import { hasTranslation, t } from '../words/translate.js';
@@ -9,27 +9,27 @@ export function errorMessage(error) {
   const seats = error.seats.join(', ');
   const values = { seconds: error.retryAfter || 5, id: error.correlationId ?? '', seats, limit, left };
   if (hasTranslation(`error.${error.code}`)) return t(`error.${error.code}`, values);
-  const fields = error.errors.map((one) => one.message).filter(Boolean);
+  const fields = error.errors.map((detail) => detail.message).filter(Boolean);
   if (error.status === 422 && fields.length > 0) return fields.join(' ');
   return error.message || t('error.unknown', values);
 }
 
-/** Puts each 422 message under its input; what names no input of this form is returned as one sentence. */
+/** Shows each 422 message under its input. Returns the messages that belong to no input of the form as one text. */
 export function showFieldErrors(form, error) {
   const rest = [];
   clearFieldErrors(form);
-  for (const one of error.errors ?? []) {
+  for (const detail of error.errors ?? []) {
     const input = form.elements.namedItem(
-      String(one.field ?? '')
+      String(detail.field ?? '')
         .split('.')
         .pop(),
     );
-    if (!input?.setCustomValidity) rest.push(one.message);
+    if (!input?.setCustomValidity) rest.push(detail.message);
     else {
       input.setAttribute('aria-invalid', 'true');
       const line = document.createElement('span');
       line.className = 'field-error';
-      line.textContent = one.message;
+      line.textContent = detail.message;
       input.closest('label')?.append(line);
     }
   }

@@ -1,4 +1,4 @@
-// One event as a card: date block, title, place, from-price, and a thin bar of what is left.
+// An event as a card: date block, title, venue, lowest price, and a bar of the availability.
 
 import { dateBlockParts, formatTime } from '../lib/dates.js';
 import { el } from '../lib/dom.js';
@@ -27,13 +27,13 @@ export function eventCard(event) {
             {},
             event.price_from.amount === 0 ? t('home.from_free') : t('home.from', { price: formatMoney(event.price_from) }),
           ),
-        leftOf(event.availability),
+        availabilityBar(event.availability),
       ),
     ),
   );
 }
 
-function leftOf(counts) {
+function availabilityBar(counts) {
   if (!counts?.capacity) return null;
   if (!counts.available) return el('span', { class: 'tag' }, t('home.sold_out'));
   const share = Math.max(2, Math.round((counts.available / counts.capacity) * 100));

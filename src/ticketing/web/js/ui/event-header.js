@@ -1,4 +1,4 @@
-// The facts of one event, as the server writes them too: title, date, place, what it is.
+// The header of an event page: title, date, venue, organizer and description. Matches what the server renders.
 
 import { formatLongDateTime } from '../lib/dates.js';
 import { el } from '../lib/dom.js';
@@ -8,7 +8,7 @@ import { icon } from './icons.js';
 export const formatVenue = (event) => [event.venue?.name, event.venue?.city].filter(Boolean).join(', ');
 
 export function eventHeader(event) {
-  const facts = [
+  const details = [
     ['calendar', formatLongDateTime(event.starts_at, event.venue?.timezone)],
     ['place', formatVenue(event)],
     ['ticket', event.organization?.name && t('event.by', { name: event.organization.name })],
@@ -20,13 +20,13 @@ export function eventHeader(event) {
     el(
       'p',
       { class: 'facts muted' },
-      facts.filter(([, text]) => text).map(([name, text]) => el('span', {}, icon(name, 18), text)),
+      details.filter(([, text]) => text).map(([name, text]) => el('span', {}, icon(name, 18), text)),
     ),
     event.description && el('p', { class: 'about' }, event.description),
   );
 }
 
-/** Why nothing can be bought now, or an empty text. */
+/** Why nothing can be bought now; empty if the event is on sale. */
 export function salesClosedReason(event, now) {
   if (event.status === 'cancelled') return t('event.cancelled');
   if (event.status === 'draft') return t('event.draft');

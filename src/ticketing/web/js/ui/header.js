@@ -1,4 +1,4 @@
-// The few links at the top that depend on who is logged in.
+// The navigation links in the header, which depend on the session.
 
 import { logOut } from '../api/client.js';
 import { currentUser, onSessionChange } from '../api/session.js';
@@ -7,7 +7,7 @@ import { t } from '../words/translate.js';
 
 export function drawHeader() {
   const nav = document.querySelector('#account');
-  const draw = () => fill(nav, ...(currentUser() ? known() : stranger()));
+  const draw = () => fill(nav, ...(currentUser() ? userLinks() : anonymousLinks()));
   onSessionChange(draw);
   draw();
 }
@@ -17,9 +17,9 @@ function link(href, text, testid) {
   return el('a', { href, 'aria-current': current, dataset: { testid } }, text);
 }
 
-const stranger = () => [link(`/login?next=${encodeURIComponent(location.pathname)}`, t('nav.login'), 'nav-login')];
+const anonymousLinks = () => [link(`/login?next=${encodeURIComponent(location.pathname)}`, t('nav.login'), 'nav-login')];
 
-function known() {
+function userLinks() {
   const leave = async () => {
     await logOut();
     location.assign('/');

@@ -1,11 +1,12 @@
-// <hold-countdown expires="RFC 3339" total="300">: a ring that empties by the server's clock, with the time left in digits.
+// <hold-countdown expires="RFC 3339" total="300">: a ring and digits that show the remaining time by the server's clock.
+// Dispatches `soon` repeatedly during the last minute, and `done` once when the time is up.
 
 import { serverNow } from '../lib/server-clock.js';
 import { t } from '../words/translate.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const RADIUS = 26;
-const ROUND = 2 * Math.PI * RADIUS;
+const CIRCUMFERENCE = 2 * Math.PI * RADIUS;
 const SOON_MS = 60_000;
 
 class HoldCountdown extends HTMLElement {
@@ -43,7 +44,7 @@ class HoldCountdown extends HTMLElement {
     this.#arc = svgElement('circle', {
       ...circle,
       class: 'ring-left',
-      'stroke-dasharray': ROUND,
+      'stroke-dasharray': CIRCUMFERENCE,
       transform: 'rotate(-90 32 32)',
     });
     svg.append(svgElement('circle', { ...circle, class: 'ring-track' }), this.#arc);
@@ -56,7 +57,7 @@ class HoldCountdown extends HTMLElement {
     const left = this.leftMs;
     const seconds = Math.round(left / 1000);
     const share = Math.min(1, left / (Number(this.getAttribute('total') || 300) * 1000));
-    this.#arc.setAttribute('stroke-dashoffset', String(ROUND * (1 - share)));
+    this.#arc.setAttribute('stroke-dashoffset', String(CIRCUMFERENCE * (1 - share)));
     this.#digits.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
     this.dataset.left = String(seconds);
     this.toggleAttribute('data-soon', left <= SOON_MS);
@@ -68,7 +69,7 @@ class HoldCountdown extends HTMLElement {
     }
   }
 
-  /** A screen reader hears the minutes, not each second. */
+  /** Updates the accessible name once per minute: a screen reader would announce every second otherwise. */
   #announce(seconds) {
     const minutes = Math.ceil(seconds / 60);
     if (minutes === this.#announced) return;

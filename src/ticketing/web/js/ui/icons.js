@@ -1,4 +1,4 @@
-// The few icons, as strokes on a 24-unit grid. They are decoration: the words beside them carry the meaning.
+// Icons as strokes on a 24-unit grid. They are decorative: the text beside them carries the meaning.
 
 const SVG = 'http://www.w3.org/2000/svg';
 

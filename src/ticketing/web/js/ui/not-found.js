@@ -1,4 +1,4 @@
-// The friendly answer to an address that leads nowhere; usually the server has written it already.
+// The content of the 404 page. Usually the server has rendered it already.
 
 import { el, fill } from '../lib/dom.js';
 import { t } from '../words/translate.js';

@@ -1,10 +1,10 @@
-// Says one thing at a time, politely, in a place that stays; an error stays until it is closed or answered.
+// One notice (toast) at a time, in a live region. Errors and notices with actions stay until they are closed.
 
 import { el, fill } from '../lib/dom.js';
 import { t } from '../words/translate.js';
 import { icon } from './icons.js';
 
-const GONE_MS = 6000;
+const VISIBLE_MS = 6000;
 let timer = 0;
 
 function region() {
@@ -14,7 +14,7 @@ function region() {
   );
 }
 
-/** `kind` is good | warn | bad; `actions` are [{label, run, testid?}] buttons under the sentence. */
+/** `kind` is good | warn | bad; `actions` are buttons under the text: [{label, run, testid?}]. */
 export function showNotice(text, { kind = 'warn', title, actions = [], stays = kind === 'bad' || actions.length > 0 } = {}) {
   clearTimeout(timer);
   const buttons = actions.map(({ label, run, testid }) =>
@@ -42,7 +42,7 @@ export function showNotice(text, { kind = 'warn', title, actions = [], stays = k
     buttons.length > 0 && el('div', { class: 'actions' }, buttons),
   );
   fill(region(), el('div', { class: `notice ${kind}`, dataset: { testid: 'notice', kind } }, body, close));
-  if (!stays) timer = setTimeout(closeNotice, GONE_MS);
+  if (!stays) timer = setTimeout(closeNotice, VISIBLE_MS);
 }
 
 function closeNotice() {

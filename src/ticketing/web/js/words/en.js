@@ -1,4 +1,4 @@
-// All words in English. Short, human, exact: what happened, what did not happen, what to do next.
+// English texts of the pages. Short, human, exact: what happened, what did not happen, what to do next.
 
 const plural = new Intl.PluralRules('en');
 const number = new Intl.NumberFormat('en');

@@ -1,4 +1,5 @@
-// The one way to words: t('key', {name: value}). A catalogue entry is a sentence with {name} holes, or a function.
+// Looks up the texts of the pages: t('key', {name: value}). A catalogue entry is a string with {name} placeholders, or a
+// function of the values.
 
 import en from './en.js';
 
