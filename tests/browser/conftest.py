@@ -1,4 +1,4 @@
-"""A real browser before the running platform. Every window that a test opens must stay without complaints."""
+"""A real browser against the running platform. A test fails if the browser reports a problem on any of its pages."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["client", "world"]
 
 Visit = Callable[..., Awaitable[Visitor]]
 
-#: Long enough for a machine that has more to do; what is there already is not waited for.
+#: Timeout of every wait, long enough for a busy machine; a condition that holds already is not waited for.
 WAIT_MS = 15_000
 expect.set_options(timeout=WAIT_MS)
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def chromium_path() -> str:
-    """Asked for before anything else: without a browser nothing need be opened that it would look at."""
+    """Evaluated first, so that no platform is started where there is no browser."""
     return chromium_or_skip()
 
 
@@ -42,12 +42,15 @@ async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def visit(chromium: Browser, platform: Platform) -> AsyncIterator[Visit]:
-    """Opens windows: `await visit()`, with Playwright's context options. What they complained about fails the test."""
+    """Open a browser window: `await visit(**options)`, with Playwright's context options.
+
+    The test fails if the browser reported an unexpected problem in any window.
+    """
     visitors: list[Visitor] = []
 
     async def open_window(**options: Any) -> Visitor:
-        look = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", "timezone_id": "Europe/Amsterdam"}
-        context = await chromium.new_context(**look | options)
+        defaults = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", "timezone_id": "Europe/Amsterdam"}
+        context = await chromium.new_context(**defaults | options)
         context.set_default_timeout(WAIT_MS)
         visitor = Visitor(platform.url, context, await context.new_page())
         visitor.listen()
@@ -58,4 +61,4 @@ async def visit(chromium: Browser, platform: Platform) -> AsyncIterator[Visit]:
     for visitor in visitors:
         await visitor.context.close()
     for visitor in visitors:
-        visitor.assert_quiet()
+        visitor.assert_no_problems()

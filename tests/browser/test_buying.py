@@ -1,4 +1,4 @@
-"""The main job in a browser: a seat is seen, held, paid and turned into a ticket, and everybody else sees it go."""
+"""A purchase in the browser: seats are picked, held and paid, and other buyers see their status change."""
 
 from playwright.async_api import expect
 
@@ -12,19 +12,19 @@ async def test_two_browsers_want_one_seat(visit: Visit, world: World) -> None:
     for visitor in (first, second):
         await visitor.open_event(show.id)
         await visitor.seat("Stalls-A-3").click()
-        await visitor.sees("Stalls-A-3", "mine")
+        await visitor.expect_status("Stalls-A-3", "mine")
 
-    # The hold needs a name: the log-in opens in place, and the picked seat stays picked.
+    # A hold requires a session: the log-in dialog opens, and the seat stays picked.
     await first.by("hold-button").click()
     await expect(first.by("login-dialog")).to_be_visible()
-    await first.fill_log_in(ada)
+    await first.submit_log_in(ada)
     await expect(first.by("held-item")).to_have_attribute("data-seat", "Stalls-A-3")
     await expect(first.by("countdown")).to_be_visible()
 
-    # The other one is told at once, is offered what is near, and is told kindly when trying all the same.
-    await second.sees("Stalls-A-3", "held")
+    # The other buyer is notified at once, is offered adjacent seats, and cannot pick the held seat.
+    await second.expect_status("Stalls-A-3", "held")
     await expect(second.by("notice")).to_contain_text("A-3 went to someone else a moment ago.")
-    await second.picture("lost-seat")
+    await second.screenshot("lost-seat")
     await second.by("take-neighbours").click()
     await expect(second.by("picked-seat")).to_have_count(1)
     await expect(second.seat("Stalls-A-3")).to_have_attribute("aria-disabled", "true")
@@ -36,12 +36,12 @@ async def test_two_browsers_want_one_seat(visit: Visit, world: World) -> None:
     await expect(first.by("order-status")).to_have_attribute("data-status", "paid")
     await expect(first.by("order-reference")).to_have_text(reference)
     await expect(first.by("ticket")).to_have_attribute("data-seat", "Stalls-A-3")
-    await first.sees_codes(1)
-    await second.sees("Stalls-A-3", "sold")
+    await first.expect_qr_codes(1)
+    await second.expect_status("Stalls-A-3", "sold")
     assert data(await ada.get("/me/tickets"))[0]["seat"] == "Stalls-A-3"
 
 
-async def test_two_tickets_without_a_seat(visit: Visit, world: World) -> None:
+async def test_general_admission_tickets_are_bought(visit: Visit, world: World) -> None:
     show, ada = await world.show(seats=0, capacity=50, area_price=2500), await world.person("ada")
     visitor = await visit()
     await visitor.log_in(ada)
@@ -53,11 +53,11 @@ async def test_two_tickets_without_a_seat(visit: Visit, world: World) -> None:
     await visitor.by("hold-button").click()
     await expect(visitor.by("held-item")).to_contain_text("2 \u00d7 Standing")
     await visitor.pay()
-    await visitor.sees_codes(2)
+    await visitor.expect_qr_codes(2)
     assert data(await world.client.get(f"/api/v1/events/{show.id}"))["availability"]["available"] == 48
 
 
-async def test_a_declined_payment_can_be_tried_again(visit: Visit, world: World) -> None:
+async def test_a_declined_payment_can_be_retried(visit: Visit, world: World) -> None:
     show, ada = await world.show(rows=1, seats=2), await world.person("ada")
     visitor = await visit()
     await visitor.log_in(ada)
@@ -70,10 +70,10 @@ async def test_a_declined_payment_can_be_tried_again(visit: Visit, world: World)
     await visitor.by("pay-again").click()
     await visitor.page.locator("button[value=pay]").click()
     await expect(visitor.by("order-status")).to_have_attribute("data-status", "paid")
-    await visitor.sees_codes(1)
+    await visitor.expect_qr_codes(1)
 
 
-async def test_a_limit_per_person_says_how_many_are_left(visit: Visit, world: World) -> None:
+async def test_the_limit_per_person_shows_how_many_are_left(visit: Visit, world: World) -> None:
     show, ada = await world.show(rows=1, seats=8, max_per_buyer=4), await world.person("ada")
     await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2", "Stalls-A-3")
     visitor = await visit()

@@ -1,4 +1,4 @@
-"""A person takes a copy of what is held of them, and goes."""
+"""Export of personal data and deletion of the account on /me."""
 
 import asyncio
 import json
@@ -6,14 +6,14 @@ import json
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.axe import grave_findings
+from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
-from tests.browser.test_looks import DESK, PHONE
+from tests.browser.variants import DESK, PHONE
 from tests.world import API, PASSWORD, World, refusal
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-async def test_somebody_downloads_their_data_and_deletes_their_account(
+async def test_a_user_exports_their_data_and_deletes_their_account(
     world: World, visit: Visit, size: dict[str, int]
 ) -> None:
     show, ada = await world.show(), await world.person("ada")
@@ -26,7 +26,7 @@ async def test_somebody_downloads_their_data_and_deletes_their_account(
     file = await (await saved.value).path()
     document = json.loads(await asyncio.to_thread(file.read_bytes))
     assert document["account"][0]["email"] == ada.email
-    assert await grave_findings(visitor.page) == []
+    await assert_accessible(visitor.page)
 
     visitor.expected += ["409", "422"]
     await visitor.by("erase-password").fill("not my password")

@@ -1,13 +1,13 @@
-"""The pages behind the links in letters, which a developer's consumers print instead of sending."""
+"""The pages behind the links in emails, which a development platform logs instead of sending."""
 
 import re
 
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.axe import grave_findings
+from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
-from tests.browser.test_looks import DESK, PHONE
+from tests.browser.variants import VARIANTS, context_options
 from tests.browser.visitor import Visitor
 from tests.platform import Platform, eventually
 from tests.world import API, PASSWORD, Person, World, data
@@ -16,33 +16,33 @@ NEW_PASSWORD = "staple battery horse"
 
 
 async def _link(platform: Platform, person: Person, page: str) -> str:
-    """The path of the newest link to this page in a letter to this person."""
+    """Return the path of the latest link to `page` in an email to `person`."""
     pattern = rf"To: {re.escape(person.email)}\n.*?https?://[^/\s]+(/account/{page}#\S+)"
 
-    async def ask() -> list[str]:
+    async def find_links() -> list[str]:
         return re.findall(pattern, platform.logs("consumers"), re.DOTALL)
 
-    return str((await eventually(ask))[-1])
+    return str((await eventually(find_links))[-1])
 
 
 async def _reset_link(platform: Platform, world: World, person: Person) -> str:
-    answer = await world.client.post(f"{API}/auth/password-reset", json={"email": person.email})
-    assert answer.status_code == 202
+    response = await world.client.post(f"{API}/auth/password-reset", json={"email": person.email})
+    assert response.status_code == 202
     return await _link(platform, person, "reset")
 
 
-async def test_an_address_is_confirmed_by_pressing_the_button(platform: Platform, world: World, visit: Visit) -> None:
+async def test_a_button_confirms_the_email_address(platform: Platform, world: World, visit: Visit) -> None:
     ada = await world.person("ada")
     visitor = await visit()
     await visitor.log_in(ada)
     await expect(visitor.by("verify-hint")).to_be_visible()
     await visitor.open(await _link(platform, ada, "verify"))
     await expect(visitor.by("account-submit")).to_be_visible()
-    assert data(await ada.get("/me"))["email_verified"] is False, "opening the page alone proves nothing"
+    assert data(await ada.get("/me"))["email_verified"] is False, "opening the page does not confirm the address"
     await visitor.by("account-submit").click()
     await expect(visitor.by("account-outcome")).to_have_text("Your address is confirmed")
     await expect(visitor.by("account-outcome")).to_be_focused()
-    assert visitor.page.url == f"{visitor.url}/account/verify", "the secret is gone from the address bar"
+    assert visitor.page.url == f"{visitor.url}/account/verify", "the token is removed from the address bar"
     assert data(await ada.get("/me"))["email_verified"] is True
     await visitor.open("/me")
     await expect(visitor.page.locator("main[data-ready]")).to_be_visible()
@@ -59,7 +59,7 @@ async def test_a_forgotten_password_is_replaced(platform: Platform, world: World
     await visitor.by("account-submit").click()
     await expect(visitor.by("account-outcome")).to_have_text("Look into your mailbox")
 
-    # In the same tab: only what stands behind the # changes.
+    # In the same tab, only the fragment of the URL changes.
     link = await _link(platform, ada, "reset")
     await visitor.open(link)
     await visitor.by("reset-password").fill("short")
@@ -80,7 +80,7 @@ async def test_a_forgotten_password_is_replaced(platform: Platform, world: World
     await visitor.page.wait_for_url(f"{visitor.url}/me")
 
 
-async def test_a_link_that_was_used_says_so_and_leads_on(platform: Platform, world: World, visit: Visit) -> None:
+async def test_a_used_link_shows_an_error_and_offers_a_new_one(platform: Platform, world: World, visit: Visit) -> None:
     ada = await world.person("ada")
     link = await _reset_link(platform, world, ada)
     body = {"token": link.partition("#")[2], "password": NEW_PASSWORD}
@@ -95,29 +95,22 @@ async def test_a_link_that_was_used_says_so_and_leads_on(platform: Platform, wor
     await expect(visitor.by("reset-email")).to_be_visible()
 
 
-async def test_no_request_carries_the_secret_but_the_one_that_uses_it(
-    platform: Platform, world: World, visit: Visit
-) -> None:
+async def test_opening_the_link_sends_no_request_with_its_token(platform: Platform, world: World, visit: Visit) -> None:
     link = await _reset_link(platform, world, await world.person("ada"))
-    secret = link.partition("#")[2]
+    token = link.partition("#")[2]
     visitor = await visit()
     seen: list[str] = []
     visitor.page.on("request", lambda request: seen.append(f"{request.url} {request.headers}"))
     await visitor.open(link)
     await expect(visitor.by("reset-password")).to_be_visible()
     assert len(seen) > 3
-    assert not [request for request in seen if secret in request]
+    assert not [request for request in seen if token in request]
 
 
-@pytest.mark.parametrize("look", ["phone-light", "phone-dark", "desk-light", "desk-dark"])
-async def test_the_pages_look_well_and_are_accessible(
-    platform: Platform, world: World, visit: Visit, look: str
-) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_the_account_pages_are_accessible(platform: Platform, world: World, visit: Visit, variant: str) -> None:
     ada = await world.person("ada")
-    size, scheme = look.split("-")
-    phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
-    options = phone if size == "phone" else {"viewport": DESK}
-    visitor = await visit(**options, color_scheme=scheme, reduced_motion="reduce")
+    visitor = await visit(**context_options(variant))
     reset = await _reset_link(platform, world, ada)
     for name, path in (
         ("reset-ask", "/account/reset"),
@@ -128,12 +121,12 @@ async def test_the_pages_look_well_and_are_accessible(
         await visitor.page.goto("about:blank")
         await visitor.open(path)
         await expect(visitor.page.locator("main[data-ready] h1")).to_be_visible()
-        await _looks_at(visitor, f"account-{name}-{look}")
+        await _check(visitor, f"account-{name}-{variant}")
     await visitor.log_in(ada)
     await expect(visitor.by("verify-hint")).to_be_visible()
-    await _looks_at(visitor, f"account-hint-{look}")
+    await _check(visitor, f"account-hint-{variant}")
 
 
-async def _looks_at(visitor: Visitor, name: str) -> None:
-    await visitor.picture(name)
-    assert not (findings := await grave_findings(visitor.page)), "\n".join(findings)
+async def _check(visitor: Visitor, name: str) -> None:
+    await visitor.screenshot(name)
+    await assert_accessible(visitor.page)

@@ -1,4 +1,4 @@
-"""The organizer's console and the door, in a browser."""
+"""The organizer's console and the door page."""
 
 from playwright.async_api import expect
 
@@ -12,16 +12,16 @@ async def test_an_organizer_sees_the_event_and_its_orders(visit: Visit, world: W
     order = await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2")
     visitor = await visit()
     await visitor.open("/console")
-    await visitor.fill_log_in(show.tenant.admin)
+    await visitor.submit_log_in(show.tenant.admin)
     event = visitor.by("console-event")
     await expect(event).to_contain_text("Late show")
     await expect(event).to_contain_text("4 of 6 left")
     row = visitor.page.locator(f'[data-reference="{order["reference"]}"]')
-    for words in ("Ada Byron", ada.email, "Late show", "paid", "€90.00"):
-        await expect(row).to_contain_text(words)
+    for text in ("Ada Byron", ada.email, "Late show", "paid", "€90.00"):
+        await expect(row).to_contain_text(text)
 
 
-async def test_an_organizer_puts_an_event_on_sale(visit: Visit, world: World) -> None:
+async def test_an_organizer_publishes_an_event(visit: Visit, world: World) -> None:
     show = await world.show(title="Draft", rows=1, seats=6, publish=False)
     visitor = await visit()
     visitor.page.on("dialog", lambda dialog: dialog.accept())
@@ -33,7 +33,7 @@ async def test_an_organizer_puts_an_event_on_sale(visit: Visit, world: World) ->
     assert data(await world.client.get(f"/api/v1/events/{show.id}"))["status"] == "published"
 
 
-async def test_the_door_admits_a_code_once(visit: Visit, world: World) -> None:
+async def test_a_code_is_admitted_once(visit: Visit, world: World) -> None:
     show, ada = await world.show(title="Late show", rows=1, seats=6), await world.person("ada")
     scanner = await world.member(show.tenant, "ORG_SCANNER")
     order = await world.buy(ada, show, "Stalls-A-1")
@@ -41,14 +41,14 @@ async def test_the_door_admits_a_code_once(visit: Visit, world: World) -> None:
     visitor = await visit()
     visitor.expected.append("409")
     await visitor.open("/door")
-    await visitor.fill_log_in(scanner)
+    await visitor.submit_log_in(scanner)
     await visitor.by("door-gate").fill("North")
     result = visitor.by("check-result")
-    for words, outcome in (("Welcome", "admitted"), ("Already inside", "already_checked_in")):
+    for text, outcome in (("Welcome", "admitted"), ("Already inside", "already_checked_in")):
         # A hand scanner types the code and presses Enter.
         await visitor.by("code-input").fill(ticket["code"])
         await visitor.by("code-input").press("Enter")
         await expect(result).to_have_attribute("data-result", outcome)
-        await expect(result).to_contain_text(words)
+        await expect(result).to_contain_text(text)
     await expect(result).to_contain_text("North")
     await expect(visitor.by("door-stats")).to_have_text("1 of 1 inside")

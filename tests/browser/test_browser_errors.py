@@ -1,11 +1,11 @@
-"""Every window of these tests fails on complaints of the browser; this shows that such complaints are heard."""
+"""Browser tests fail on errors that the browser reports; these tests show that such errors are detected."""
 
 from tests.browser.conftest import Visit
 
 FOREIGN = "https://example.com/pixel.png"
 
 
-async def test_a_page_that_reaches_out_is_stopped_and_heard(visit: Visit) -> None:
+async def test_a_request_to_another_origin_is_blocked_and_reported(visit: Visit) -> None:
     visitor = await visit()
     visitor.expected.append(FOREIGN)
     await visitor.open("/")
@@ -13,13 +13,13 @@ async def test_a_page_that_reaches_out_is_stopped_and_heard(visit: Visit) -> Non
         await visitor.page.evaluate(
             "address => document.body.append(Object.assign(new Image(), {src: address}))", FOREIGN
         )
-    assert any(FOREIGN in trouble for trouble in visitor.troubles)
+    assert any(FOREIGN in problem for problem in visitor.problems)
 
 
-async def test_a_script_that_fails_is_heard(visit: Visit) -> None:
+async def test_an_uncaught_error_is_reported(visit: Visit) -> None:
     visitor = await visit()
     visitor.expected.append("on purpose")
     await visitor.open("/")
     async with visitor.page.expect_event("pageerror"):
         await visitor.page.evaluate("setTimeout(() => { throw new Error('on purpose'); })")
-    assert any("on purpose" in trouble for trouble in visitor.troubles)
+    assert any("on purpose" in problem for problem in visitor.problems)

@@ -1,4 +1,4 @@
-"""A seat can be picked on the drawing, and without ever touching a mouse."""
+"""Picking seats on the map with mouse, touch and keyboard."""
 
 import re
 from itertools import product
@@ -10,39 +10,39 @@ from tests.browser.conftest import Visit
 from tests.browser.visitor import Visitor
 from tests.world import PASSWORD, World
 
-#: Pixels to go from the middle of the drawing; a seat is larger than one step.
-STEPS = range(-96, 97, 8)
-TABS = 40
+#: Distances from the centre of the map in pixels; a seat is larger than one step.
+OFFSETS = range(-96, 97, 8)
+MAX_TABS = 40
 
 
 async def find_seat(visitor: Visitor) -> tuple[float, float, str]:
-    """Move the mouse over the drawing, outwards from its middle, until a label names a free seat: where, and which."""
+    """Move the mouse outwards from the centre of the map to an available seat; return its position and label."""
     box = await visitor.by("seat-map").bounding_box()
     assert box
-    middle_x, middle_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    tip = visitor.page.locator(".map-tip")
-    for dx, dy in sorted(product(STEPS, STEPS), key=lambda step: hypot(*step)):
-        await visitor.page.mouse.move(middle_x + dx, middle_y + dy)
-        words = await tip.inner_text() if await tip.is_visible() else ""
-        if named := re.match(r"Stalls, row (\w+), seat (\d+)\n.*available", words):
-            return middle_x + dx, middle_y + dy, f"Stalls-{named[1]}-{named[2]}"
-    raise AssertionError("The drawing names no free seat around its middle.")
+    centre_x, centre_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tooltip = visitor.page.locator(".map-tip")
+    for dx, dy in sorted(product(OFFSETS, OFFSETS), key=lambda step: hypot(*step)):
+        await visitor.page.mouse.move(centre_x + dx, centre_y + dy)
+        text = await tooltip.inner_text() if await tooltip.is_visible() else ""
+        if named := re.match(r"Stalls, row (\w+), seat (\d+)\n.*available", text):
+            return centre_x + dx, centre_y + dy, f"Stalls-{named[1]}-{named[2]}"
+    raise AssertionError("No available seat around the centre of the map.")
 
 
-async def test_a_click_on_the_drawing_picks_the_seat_that_it_names(visit: Visit, world: World) -> None:
+async def test_a_click_on_the_map_picks_the_seat_in_the_tooltip(visit: Visit, world: World) -> None:
     show = await world.show(rows=2, seats=10)
     visitor = await visit()
     await visitor.open_event(show.id)
     x, y, label = await find_seat(visitor)
     await visitor.page.mouse.click(x, y)
     await expect(visitor.by("picked-seat")).to_have_attribute("data-picked", label)
-    await visitor.sees(label, "mine")
+    await visitor.expect_status(label, "mine")
     await visitor.page.mouse.click(x, y)
     await expect(visitor.by("picked-seat")).to_have_count(0)
-    await visitor.sees(label, "available")
+    await visitor.expect_status(label, "available")
 
 
-async def test_a_finger_picks_a_seat_on_a_phone(visit: Visit, world: World) -> None:
+async def test_a_tap_on_a_phone_picks_a_seat(visit: Visit, world: World) -> None:
     show = await world.show(rows=2, seats=10)
     visitor = await visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     await visitor.open_event(show.id)
@@ -51,7 +51,7 @@ async def test_a_finger_picks_a_seat_on_a_phone(visit: Visit, world: World) -> N
     await expect(visitor.by("picked-seat")).to_have_attribute("data-picked", label)
 
 
-async def test_the_arrow_keys_walk_over_the_drawing(visit: Visit, world: World) -> None:
+async def test_arrow_keys_move_over_the_map(visit: Visit, world: World) -> None:
     show = await world.show(rows=2, seats=10)
     visitor = await visit()
     await visitor.open_event(show.id)
@@ -62,15 +62,15 @@ async def test_the_arrow_keys_walk_over_the_drawing(visit: Visit, world: World) 
 
 
 async def tab_to(visitor: Visitor, selector: str) -> None:
-    """Press Tab until the keyboard stands on what `selector` names; fails when it can't be reached."""
-    for _ in range(TABS):
+    """Press Tab until the focused element matches `selector`; fail after 40 times."""
+    for _ in range(MAX_TABS):
         await visitor.page.keyboard.press("Tab")
         if await visitor.page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
-    raise AssertionError(f"{selector} is not reached with {TABS} tabs")
+    raise AssertionError(f"{selector} is not reached with {MAX_TABS} tabs")
 
 
-async def test_a_keyboard_alone_buys_a_seat(visit: Visit, world: World) -> None:
+async def test_a_seat_is_bought_with_the_keyboard_alone(visit: Visit, world: World) -> None:
     show, ada = await world.show(rows=2, seats=10), await world.person("ada")
     visitor = await visit()
     keyboard = visitor.page.keyboard
@@ -92,7 +92,7 @@ async def test_a_keyboard_alone_buys_a_seat(visit: Visit, world: World) -> None:
     await keyboard.type(PASSWORD)
     await keyboard.press("Enter")
 
-    # The pressed button is gone; the keyboard goes on at the heading of what is held.
+    # The pressed button is removed; the focus moves to the heading of the new panel.
     await expect(visitor.page.get_by_role("heading", name="Held for you")).to_be_focused()
     await tab_to(visitor, '[data-testid="pay-button"]')
     await keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""Houses worth looking at: the demo's theatre with some life in it, and its arena of 16,296 seats."""
+"""Events in the venues of the demo: the theatre with held and sold seats, and the arena with 16,296 seats."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ STANDING = {"name": "Standing floor", "price": 8000, "capacity": 2500}
 
 @dataclass(frozen=True)
 class Theatre:
-    """An evening in the theatre: who runs it, who stands at the door, and what one guest has bought."""
+    """An event in the theatre, its door staff, and one guest with an order."""
 
     show: Show
     scanner: Person
@@ -24,8 +24,8 @@ class Theatre:
     code: str
 
 
-async def open_house(world: World, tenant: Tenant, plan_name: str, title: str, *more: dict[str, Any]) -> Show:
-    """A published event in one of the demo's seating plans, every category priced; `more` are further ticket types."""
+async def create_event(world: World, tenant: Tenant, plan_name: str, title: str, *more: dict[str, Any]) -> Show:
+    """Publish an event with a seating plan of the demo and a price per category; `more` are further ticket types."""
     admin = tenant.admin
     plan = json.loads((files("ticketing") / "demo" / f"{plan_name}.json").read_text())
     venue = data(await admin.post(tenant.path("/venues/import"), plan, params=PLACE), 201)
@@ -43,10 +43,10 @@ async def open_house(world: World, tenant: Tenant, plan_name: str, title: str, *
     return show
 
 
-async def open_theatre(world: World) -> Theatre:
-    """The theatre with seats held and sold, and a guest who has two tickets."""
+async def create_theatre(world: World) -> Theatre:
+    """Publish an event in the theatre with held and sold seats, and a guest with two tickets."""
     tenant = await world.tenant("theatre")
-    show = await open_house(world, tenant, "theatre", "The Winter's Tale")
+    show = await create_event(world, tenant, "theatre", "The Winter's Tale")
     guest, other = await world.person("guest"), await world.person("other")
     order = await world.buy(guest, show, best_available={"quantity": 2, "category": "Premium"})
     for quantity in (3, 4, 2):

@@ -1,4 +1,4 @@
-"""What must be readable without script: the list of events, and one event's facts."""
+"""Pages that are readable without JavaScript: the event list and one event; and the 404 page."""
 
 from playwright.async_api import expect
 
@@ -8,10 +8,10 @@ from tests.world import World
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
 
 
-async def test_the_facts_are_there_without_script(visit: Visit, world: World) -> None:
+async def test_events_are_readable_without_javascript(visit: Visit, world: World) -> None:
     show = await world.show(title="Quiet evening", rows=2, seats=10, capacity=30, description="Bring a book.")
     visitor = await visit(java_script_enabled=False)
-    # This is how the browser says that it leaves out our scripts.
+    # The browser's warning about scripts that it does not run.
     visitor.expected.append(" csp")
     await visitor.open("/?q=quiet")
     card = visitor.page.locator(f'[data-testid="event-card"][href="/e/{show.id}"]')
@@ -19,15 +19,15 @@ async def test_the_facts_are_there_without_script(visit: Visit, world: World) ->
     await expect(card).to_contain_text("Hall, Utrecht")
     await expect(card).to_contain_text("from EUR 25.00")
     await card.click()
-    facts = visitor.by("event-facts")
-    for words in ("Quiet evening", "Saturday, 01 June 2030, 21:00", "Hall, Utrecht", "Bring a book."):
-        await expect(facts).to_contain_text(words)
-    for words in ("EUR 45.00", "EUR 25.00", "50 of 50 left"):
-        await expect(facts).to_contain_text(words)
-    assert "needs JavaScript" in await facts.inner_text()
+    page = visitor.by("event-facts")
+    for text in ("Quiet evening", "Saturday, 01 June 2030, 21:00", "Hall, Utrecht", "Bring a book."):
+        await expect(page).to_contain_text(text)
+    for text in ("EUR 45.00", "EUR 25.00", "50 of 50 left"):
+        await expect(page).to_contain_text(text)
+    assert "needs JavaScript" in await page.inner_text()
 
 
-async def test_an_address_that_leads_nowhere_says_so_kindly(visit: Visit) -> None:
+async def test_an_unknown_path_shows_the_404_page(visit: Visit) -> None:
     visitor = await visit()
     visitor.expected.append("404")
     for path in ("/nowhere", f"/e/{UNKNOWN}"):
