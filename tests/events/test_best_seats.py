@@ -15,9 +15,9 @@ from tests.world import World, data
 from ticketing.infra.db import Database
 from ticketing.infra.db.pipeline import send, wire_of
 from ticketing.modules import events
-from ticketing.modules.events import seat_rows
-from ticketing.modules.events.best_seats import FREE_LETTERS
-from ticketing.modules.events.seat_rows import PLAN_ROWS, Read
+from ticketing.modules.events.inventory import seat_rows
+from ticketing.modules.events.inventory.best_seats import FREE_LETTERS
+from ticketing.modules.events.inventory.seat_rows import PLAN_ROWS, Read
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticketing.modules import events
-from ticketing.modules.events.best_seats import FreeSeats, LettersOfAnotherPlan
-from ticketing.modules.events.seat_rows import PlanHasHoles, PlanRow, SeatRows
+from ticketing.modules.events.inventory.best_seats import FreeSeats, LettersOfAnotherPlan
+from ticketing.modules.events.inventory.seat_rows import PlanHasHoles, PlanRow, SeatRows
 
 #: The model is slow, and how slow depends on who else uses the machine.
 unhurried = settings(deadline=None)

@@ -18,7 +18,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules import reservations, webhooks
 from ticketing.modules.events import SeatsUnblocked
-from ticketing.modules.health import Alert, checkup
+from ticketing.modules.health import Alert, monitor
 from ticketing.modules.health.alerts import log_alerts, read_alerts
 from ticketing.modules.health.checks import Dependencies
 
@@ -30,7 +30,7 @@ values (now() + interval '40 days', gen_random_uuid(), 'bell.rung', 'k', 1, '{}'
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "REMEMBER_SECONDS", 0)
+    monkeypatch.setattr(monitor, "REMEMBER_SECONDS", 0)
 
 
 async def run(app: FastAPI, *statements: str) -> None:

@@ -15,14 +15,14 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox.reader import LogReader
 from ticketing.main import create_app
-from ticketing.modules.health import checkup
+from ticketing.modules.health import monitor
 
 NOBODY_THERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
 
 
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "REMEMBER_SECONDS", 0)
+    monkeypatch.setattr(monitor, "REMEMBER_SECONDS", 0)
 
 
 @pytest.fixture
@@ -132,16 +132,16 @@ async def test_a_schema_behind_the_code_is_not_ready_and_one_ahead_is(
 async def test_many_probes_at_once_ask_once(
     client: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkup, "REMEMBER_SECONDS", 5)
+    monkeypatch.setattr(monitor, "REMEMBER_SECONDS", 5)
     asked = 0
-    ask = checkup.run_check
+    ask = monitor.run_check
 
     async def count(*arguments: object) -> object:
         nonlocal asked
         asked += 1
         return await ask(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(checkup, "run_check", count)
+    monkeypatch.setattr(monitor, "run_check", count)
     await asyncio.gather(*(client.get("/health/db") for _ in range(20)))
     await client.get("/health/db")
     assert asked == 1

@@ -13,8 +13,8 @@ from ticketing.infra import security
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.security import crypto
 from ticketing.modules import iam
-from ticketing.modules.iam.letters_links import LinkInvalid, read_link
-from ticketing.modules.iam.letters_models import Purpose
+from ticketing.modules.iam.mail_tokens.links import LinkInvalid, read_link
+from ticketing.modules.iam.mail_tokens.models import Purpose
 
 PATHS = {Purpose.VERIFY_EMAIL: "/auth/verify-email", Purpose.RESET_PASSWORD: "/auth/password-reset/confirm"}
 

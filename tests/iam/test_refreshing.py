@@ -13,7 +13,7 @@ from ticketing.infra import config
 from ticketing.infra.db import Database
 from ticketing.infra.security import keyring
 from ticketing.modules.iam.clients import Client, network_of
-from ticketing.modules.iam.refresh_tokens import GRACE_SECONDS
+from ticketing.modules.iam.sessions.refresh_tokens import GRACE_SECONDS
 
 PHONE, LAPTOP = {"User-Agent": "a phone"}, {"User-Agent": "a laptop"}
 

@@ -15,7 +15,8 @@ from tests.payments.till import rows, run
 from tests.world import API, PASSWORD, Person, World, data, refusal
 
 from ticketing.infra import security
-from ticketing.modules.iam import second_factor_codes, service
+from ticketing.modules.iam import service
+from ticketing.modules.iam.second_factor import codes as second_factor_codes
 
 
 async def log_in(person: Person, code: str | None = None, password: str = PASSWORD) -> httpx2.Response:

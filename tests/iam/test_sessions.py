@@ -16,8 +16,8 @@ from ticketing.infra.db import Database
 from ticketing.infra.security import access_tokens
 from ticketing.infra.security.revoked_sessions import EndedSessions
 from ticketing.modules.iam import EndReason, clean_sessions, end_sessions
-from ticketing.modules.iam.ended_watch import EndedWatch
-from ticketing.modules.iam.sessions import SESSIONS_MAX
+from ticketing.modules.iam.sessions.revocation_watcher import EndedWatch
+from ticketing.modules.iam.sessions.service import SESSIONS_MAX
 from ticketing.workers import scheduler
 
 

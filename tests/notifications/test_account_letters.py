@@ -13,7 +13,7 @@ from tests.drain import drain, drain_group
 from tests.notifications.post_office import Box, link_in, secret_in, words_of
 from tests.world import API, PASSWORD, Person, World, data, refusal
 from ticketing.infra import mail
-from ticketing.modules.iam import letters
+from ticketing.modules.iam.mail_tokens import service as letters
 from ticketing.workers.consumers import groups
 
 NEW_PASSWORD = "staple battery horse"

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from tests.drain import drain
 from tests.notifications.post_office import Box, link_in, words_of
 from tests.world import World, data
-from ticketing.modules.notifications import letters
+from ticketing.modules.notifications import emails
 
 
 async def test_whoever_pays_gets_their_tickets_by_mail(app: FastAPI, world: World, box: Box) -> None:
@@ -53,7 +53,7 @@ async def test_the_letter_goes_where_the_order_says(app: FastAPI, world: World, 
 async def test_many_tickets_are_named_in_part_and_fetched_from_the_page(
     app: FastAPI, world: World, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(letters, "TICKETS_MAX", 2)
+    monkeypatch.setattr(emails, "TICKETS_MAX", 2)
     show, ada = await world.show(), await world.person("ada")
     await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2", "Stalls-A-3")
     await drain(app)

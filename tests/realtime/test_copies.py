@@ -12,13 +12,14 @@ from tests.realtime.copying import LONG_SECONDS, answers, begin, block_seat, hel
 from tests.realtime.live import show_changes, until
 from tests.world import API, World, data, refusal
 from ticketing.infra.db import Database
-from ticketing.modules.realtime import copies, readings
+from ticketing.modules.realtime.response_cache import cache as copies
+from ticketing.modules.realtime.response_cache import loaders
 
 
 @pytest.fixture(autouse=True)
 def _nothing_ends_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "LIFE_SECONDS", LONG_SECONDS)
-    monkeypatch.setattr(readings, "COUNTS_LIFE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(loaders, "COUNTS_LIFE_SECONDS", LONG_SECONDS)
 
 
 async def test_a_map_that_nobody_changes_is_read_once(app: FastAPI, world: World) -> None:

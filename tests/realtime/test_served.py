@@ -12,9 +12,9 @@ from starlette.types import Scope
 from tests.events.test_seat_plan import renew_plan
 from tests.realtime.copying import LONG_SECONDS, answers, know, statements
 from tests.world import API, Show, World, data, refusal
-from ticketing.modules.realtime import copies
-from ticketing.modules.realtime.answers import accepts_gzip
-from ticketing.modules.realtime.served import wish_of
+from ticketing.modules.realtime.response_cache import cache as copies
+from ticketing.modules.realtime.response_cache.middleware import wish_of
+from ticketing.modules.realtime.response_cache.responses import accepts_gzip
 
 PLAIN, GZIP = {"Accept-Encoding": "identity"}, {"Accept-Encoding": "br, gzip"}
 

@@ -27,7 +27,7 @@ from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.redis import commit_notifications
 from ticketing.infra.redis.commit_notifications import Nudge
 from ticketing.main import create_app
-from ticketing.modules.realtime import copies
+from ticketing.modules.realtime.response_cache import cache as copies
 
 
 @pytest.fixture(autouse=True)

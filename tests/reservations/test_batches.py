@@ -15,9 +15,10 @@ from tests.world import Person, Show, World, data, refusal
 from ticketing import invariants
 from ticketing.infra.errors import Overloaded, Unavailable
 from ticketing.modules import reservations
-from ticketing.modules.reservations import holds, waiting
-from ticketing.modules.reservations.batch import Batch
-from ticketing.modules.reservations.requests import Answer, BestAvailable, HoldRequest
+from ticketing.modules.reservations.hold import batcher as holds
+from ticketing.modules.reservations.hold import fair_queue
+from ticketing.modules.reservations.hold.batch import Batch
+from ticketing.modules.reservations.hold.requests import Answer, BestAvailable, HoldRequest
 
 
 def request_of(show: Show, buyer: Person, *seats: str, key: str = "") -> HoldRequest:
@@ -104,11 +105,11 @@ async def test_a_full_queue_says_so_at_once_and_serves_who_was_there(
 ) -> None:
     show, buyer = await world.show(seats=12, rows=1), await world.person()
     await app.state.holds.submit(request_of(show, buyer, show.labels[0]))  # the event's owner is known from here on
-    monkeypatch.setattr(waiting, "WAITING_OF_EVENT_MAX", 5)
+    monkeypatch.setattr(fair_queue, "WAITING_OF_EVENT_MAX", 5)
     answers = await submit_all(app.state.holds, [request_of(show, buyer, label) for label in show.labels[1:]])
     assert [a.status if isinstance(a, Answer) else type(a) for a in answers] == [201] * 5 + [Overloaded] * 6
     body = {"event_id": show.id, "seats": [show.labels[-1]]}
-    monkeypatch.setattr(waiting, "WAITING_MAX", 0)
+    monkeypatch.setattr(fair_queue, "WAITING_MAX", 0)
     refused = await buyer.post("/reservations", body)
     assert (refusal(refused, 503)["code"], refused.headers["Retry-After"]) == ("overloaded", "1")
     assert await count(app, "select count(*) from idempotency_keys where status >= 500") == 0

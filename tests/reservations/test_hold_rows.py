@@ -11,12 +11,12 @@ from ticketing.infra.http.envelope import envelope
 from ticketing.infra.http.fields import Money
 from ticketing.infra.log import Cause
 from ticketing.modules import events
-from ticketing.modules.reservations import hold_rows
+from ticketing.modules.reservations.hold import writes
+from ticketing.modules.reservations.hold.inventory import Item
+from ticketing.modules.reservations.hold.requests import HoldRequest, Wish
 from ticketing.modules.reservations.messages import ReservationCreated
 from ticketing.modules.reservations.models import ReservationStatus
-from ticketing.modules.reservations.requests import HoldRequest, Wish
 from ticketing.modules.reservations.schemas import ReservationItemOut, ReservationOut
-from ticketing.modules.reservations.shelf import Item
 
 SEAT = events.Offer(uuid4(), "Seat", 4500, None, False)
 STANDING = events.Offer(uuid4(), "Standing", 2500, None, True)
@@ -24,16 +24,16 @@ ITEMS = (Item(SEAT, 1, 7, "Stalls-Ä-8"), Item(SEAT, 1, 0, 'Quote"-1'), Item(STA
 
 
 @pytest.fixture(params=["whole second", "microseconds"])
-async def hold(request: pytest.FixtureRequest) -> hold_rows.Hold:
+async def hold(request: pytest.FixtureRequest) -> writes.Hold:
     until = datetime(2027, 5, 1, 19, 30, 0, 0 if request.param == "whole second" else 123_456, tzinfo=UTC)
     sale = events.Sale(uuid4(), uuid4(), None, None, "EUR", 10, None, until)
     asked = HoldRequest(uuid4(), "key", [b""], sale.event_id)
     wish = Wish(asked, Cause("correlation", "", "user:x"), asyncio.get_running_loop().create_future())
-    return hold_rows.Hold.of(wish, sale, ITEMS)
+    return writes.Hold.of(wish, sale, ITEMS)
 
 
-async def test_the_answer_is_what_the_model_would_dump(hold: hold_rows.Hold) -> None:
-    answer = hold_rows.answer_of(hold, extensions_max=2)
+async def test_the_answer_is_what_the_model_would_dump(hold: writes.Hold) -> None:
+    answer = writes.answer_of(hold, extensions_max=2)
     out = ReservationOut(
         id=hold.id,
         event_id=hold.sale.event_id,
@@ -57,16 +57,16 @@ async def test_the_answer_is_what_the_model_would_dump(hold: hold_rows.Hold) -> 
     assert (answer.status, answer.outcome) == (201, "held")
 
 
-async def test_the_fact_is_what_its_model_reads_and_would_dump(hold: hold_rows.Hold) -> None:
-    stored = orjson.loads(orjson.dumps(hold_rows.facts_of(hold)))
+async def test_the_fact_is_what_its_model_reads_and_would_dump(hold: writes.Hold) -> None:
+    stored = orjson.loads(orjson.dumps(writes.facts_of(hold)))
     fact = ReservationCreated.model_validate(stored)
     assert fact.model_dump(mode="json") == stored
     assert (fact.seat_numbers, fact.ticket_type_ids, fact.key) == ([7, 0], [STANDING.id], str(hold.id))
 
 
-async def test_a_refusal_is_what_the_error_handler_would_say(hold: hold_rows.Hold) -> None:
+async def test_a_refusal_is_what_the_error_handler_would_say(hold: writes.Hold) -> None:
     error = events.SeatContended(field="seats", seats=["A-1"])
-    answer = hold_rows.refusal_of(hold.wish, error)
+    answer = writes.refusal_of(hold.wish, error)
     assert (answer.status, answer.outcome, answer.retry_after_seconds) == (409, "seat_contended", 1)
     body = orjson.loads(answer.body)
     assert body["errors"] == [{"code": "seat_contended", "message": error.message, "field": "seats", "seats": ["A-1"]}]

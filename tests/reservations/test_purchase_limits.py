@@ -13,7 +13,7 @@ from tests.payments.till import end_hold, rows
 from tests.reservations.shopper import LIMIT, Shopper, ask, left, limited
 from tests.world import API, PASSWORD, Person, World, data, refusal
 from ticketing.infra.db.pipeline import wire_of
-from ticketing.modules.reservations import limits
+from ticketing.modules.reservations import purchase_limits
 
 
 async def registered(world: World, email: str) -> Person:
@@ -117,7 +117,7 @@ async def test_buyers_do_not_wait_for_one_another(app: FastAPI, world: World) ->
     """While one buyer's allowance is locked, another of the same event goes through."""
     show, slow, quick = await limited(world), await world.person(), await world.person()
     async with app.state.worker_database.transaction() as session:
-        await limits.lock_address(session, UUID(show.id), slow.email)
+        await purchase_limits.lock_address(session, UUID(show.id), slow.email)
         data(await ask(quick, show, 1), 201)
         waiting = asyncio.create_task(ask(slow, show, 1))
         done, _ = await asyncio.wait([waiting], timeout=0.3)
@@ -130,11 +130,13 @@ async def test_a_batch_locks_and_counts_several_buyers_at_once(app: FastAPI, wor
     people = [await registered(world, f"{name}{tag}@example.com") for tag in ("", "+1", "x")]
     data(await ask(people[0], show, 3), 201)
     data(await ask(people[2], show, 1), 201)
-    buyers = [limits.Buyer(show.id, person.id) for person in people]
+    buyers = [purchase_limits.Buyer(show.id, person.id) for person in people]
 
     async def count() -> list[int]:
         async with app.state.worker_database.engine.connect() as connection:
-            asked = await limits.Allowances.ask(await wire_of(connection), show.tenant.id, random.sample(buyers, 3))
+            asked = await purchase_limits.Allowances.ask(
+                await wire_of(connection), show.tenant.id, random.sample(buyers, 3)
+            )
             by_person = {buyer.user_id: allowance for buyer, allowance in (await asked.read()).items()}
             assert by_person[people[0].id].identity == by_person[people[1].id].identity
             return [by_person[person.id].places for person in people]

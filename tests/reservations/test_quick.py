@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from tests.world import Person, Show, World
 from ticketing.modules.reservations import api
-from ticketing.modules.reservations.requests import Answer
+from ticketing.modules.reservations.hold.requests import Answer
 
 #: The short way takes no other content type, and the route does.
 ROUTE = {"Content-Type": "application/json; charset=utf-8"}

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from ticketing.infra.log import Cause
-from ticketing.modules.reservations import waiting
-from ticketing.modules.reservations.requests import HoldRequest, Wish
-from ticketing.modules.reservations.waiting import Waiting
+from ticketing.modules.reservations.hold import fair_queue
+from ticketing.modules.reservations.hold.fair_queue import Waiting
+from ticketing.modules.reservations.hold.requests import HoldRequest, Wish
 
 RUSH, QUIET = uuid4(), uuid4()
 
@@ -51,7 +51,7 @@ async def test_what_could_not_be_decided_is_served_first() -> None:
 
 
 async def test_a_full_queue_takes_nobody_until_somebody_was_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "WAITING_MAX", 3)
+    monkeypatch.setattr(fair_queue, "WAITING_MAX", 3)
     queue, _ = filled(RUSH, RUSH, QUIET)
     assert not queue.add(QUIET, wish())
     queue.take()
@@ -59,7 +59,7 @@ async def test_a_full_queue_takes_nobody_until_somebody_was_served(monkeypatch: 
 
 
 async def test_one_event_fills_its_own_share_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "WAITING_OF_EVENT_MAX", 2)
+    monkeypatch.setattr(fair_queue, "WAITING_OF_EVENT_MAX", 2)
     queue, event_id = Waiting(2, 3), uuid4()
     assert [queue.add(RUSH, wish(event_id)) for _ in range(3)] == [True, True, False]
     assert queue.add(RUSH, wish())

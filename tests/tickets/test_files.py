@@ -6,7 +6,8 @@ import segno
 from icalendar import Calendar
 
 from tests.tickets.test_pdf import SEAT
-from ticketing.modules.tickets import ics, qr
+from ticketing.modules.tickets.documents import calendar as ics
+from ticketing.modules.tickets.documents import qr
 
 
 def test_the_calendar_has_the_event_in_the_time_of_its_venue() -> None:

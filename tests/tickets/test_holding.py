@@ -10,8 +10,8 @@ from pypdf import PdfReader
 
 from tests.tickets.stage import Stage, set_stage, tickets_of
 from tests.world import Person, World, data, refusal
-from ticketing.modules.tickets import documents
 from ticketing.modules.tickets.codes import keyring
+from ticketing.modules.tickets.documents import files as documents
 
 FILES = {"pdf": "application/pdf", "qr.svg": "image/svg+xml", "calendar.ics": "text/calendar; charset=utf-8"}
 

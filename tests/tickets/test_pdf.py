@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 from pypdf import PdfReader
 
-from ticketing.modules.tickets import pdf
 from ticketing.modules.tickets.codes import CodeClaims, Keyring
-from ticketing.modules.tickets.lettering import can_draw, visual_order
-from ticketing.modules.tickets.passes import Pass, Place
+from ticketing.modules.tickets.documents import pdf
+from ticketing.modules.tickets.documents.passes import Pass, Place
+from ticketing.modules.tickets.documents.text_layout import can_draw, visual_order
 
 SEAT = Pass(
     ticket_id=UUID(int=7),

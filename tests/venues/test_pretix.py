@@ -9,7 +9,7 @@ from tests.venues.plans import plan, row, seat
 from tests.venues.test_venues import seats_of
 from tests.world import World, data, refusal
 from ticketing.infra.errors import Invalid
-from ticketing.modules.venues.pretix import read_plan
+from ticketing.modules.venues.pretix_import import read_plan
 
 
 def read(document: dict[str, Any]) -> Any:

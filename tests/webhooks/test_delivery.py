@@ -15,8 +15,9 @@ from tests.webhooks.facts import announce, painted, write
 from tests.webhooks.receiver import Receiver, answer, receiving
 from tests.world import World, data
 from ticketing.infra.db import Database
-from ticketing.modules.webhooks import Sender, fan_out, turns
-from ticketing.modules.webhooks.fan_out import read_for
+from ticketing.modules.webhooks import Sender, fan_out
+from ticketing.modules.webhooks.delivery import dispatcher
+from ticketing.modules.webhooks.delivery.fan_out import read_for
 
 
 async def make_due(database: Database) -> None:
@@ -138,7 +139,7 @@ async def test_a_worker_that_dies_between_sending_and_writing_sends_again_under_
     await asyncio.gather(dying, return_exceptions=True)
     assert await bring(database, sender) == 0, "it is claimed until the claim runs out"
     [left] = await waits(database)
-    assert 0 < left <= turns.CLAIM_SECONDS
+    assert 0 < left <= dispatcher.CLAIM_SECONDS
     await make_due(database)
     assert await bring(database, sender) == 1
     first, second = receiver.told
@@ -187,8 +188,8 @@ async def test_ten_tries_over_three_days_and_then_it_has_failed(
     assert len({told.id for told in receiver.told}) == 1
     assert len(receiver.told) == 10
     assert len(seconds) == 9
-    assert all(0.85 * delay < left < 1.15 * delay for delay, left in zip(turns.DELAYS, seconds, strict=True))
-    assert timedelta(days=3) <= timedelta(seconds=sum(turns.DELAYS)) <= timedelta(days=3.5)
+    assert all(0.85 * delay < left < 1.15 * delay for delay, left in zip(dispatcher.DELAYS, seconds, strict=True))
+    assert timedelta(days=3) <= timedelta(seconds=sum(dispatcher.DELAYS)) <= timedelta(days=3.5)
     [row] = await log_of(tenant, made, status="failed")
     assert len(row["attempts"]) == 10
 
@@ -213,7 +214,7 @@ async def test_what_is_asked_for_again_is_brought_again_under_the_same_id(
 async def test_the_log_of_one_delivery_does_not_grow_for_ever(
     world: World, database: Database, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "ATTEMPTS_KEPT", 3)
+    monkeypatch.setattr(dispatcher, "ATTEMPTS_KEPT", 3)
     tenant = await world.tenant()
     made = await hook(tenant, receiver, types=["wall.*"])
     await write(database, painted(tenant, "red"))
@@ -315,7 +316,7 @@ async def test_who_says_when_to_come_back_is_believed_up_to_a_day(
 async def test_an_endpoint_with_too_much_waiting_rests_and_loses_nothing(
     world: World, database: Database, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["ticketing.modules.webhooks.fan_out"], "PENDING_MAX", 5)
+    monkeypatch.setattr(sys.modules["ticketing.modules.webhooks.delivery.fan_out"], "PENDING_MAX", 5)
     tenant = await world.tenant()
     made = await hook(tenant, receiver, types=["wall.*"])
     await write(database, *[painted(tenant, str(n)) for n in range(5)])
@@ -336,7 +337,7 @@ async def test_an_endpoint_with_too_much_waiting_rests_and_loses_nothing(
 async def test_who_is_days_behind_is_disabled_so_that_the_log_need_not_be_kept_for_it(
     world: World, database: Database, owner: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["ticketing.modules.webhooks.fan_out"], "PENDING_MAX", 1)
+    monkeypatch.setattr(sys.modules["ticketing.modules.webhooks.delivery.fan_out"], "PENDING_MAX", 1)
     tenant = await world.tenant()
     made = await hook(tenant, receiver, types=["wall.*"])
     await write(database, painted(tenant, "one"))

@@ -14,7 +14,7 @@ from tests.webhooks.facts import announce, painted, write
 from tests.world import Person, Tenant, World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.infra.http.pagination import write_cursor
-from ticketing.modules.webhooks import lookout
+from ticketing.modules.webhooks.feed import long_poll
 
 
 async def page(reader: Person, tenant: Tenant, **query: Any) -> tuple[list[dict[str, Any]], str]:
@@ -173,7 +173,7 @@ async def test_whoever_waits_is_answered_as_soon_as_there_is_something(world: Wo
 async def test_a_nudge_wakes_before_the_next_look_would(
     world: World, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookout, "POLL_SECONDS", 60)
+    monkeypatch.setattr(long_poll, "POLL_SECONDS", 60)
     tenant = await world.tenant()
     await asyncio.sleep(0.6)  # what the stage has told is no news any more
     _, cursor = await page(tenant.admin, tenant, limit=100)
@@ -220,7 +220,7 @@ async def test_who_waits_holds_no_connection(world: World, app: FastAPI) -> None
 async def test_more_than_a_few_of_one_tenant_are_answered_at_once(world: World, app: FastAPI) -> None:
     tenant, other = await world.tenant(), await world.tenant()
     _, cursor = await page(tenant.admin, tenant, limit=100)
-    most = lookout.WAITING_OF_TENANT_MAX
+    most = long_poll.WAITING_OF_TENANT_MAX
     waiting = [asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=25)) for _ in range(most)]
     await until(lambda: app.state.lookout.waiting == most)
     rows, _ = await asyncio.wait_for(page(tenant.admin, tenant, cursor=cursor, wait=25), 10)
@@ -250,7 +250,7 @@ async def test_however_many_nudges_come_it_looks_a_few_times_a_second(
     begun = time.monotonic()
     while not waiting.done():
         await other.admin.patch(other.path(), {"name": f"Other {time.monotonic()}"})
-    assert 1 <= len(looks) <= (time.monotonic() - begun) / lookout.LOOK_SECONDS + 2
+    assert 1 <= len(looks) <= (time.monotonic() - begun) / long_poll.LOOK_SECONDS + 2
     assert (await waiting)[0] == [], "another tenant's news is none"
 
 

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.webhooks.receiver import Receiver, answer, receiving
-from ticketing.modules.webhooks import CheckedBackend, Sender, sending
-from ticketing.modules.webhooks.sending import Answer, headers_of
+from ticketing.modules.webhooks import CheckedBackend, Sender
+from ticketing.modules.webhooks.delivery import sender as sending
+from ticketing.modules.webhooks.delivery.sender import Answer, headers_of
 
 BODY = '{"type":"wall.painted"}'
 

@@ -14,7 +14,8 @@ from tests.webhooks.receiver import Receiver, receiving
 from tests.world import World, data
 from ticketing.infra import metrics
 from ticketing.infra.db import Database
-from ticketing.modules.webhooks import Sender, clean_webhooks, turns
+from ticketing.modules.webhooks import Sender, clean_webhooks
+from ticketing.modules.webhooks.delivery import dispatcher
 from ticketing.workers import webhooks
 from ticketing.workers.scheduler import JOBS
 
@@ -33,12 +34,12 @@ async def test_who_hangs_holds_up_nobody_else_and_is_asked_a_few_times_at_once(
         await hook(quick_one, receiver, types=["wall.*"])
         await write(database, *[painted(slow_one, str(n)) for n in range(50)])
         async with working():
-            await until(lambda: slow.open_now == turns.AT_ONCE)
+            await until(lambda: slow.open_now == dispatcher.AT_ONCE)
             begun = time.monotonic()
             await write(database, *[painted(quick_one, str(n)) for n in range(20)])
             await until(lambda: len(receiver.told) == 20)
             assert time.monotonic() - begun < 10
-            assert slow.most_open == turns.AT_ONCE
+            assert slow.most_open == dispatcher.AT_ONCE
             stopping = time.monotonic()
         assert time.monotonic() - stopping < webhooks.FAREWELL_SECONDS + 5, "it does not wait for who hangs"
 

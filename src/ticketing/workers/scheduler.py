@@ -90,7 +90,7 @@ async def retry_webhooks(session: AsyncSession, settings: Settings) -> int:
 
 
 async def empty_webhooks(session: AsyncSession, settings: Settings) -> int:
-    return await payments.personal.empty_old_webhooks(session, settings.webhook_body_days)
+    return await payments.personal_data.empty_old_webhooks(session, settings.webhook_body_days)
 
 
 async def clean_webhooks(session: AsyncSession, settings: Settings) -> int:

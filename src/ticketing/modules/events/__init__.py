@@ -1,15 +1,32 @@
 """Events, what is sold for them, and their seats: the only module that hands out, sells or frees a seat or a place."""
 
-from ticketing.modules.events import models  # noqa: F401 (registers the tables)
+from ticketing.modules.events import models
 from ticketing.modules.events.api import router
-from ticketing.modules.events.areas import (
+from ticketing.modules.events.inventory.best_seats import FreeSeats, read_free_seats
+from ticketing.modules.events.inventory.expiry import HeldSeat, release_held
+from ticketing.modules.events.inventory.general_admission import (
     PlacesLost,
     SoldOut,
     mark_places_sold,
     release_places,
     retake_places,
 )
-from ticketing.modules.events.best_seats import FreeSeats, read_free_seats
+from ticketing.modules.events.inventory.general_admission_batch import LockedPlaces, hold_places
+from ticketing.modules.events.inventory.offers import EventNotOnSale, Offer, Sale, Sales, find_owner
+from ticketing.modules.events.inventory.seat_batch import FreeSeat, HeldRow, LockedSeats, Spot, hold_locked
+from ticketing.modules.events.inventory.seat_rows import SeatRows, rows_of_plan
+from ticketing.modules.events.inventory.seats import (
+    Retaken,
+    SeatContended,
+    SeatsLost,
+    SeatTaken,
+    SeatUnknown,
+    SoldSeats,
+    extend_seats,
+    release_seats,
+    retake_seats,
+)
+from ticketing.modules.events.layout import PUBLIC_LAYOUT, get_layout
 from ticketing.modules.events.messages import (
     EventCancelled,
     EventCompleted,
@@ -22,7 +39,7 @@ from ticketing.modules.events.messages import (
     TicketTypeCreated,
 )
 from ticketing.modules.events.models import Event, EventSeat, EventStatus, SeatStatus, TicketType
-from ticketing.modules.events.place_batch import LockedPlaces, hold_places
+from ticketing.modules.events.public_pages import describe_upcoming, find_published
 from ticketing.modules.events.queries import (
     ends_at,
     get_event,
@@ -30,24 +47,7 @@ from ticketing.modules.events.queries import (
     get_public_event,
     list_ticket_types,
 )
-from ticketing.modules.events.sale import EventNotOnSale, Offer, Sale, Sales, find_owner
-from ticketing.modules.events.seat_batch import FreeSeat, HeldRow, LockedSeats, Spot, hold_locked
-from ticketing.modules.events.seat_lists import PUBLIC_LAYOUT, get_layout
-from ticketing.modules.events.seat_rows import SeatRows, rows_of_plan
-from ticketing.modules.events.seats import (
-    Retaken,
-    SeatContended,
-    SeatsLost,
-    SeatTaken,
-    SeatUnknown,
-    SoldSeats,
-    extend_seats,
-    release_seats,
-    retake_seats,
-)
 from ticketing.modules.events.service import complete_past_events
-from ticketing.modules.events.showcase import describe_upcoming, find_published
-from ticketing.modules.events.sweep import HeldSeat, release_held
 from ticketing.modules.events.views import describe_event
 
 __all__ = [

@@ -11,8 +11,9 @@ from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.fields import SeatLabel
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.events import queries, search, seat_lists, staff_api, views
-from ticketing.modules.events.counts import count_lately, count_shared
+from ticketing.modules.events import layout as seat_lists
+from ticketing.modules.events import queries, search, staff_api, views
+from ticketing.modules.events.inventory.counts import count_lately, count_shared
 from ticketing.modules.events.models import Event
 from ticketing.modules.events.schemas import EventOut, SeatmapOut, SeatOut
 

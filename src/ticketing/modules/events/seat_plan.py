@@ -11,9 +11,9 @@ from ticketing.infra.db.timeouts import be_patient
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import organizations, venues
 from ticketing.modules.events import ticket_types
+from ticketing.modules.events.inventory.seats import FREE, SeatTaken, SeatUnknown
 from ticketing.modules.events.messages import SeatsBlocked, SeatsMessage, SeatsSynced, SeatsUnblocked
 from ticketing.modules.events.models import Event, EventSeat, EventStatus
-from ticketing.modules.events.seats import FREE, SeatTaken, SeatUnknown
 
 
 class SeatsInUse(Conflict):

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.http.fields import Money
 from ticketing.modules import organizations, venues
-from ticketing.modules.events.counts import Count, SeatCounts, count_now
+from ticketing.modules.events.inventory.counts import Count, SeatCounts, count_now
 from ticketing.modules.events.models import CategoryPrice, Event, TicketType
 from ticketing.modules.events.schemas import (
     Availability,

@@ -13,7 +13,7 @@ from ticketing.infra import log, metrics
 from ticketing.infra.db import Database
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.health.checks import Dependencies, Status
-from ticketing.modules.health.checkup import Checkup
+from ticketing.modules.health.monitor import Checkup
 from ticketing.modules.health.schemas import AlertOut, AlertsOut, CheckOut, LiveOut, ReadyOut
 
 router = APIRouter(tags=["Operations"])

@@ -2,14 +2,14 @@
 
 from fastapi import APIRouter
 
-from ticketing.modules.iam import account_api, api, letters_models, models, personal, second_factor_api, sessions_api  # noqa: F401 (register the tables)
+from ticketing.modules.iam import account_api, api, models, personal_data
 from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser
-from ticketing.modules.iam.ended_watch import watching
-from ticketing.modules.iam.letters import clean_tokens as clean_mail_tokens
-from ticketing.modules.iam.letters import find_token as find_mail_token
-from ticketing.modules.iam.letters_links import write_link
-from ticketing.modules.iam.letters_models import MailToken
-from ticketing.modules.iam.letters_reset import open_reset
+from ticketing.modules.iam.mail_tokens import models as letters_models
+from ticketing.modules.iam.mail_tokens.links import write_link
+from ticketing.modules.iam.mail_tokens.models import MailToken
+from ticketing.modules.iam.mail_tokens.password_reset import open_reset
+from ticketing.modules.iam.mail_tokens.service import clean_tokens as clean_mail_tokens
+from ticketing.modules.iam.mail_tokens.service import find_token as find_mail_token
 from ticketing.modules.iam.messages import (
     EmailVerificationRequested,
     EmailVerified,
@@ -24,9 +24,12 @@ from ticketing.modules.iam.messages import (
 from ticketing.modules.iam.models import EndReason, LogInSession, User
 from ticketing.modules.iam.queries import UserUnknown, find_user, get_user, list_users, normalize_email
 from ticketing.modules.iam.schemas import OneTimeCode, Password
-from ticketing.modules.iam.second_factor import has_second_factor
+from ticketing.modules.iam.second_factor import api as second_factor_api
+from ticketing.modules.iam.second_factor.service import has_second_factor
 from ticketing.modules.iam.service import set_password
-from ticketing.modules.iam.sessions import clean_sessions, end_sessions, open_session
+from ticketing.modules.iam.sessions import api as sessions_api
+from ticketing.modules.iam.sessions.revocation_watcher import watching
+from ticketing.modules.iam.sessions.service import clean_sessions, end_sessions, open_session
 
 router = APIRouter()
 for _routes in (api, sessions_api, account_api, second_factor_api):
@@ -63,7 +66,7 @@ __all__ = [
     "normalize_email",
     "open_reset",
     "open_session",
-    "personal",
+    "personal_data",
     "router",
     "set_password",
     "watching",

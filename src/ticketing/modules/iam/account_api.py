@@ -9,10 +9,11 @@ from ticketing.infra import security
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
-from ticketing.modules.iam import letters, letters_reset
 from ticketing.modules.iam.access import CurrentUser
-from ticketing.modules.iam.letters_links import read_link
-from ticketing.modules.iam.letters_models import Purpose
+from ticketing.modules.iam.mail_tokens import password_reset
+from ticketing.modules.iam.mail_tokens import service as letters
+from ticketing.modules.iam.mail_tokens.links import read_link
+from ticketing.modules.iam.mail_tokens.models import Purpose
 from ticketing.modules.iam.schemas import AskForReset, ResetPassword, VerifyEmail
 
 router = APIRouter(tags=["iam"], route_class=idempotency.Route)
@@ -35,7 +36,7 @@ async def send_verification_again(identity: CurrentUser, session: Db) -> Envelop
 @router.post("/auth/password-reset", status_code=202)
 async def ask_for_reset(body: AskForReset, session: Db) -> Envelope[None]:
     """Ask for a letter with a link to a new password. The answer is the same whether the address is known or not."""
-    await letters_reset.request_reset(session, body.email)
+    await password_reset.request_reset(session, body.email)
     return envelope(None, "If there is an account with this address, a letter is on its way to it.")
 
 
@@ -56,5 +57,5 @@ async def reset_password(
     session: Db,
 ) -> Envelope[None]:
     """Set a new password with the link from the letter, once; every log-in of this person ends."""
-    await letters_reset.reset_password(session, token_id, password_hash)
+    await password_reset.reset_password(session, token_id, password_hash)
     return envelope(None, "Your password is changed. Please log in with it.")

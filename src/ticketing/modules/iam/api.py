@@ -9,10 +9,11 @@ from ticketing.infra import errors, security
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
-from ticketing.modules.iam import second_factor, service
+from ticketing.modules.iam import service
 from ticketing.modules.iam.clients import RequestClient
 from ticketing.modules.iam.passwords import refuse_own_address
 from ticketing.modules.iam.schemas import LogIn, LogInOut, Refresh, Register
+from ticketing.modules.iam.second_factor import service as second_factor
 
 router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
 

@@ -1,6 +1,6 @@
 """Letters to people: what has happened, in words, to the address that they gave."""
 
-from ticketing.modules.notifications.letters import (
+from ticketing.modules.notifications.emails import (
     write_password_changed,
     write_refund,
     write_reset,

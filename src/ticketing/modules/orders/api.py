@@ -12,7 +12,7 @@ from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
-from ticketing.modules.orders import placing, queries
+from ticketing.modules.orders import checkout, queries
 from ticketing.modules.orders.export import write_csv
 from ticketing.modules.orders.models import Order
 from ticketing.modules.orders.queries import OrderFilterQuery
@@ -29,7 +29,7 @@ async def create_order(
     body: CreateOrder, key: IdempotencyKey, buyer: iam.CurrentUser, session: Db
 ) -> Envelope[OrderOut]:
     """Order what a running reservation holds; an order that costs nothing is paid at once."""
-    return envelope(await placing.create_order(session, buyer.user_id, body), "Ordered")
+    return envelope(await checkout.create_order(session, buyer.user_id, body), "Ordered")
 
 
 @router.get("/orders/by-reference/{reference}")

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ticketing.infra import outbox
-from ticketing.modules.orders.locked import LockedOrder
+from ticketing.modules.orders.locked_order import LockedOrder
 from ticketing.modules.orders.models import Order
 
 

@@ -14,7 +14,7 @@ from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events, reservations
-from ticketing.modules.orders.locked import LockedOrder
+from ticketing.modules.orders.locked_order import LockedOrder
 from ticketing.modules.orders.messages import OrderCancelled, OrderExpired, OrderPaid, OrderRefunded
 from ticketing.modules.orders.models import Order, OrderStatus
 from ticketing.modules.orders.queries import find_order_of

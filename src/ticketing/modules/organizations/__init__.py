@@ -1,6 +1,6 @@
 """Tenants: who works for them, what each may do there, and the log of what they did."""
 
-from ticketing.modules.organizations import models, personal  # noqa: F401 (registers the tables)
+from ticketing.modules.organizations import models, personal_data
 from ticketing.modules.organizations.access import ApiKeyScheme, May, may, note_use
 from ticketing.modules.organizations.api import router
 from ticketing.modules.organizations.audit import record
@@ -51,7 +51,7 @@ __all__ = [
     "list_organizations",
     "may",
     "note_use",
-    "personal",
+    "personal_data",
     "record",
     "revoke_support",
     "router",

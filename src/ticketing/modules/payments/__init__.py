@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from ticketing.modules.payments import api, personal
+from ticketing.modules.payments import api, personal_data
 from ticketing.modules.payments.messages import (
     PaymentCreated,
     PaymentFailed,
@@ -51,7 +51,7 @@ __all__ = [
     "list_payments",
     "list_refunds",
     "pages",
-    "personal",
+    "personal_data",
     "refund_order",
     "request_refund",
     "retry_waiting_events",

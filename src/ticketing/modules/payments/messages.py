@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ticketing.infra import outbox
-from ticketing.modules.payments.due import Due
+from ticketing.modules.payments.locked_payment import Due
 from ticketing.modules.payments.models import Payment, Refund
 
 

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import log, metrics
 from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import send
-from ticketing.modules.payments import settle
-from ticketing.modules.payments.due import LockedDue
+from ticketing.modules.payments import settlement
+from ticketing.modules.payments.locked_payment import LockedDue
 from ticketing.modules.payments.models import Payment, PaymentEvent
 from ticketing.modules.payments.providers import ProviderEvent
 
@@ -61,7 +61,7 @@ def _as_kept(provider: str, event: ProviderEvent, received_at: datetime) -> Paym
 
 
 async def _process(session: AsyncSession, row: PaymentEvent, due: LockedDue) -> bool:
-    outcome = await settle.apply(session, row, due)
+    outcome = await settlement.apply(session, row, due)
     if outcome is None:
         return False
     async with statements.round_trip(session) as wire:

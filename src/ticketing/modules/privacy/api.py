@@ -16,7 +16,7 @@ router = APIRouter(tags=["privacy"], route_class=idempotency.Route)
 
 # Before the idempotency claim, as at log-in: nobody keeps a database connection while waiting for argon2.
 async def confirm_person(request: Request, body: EraseMe, person: iam.CurrentUser) -> None:
-    await iam.personal.confirm_person(request.app.state.database, person.user_id, body.password, body.code)
+    await iam.personal_data.confirm_person(request.app.state.database, person.user_id, body.password, body.code)
 
 
 @router.get(

@@ -29,13 +29,13 @@ async def erase(
         organizations.LastAdmin: naming the organization.
         SecondFactorRequired, SecondFactorWrong: the person has a second factor.
     """
-    if not give_up_tickets and (left := await tickets.personal.list_usable(session, person.user_id)):
+    if not give_up_tickets and (left := await tickets.personal_data.list_usable(session, person.user_id)):
         raise TicketsLeft(tickets=[{"id": t.id, "event_id": t.event_id, "seat": t.seat_label} for t in left])
     await be_patient(session)
     # Seats, then organizations, then the person: the order in which everybody else takes these locks.
-    await reservations.personal.cancel_running(session, person.user_id)
-    await organizations.personal.leave_everything(session, person)
-    await iam.personal.erase_account(session, person.user_id, code)
+    await reservations.personal_data.cancel_running(session, person.user_id)
+    await organizations.personal_data.leave_everything(session, person)
+    await iam.personal_data.erase_account(session, person.user_id, code)
     await idempotency.forget(session, f"user:{person.user_id}")
 
 
@@ -53,14 +53,14 @@ async def finish_erasures(session: AsyncSession) -> None:
     An order may be made in the two seconds in which an access token outlives its session, and a ticket transferred to
     somebody who is being erased: neither waits for us, so we look again.
     """
-    for user_id in await iam.personal.list_lately_erased(session, LEFTOVER_HOURS):
+    for user_id in await iam.personal_data.list_lately_erased(session, LEFTOVER_HOURS):
         await _forget(session, user_id)
 
 
 async def _forget(session: AsyncSession, user_id: UUID) -> None:
     # Orders first: whoever issues tickets locks the order, and then reads the name from it.
-    await orders.personal.forget_buyer(session, user_id)
-    await tickets.personal.forget_holder(session, user_id)
-    await reservations.personal.forget_buyer(session, user_id)
-    await payments.personal.forget_payer(session, user_id)
+    await orders.personal_data.forget_buyer(session, user_id)
+    await tickets.personal_data.forget_holder(session, user_id)
+    await reservations.personal_data.forget_buyer(session, user_id)
+    await payments.personal_data.forget_payer(session, user_id)
     await idempotency.forget(session, f"user:{user_id}")

@@ -64,9 +64,9 @@ async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
 
 async def _list_tenants(session: AsyncSession, user_id: UUID) -> list[UUID]:
     """Where this person has worked, bought, or been given a ticket."""
-    found = await organizations.personal.list_workplaces(session)
-    found |= await reservations.personal.list_shops(session, user_id)
-    found |= await tickets.personal.list_shops_of_holder(session, user_id)
+    found = await organizations.personal_data.list_workplaces(session)
+    found |= await reservations.personal_data.list_shops(session, user_id)
+    found |= await tickets.personal_data.list_shops_of_holder(session, user_id)
     return sorted(found)
 
 

@@ -3,12 +3,12 @@
 from ticketing.modules import iam, orders, organizations, payments, reservations, tickets
 
 PARTS = (
-    *iam.personal.PARTS,
-    *organizations.personal.PARTS,
-    *reservations.personal.PARTS,
-    *orders.personal.PARTS,
-    *payments.personal.PARTS,
-    *tickets.personal.PARTS,
+    *iam.personal_data.PARTS,
+    *organizations.personal_data.PARTS,
+    *reservations.personal_data.PARTS,
+    *orders.personal_data.PARTS,
+    *payments.personal_data.PARTS,
+    *tickets.personal_data.PARTS,
 )
 
 _DIGEST = "a secret, or a digest of one: it says nothing to its owner, and would help whoever steals the export"

@@ -23,9 +23,9 @@ async def forget_old_buyers(session: AsyncSession) -> int:
     due = (await session.execute(_due())).all()
     order_ids = [row.id for row in due]
     if due:
-        await orders.personal.forget_buyers(session, order_ids)
-        await tickets.personal.forget_holders(session, order_ids)
-        await reservations.personal.forget_buyers(session, [row.reservation_id for row in due])
+        await orders.personal_data.forget_buyers(session, order_ids)
+        await tickets.personal_data.forget_holders(session, order_ids)
+        await reservations.personal_data.forget_buyers(session, [row.reservation_id for row in due])
         _tell(session, due)
     return len(due)
 
@@ -36,7 +36,7 @@ def _due() -> Select[UUID, UUID, UUID]:
     is_old = end < func.now() - func.make_interval(0, 0, 0, tenant.buyer_data_days)
     query = select(order.organization_id, order.id, order.reservation_id)
     query = query.join(tenant, tenant.id == order.organization_id).join(event, event.id == order.event_id)
-    query = query.where(tenant.buyer_data_days.is_not(None), is_old, order.buyer_email > orders.personal.NOBODY)
+    query = query.where(tenant.buyer_data_days.is_not(None), is_old, order.buyer_email > orders.personal_data.NOBODY)
     query = query.where(order.status != orders.OrderStatus.PENDING, ~_has_open_money())
     # A row that somebody works with just now waits for the next run.
     return query.order_by(order.id).limit(BATCH_ROWS).with_for_update(of=order, skip_locked=True)

@@ -1,9 +1,9 @@
 """The live seat map: from messages to frames, and from frames to everybody who watches."""
 
-from ticketing.modules.realtime import models  # noqa: F401 (registers the tables)
+from ticketing.modules.realtime import models
 from ticketing.modules.realtime.api import router
 from ticketing.modules.realtime.frames import SeatFrames
 from ticketing.modules.realtime.hub import Hub, lifespan
-from ticketing.modules.realtime.served import FromMemory
+from ticketing.modules.realtime.response_cache.middleware import FromMemory
 
 __all__ = ["FromMemory", "Hub", "SeatFrames", "lifespan", "router"]

@@ -12,11 +12,11 @@ from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope
 from ticketing.modules import events, iam
 from ticketing.modules.realtime import queries
-from ticketing.modules.realtime.answers import Copy, respond
 from ticketing.modules.realtime.channel import Channel
-from ticketing.modules.realtime.copies import ROOT
 from ticketing.modules.realtime.hub import Hub
-from ticketing.modules.realtime.readings import make_copy
+from ticketing.modules.realtime.response_cache.cache import ROOT
+from ticketing.modules.realtime.response_cache.loaders import make_copy
+from ticketing.modules.realtime.response_cache.responses import Copy, respond
 from ticketing.modules.realtime.schemas import AvailabilityOut
 from ticketing.modules.realtime.stream import SeatStream, begin_stream
 

@@ -27,11 +27,11 @@ from ticketing.infra.errors import Overloaded
 from ticketing.infra.redis import commit_notifications, messages
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel, Frame
-from ticketing.modules.realtime.copies import Copies
 from ticketing.modules.realtime.frames import CHANNEL
 from ticketing.modules.realtime.queries import Availability, Position
-from ticketing.modules.realtime.readings import Readings
-from ticketing.modules.realtime.shared_copies import SharedCopies
+from ticketing.modules.realtime.response_cache.cache import Copies
+from ticketing.modules.realtime.response_cache.loaders import Readings
+from ticketing.modules.realtime.response_cache.redis_cache import SharedCopies
 
 #: A stream costs about 50 KiB; what is above this goes to another process.
 STREAMS_MAX = 10_000

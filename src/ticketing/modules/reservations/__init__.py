@@ -1,12 +1,13 @@
 """Timed holds: a buyer has seats or places for some minutes, alone; then they are bought, or free again at once."""
 
-from ticketing.modules.reservations import personal
+from ticketing.modules.reservations import personal_data
 from ticketing.modules.reservations.api import router
-from ticketing.modules.reservations.confirm import confirm, release_confirmed
-from ticketing.modules.reservations.contents import HeldItem, HoldRow
+from ticketing.modules.reservations.confirmation import confirm, release_confirmed
 from ticketing.modules.reservations.expiry import expire_due
-from ticketing.modules.reservations.holds import Holds
-from ticketing.modules.reservations.limits import LimitExceeded, check_limit, count_places, lock_address
+from ticketing.modules.reservations.hold.batcher import Holds
+from ticketing.modules.reservations.hold.fast_path import QuickHolds
+from ticketing.modules.reservations.hold.requests import HoldRequest
+from ticketing.modules.reservations.items import HeldItem, HoldRow
 from ticketing.modules.reservations.messages import (
     ReservationCancelled,
     ReservationConfirmed,
@@ -15,9 +16,8 @@ from ticketing.modules.reservations.messages import (
     ReservationExtended,
 )
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
+from ticketing.modules.reservations.purchase_limits import LimitExceeded, check_limit, count_places, lock_address
 from ticketing.modules.reservations.queries import LockedHold, get_reservation, lapsed_places
-from ticketing.modules.reservations.quick import QuickHolds
-from ticketing.modules.reservations.requests import HoldRequest
 
 __all__ = [
     "HeldItem",
@@ -42,7 +42,7 @@ __all__ = [
     "get_reservation",
     "lapsed_places",
     "lock_address",
-    "personal",
+    "personal_data",
     "release_confirmed",
     "router",
 ]

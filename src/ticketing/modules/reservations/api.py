@@ -14,9 +14,9 @@ from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
 from ticketing.modules.reservations import queries, service
-from ticketing.modules.reservations.holds import Holds
+from ticketing.modules.reservations.hold.batcher import Holds
+from ticketing.modules.reservations.hold.fast_path import rendered
 from ticketing.modules.reservations.models import Reservation
-from ticketing.modules.reservations.quick import rendered
 from ticketing.modules.reservations.schemas import HoldSeats, ReservationOut
 
 router = APIRouter(tags=["reservations"])

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import log, metrics, outbox
 from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.modules import events
-from ticketing.modules.reservations.contents import Ended, facts, places
+from ticketing.modules.reservations.items import Ended, facts, places
 from ticketing.modules.reservations.messages import ReservationExpired
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import items_by_reservation

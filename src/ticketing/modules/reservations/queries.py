@@ -10,7 +10,7 @@ from ticketing.infra.db import tenancy
 from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
-from ticketing.modules.reservations.contents import Ended, HeldItem, HoldRow
+from ticketing.modules.reservations.items import Ended, HeldItem, HoldRow
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 
 

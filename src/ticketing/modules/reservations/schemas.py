@@ -7,8 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.fields import Body, Moment, Money, Name, Out, SeatLabel
+from ticketing.modules.reservations.hold.requests import BestAvailable, HoldRequest
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
-from ticketing.modules.reservations.requests import BestAvailable, HoldRequest
 
 #: More than any event's max_per_order, so that its own limit is what a buyer reads about.
 SEATS_MAX = 1000

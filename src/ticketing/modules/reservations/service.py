@@ -10,7 +10,7 @@ from ticketing.infra import outbox
 from ticketing.infra.db import tenancy
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events
-from ticketing.modules.reservations.contents import facts, places, seat_numbers
+from ticketing.modules.reservations.items import facts, places, seat_numbers
 from ticketing.modules.reservations.messages import ReservationCancelled, ReservationExtended
 from ticketing.modules.reservations.models import Reservation, ReservationStatus
 from ticketing.modules.reservations.queries import get_reservation, is_lapsed, list_items, lock_reservation

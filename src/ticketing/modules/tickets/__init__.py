@@ -2,9 +2,13 @@
 
 from fastapi import APIRouter
 
-from ticketing.modules.tickets import api, devices_api, door_api, personal
+from ticketing.modules.tickets import api, personal_data
 from ticketing.modules.tickets.api import well_known
-from ticketing.modules.tickets.documents import draw_pdf
+from ticketing.modules.tickets.checkin import api as door_api
+from ticketing.modules.tickets.checkin import devices_api
+from ticketing.modules.tickets.documents.files import draw_pdf
+from ticketing.modules.tickets.documents.passes import Pass
+from ticketing.modules.tickets.documents.queries import list_passes_of_buyer
 from ticketing.modules.tickets.messages import (
     DeviceMade,
     DeviceRevoked,
@@ -14,8 +18,6 @@ from ticketing.modules.tickets.messages import (
     TicketTransferred,
 )
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
-from ticketing.modules.tickets.passes import Pass
-from ticketing.modules.tickets.printing import list_passes_of_buyer
 from ticketing.modules.tickets.service import issue_tickets, void_tickets
 
 router = APIRouter()
@@ -39,7 +41,7 @@ __all__ = [
     "draw_pdf",
     "issue_tickets",
     "list_passes_of_buyer",
-    "personal",
+    "personal_data",
     "router",
     "void_tickets",
     "well_known",

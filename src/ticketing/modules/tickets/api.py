@@ -11,9 +11,10 @@ from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.tickets import documents, queries, refunds, service
+from ticketing.modules.tickets import queries, refunds, service
 from ticketing.modules.tickets.codes import keyring
-from ticketing.modules.tickets.documents import File
+from ticketing.modules.tickets.documents import files as documents
+from ticketing.modules.tickets.documents.files import File
 from ticketing.modules.tickets.schemas import OrderRefundOut, RefundOrder, TicketOut, TransferOut, TransferTicket
 
 router = APIRouter(tags=["tickets"], route_class=idempotency.Route)

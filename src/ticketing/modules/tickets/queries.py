@@ -10,8 +10,8 @@ from ticketing.infra.db import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, iam, orders, organizations, venues
+from ticketing.modules.tickets.documents.queries import code_of
 from ticketing.modules.tickets.models import Ticket, TicketStatus
-from ticketing.modules.tickets.printing import code_of
 from ticketing.modules.tickets.schemas import TicketEventOut, TicketOut, TicketVenueOut
 
 

@@ -1,6 +1,6 @@
 """Venues and their seating plans; a published version of a plan never changes."""
 
-from ticketing.modules.venues import models  # noqa: F401 (registers the tables)
+from ticketing.modules.venues import models
 from ticketing.modules.venues.api import router
 from ticketing.modules.venues.messages import VenueCreated
 from ticketing.modules.venues.models import SeatingPlan, Venue

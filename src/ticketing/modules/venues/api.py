@@ -11,7 +11,7 @@ from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import organizations
-from ticketing.modules.venues import pretix, queries, service
+from ticketing.modules.venues import pretix_import, queries, service
 from ticketing.modules.venues.schemas import CreateVenue, ImportVenue, VenueOut
 
 Reader = Annotated[organizations.Access, organizations.may(organizations.Permission.READ_VENUES)]
@@ -19,7 +19,7 @@ Editor = Annotated[organizations.Access, organizations.may(organizations.Permiss
 
 router = APIRouter(prefix="/orgs/{org_id}/venues", tags=["venues"], route_class=idempotency.Route)
 
-_FILE = {"requestBody": {"required": True, "content": {"application/json": {"schema": pretix.SCHEMA}}}}
+_FILE = {"requestBody": {"required": True, "content": {"application/json": {"schema": pretix_import.SCHEMA}}}}
 
 
 @router.post("", status_code=201)

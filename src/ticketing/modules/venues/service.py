@@ -9,8 +9,8 @@ from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.db.timeouts import be_patient
 from ticketing.modules import organizations
-from ticketing.modules.venues import pretix
-from ticketing.modules.venues.blocks import draw_sections
+from ticketing.modules.venues import pretix_import
+from ticketing.modules.venues.generated_layout import draw_sections
 from ticketing.modules.venues.messages import VenueCreated
 from ticketing.modules.venues.models import SeatingPlan, Venue
 from ticketing.modules.venues.plans import Draft
@@ -40,7 +40,7 @@ async def import_venue(
         BadRequest: the file can't be read at all.
         Invalid: naming the path of what is wrong with it.
     """
-    plan = await asyncio.to_thread(pretix.read_plan, file)
+    plan = await asyncio.to_thread(pretix_import.read_plan, file)
     return await _store(session, access, options.name or plan.name, options, plan.draft)
 
 

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter
 
-from ticketing.modules.webhooks import api, feed_api, models  # noqa: F401 (registers the tables)
-from ticketing.modules.webhooks.cleaning import clean_webhooks
-from ticketing.modules.webhooks.dialing import CheckedBackend
-from ticketing.modules.webhooks.fan_out import fan_out
-from ticketing.modules.webhooks.lookout import Lookout
-from ticketing.modules.webhooks.sending import Sender
-from ticketing.modules.webhooks.turns import find_due, take_turn
+from ticketing.modules.webhooks import api, models
+from ticketing.modules.webhooks.delivery.dispatcher import find_due, take_turn
+from ticketing.modules.webhooks.delivery.fan_out import fan_out
+from ticketing.modules.webhooks.delivery.retention import clean_webhooks
+from ticketing.modules.webhooks.delivery.sender import Sender
+from ticketing.modules.webhooks.delivery.ssrf_guard import CheckedBackend
+from ticketing.modules.webhooks.feed import api as feed_api
+from ticketing.modules.webhooks.feed.long_poll import Lookout
 
 router = APIRouter()
 for each in (feed_api.router, api.router, api.sealed):

@@ -10,7 +10,8 @@ from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import organizations
-from ticketing.modules.webhooks import deliveries, endpoints
+from ticketing.modules.webhooks import endpoints
+from ticketing.modules.webhooks.delivery import deliveries
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookEndpoint
 from ticketing.modules.webhooks.schemas import (
     CreateWebhook,

@@ -17,7 +17,8 @@ from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
-from ticketing.modules.webhooks import addresses, messages, reading, topics
+from ticketing.modules.webhooks import messages, tenant_log, topic_filter
+from ticketing.modules.webhooks.delivery import url_policy
 from ticketing.modules.webhooks.models import WebhookEndpoint
 
 ENDPOINTS_MAX = 20
@@ -51,7 +52,7 @@ async def create_endpoint(
         types=types,
         description=description,
         sealed_secret=security.seal(secret),
-        window_from=await reading.get_horizon(session),
+        window_from=await tenant_log.get_horizon(session),
     )
     endpoint = (await session.scalars(row.returning(WebhookEndpoint))).one()
     _tell(session, access, "webhook.created", endpoint, None, facts(endpoint), messages.WebhookCreated)
@@ -154,7 +155,7 @@ def secret_text(secret: bytes) -> str:
 def _check(url: str, types: list[str]) -> None:
     settings = get_settings()
     try:
-        addresses.check_url(
+        url_policy.check_url(
             url,
             allow_http=settings.environment == "development",
             allow_private=settings.webhook_private_addresses == "allow",
@@ -162,7 +163,7 @@ def _check(url: str, types: list[str]) -> None:
     except ValueError as error:
         raise Invalid(str(error), field="url") from None
     for number, each in enumerate(types):
-        topics.check([each], field=f"types.{number}")
+        topic_filter.check([each], field=f"types.{number}")
 
 
 async def _check_room(session: AsyncSession, organization_id: UUID) -> None:

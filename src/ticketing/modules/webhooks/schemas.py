@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from ticketing.infra.http.fields import Body, LongText, Moment, Name, Out, ShortName
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookDelivery, WebhookEndpoint
-from ticketing.modules.webhooks.topics import TYPES_MAX
+from ticketing.modules.webhooks.topic_filter import TYPES_MAX
 
 Types = Annotated[list[ShortName], Field(max_length=TYPES_MAX)]
 Description = Annotated[Name, Field(max_length=200)]

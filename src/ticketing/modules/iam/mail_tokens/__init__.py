@@ -1,0 +1,1 @@
+"""Single-use links in emails: address verification and password reset."""

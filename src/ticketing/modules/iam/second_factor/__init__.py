@@ -1,0 +1,1 @@
+"""Time-based one-time codes (TOTP) as a second factor."""

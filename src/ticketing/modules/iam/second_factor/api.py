@@ -1,0 +1,61 @@
+"""Switching the second factor on and off."""
+
+from fastapi import APIRouter, Depends, Request
+
+from ticketing.infra.db import Db
+from ticketing.infra.http import idempotency
+from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.modules.iam import personal_data
+from ticketing.modules.iam.access import CurrentUser
+from ticketing.modules.iam.queries import get_user
+from ticketing.modules.iam.second_factor import codes as second_factor_codes
+from ticketing.modules.iam.second_factor import service as second_factor
+from ticketing.modules.iam.second_factor.schemas import (
+    BeginSecondFactor,
+    ConfirmSecondFactor,
+    DisableSecondFactor,
+    PendingSecondFactorOut,
+    RecoveryCodesOut,
+)
+
+router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
+
+
+# A log-in that was left open must not lock its owner out, nor take the factor off, so both ask for the password. As at
+# log-in this comes before the idempotency claim: nobody keeps a database connection while waiting for a hash.
+async def check_password(request: Request, body: BeginSecondFactor, identity: CurrentUser) -> None:
+    await personal_data.confirm_password(request.app.state.database, identity.user_id, body.password)
+
+
+async def check_password_and_tries(request: Request, body: DisableSecondFactor, identity: CurrentUser) -> None:
+    database = request.app.state.database
+    await personal_data.confirm_password(database, identity.user_id, body.password)
+    await second_factor.count_try(database, identity.user_id, body.code)
+
+
+@router.post("/me/second-factor", status_code=201, dependencies=[Depends(check_password), Depends(idempotency.claim)])
+async def begin_second_factor(
+    body: BeginSecondFactor, identity: CurrentUser, session: Db
+) -> Envelope[PendingSecondFactorOut]:
+    """Get a secret for an authenticator app. It does nothing until a first code has confirmed it."""
+    user = await get_user(session, identity.user_id)
+    secret = await second_factor.begin(session, user.id)
+    uri = second_factor_codes.otpauth_uri(secret, user.email)
+    text, picture = second_factor_codes.as_text(secret), second_factor_codes.qr_svg(uri)
+    return envelope(PendingSecondFactorOut(secret=text, otpauth_uri=uri, qr_svg=picture))
+
+
+@router.post("/me/second-factor/confirm")
+async def confirm_second_factor(
+    body: ConfirmSecondFactor, identity: CurrentUser, session: Db
+) -> Envelope[RecoveryCodesOut]:
+    """Switch it on with a first code of the app; the recovery codes are shown this once. Other log-ins end."""
+    recovery_codes = await second_factor.confirm(session, identity, body.code)
+    return envelope(RecoveryCodesOut(recovery_codes=recovery_codes), "Your second factor is on.")
+
+
+@router.delete("/me/second-factor", dependencies=[Depends(check_password_and_tries)])
+async def disable_second_factor(body: DisableSecondFactor, identity: CurrentUser, session: Db) -> Envelope[None]:
+    """Switch it off, with the password and a code of the app or a recovery code. Other log-ins end."""
+    await second_factor.disable(session, identity, body.code)
+    return envelope(None, "Your second factor is off.")

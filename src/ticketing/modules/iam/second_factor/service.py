@@ -1,0 +1,207 @@
+"""A second factor for those who want one: six digits from an app (TOTP), or one of ten recovery codes.
+
+A try at the digits is paid for before they are looked at, in a transaction of its own, and given back when they were
+right: a refusal undoes what its own transaction did, and fifty guesses at once must not be judged before one counts.
+Recovery codes have 120 bits and need no such bound, so they also open an account whose tries somebody else has spent.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import outbox, security
+from ticketing.infra.db import Database
+from ticketing.infra.errors import Conflict, Invalid, TicketingError, Unauthenticated
+from ticketing.modules.iam.access import Identity
+from ticketing.modules.iam.messages import SecondFactorDisabled, SecondFactorEnabled
+from ticketing.modules.iam.models import EndReason, User
+from ticketing.modules.iam.second_factor import codes
+from ticketing.modules.iam.second_factor.models import SecondFactor
+from ticketing.modules.iam.sessions import service as sessions
+
+#: After OWASP ASVS 5.0 6.6.3, which is about codes sent out of band: guessing is bounded. Five in a quarter of an hour
+#: leave a guesser 1 : 66,000.
+TRIES_MAX = 5
+TRIES_LAST = timedelta(minutes=15)
+
+
+class SecondFactorRequired(Unauthenticated):
+    """This account has a second factor: send the code from your authenticator app as well."""
+
+    code = "second_factor_required"
+
+
+class SecondFactorWrong(Unauthenticated):
+    """This code is wrong, too old, or used already."""
+
+    code = "second_factor_wrong"
+
+
+class CodeInvalid(Invalid):
+    """This code is wrong, too old, or used already."""
+
+
+class SecondFactorActive(Conflict):
+    """The second factor is on already."""
+
+    code = "second_factor_active"
+
+
+class SecondFactorAbsent(Conflict):
+    """There is no second factor to do this with."""
+
+    code = "second_factor_absent"
+
+
+class TooManyTries(TicketingError):
+    """Too many wrong codes; wait a little, or use a recovery code."""
+
+    status, code = 429, "rate_limited"
+
+
+async def has_second_factor(session: AsyncSession, user_id: UUID) -> bool:
+    """Whether log-in asks this person for a code."""
+    confirmed = select(SecondFactor.user_id).where(_is_of(user_id), SecondFactor.confirmed_at.is_not(None))
+    return await session.scalar(confirmed) is not None
+
+
+async def count_try(database: Database, user_id: UUID, code: str | None) -> None:
+    """Pay for a try, in a transaction of its own that holds no other lock. No digits or no second factor: no charge.
+
+    Raises:
+        TooManyTries: there were TRIES_MAX wrong ones within TRIES_LAST; a recovery code is let through all the same.
+    """
+    if code is None or not codes.is_digits(codes.normalize(code)):
+        return
+    async with database.transaction() as session:
+        found = await _lock(session, user_id)
+        if found is None:
+            return
+        factor, now = found
+        if factor.tries_since is None or factor.tries_since <= now - TRIES_LAST:
+            factor.tries, factor.tries_since = 0, now
+        if factor.tries >= TRIES_MAX:
+            error = TooManyTries()
+            error.retry_after_seconds = int((factor.tries_since + TRIES_LAST - now).total_seconds()) + 1
+            raise error
+        factor.tries += 1
+
+
+async def check(session: AsyncSession, user: User, code: str | None) -> None:
+    """Let somebody whose password was right go on, if their second factor agrees or they have none.
+
+    Raises:
+        SecondFactorRequired, SecondFactorWrong.
+    """
+    found = await _lock(session, user.id)
+    if found is None or found[0].confirmed_at is None:
+        return
+    if code is None:
+        raise SecondFactorRequired
+    if not _take(*found, code):
+        raise SecondFactorWrong
+
+
+async def begin(session: AsyncSession, user_id: UUID) -> bytes:
+    """A new secret, which does nothing until `confirm`; beginning again replaces it.
+
+    Raises:
+        SecondFactorActive.
+    """
+    secret = codes.new_secret()
+    row = insert(SecondFactor).values(user_id=user_id, sealed_secret=security.seal(secret))
+    fresh = {"sealed_secret": row.excluded.sealed_secret, "created_at": func.now(), "last_step": 0}
+    row = row.on_conflict_do_update(index_elements=["user_id"], set_=fresh, where=SecondFactor.confirmed_at.is_(None))
+    if await session.scalar(row.returning(SecondFactor.user_id)) is None:
+        raise SecondFactorActive
+    return secret
+
+
+async def confirm(session: AsyncSession, identity: Identity, code: str) -> list[str]:
+    """Switch it on with a first code; answers the recovery codes, which are shown this once. Other log-ins end.
+
+    Raises:
+        SecondFactorAbsent, SecondFactorActive, CodeInvalid.
+    """
+    await sessions.lock_person(session, identity.user_id)
+    found = await _lock(session, identity.user_id)
+    if found is None:
+        raise SecondFactorAbsent
+    factor, now = found
+    if factor.confirmed_at is not None:
+        raise SecondFactorActive
+    if not _take(factor, now, code):
+        raise CodeInvalid(field="code")
+    made = codes.new_recovery_codes()
+    factor.confirmed_at, factor.recovery_hashes = now, [codes.recovery_hash(one) for one in made]
+    outbox.publish(session, SecondFactorEnabled(user_id=identity.user_id))
+    await _end_other_sessions(session, identity)
+    return made
+
+
+async def disable(session: AsyncSession, identity: Identity, code: str) -> None:
+    """Switch it off with a code of the app or a recovery code. Other log-ins end.
+
+    Raises:
+        SecondFactorAbsent, CodeInvalid.
+    """
+    await sessions.lock_person(session, identity.user_id)
+    found = await _lock(session, identity.user_id)
+    if found is None or found[0].confirmed_at is None:
+        raise SecondFactorAbsent
+    if not _take(*found, code):
+        raise CodeInvalid(field="code")
+    await drop(session, identity.user_id)
+    outbox.publish(session, SecondFactorDisabled(user_id=identity.user_id))
+    await _end_other_sessions(session, identity)
+
+
+async def drop(session: AsyncSession, user_id: UUID) -> None:
+    """Forget all of it, for a person who is erased."""
+    await session.execute(delete(SecondFactor).where(_is_of(user_id)))
+
+
+async def _end_other_sessions(session: AsyncSession, identity: Identity) -> None:
+    # Whoever got in by other means than those that count from here on has to come in again.
+    reason = EndReason.SECOND_FACTOR_CHANGED
+    await sessions.end_sessions(session, identity.user_id, except_session=identity.session_id, reason=reason)
+
+
+def _take(factor: SecondFactor, now: datetime, code: str) -> bool:
+    """Use this code up, if it is good; the row is locked, so of two who send the same code one gets in."""
+    plain = codes.normalize(code)
+    if codes.is_digits(plain):
+        return _take_digits(factor, plain, now)
+    digest = codes.recovery_hash(plain)
+    if digest not in factor.recovery_hashes:
+        return False
+    factor.recovery_hashes = [one for one in factor.recovery_hashes if one != digest]
+    return True
+
+
+def _take_digits(factor: SecondFactor, digits: str, now: datetime) -> bool:
+    try:
+        secret = security.unseal(factor.sealed_secret)
+    except security.SealUnknown:  # its key is gone from JWT_SECRET; recovery codes do not hang on it
+        return False
+    step = codes.find_step(secret, digits, now.timestamp())
+    if step is None or step <= factor.last_step:
+        return False
+    factor.last_step, factor.tries = step, max(0, factor.tries - 1)
+    # With the newest key, so that an older one can be taken out of JWT_SECRET some day.
+    factor.sealed_secret = security.seal(secret)
+    return True
+
+
+async def _lock(session: AsyncSession, user_id: UUID) -> tuple[SecondFactor, datetime] | None:
+    """The row, fresh and locked until the transaction ends, and the time that judges its codes."""
+    query = select(SecondFactor, func.clock_timestamp()).where(_is_of(user_id)).with_for_update()
+    row = (await session.execute(query.execution_options(populate_existing=True))).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def _is_of(user_id: UUID) -> ColumnElement[bool]:
+    return SecondFactor.user_id == user_id

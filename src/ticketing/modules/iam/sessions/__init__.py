@@ -1,0 +1,1 @@
+"""Log-in sessions: refresh tokens, their rotation, and revocation."""

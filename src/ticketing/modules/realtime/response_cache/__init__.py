@@ -1,0 +1,1 @@
+"""Public reads answered from memory: the cache, its loaders and the middleware."""

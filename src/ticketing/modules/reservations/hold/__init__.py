@@ -1,0 +1,1 @@
+"""Group commit for holds: the fair queue, the batch, and the fast path."""

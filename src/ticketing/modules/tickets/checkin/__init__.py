@@ -1,0 +1,1 @@
+"""Admission at the door: check-ins, devices and offline lists."""

@@ -1,0 +1,182 @@
+"""The door: one admission per ticket, ever. A lock on the ticket decides it; a unique index would refuse a second one.
+
+A refusal is an answer and not an error to the transaction: it is written down as well, so it must commit.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra import metrics, outbox
+from ticketing.infra.db import new_id
+from ticketing.infra.errors import Conflict, Invalid, TicketingError
+from ticketing.infra.http.fields import rfc3339
+from ticketing.modules import events, organizations
+from ticketing.modules.tickets.checkin.schemas import CheckInTicket
+from ticketing.modules.tickets.codes import CodeClaims, InvalidCode, keyring
+from ticketing.modules.tickets.messages import TicketCheckedIn
+from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
+from ticketing.modules.tickets.service import TicketVoided
+
+TRANSFERRED = "This code is out of date: the ticket was given to somebody else, who has a new one."
+
+
+class AlreadyCheckedIn(Conflict):
+    """This ticket has been used already."""
+
+    code = "already_checked_in"
+
+
+class WrongEvent(Conflict):
+    """This ticket is for another event."""
+
+    code = "wrong_event"
+
+
+class NonceUsed(Invalid):
+    """This nonce belongs to a scan of another ticket."""
+
+    code = "nonce_used"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the door is told about a ticket."""
+
+    result: ScanResult
+    ticket: Ticket
+
+    @property
+    def refusal(self) -> TicketingError | None:
+        """The error that says no; None when the answer is yes."""
+        if self.result == ScanResult.ADMITTED:
+            return None
+        about: dict[str, Any] = {"ticket_id": self.ticket.id, "seat": self.ticket.seat_label, "name": self.ticket.name}
+        if self.result == ScanResult.VOIDED:
+            return TicketVoided(**about)
+        assert self.ticket.checked_in_at is not None  # noqa: S101 (a constraint of the table says so)
+        first_scanned_at = rfc3339(self.ticket.checked_in_at)
+        return AlreadyCheckedIn(first_scanned_at=first_scanned_at, gate=self.ticket.checked_in_gate, **about)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A code at a gate, at a time, by somebody."""
+
+    claims: CodeClaims
+    gate: str | None
+    nonce: str | None
+    scanned_at: datetime
+    scanned_by: str
+
+    @classmethod
+    async def of(cls, session: AsyncSession, access: organizations.Access, body: CheckInTicket) -> Self:
+        """Raises InvalidCode."""
+        claims = keyring().read(body.code)
+        now = await session.scalar(select(func.now()))
+        assert now is not None  # noqa: S101 (narrowing for the type checker)
+        return cls(claims, body.gate or access.gate, body.nonce, body.scanned_at or now, access.actor)
+
+
+async def check_in(session: AsyncSession, access: organizations.Access, event_id: UUID, body: CheckInTicket) -> Verdict:
+    """Admit the ticket, or say why not. The same nonce again gets the same answer and leaves no second row.
+
+    Raises:
+        NotFound: the event is unknown, or another organization's.
+        InvalidCode, WrongEvent, NonceUsed: nothing is written down, as there is no ticket to write it down for.
+    """
+    event = await events.get_own_event(session, access.organization_id, event_id)
+    scan = await Scan.of(session, access, body)
+    ticket = await _lock_scanned(session, event, scan.claims)
+    result = await _find_earlier(session, ticket, scan) or await _decide(session, ticket, scan)
+    metrics.CHECK_INS.labels(result.value).inc()
+    return Verdict(result, ticket)
+
+
+async def _lock_scanned(session: AsyncSession, event: events.Event, claims: CodeClaims) -> Ticket:
+    if claims.event_id != event.id:
+        raise WrongEvent(field="code")
+    mine = (Ticket.organization_id == event.organization_id) & (Ticket.event_id == event.id)
+    query = select(Ticket).where(mine, Ticket.id == claims.ticket_id).with_for_update()
+    ticket = await session.scalar(query.execution_options(populate_existing=True))
+    if ticket is None:
+        raise InvalidCode(field="code")
+    if claims.version != ticket.code_version:
+        raise InvalidCode(TRANSFERRED, field="code")
+    return ticket
+
+
+async def _find_earlier(session: AsyncSession, ticket: Ticket, scan: Scan) -> ScanResult | None:
+    # Looked up under the ticket's lock: the same scan, sent twice at once, waits here for its first answer.
+    if scan.nonce is None:
+        return None
+    known = select(CheckIn).where(
+        CheckIn.organization_id == ticket.organization_id,
+        CheckIn.event_id == ticket.event_id,
+        CheckIn.nonce == scan.nonce,
+    )
+    earlier = await session.scalar(known)
+    if earlier is None:
+        return None
+    if earlier.ticket_id != ticket.id:
+        raise NonceUsed(field="nonce")
+    return ScanResult(earlier.result)
+
+
+async def _decide(session: AsyncSession, ticket: Ticket, scan: Scan) -> ScanResult:
+    result = {
+        TicketStatus.VOIDED: ScanResult.VOIDED,
+        TicketStatus.CHECKED_IN: ScanResult.ALREADY_CHECKED_IN,
+        TicketStatus.ISSUED: ScanResult.ADMITTED,
+    }[TicketStatus(ticket.status)]
+    await _write(session, ticket, scan, result)
+    if result == ScanResult.ADMITTED:
+        ticket.status = TicketStatus.CHECKED_IN
+        ticket.checked_in_at, ticket.checked_in_gate = scan.scanned_at, scan.gate
+        outbox.publish(session, checked_in(ticket))
+    return result
+
+
+async def _write(session: AsyncSession, ticket: Ticket, scan: Scan, result: ScanResult) -> None:
+    row = {
+        "id": new_id(),
+        "organization_id": ticket.organization_id,
+        "event_id": ticket.event_id,
+        "ticket_id": ticket.id,
+        "result": result,
+        "gate": scan.gate,
+        "nonce": scan.nonce,
+        "scanned_at": scan.scanned_at,
+        "scanned_by": scan.scanned_by,
+    }
+    if await write_scans(session, [row]) == 0:
+        raise NonceUsed(field="nonce")
+
+
+async def write_scans(session: AsyncSession, rows: list[dict[str, Any]]) -> int:
+    """Add scans, and answer how many: those whose nonce is taken are left out.
+
+    Two tickets that are scanned under one nonce at once hold different locks; the index finds the second one out.
+    """
+    nonce = {"index_elements": ["organization_id", "event_id", "nonce"], "index_where": CheckIn.nonce.is_not(None)}
+    once = insert(CheckIn).on_conflict_do_nothing(**nonce).returning(CheckIn.id)  # type: ignore[arg-type]
+    return len((await session.scalars(once, rows)).all())
+
+
+def checked_in(ticket: Ticket, *, is_correction: bool = False) -> TicketCheckedIn:
+    """The fact about a ticket that has been admitted."""
+    assert ticket.checked_in_at is not None  # noqa: S101 (a constraint of the table says so)
+    return TicketCheckedIn(
+        organization_id=ticket.organization_id,
+        order_id=ticket.order_id,
+        event_id=ticket.event_id,
+        ticket_id=ticket.id,
+        gate=ticket.checked_in_gate,
+        checked_in_at=ticket.checked_in_at,
+        is_correction=is_correction,
+    )

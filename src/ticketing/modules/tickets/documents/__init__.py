@@ -1,0 +1,1 @@
+"""Tickets as files: PDF, QR code and calendar entry."""

@@ -1,0 +1,75 @@
+"""What tickets hold of a person, and how a ticket loses its holder's name. It goes on admitting: it never asked one."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import Update, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ticketing.infra.personal_data import Part, Rows
+from ticketing.modules import events, organizations
+from ticketing.modules.tickets.models import CheckIn, Device, Ticket, TicketStatus
+
+#: As many as an answer should name; who holds more knows that it is many.
+NAMED_MAX = 20
+
+
+def _tickets(user_id: UUID) -> Rows:
+    columns = (Ticket.organization_id, Ticket.id, Ticket.user_id, Ticket.order_id, Ticket.event_id, Ticket.name)
+    state = (Ticket.seat_label, Ticket.holder_name, Ticket.status, Ticket.created_at)
+    door = (Ticket.checked_in_at, Ticket.checked_in_gate)
+    return select(*columns, *state, *door).where(Ticket.user_id == user_id).order_by(Ticket.id)
+
+
+def _scans(user_id: UUID) -> Rows:
+    columns = (CheckIn.organization_id, CheckIn.id, CheckIn.ticket_id, CheckIn.result, CheckIn.gate, CheckIn.scanned_at)
+    query = select(*columns).join(Ticket, Ticket.id == CheckIn.ticket_id)
+    return query.where(Ticket.user_id == user_id).order_by(CheckIn.id)
+
+
+def _scans_made(user_id: UUID) -> Rows:
+    columns = (CheckIn.organization_id, CheckIn.id, CheckIn.event_id, CheckIn.scanned_by, CheckIn.scanned_at)
+    mine = CheckIn.scanned_by == organizations.personal_data.actor_of(user_id)
+    return select(*columns, CheckIn.result, CheckIn.gate).where(mine).order_by(CheckIn.id)
+
+
+def _devices_made(user_id: UUID) -> Rows:
+    columns = (Device.organization_id, Device.id, Device.event_id, Device.name, Device.gate, Device.created_at)
+    return select(*columns).where(Device.created_by == user_id).order_by(Device.id)
+
+
+PARTS = (
+    Part("tickets", _tickets, Ticket.organization_id),
+    Part("check_ins", _scans, CheckIn.organization_id),
+    Part("check_ins_made", _scans_made, CheckIn.organization_id),
+    Part("devices_made", _devices_made, Device.organization_id),
+)
+
+
+async def list_shops_of_holder(session: AsyncSession, user_id: UUID) -> set[UUID]:
+    """The organizations whose tickets this person holds, those too that somebody gave them."""
+    mine = select(Ticket.organization_id).where(Ticket.user_id == user_id)
+    return set(await session.scalars(mine.distinct()))
+
+
+async def list_usable(session: AsyncSession, user_id: UUID) -> list[Ticket]:
+    """Tickets that still open a door, the first NAMED_MAX of them."""
+    end = func.coalesce(events.Event.ends_at, events.Event.starts_at)
+    is_ahead = (events.Event.status == events.EventStatus.PUBLISHED) & (end > func.now())
+    query = select(Ticket).join(events.Event, events.Event.id == Ticket.event_id)
+    query = query.where(Ticket.user_id == user_id, Ticket.status == TicketStatus.ISSUED, is_ahead)
+    return list(await session.scalars(query.order_by(Ticket.id).limit(NAMED_MAX)))
+
+
+async def forget_holder(session: AsyncSession, user_id: UUID) -> None:
+    """Take this person's name off the tickets that they hold. Those that they gave away have another's name."""
+    await session.execute(_forget().where(Ticket.user_id == user_id))
+
+
+async def forget_holders(session: AsyncSession, order_ids: Collection[UUID]) -> None:
+    """Take every holder's name off the tickets of these orders."""
+    await session.execute(_forget().where(Ticket.order_id.in_(order_ids)))
+
+
+def _forget() -> Update:
+    return update(Ticket).where(Ticket.holder_name != "").values(holder_name="")

@@ -1,0 +1,1 @@
+"""Webhook delivery: fan-out, dispatch, sending, retries and retention."""

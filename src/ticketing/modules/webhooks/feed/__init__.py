@@ -1,0 +1,1 @@
+"""The change feed of an organization, with long polling."""

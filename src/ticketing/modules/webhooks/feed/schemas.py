@@ -1,0 +1,27 @@
+"""What the change feed answers with."""
+
+from typing import Any, Self
+from uuid import UUID
+
+from ticketing.infra.http.fields import Moment, Out
+from ticketing.modules.webhooks.tenant_log import Row
+
+
+class FeedItemOut(Out):
+    """A fact; `data` is its payload, in the form that `schema_version` of its type has."""
+
+    id: UUID
+    type: str
+    occurred_at: Moment
+    schema_version: int
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        return cls(
+            id=row.message_id,
+            type=row.topic,
+            occurred_at=row.occurred_at,
+            schema_version=row.schema_version,
+            data=row.payload,
+        )
