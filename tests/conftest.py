@@ -26,9 +26,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.datastructures import State
 
-from tests.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
-from tests.platform import platform  # noqa: F401
-from tests.world import World
+from tests.support.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
+from tests.support.platform import platform  # noqa: F401
+from tests.support.world import World
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database, migrate
 from ticketing.infra.db.roles import admit

@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.visitor import Visitor
-from tests.browser_support import chromium_or_skip, launch_arguments
-from tests.platform import Platform, client, world
+from tests.support.browser import chromium_or_skip, launch_arguments
+from tests.support.platform import Platform, client, world
 
 __all__ = ["client", "world"]
 

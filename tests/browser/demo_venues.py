@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from tests.platform import tickets_of
-from tests.world import Person, Show, Tenant, World, data
+from tests.support.platform import tickets_of
+from tests.support.world import Person, Show, Tenant, World, data
 
 PLACE = {"format": "pretix", "city": "Utrecht", "country": "NL", "timezone": "Europe/Amsterdam"}
 ABOUT = "A late romance in a new staging, with live music. Two and a half hours, one interval."

@@ -12,8 +12,8 @@ from tests.browser.conftest import Visit
 from tests.browser.demo_venues import Theatre, create_theatre
 from tests.browser.variants import VARIANTS, context_options
 from tests.browser.visitor import Visitor
-from tests.platform import Platform
-from tests.world import World
+from tests.support.platform import Platform
+from tests.support.world import World
 
 
 @dataclass

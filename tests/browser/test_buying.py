@@ -3,7 +3,7 @@
 from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
-from tests.world import World, data
+from tests.support.world import World, data
 
 
 async def test_two_browsers_want_one_seat(visit: Visit, world: World) -> None:

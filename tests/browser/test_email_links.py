@@ -9,8 +9,8 @@ from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
 from tests.browser.variants import VARIANTS, context_options
 from tests.browser.visitor import Visitor
-from tests.platform import Platform, eventually
-from tests.world import API, PASSWORD, Person, World, data
+from tests.support.platform import Platform, eventually
+from tests.support.world import API, PASSWORD, Person, World, data
 
 NEW_PASSWORD = "staple battery horse"
 

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import Visit
 from tests.browser.demo_venues import STANDING, create_event
 from tests.browser.visitor import Visitor
-from tests.world import World
+from tests.support.world import World
 
 SEATS = 16_296
 SECTIONS = 48

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
-from tests.world import World
+from tests.support.world import World
 
 
 async def test_an_expired_hold_frees_its_seat(visit: Visit, world: World) -> None:

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
 from tests.browser.variants import DESK, PHONE
-from tests.world import API, PASSWORD, World, refusal
+from tests.support.world import API, PASSWORD, World, refusal
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])

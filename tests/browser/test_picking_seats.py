@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.visitor import Visitor
-from tests.world import PASSWORD, World
+from tests.support.world import PASSWORD, World
 
 #: Distances from the centre of the map in pixels; a seat is larger than one step.
 OFFSETS = range(-96, 97, 8)

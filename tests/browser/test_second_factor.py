@@ -2,11 +2,11 @@
 
 from playwright.async_api import expect
 
-from tests.authenticator import digits
 from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
 from tests.browser.visitor import Visitor
-from tests.world import PASSWORD, World
+from tests.support.authenticator import digits
+from tests.support.world import PASSWORD, World
 
 
 async def open_second_factor_box(visitor: Visitor) -> None:

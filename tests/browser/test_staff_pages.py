@@ -3,8 +3,8 @@
 from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
-from tests.platform import tickets_of
-from tests.world import World, data
+from tests.support.platform import tickets_of
+from tests.support.world import World, data
 
 
 async def test_an_organizer_sees_the_event_and_its_orders(visit: Visit, world: World) -> None:

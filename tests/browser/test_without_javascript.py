@@ -3,7 +3,7 @@
 from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
-from tests.world import World
+from tests.support.world import World
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
 

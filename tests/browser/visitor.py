@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Request, Response, expect
 
-from tests.browser_support import screenshot_path
-from tests.world import PASSWORD, Person
+from tests.support.browser import screenshot_path
+from tests.support.world import PASSWORD, Person
 
 #: Requests cancelled by leaving a page are not failures.
 CANCELLED = "net::ERR_ABORTED"

@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.catalogue import FAULTS, choose
+from tests.chaos.faults.catalogue import FAULTS, choose
+from tests.chaos.results_table import Table
 from tests.chaos.run import play_all
-from tests.chaos.table import Table
 
 
 def main() -> int:

@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 from itertools import cycle, islice
 from pathlib import Path
 
-from tests.chaos.fault import Fault, Kind
-from tests.chaos.grounds import can_mount, mount_small, opened
-from tests.chaos.proofs import VIEW_SECONDS
-from tests.chaos.rounds import Arena, Outcome
-from tests.chaos.table import Table
-from tests.kafka_broker import KafkaBroker, kafka_available
+from tests.chaos.assertions import VIEW_SECONDS
+from tests.chaos.environments import can_mount, mount_small, opened
+from tests.chaos.faults.fault import Fault, Kind
+from tests.chaos.results_table import Table
+from tests.chaos.round import Arena, Outcome
+from tests.support.kafka_broker import KafkaBroker, kafka_available
 
 KAFKA_DISK_MIB = 200
 KINDS: tuple[Kind, ...] = ("own", "wired", "small")

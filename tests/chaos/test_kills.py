@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.kills import KILLS
-from tests.chaos.short import play_short
+from tests.chaos.faults.kills import KILLS
+from tests.chaos.short_run import play_short
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc"),

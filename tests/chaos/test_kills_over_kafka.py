@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.chaos.kills import KILLS
-from tests.chaos.short import play_short
-from tests.kafka_broker import kafka_available
-from tests.machine import skip_or_fail
+from tests.chaos.faults.kills import KILLS
+from tests.chaos.short_run import play_short
+from tests.support.kafka_broker import kafka_available
+from tests.support.machine import skip_or_fail
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from tests.workers.kafka_line import Line, SeatPainted
+from tests.infra.kafka.kafka_line import Line, SeatPainted
 from ticketing.infra import bus, crash_points
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import Database

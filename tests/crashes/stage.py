@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 from sqlalchemy import text
 
-from tests.platform import eventually
-from tests.world import WEBHOOK_SECRET
+from tests.support.platform import eventually
+from tests.support.world import WEBHOOK_SECRET
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.system.ports import free_port

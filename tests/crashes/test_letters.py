@@ -5,11 +5,11 @@ from collections import Counter
 from fastapi import FastAPI
 
 from tests.crashes.stage import Stage
-from tests.notifications.conftest import box, settings
-from tests.notifications.post_office import Box
-from tests.payments.till import rows
-from tests.platform import eventually
-from tests.world import World
+from tests.modules.notifications.conftest import box, settings
+from tests.modules.notifications.post_office import Box
+from tests.modules.payments.till import rows
+from tests.support.platform import eventually
+from tests.support.world import World
 
 __all__ = ["box", "settings"]
 

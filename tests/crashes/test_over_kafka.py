@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from tests.crashes.painter import BAD
 from tests.crashes.stage import Stage
-from tests.kafka_broker import KafkaBroker
-from tests.workers.kafka_line import Line
+from tests.infra.kafka.kafka_line import Line
+from tests.support.kafka_broker import KafkaBroker
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 

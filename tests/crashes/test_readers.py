@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from tests.crashes.stage import Stage
-from tests.payments.till import order_of, rows
-from tests.platform import eventually, tickets_of
-from tests.reservations.test_expiry import run_out
-from tests.world import Person, Show, World, data
+from tests.modules.payments.till import order_of, rows
+from tests.modules.reservations.test_expiry import run_out
+from tests.support.platform import eventually, tickets_of
+from tests.support.world import Person, Show, World, data
 from ticketing import invariants
 
 EFFECTS = "select consumer, message_id from inbox where consumer = 'tickets'"

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from tests.crashes.stage import Stage
-from tests.payments.till import rows
-from tests.world import API, Person, World
+from tests.modules.payments.till import rows
+from tests.support.world import API, Person, World
 
 
 async def ask(stage: Stage, buyer: Person, path: str, body: dict[str, Any], key: str) -> None:

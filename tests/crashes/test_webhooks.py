@@ -7,11 +7,11 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from tests.crashes.stage import Stage
-from tests.platform import eventually
-from tests.webhooks.conftest import hook, inside_is_open, log_of, receiver
-from tests.webhooks.facts import painted, write
-from tests.webhooks.receiver import Receiver
-from tests.world import World
+from tests.modules.webhooks.conftest import hook, inside_is_open, log_of, receiver
+from tests.modules.webhooks.facts import painted, write
+from tests.modules.webhooks.receiver import Receiver
+from tests.support.platform import eventually
+from tests.support.world import World
 from ticketing.infra.db import Database
 
 __all__ = ["inside_is_open", "receiver"]

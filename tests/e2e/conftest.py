@@ -1,5 +1,5 @@
 """These tests speak to the running platform over real sockets."""
 
-from tests.platform import client, world
+from tests.support.platform import client, world
 
 __all__ = ["client", "world"]

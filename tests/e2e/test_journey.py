@@ -4,8 +4,8 @@ import asyncio
 import json
 import time
 
-from tests.platform import Platform, Viewer, eventually, tickets_of
-from tests.world import API, World, data, refusal
+from tests.support.platform import Platform, Viewer, eventually, tickets_of
+from tests.support.world import API, World, data, refusal
 
 
 async def test_from_sale_to_the_door(platform: Platform, world: World) -> None:

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from tests.e2e.test_journey import eventually, tickets_of
-from tests.platform import Platform
-from tests.world import API, Person, Show, World, data
+from tests.support.platform import Platform
+from tests.support.world import API, Person, Show, World, data
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc")
 

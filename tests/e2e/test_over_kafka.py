@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.kafka_broker import KafkaBroker
-from tests.platform import Platform, Viewer, eventually, opened, tickets_of
-from tests.world import API, World, data
+from tests.support.kafka_broker import KafkaBroker
+from tests.support.platform import Platform, Viewer, eventually, opened, tickets_of
+from tests.support.world import API, World, data
 
 pytestmark = pytest.mark.kafka
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.platform import opened, tickets_of
-from tests.world import API, World, data
+from tests.support.platform import opened, tickets_of
+from tests.support.world import API, World, data
 from ticketing.infra.system.ports import free_port
 
 JWT_SECRET = "recognise-me-jwt-4f8b1c7e9a2d5063-the-rest"

@@ -10,7 +10,7 @@ from schemathesis import Case
 from schemathesis.config import SanitizationConfig
 from schemathesis.transport.prepare import prepare_request
 
-from tests.world import sign
+from tests.support.world import sign
 
 AS_IT_IS = SanitizationConfig(enabled=False)
 TIMEOUT_SECONDS = 60

@@ -12,9 +12,9 @@ from tests.fuzz.bridge import Bridge
 from tests.fuzz.judge import judge
 from tests.fuzz.pool import Pool
 from tests.fuzz.size import count
+from tests.support.world import API, PASSWORD, Person
 from tests.sweeps.routes import WEBHOOK, all_routes
 from tests.sweeps.stage import Stage
-from tests.world import API, PASSWORD, Person
 
 CALLS = "calls of the API, each answered as documented"
 

@@ -14,11 +14,11 @@ from tests.fuzz.caller import CALLS, Caller
 from tests.fuzz.generate import run_chains, try_route
 from tests.fuzz.size import SIZE, TRIED
 from tests.fuzz.walls import read_tenant
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
+from tests.support.world import World
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.database_state import changed_tables
 from tests.sweeps.routes import STREAM, Route, all_routes
 from tests.sweeps.stage import Stage, set_stage
-from tests.world import World
 
 #: Left out, and why.
 NOT_CALLED = {STREAM: "it does not end; tests/realtime and the sweeps read it"}

@@ -7,9 +7,9 @@ from fastapi import FastAPI
 
 from tests.fuzz.key_mutants import KINDS
 from tests.fuzz.size import SEED, SIZE, count
+from tests.support.world import API, data
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.stage import Stage
-from tests.world import API, data
 
 SCHEMES = ("ApiKey", "Device")
 

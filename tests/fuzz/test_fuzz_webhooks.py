@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from tests.fuzz.size import SEED, SIZE, count
 from tests.fuzz.webhook_mutants import KINDS, Webhook, sign
+from tests.support.world import API, data
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.stage import Stage
-from tests.world import API, data
 from ticketing.modules.payments.mock import MockProvider
 from ticketing.modules.payments.providers import BadSignature
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from tests.world import WEBHOOK_SECRET
+from tests.support.world import WEBHOOK_SECRET
 
 TOLERANCE_SECONDS = 300
 

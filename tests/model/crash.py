@@ -8,7 +8,7 @@ import httpx2
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.platform import eventually
+from tests.support.platform import eventually
 
 # Whoever tells a fact waits here. By then all else that the transaction wants to do has been done, or is about to be.
 _STOP = "lock table outbox in share mode"

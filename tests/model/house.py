@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
-from tests.infra.test_cancelling import cut_off
-from tests.payments.till import end_hold, rows
-from tests.platform import eventually
-from tests.world import Person, Show, Tenant, World
+from tests.infra.db.test_cancelled_requests import cut_off
+from tests.modules.payments.till import end_hold, rows
+from tests.support.platform import eventually
+from tests.support.world import Person, Show, Tenant, World
 from ticketing import invariants
 from ticketing.modules import reservations
 

@@ -7,11 +7,11 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from tests.drain import drain
 from tests.model.crash import die_before_commit
 from tests.model.model import Hold, State
 from tests.model.story import LABELS, TAKEN, Pick, Somebody, Story, Wish, Wishes
-from tests.world import data, refusal
+from tests.support.drain import drain
+from tests.support.world import data, refusal
 
 
 class OnSale(Story):

@@ -8,10 +8,10 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from tests.drain import drain
 from tests.model.house import PLACES, House
 from tests.model.model import Hold, Model, State
-from tests.world import data, refusal
+from tests.support.drain import drain
+from tests.support.world import data, refusal
 
 LABELS = [f"Stalls-{row}-{seat}" for row in "AB" for seat in range(1, 5)]
 #: Why a hold is refused: somebody else has it.

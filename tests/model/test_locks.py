@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.payments.till import end_hold, ordered, rows
-from tests.platform import eventually
-from tests.world import Show, World, data, refusal
+from tests.modules.payments.till import end_hold, ordered, rows
+from tests.support.platform import eventually
+from tests.support.world import Show, World, data, refusal
 from ticketing.infra.http.idempotency import LOCK_OF_KEY
 from ticketing.modules import events, reservations
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.house import House
 from tests.model.machine import OnSale
-from tests.world import World
+from tests.support.world import World
 
 #: "full" tries many stories; "first" is content with the first that fails, however long it is.
 FUZZ = os.environ.get("FUZZ")

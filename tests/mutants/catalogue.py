@@ -5,9 +5,9 @@ from tests.mutants.sale import CHECK, MODEL, NO_OWNER_TRIGGER, PLACES, SEATS
 
 _SRC = "src/ticketing"
 _POLICIES = "migrations/versions/2026_11_21_1400-row_level_security.py"
-_HOLDS = "tests/reservations/test_holds.py::"
-_LATE = "tests/payments/test_late_money.py::"
-_WEBHOOKS = "tests/payments/test_webhooks.py::"
+_HOLDS = "tests/modules/reservations/test_holds.py::"
+_LATE = "tests/modules/payments/test_late_money.py::"
+_WEBHOOKS = "tests/modules/payments/test_webhooks.py::"
 
 MONEY = (
     Mutant(
@@ -15,7 +15,7 @@ MONEY = (
         "A cent buys a ticket.",
         (
             Edit(
-                f"{_SRC}/modules/payments/settle.py",
+                f"{_SRC}/modules/payments/settlement.py",
                 "if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):",
                 "if False:",
             ),
@@ -25,13 +25,13 @@ MONEY = (
     Mutant(
         "failure undoes success",
         "Paid, and no trace of it.",
-        (Edit(f"{_SRC}/modules/payments/settle.py", "if payment.status != PaymentStatus.PENDING:", "if False:"),),
+        (Edit(f"{_SRC}/modules/payments/settlement.py", "if payment.status != PaymentStatus.PENDING:", "if False:"),),
         (f"{_WEBHOOKS}test_success_after_failure_counts_and_failure_after_success_does_not",),
     ),
     Mutant(
         "a second payment is kept",
         "A buyer pays twice for one ticket; the index refuses it, and the provider is told of a fault of ours.",
-        (Edit(f"{_SRC}/modules/payments/settle.py", "    if order.status in orders.SETTLED:", "    if False:"),),
+        (Edit(f"{_SRC}/modules/payments/settlement.py", "    if order.status in orders.SETTLED:", "    if False:"),),
         (f"{_LATE}test_the_second_payments_money_goes_back",),
     ),
     Mutant(
@@ -39,12 +39,12 @@ MONEY = (
         "A seat that was sold to somebody else is sold again.",
         (
             Edit(
-                f"{_SRC}/modules/events/seats.py",
+                f"{_SRC}/modules/events/inventory/seats.py",
                 "if not all(row.is_free or row.reservation_id == reservation_id for row in rows):",
                 "if False:",
             ),
             Edit(
-                f"{_SRC}/modules/events/seats.py",
+                f"{_SRC}/modules/events/inventory/seats.py",
                 " and ({FREE} or status = 'h' and reservation_id = :reservation_id)",
                 "",
             ),
@@ -62,19 +62,19 @@ MONEY = (
                 "",
             ),
         ),
-        ("tests/tickets/test_issue.py::test_a_paid_order_has_a_ticket_for_each_seat", CHECK),
+        ("tests/modules/tickets/test_issue.py::test_a_paid_order_has_a_ticket_for_each_seat", CHECK),
     ),
     Mutant(
         "the door does not lock",
         "The index refuses a second admission, and a guest at the gate is told that the house is broken.",
         (
             Edit(
-                f"{_SRC}/modules/tickets/check_ins.py",
+                f"{_SRC}/modules/tickets/checkin/service.py",
                 "select(Ticket).where(mine, Ticket.id == claims.ticket_id).with_for_update()",
                 "select(Ticket).where(mine, Ticket.id == claims.ticket_id)",
             ),
         ),
-        ("tests/tickets/test_check_in.py::test_fifty_gates_and_one_ticket_make_one_admission",),
+        ("tests/modules/tickets/test_check_in.py::test_fifty_gates_and_one_ticket_make_one_admission",),
     ),
 )
 
@@ -84,12 +84,12 @@ MESSAGES = (
         "What comes again has its effect again.",
         (
             Edit(
-                f"{_SRC}/infra/bus.py",
+                f"{_SRC}/infra/bus/delivery.py",
                 "return written.rowcount == 1",
                 "return written.rowcount < 2",
             ),
         ),
-        ("tests/infra/test_bus.py::test_a_redelivery_has_no_effect",),
+        ("tests/infra/bus/test_delivery.py::test_a_redelivery_has_no_effect",),
         is_quick=True,
     ),
     Mutant(
@@ -97,12 +97,12 @@ MESSAGES = (
         "A fact that commits late is lost.",
         (
             Edit(
-                f"{_SRC}/infra/outbox_reader.py",
+                f"{_SRC}/infra/outbox/reader.py",
                 "select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid",
                 "select outbox_window_end(c.window_from, pg_snapshot_xmax(pg_current_snapshot())) as xid",
             ),
         ),
-        ("tests/infra/test_outbox.py::test_a_row_that_commits_late_is_not_lost",),
+        ("tests/infra/outbox/test_reader.py::test_a_row_that_commits_late_is_not_lost",),
         is_quick=True,
     ),
     Mutant(
@@ -110,12 +110,12 @@ MESSAGES = (
         "Two facts about one seat change places when a third transaction is between them.",
         (
             Edit(
-                f"{_SRC}/infra/outbox_reader.py",
+                f"{_SRC}/infra/outbox/reader.py",
                 "select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid",
                 "select pg_snapshot_xmin(pg_current_snapshot()) as xid",
             ),
         ),
-        ("tests/infra/test_outbox.py::test_a_third_transaction_between_two_facts_does_not_swap_them",),
+        ("tests/infra/outbox/test_reader.py::test_a_third_transaction_between_two_facts_does_not_swap_them",),
         is_quick=True,
     ),
     Mutant(
@@ -123,61 +123,61 @@ MESSAGES = (
         "Two facts about one seat change places.",
         (
             Edit(
-                f"{_SRC}/infra/outbox_reader.py",
+                f"{_SRC}/infra/outbox/reader.py",
                 "{_ROWS} order by id limit :limit",
                 "{_ROWS} order by xid, id limit :limit",
             ),
         ),
-        ("tests/infra/test_outbox.py::test_two_transactions_on_one_seat_keep_its_order",),
+        ("tests/infra/outbox/test_reader.py::test_two_transactions_on_one_seat_keep_its_order",),
     ),
     Mutant(
         "a paused reader goes on",
         "Two processes publish, in the wrong order.",
         (
             Edit(
-                f"{_SRC}/infra/outbox_reader.py",
+                f"{_SRC}/infra/outbox/reader.py",
                 "from quickly\n where reader = :reader and fence = :fence",
                 "from quickly\n where reader = :reader and :fence > 0",
             ),
         ),
-        ("tests/infra/test_outbox.py::test_a_reader_that_was_paused_can_neither_read_nor_advance",),
+        ("tests/infra/outbox/test_reader.py::test_a_reader_that_was_paused_can_neither_read_nor_advance",),
     ),
     Mutant(
         "a paused relay goes on",
         "It moves its successor's cursor past what nobody has published.",
         (
             Edit(
-                f"{_SRC}/infra/outbox_pages.py",
+                f"{_SRC}/infra/kafka/log_pages.py",
                 " where c.reader = %s and c.fence = %s\nreturning c.window_to is not null",
                 " where c.reader = %s and %s > 0\nreturning c.window_to is not null",
             ),
         ),
-        ("tests/infra/test_outbox_pages.py::test_a_reader_that_was_paused_neither_reads_nor_moves_the_cursor",),
+        ("tests/infra/outbox/test_log_pages.py::test_a_reader_that_was_paused_neither_reads_nor_moves_the_cursor",),
     ),
     Mutant(
         "the relay's cursor moves past what was only read",
         "A relay that dies has left out what it had in hand.",
         (
             Edit(
-                f"{_SRC}/infra/outbox_pages.py",
+                f"{_SRC}/infra/kafka/log_pages.py",
                 "send(wire, _MOVE, place.closes, place.done, reader",
                 "send(wire, _MOVE, place.closes, place.given, reader",
             ),
         ),
-        ("tests/infra/test_outbox_pages.py::test_what_was_not_acknowledged_is_given_again",),
+        ("tests/infra/outbox/test_log_pages.py::test_what_was_not_acknowledged_is_given_again",),
     ),
     Mutant(
         "stored answers are not compared",
         "A key that is used again for something else gets the old answer.",
-        (Edit(f"{_SRC}/infra/idempotency.py", "if used_for not in fingerprint:", "if False:"),),
-        ("tests/infra/test_idempotency.py::test_a_key_is_not_for_another_request",),
+        (Edit(f"{_SRC}/infra/http/idempotency.py", "if used_for not in fingerprint:", "if False:"),),
+        ("tests/infra/http/test_idempotency.py::test_a_key_is_not_for_another_request",),
     ),
     Mutant(
         "stored answers of holds are not compared",
         "A key that is used again for another seat gets the old seat.",
         (
             Edit(
-                f"{_SRC}/modules/reservations/batch.py",
+                f"{_SRC}/modules/reservations/hold/batch.py",
                 "if answer.fingerprint in wish.request.fingerprint:",
                 "if True:",
             ),
@@ -187,14 +187,18 @@ MESSAGES = (
     Mutant(
         "a key is not locked",
         "Retries that come together hold twice; the table's key refuses the second answer, and its hold with it.",
-        (Edit(f"{_SRC}/modules/reservations/batch.py", "        for n in in_flight:\n", "        for n in ():\n"),),
+        (
+            Edit(
+                f"{_SRC}/modules/reservations/hold/batch.py", "        for n in in_flight:\n", "        for n in ():\n"
+            ),
+        ),
         ("tests/model/test_locks.py::test_a_key_that_is_at_work_elsewhere_holds_nothing",),
     ),
     Mutant(
         "tenants see each other",
         "One organization reads the orders of another.",
         (Edit(_POLICIES, 'TENANT = "organization_id = (select current_organization())"', 'TENANT = "true"'),),
-        ("tests/infra/test_tenancy.py::test_in_an_organization_all_of_it_is_seen_and_nothing_of_another",),
+        ("tests/infra/db/test_tenancy.py::test_in_an_organization_all_of_it_is_seen_and_nothing_of_another",),
     ),
 )
 

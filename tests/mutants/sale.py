@@ -4,15 +4,15 @@ from tests.mutants.mutant import Edit, Mutant
 
 _SRC = "src/ticketing"
 _TABLES = "migrations/versions/2026_11_21_1200-first_tables.py"
-_HOLDS = "tests/reservations/test_holds.py::"
-_RACES = "tests/events/test_races.py::"
+_HOLDS = "tests/modules/reservations/test_holds.py::"
+_RACES = "tests/modules/events/test_races.py::"
 MODEL = "tests/model/test_model.py::test_the_database_and_the_model_tell_the_same_story"
-CHECK = "tests/test_invariants.py::test_a_lively_database_contradicts_nothing"
+CHECK = "tests/invariants/test_invariants.py::test_a_lively_database_contradicts_nothing"
 _TAKEN = f"{_HOLDS}test_a_taken_seat_is_refused_by_name_and_nothing_is_held"
 
 _FREE = "(status = 'a' or status = 'h' and held_until <= now())"
-_HELD_IS_FREE = Edit(f"{_SRC}/modules/events/seats.py", _FREE, "(status in ('a', 'h'))")
-_SOLD_IS_FREE = Edit(f"{_SRC}/modules/events/seats.py", _FREE, "(status <> 'b')")
+_HELD_IS_FREE = Edit(f"{_SRC}/modules/events/inventory/seats.py", _FREE, "(status in ('a', 'h'))")
+_SOLD_IS_FREE = Edit(f"{_SRC}/modules/events/inventory/seats.py", _FREE, "(status <> 'b')")
 NO_OWNER_TRIGGER = Edit(
     _TABLES,
     "(old.status = 's' or old.status = 'h' and old.held_until > now()))",
@@ -20,10 +20,12 @@ NO_OWNER_TRIGGER = Edit(
 )
 _NO_SOLD_TRIGGER = Edit(_TABLES, "when (old.status = 's' and new.status = 'h')", "when (false)")
 _NO_SHELF_COUNT = Edit(
-    f"{_SRC}/modules/reservations/shelf.py", "if (available := self.places.get(type_id, 0)) < quantity:", "if False:"
+    f"{_SRC}/modules/reservations/hold/inventory.py",
+    "if (available := self.places.get(type_id, 0)) < quantity:",
+    "if False:",
 )
 _NO_COUNT = Edit(
-    f"{_SRC}/modules/events/place_batch.py",
+    f"{_SRC}/modules/events/inventory/general_admission_batch.py",
     "\n       and t.capacity - t.held - t.sold >= w.quantity",
     "",
 )
@@ -61,13 +63,13 @@ SEATS = (
     Mutant(
         "a hold that ran out is a hold",
         "Seats stay away from buyers until somebody sweeps.",
-        (Edit(f"{_SRC}/modules/events/seats.py", _FREE, "(status = 'a')"),),
+        (Edit(f"{_SRC}/modules/events/inventory/seats.py", _FREE, "(status = 'a')"),),
         (f"{_HOLDS}test_a_hold_that_has_run_out_is_free_at_once_without_the_scheduler",),
     ),
     Mutant(
         "who was overtaken is not told",
         "A reservation stays active with seats that are somebody else's.",
-        (Edit(f"{_SRC}/modules/reservations/batch.py", "if shelf.overtaken:", "if False:"),),
+        (Edit(f"{_SRC}/modules/reservations/hold/batch.py", "if shelf.overtaken:", "if False:"),),
         (f"{_HOLDS}test_a_hold_that_has_run_out_is_free_at_once_without_the_scheduler",),
     ),
     Mutant(
@@ -75,9 +77,9 @@ SEATS = (
         "two wishes of one batch share a seat, and the seats that were written are not counted",
         "Two buyers are told that they hold one seat, and one of them does.",
         (
-            Edit(f"{_SRC}/modules/reservations/shelf.py", "            self._gone.add(spot)\n", ""),
+            Edit(f"{_SRC}/modules/reservations/hold/inventory.py", "            self._gone.add(spot)\n", ""),
             Edit(
-                f"{_SRC}/modules/events/seat_batch.py",
+                f"{_SRC}/modules/events/inventory/seat_batch.py",
                 "select 1 / cast(count(*) = %s as integer) from held",
                 "select cast(%s as integer) from held",
             ),
@@ -87,16 +89,20 @@ SEATS = (
     Mutant(
         "a seat's version stands still",
         "Whoever compares versions takes an old state for a new one.",
-        (Edit(f"{_SRC}/modules/events/seat_batch.py", "version = s.version + 1", "version = s.version"),),
+        (Edit(f"{_SRC}/modules/events/inventory/seat_batch.py", "version = s.version + 1", "version = s.version"),),
         (CHECK,),
     ),
     Mutant(
         "an expiry takes seats of others",
         "A seat that was taken again is given back under its new holder.",
         (
-            Edit(f"{_SRC}/modules/events/sweep.py", "where s.status = 'h' and s.reservation_id = d.reservation_id", ""),
             Edit(
-                f"{_SRC}/modules/events/sweep.py",
+                f"{_SRC}/modules/events/inventory/expiry.py",
+                "where s.status = 'h' and s.reservation_id = d.reservation_id",
+                "",
+            ),
+            Edit(
+                f"{_SRC}/modules/events/inventory/expiry.py",
                 "\n   and s.reservation_id = due.reservation_id and s.status = 'h'",
                 "",
             ),
@@ -147,7 +153,7 @@ PLACES = (
         "Two buyers of the same two types wait for each other in a circle.",
         (
             Edit(
-                f"{_SRC}/modules/events/areas.py",
+                f"{_SRC}/modules/events/inventory/general_admission.py",
                 "for ticket_type_id, quantity in sorted(quantities.items()):",
                 "for ticket_type_id, quantity in quantities.items():",
             ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.world import API
+from tests.support.world import API
 from ticketing.infra.config import get_settings
 from ticketing.main import create_app
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from tests.drain import drain
-from tests.world import Person, Show, Tenant, World, data
+from tests.support.drain import drain
+from tests.support.world import Person, Show, Tenant, World, data
 
 ROWS, SEATS = 8, 60
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx2
 
-from tests.sweeps.calls import Call
+from tests.sweeps.calls.call import Call
 from tests.sweeps.stage import Stage
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

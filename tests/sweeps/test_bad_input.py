@@ -5,8 +5,8 @@ from dataclasses import replace
 import httpx2
 from fastapi import FastAPI
 
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
-from tests.sweeps.calls import examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.mutations import UNSTORABLE, Mutation, mutate
 from tests.sweeps.pretix_schema import IMPORT, PLAN_SCHEMA

@@ -6,13 +6,13 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
+from tests.support.world import refusal
 from tests.sweeps.answers import faults
-from tests.sweeps.calls import EXAMPLES, examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import EXAMPLES, examples_of, make, send
 from tests.sweeps.published import PUBLISHED
 from tests.sweeps.routes import STREAM, WEBHOOK, Route, all_routes, each_route
 from tests.sweeps.stage import Stage
-from tests.world import refusal
 
 #: Answers that are no JSON in an envelope.
 UNWRAPPED = ("text/", "application/pdf", "image/svg+xml")
@@ -20,7 +20,7 @@ UNWRAPPED = ("text/", "application/pdf", "image/svg+xml")
 FILES = {"GET /me/export"}
 #: Whose caller is gone afterwards: a retry is told to log in, and there is nobody left to answer.
 ENDS_ITS_CALLER = {"POST /me/erase"}
-BY_ANYBODY = {f"GET {path}" for path in reading_calls.BY_ANYBODY}
+BY_ANYBODY = {f"GET {path}" for path in reads.BY_ANYBODY}
 KEY_REQUIRED = {"POST /reservations", "POST /orders", "POST /payments", "POST /orders/{order_id}/refunds"}
 
 

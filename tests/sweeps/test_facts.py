@@ -8,8 +8,8 @@ import httpx2
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
-from tests.sweeps.calls import Call, examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import Call, examples_of, make, send
 from tests.sweeps.routes import STREAM, Route, all_routes, each_route
 from tests.sweeps.stage import Stage
 

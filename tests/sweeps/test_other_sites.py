@@ -3,8 +3,8 @@
 import httpx2
 from fastapi import FastAPI
 
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
-from tests.sweeps.calls import examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.routes import WEBHOOK, Route, each_route
 from tests.sweeps.stage import Stage

@@ -6,11 +6,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
-from tests.sweeps.calls import Call, examples_of, make, send
+from tests.support.world import data, refusal
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import Call, examples_of, make, send
 from tests.sweeps.routes import FEED, Route, each_route
 from tests.sweeps.stage import Stage
-from tests.world import data, refusal
 
 #: Devices take the whole list before the doors open.
 LARGER = {"GET /orgs/{org_id}/events/{event_id}/check-ins/offline-list": 5000}

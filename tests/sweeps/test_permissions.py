@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
-from tests.sweeps.calls import examples_of, make, send
+from tests.support.world import API, data
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.routes import Route, all_routes, each_route
 from tests.sweeps.stage import Stage
-from tests.world import API, data
 from ticketing.infra.config import get_settings
 from ticketing.main import create_app
 from ticketing.modules import iam, organizations

@@ -10,13 +10,13 @@ import jwt
 import pytest
 from fastapi import FastAPI
 
-from tests.realtime.live import Viewer, serve, until
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
+from tests.modules.realtime.live import Viewer, serve, until
+from tests.support.world import API, data, refusal
 from tests.sweeps.answers import faults
-from tests.sweeps.calls import examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.routes import all_routes
 from tests.sweeps.stage import ROWS, SEATS, Stage
-from tests.world import API, data, refusal
 
 EVENT = "/orgs/{org_id}/events/{event_id}"
 RESERVATION = "id event_id status expires_at items total"

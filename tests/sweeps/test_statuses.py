@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.payments.till import end_hold
+from tests.modules.payments.till import end_hold
+from tests.support.world import API, PASSWORD, data, refusal
 from tests.sweeps.stage import Stage
-from tests.world import API, PASSWORD, data, refusal
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.security import crypto

@@ -8,10 +8,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.sweeps import office_calls, reading_calls, sale_calls  # noqa: F401 (they register the examples)
-from tests.sweeps.calls import Call, examples_of, make, send
+from tests.support.world import World, data, refusal
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import Call, examples_of, make, send
+from tests.sweeps.calls.reads import known_ids
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.reading_calls import known_ids
 from tests.sweeps.routes import Route, all_routes, each_route, id_fields, takes_an_id
 from tests.sweeps.stage import Stage, set_stage
 from tests.sweeps.strangers import (
@@ -24,7 +25,6 @@ from tests.sweeps.strangers import (
     strangers_from,
     with_unknown_ids,
 )
-from tests.world import World, data, refusal
 
 #: What everybody may do with a published event: look at it, and hold seats when logged in.
 PUBLIC_READS = {f"GET /events/{{event_id}}{rest}" for rest in ("", "/seats", "/seatmap", "/availability", "/stream")}
@@ -163,8 +163,8 @@ async def test_a_draft_is_in_nobody_elses_list(client: httpx2.AsyncClient, stage
 
 
 async def test_ones_own_lists_hold_nothing_of_the_others(stage: Stage, other: Stage) -> None:
-    lists = [path for path in reading_calls.BY_ADMIN if all_routes()[f"GET {path}"].is_list or path.endswith(".csv")]
-    lists += [path for path in reading_calls.BY_BUYER if all_routes()[f"GET {path}"].is_list]
+    lists = [path for path in reads.BY_ADMIN if all_routes()[f"GET {path}"].is_list or path.endswith(".csv")]
+    lists += [path for path in reads.BY_BUYER if all_routes()[f"GET {path}"].is_list]
     theirs = {other.tenant.id, other.buyer.id, other.buyer.email, other.draft.id, other.order["id"], other.ticket["id"]}
     for path in lists:
         for person in (stage.admin, stage.buyer):

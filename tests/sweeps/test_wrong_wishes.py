@@ -7,11 +7,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.sweeps import office_calls, sale_calls  # noqa: F401 (they register the examples)
-from tests.sweeps.calls import Call, examples_of, make, send
+from tests.support.world import refusal
+from tests.sweeps.calls import organization, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls.call import Call, examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.stage import Stage
-from tests.world import refusal
 
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 VENUES, EVENTS, EVENT = "POST /orgs/{org_id}/venues", "POST /orgs/{org_id}/events", "/orgs/{org_id}/events/{event_id}"

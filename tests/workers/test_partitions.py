@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.world import World
+from tests.support.world import World
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox.reader import LogReader

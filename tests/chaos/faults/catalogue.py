@@ -1,0 +1,18 @@
+"""Every fault that the platform has to live through."""
+
+from collections.abc import Sequence
+
+from tests.chaos.faults.bad_webhooks import WORDS
+from tests.chaos.faults.fault import Fault
+from tests.chaos.faults.kills import KILLS
+from tests.chaos.faults.outages import OUTAGES
+
+FAULTS: list[Fault] = [*KILLS, *WORDS, *OUTAGES]
+
+
+def choose(names: Sequence[str]) -> list[Fault]:
+    """Those that are named, by name or by group; all of them for no names. Raises LookupError."""
+    for name in names:
+        if not any(name in {fault.name, fault.group} for fault in FAULTS):
+            raise LookupError(f"{name} is neither a fault nor a group of them")
+    return [fault for fault in FAULTS if not names or fault.name in names or fault.group in names]

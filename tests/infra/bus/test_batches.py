@@ -1,0 +1,345 @@
+"""Many messages in one transaction: as if each had been alone, whatever happens to its neighbours."""
+
+import asyncio
+from typing import ClassVar
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.infra.bus.message_fixtures import BellRung, Counter, make_counter, ring, rung
+from tests.support.drain import drain_group
+from ticketing.infra import log, outbox
+from ticketing.infra.bus import Group, InboxRow, Retry, Stopped, batches
+from ticketing.infra.bus.batches import Runs, Shared
+from ticketing.infra.bus.dead_letters import DeadLetter
+from ticketing.infra.db import Database
+from ticketing.infra.outbox import Delivery
+from ticketing.infra.outbox.reader import LogReader
+
+TRANSACTIONS = "select array_agg(distinct xmin::text) from "
+
+
+class Echo(outbox.Message):
+    """What a handler says when it has heard a bell."""
+
+    topic: ClassVar[str] = "echo.heard"
+    key_field: ClassVar[str] = "times"
+    times: int
+
+
+@pytest.fixture
+async def counter(owner: Database) -> Counter:
+    return await make_counter(owner)
+
+
+@pytest.fixture
+def group(counter: Counter) -> Group:
+    return Group("ringers", {BellRung: counter})
+
+
+async def transactions(database: Database, table: str) -> set[str]:
+    async with database.transaction() as session:
+        return set(await session.scalar(text(TRANSACTIONS + table)) or ())
+
+
+async def done(database: Database, group: Group) -> int:
+    async with database.transaction() as session:
+        query = select(InboxRow).where(InboxRow.consumer == group.name)
+        return len((await session.scalars(query)).all())
+
+
+async def page(database: Database) -> list[Delivery]:
+    reader = LogReader(database, uuid4().hex, "test", ["bell.rung"])
+    assert await reader.acquire()
+    return await reader.read()
+
+
+def taker(database: Database, group: Group) -> Runs:
+    return Runs(Shared(database, group), 3, asyncio.Event())
+
+
+@pytest.fixture(autouse=True)
+def _in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer for a run than its time; most of these tests ask what is in it."""
+    monkeypatch.setattr(batches, "RUN_SECONDS", 60.0)
+
+
+async def test_a_run_is_one_transaction_with_its_inbox_rows(database: Database, group: Group) -> None:
+    await ring(database, *range(20))
+    await drain_group(database, group)
+    assert await rung(database) == list(range(20))
+    together = await transactions(database, "rung")
+    assert len(together) == 1
+    assert await transactions(database, "inbox") == together
+
+
+async def test_a_run_is_bounded_in_number(database: Database, group: Group) -> None:
+    await ring(database, *range(group.together_max * 2 + 1))
+    await drain_group(database, group)
+    assert await rung(database) == list(range(group.together_max * 2 + 1))
+    assert len(await transactions(database, "rung")) == 3
+
+
+async def test_a_run_is_bounded_in_time_and_what_it_leaves_is_not_marked_as_done(
+    database: Database, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "RUN_SECONDS", 0.02)
+
+    async def slowly(session: AsyncSession, message: BellRung) -> None:
+        await counter(session, message)
+        await asyncio.sleep(2 * batches.RUN_SECONDS)
+
+    group = Group("slow", {BellRung: slowly})
+    await ring(database, *range(4))
+    deliveries = await page(database)
+    assert await taker(database, group).take(deliveries) == 1
+    assert (await rung(database), await done(database, group)) == ([0], 1)
+    await drain_group(database, group)
+    assert (await rung(database), await done(database, group)) == ([0, 1, 2, 3], 4)
+
+
+async def test_runs_that_were_cut_short_grow_again(
+    database: Database, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ring(database, *range(40))
+    takes, deliveries = taker(database, group), await page(database)
+    monkeypatch.setattr(batches, "RUN_SECONDS", 0.0)
+    assert await takes.take(deliveries) == 1
+    monkeypatch.setattr(batches, "RUN_SECONDS", 60.0)
+    sizes = []
+    while (done := sum(sizes) + 1) < len(deliveries):
+        sizes.append(await takes.take(deliveries[done:]))
+    assert sizes[:6] == [2, 3, 4, 6, 8, 11]
+    assert await rung(database) == list(range(40))
+
+
+async def test_an_effect_and_its_inbox_row_commit_together_in_a_run_too(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[3] = [ValueError("after the effect")]
+    await ring(database, *range(6))
+    await drain_group(database, group)
+    assert counter.calls == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5], "the run was undone, and each went alone"
+    assert await rung(database) == list(range(6))
+    assert await done(database, group) == 6
+
+
+async def test_poison_in_a_run_is_found_and_its_neighbours_go_through(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[2] = [ValueError("no such bell")] * 9
+    await ring(database, *range(5))
+    await drain_group(database, group, attempts_max=3)
+    assert await rung(database) == [0, 1, 3, 4]
+    async with database.transaction() as session:
+        letter = (await session.scalars(select(DeadLetter))).one()
+    assert (letter.message["payload"]["times"], letter.attempts) == (2, 3)
+
+
+async def test_after_a_run_that_failed_messages_go_together_again(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[1] = [ValueError("once")]
+    await ring(database, *range(4))
+    takes = taker(database, group)
+    deliveries = await page(database)
+    assert [await takes.take(deliveries[n:]) for n in range(4)] == [1, 1, 1, 1]
+    await ring(database, *range(4, 6))
+    assert await takes.take((await page(database))[4:]) == 2
+    assert await rung(database) == list(range(6))
+
+
+async def test_a_redelivery_among_new_messages_has_no_effect(database: Database, group: Group) -> None:
+    await ring(database, 0, 1)
+    await drain_group(database, group)
+    await ring(database, 2, 3)
+    deliveries = await page(database)
+    assert len(deliveries) == 4
+    mixed = [deliveries[2], deliveries[0], deliveries[3], deliveries[1]]
+    assert await taker(database, group).take(mixed) == 4
+    assert await rung(database) == [0, 1, 2, 3]
+
+
+async def test_one_message_twice_in_a_run_has_one_effect(database: Database, group: Group) -> None:
+    await ring(database, 7, 8)
+    first, second = await page(database)
+    assert await taker(database, group).take([first, first, second, first]) == 4
+    assert await rung(database) == [7, 8]
+
+
+async def test_an_outage_in_a_run_is_waited_for_in_its_place(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[1] = [Retry("away")] * 3
+    await ring(database, *range(4))
+    await drain_group(database, group, attempts_max=1)
+    assert await rung(database) == list(range(4))
+
+
+async def test_messages_keep_their_own_cause_in_a_run(database: Database, counter: Counter) -> None:
+    async def echo(session: AsyncSession, message: BellRung) -> None:
+        await counter(session, message)
+        outbox.publish(session, Echo(times=message.times))
+
+    for n in range(5):
+        token = log.correlation_id.set(f"request {n}")
+        await ring(database, n)
+        log.correlation_id.reset(token)
+    await drain_group(database, Group("echoes", {BellRung: echo}))
+    async with database.transaction() as session:
+        query = text("select correlation_id from outbox where topic = 'echo.heard' order by id")
+        told = list(await session.scalars(query))
+    assert told == counter.correlation_ids == [f"request {n}" for n in range(5)]
+    assert log.correlation_id.get() == ""
+
+
+async def test_a_handler_finds_nothing_that_its_neighbours_left_in_the_session(database: Database) -> None:
+    rows: list[InboxRow] = []
+
+    async def add(session: AsyncSession, _: BellRung) -> None:
+        assert not any(row in session for row in rows)
+        rows.append(InboxRow(consumer="left behind", message_id=uuid4()))
+        session.add(rows[-1])
+
+    await ring(database, *range(3))
+    assert await taker(database, Group("adders", {BellRung: add})).take(await page(database)) == 3
+    assert await done(database, Group("left behind", {})) == 3
+
+
+async def test_a_group_that_wants_them_one_by_one_gets_them_so(database: Database, counter: Counter) -> None:
+    await ring(database, *range(3))
+    await drain_group(database, Group("soloists", {BellRung: counter}, together_max=1))
+    assert len(await transactions(database, "rung")) == 3
+
+
+async def test_a_stopped_consumer_begins_nothing_more(database: Database, group: Group) -> None:
+    await ring(database, 1)
+    stop = asyncio.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        await Runs(Shared(database, group), 3, stop).take(await page(database))
+    assert await rung(database) == []
+
+
+async def test_two_who_work_on_the_same_messages_do_each_once_and_in_order(database: Database, group: Group) -> None:
+    """A partition changes hands while its last owner is still at work."""
+
+    async def work_off(deliveries: list[Delivery], size: int) -> None:
+        takes = taker(database, group)
+        while deliveries:
+            deliveries = deliveries[await takes.take(deliveries[:size]) :]
+
+    await ring(database, *range(300))
+    deliveries = await page(database)
+    await asyncio.gather(work_off(deliveries, 7), work_off(deliveries, 32), work_off(deliveries, 1))
+    assert await rung(database) == list(range(300))
+
+
+async def test_runs_that_wait_for_each_other_in_a_circle_get_through_one_by_one(
+    database: Database, owner: Database
+) -> None:
+    async with owner.transaction() as session:
+        await session.execute(text("create table cups (id int, taken int default 0)"))
+        await session.execute(text("insert into cups values (0), (1)"))
+        await session.execute(text("grant all on cups to public"))
+    holding = [asyncio.Event(), asyncio.Event()]
+
+    def taking(first: int) -> Group:
+        async def take(session: AsyncSession, message: BellRung) -> None:
+            cup = (first + message.times) % 2
+            await session.execute(text("update cups set taken = taken + 1 where id = :cup"), {"cup": cup})
+            if message.times == 0:
+                holding[first].set()
+                await holding[1 - first].wait()
+
+        return Group(f"taker {first}", {BellRung: take})
+
+    await ring(database, 0, 1)
+    await asyncio.gather(*(drain_group(database, taking(n)) for n in range(2)))
+    async with database.transaction() as session:
+        assert list(await session.scalars(text("select taken from cups"))) == [2, 2]
+
+
+async def work_off(line: Runs, deliveries: list[Delivery]) -> None:
+    while deliveries:
+        deliveries = deliveries[await line.take(deliveries) :]
+
+
+async def test_lines_that_come_at_once_share_a_transaction(database: Database, group: Group) -> None:
+    """Partitions that have a few messages each do not pay for a commit each."""
+    await ring(database, *range(12))
+    deliveries, shared = await page(database), Shared(database, group)
+    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(4)]
+    await asyncio.gather(*(work_off(line, deliveries[n::4]) for n, line in enumerate(lines)))
+    assert sorted(await rung(database)) == list(range(12))
+    assert await done(database, group) == 12
+    assert len(await transactions(database, "rung")) == 1
+
+
+async def test_lines_that_are_more_than_a_transaction_takes_have_their_turns(database: Database, group: Group) -> None:
+    await ring(database, *range(100))
+    deliveries, shared = await page(database), Shared(database, group)
+    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(6)]
+    await asyncio.gather(*(work_off(line, deliveries[n::6]) for n, line in enumerate(lines)))
+    heard = await rung(database)
+    assert sorted(heard) == list(range(100))
+    for n in range(6):
+        assert [one for one in heard if one % 6 == n] == list(range(n, 100, 6)), "each line keeps its order"
+
+
+async def test_a_line_at_fault_holds_nobody_up(database: Database, group: Group, counter: Counter) -> None:
+    counter.fail[0] = [Retry("not yet")] * 5
+    await ring(database, *range(6))
+    deliveries, shared = await page(database), Shared(database, group)
+    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(2)]
+    waiting = asyncio.create_task(work_off(lines[0], deliveries[0::2]))
+    await asyncio.wait_for(work_off(lines[1], deliveries[1::2]), 1)
+    assert await rung(database) == [1, 3, 5]
+    await waiting
+    assert await rung(database) == [1, 3, 5, 0, 2, 4]
+
+
+async def test_a_line_that_is_cut_off_leaves_the_others_what_is_theirs(database: Database, counter: Counter) -> None:
+    """It was taken along: what became of its messages is the inbox's to say."""
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(session: AsyncSession, message: BellRung) -> None:
+        begun.set()
+        await may_go_on.wait()
+        await counter(session, message)
+
+    group = Group("patient", {BellRung: wait})
+    await ring(database, *range(9))
+    deliveries, shared = await page(database), Shared(database, group)
+    sizes = (2, 3, 4)
+    asking = [asyncio.create_task(shared.deliver(deliveries[sum(sizes[:n]) :][:size])) for n, size in enumerate(sizes)]
+    await begun.wait()
+    asking[1].cancel()
+    await asyncio.wait({asking[1]})
+    may_go_on.set()
+    assert [await asking[0], await asking[2]] == [2, 4]
+    assert await rung(database) == list(range(9))
+
+
+async def test_a_line_that_is_cut_off_amid_its_transaction_leaves_the_next_ones_theirs(
+    database: Database, counter: Counter
+) -> None:
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(session: AsyncSession, message: BellRung) -> None:
+        begun.set()
+        await may_go_on.wait()
+        await counter(session, message)
+
+    group = Group("cut off", {BellRung: wait})
+    await ring(database, *range(5))
+    deliveries, shared = await page(database), Shared(database, group)
+    asking = [asyncio.create_task(shared.deliver(run)) for run in (deliveries[:2], deliveries[2:])]
+    await begun.wait()
+    asking[0].cancel()
+    await asyncio.wait({asking[0]})
+    may_go_on.set()
+    assert await asking[1] == 3
+    assert await rung(database) == [2, 3, 4], "what the first had in hand was undone with it"

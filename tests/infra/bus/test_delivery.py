@@ -1,0 +1,207 @@
+"""Each effect once, in order, with patience for outages and dead letters for poison."""
+
+import asyncio
+import time
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import pytest
+from redis.exceptions import RedisError
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
+
+from tests.infra.bus.message_fixtures import BellRung, Counter, make_counter, ring, rung
+from tests.support.drain import drain_group
+from ticketing.infra import bus, log, outbox
+from ticketing.infra.bus import Group, Retry
+from ticketing.infra.bus.dead_letters import DeadLetter
+from ticketing.infra.db import Database
+from ticketing.infra.outbox.reader import LEASE_SECONDS, LeaseLost, LogReader
+from ticketing.workers.consumers import LogConsumer
+
+
+@pytest.fixture
+async def counter(owner: Database) -> Counter:
+    return await make_counter(owner)
+
+
+@pytest.fixture
+def group(counter: Counter) -> Group:
+    return Group("ringers", {BellRung: counter})
+
+
+async def test_effects_come_in_order(database: Database, group: Group) -> None:
+    await ring(database, *range(20))
+    await drain_group(database, group)
+    assert await rung(database) == list(range(20))
+
+
+async def test_a_redelivery_has_no_effect(database: Database, group: Group) -> None:
+    await ring(database, 1)
+    await drain_group(database, group)
+    async with database.transaction() as session:  # the cursor is lost, the inbox is not
+        await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
+    assert await drain_group(database, group) == 1
+    assert await rung(database) == [1]
+
+
+async def test_a_page_that_takes_long_keeps_its_lease(database: Database, group: Group) -> None:
+    await ring(database, 1)
+    consumer = LogConsumer(database, group, asyncio.Event(), 3)
+    assert await consumer.reader.acquire()
+    page = await consumer.reader.read()
+    consumer.reader.held_at -= LEASE_SECONDS + 1  # so long have the effects before this one taken
+    async with database.transaction() as session:
+        await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
+    await consumer.consume(page, asyncio.Event())
+    assert not await LogReader(database, group.name, "who stands by").acquire()
+
+
+async def test_an_effect_and_its_inbox_row_commit_together(database: Database, group: Group, counter: Counter) -> None:
+    counter.fail[1] = [ValueError("after the effect")]
+    await ring(database, 1)
+    await drain_group(database, group)
+    assert counter.calls == [1, 1]
+    assert await rung(database) == [1]
+
+
+async def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[2] = [ValueError("no such bell")] * 9
+    await ring(database, 1, 2, 3)
+    await drain_group(database, group, attempts_max=3)
+    assert await rung(database) == [1, 3]
+    async with database.transaction() as session:
+        letter = (await session.scalars(select(DeadLetter))).one()
+    assert (letter.consumer, letter.topic, letter.attempts) == ("ringers", "bell.rung", 3)
+    assert "no such bell" in letter.error
+    assert letter.message["payload"]["times"] == 2
+
+
+async def test_an_outage_is_not_the_messages_fault(database: Database, group: Group, counter: Counter) -> None:
+    lost = OperationalError("select", {}, Exception("connection lost"))
+    counter.fail[1] = [Retry(), lost, lost, Retry(), ConnectionError()]
+    await ring(database, 1, 2)
+    started = time.monotonic()
+    await drain_group(database, group, attempts_max=1)
+    assert time.monotonic() - started > 0.1  # it backed off in its place
+    assert await rung(database) == [1, 2]
+
+
+async def test_a_message_that_waits_out_an_outage_stops_with_its_process(
+    database: Database, group: Group, counter: Counter
+) -> None:
+    counter.fail[1] = [Retry()] * 1000
+    await ring(database, 1)
+    consumer, stop = LogConsumer(database, group, asyncio.Event(), 3), asyncio.Event()
+    running = asyncio.create_task(consumer.run(stop))
+    while len(counter.calls) < 2:  # noqa: ASYNC110 (the handler is not ours to signal from)
+        await asyncio.sleep(0.01)
+    stop.set()
+    await asyncio.wait_for(running, 5)
+    counter.fail.clear()
+    await drain_group(database, group)
+    assert await rung(database) == [1]
+
+
+async def test_a_newer_schema_is_not_guessed_at(database: Database, group: Group) -> None:
+    class NewBellRung(BellRung):
+        schema_version: ClassVar[int] = 2
+
+    async with database.transaction() as session:
+        outbox.publish(session, NewBellRung(bell_id=uuid4(), times=1))
+    await ring(database, 2)
+    await drain_group(database, group, attempts_max=8)
+    async with database.transaction() as session:
+        letter = (await session.scalars(select(DeadLetter))).one()
+    assert letter.attempts == 1, "no wait makes it known"
+    assert "bell.rung has schema version 2, and 1 is the newest known here" in letter.error
+    assert await rung(database) == [2], "what comes behind it is not held up"
+
+
+async def test_an_older_version_that_can_still_be_read_passes(database: Database, counter: Counter) -> None:
+    class LouderBellRung(BellRung):
+        schema_version: ClassVar[int] = 2
+        volume: int = 3
+
+    await ring(database, 1)
+    await drain_group(database, Group("louder", {LouderBellRung: counter}))
+    assert await rung(database) == [1]
+
+
+async def test_an_unknown_field_is_ignored(database: Database, group: Group) -> None:
+    class LouderBellRung(BellRung):
+        volume: int
+
+    async with database.transaction() as session:
+        outbox.publish(session, LouderBellRung(bell_id=uuid4(), times=5, volume=11))
+    await drain_group(database, group)
+    assert await rung(database) == [5]
+
+
+async def test_the_correlation_id_travels_to_the_handler(database: Database, group: Group, counter: Counter) -> None:
+    token = log.correlation_id.set("from the request")
+    await ring(database, 1)
+    log.correlation_id.reset(token)
+    await drain_group(database, group)
+    assert counter.correlation_ids == ["from the request"]
+    assert log.correlation_id.get() == ""
+
+
+async def test_a_running_consumer_is_woken_by_a_nudge(database: Database, group: Group) -> None:
+    wake, stop = asyncio.Event(), asyncio.Event()
+    consumer = LogConsumer(database, group, wake, 3)
+    running = asyncio.create_task(consumer.run(stop))
+    await asyncio.sleep(0.3)  # it has found nothing, and sleeps
+    await ring(database, 1)
+    wake.set()
+    await _eventually(lambda: rung(database), [1], seconds=0.5)
+    stop.set()
+    await running
+
+
+async def test_a_consumer_that_stops_leaves_its_cursor_behind_what_is_done(database: Database, group: Group) -> None:
+    await ring(database, 1, 2)
+    consumer, stop = LogConsumer(database, group, asyncio.Event(), 3), asyncio.Event()
+    running = asyncio.create_task(consumer.run(stop))
+    await _eventually(lambda: rung(database), [1, 2], seconds=10)
+    stop.set()
+    await running
+    successor = LogReader(database, group.name, "who goes on")
+    assert await successor.acquire()
+    assert await successor.read() == []
+
+
+async def test_what_is_done_and_not_told_to_the_cursor_is_read_again(database: Database) -> None:
+    await ring(database, 1, 2)
+    reader = LogReader(database, "somebody", "one")
+    assert await reader.acquire()
+    (first,) = await reader.read(limit=1)
+    reader.mark_done(first.log_id)
+    assert await LogReader(database, "somebody", "one").acquire()  # a process of the same name, started again
+    with pytest.raises(LeaseLost):
+        await reader.read()
+    assert await reader.acquire()
+    assert (await reader.read())[0].log_id == first.log_id
+
+
+async def _eventually(ask: Any, wanted: object, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while (answer := await ask()) != wanted:
+        assert time.monotonic() < deadline, answer
+        await asyncio.sleep(0.01)
+
+
+def test_our_own_servers_are_asked_again_within_a_second_however_long_they_are_away() -> None:
+    away = OperationalError("select", {}, Exception("gone"))
+    assert bus.backoff_seconds(0, away) <= bus.BACKOFF_FIRST_SECONDS
+    assert all(bus.backoff_seconds(n, error) <= 1 for n in range(40) for error in (away, RedisError("gone")))
+    assert bus.backoff_seconds(10, bus.Retry("a provider")) > 5
+
+
+def test_the_wait_doubles_and_is_bounded() -> None:
+    waits = [bus.backoff_seconds(n) for n in range(40)]
+    assert waits[0] <= bus.BACKOFF_FIRST_SECONDS
+    assert max(waits) <= bus.BACKOFF_MAX_SECONDS
+    assert waits[10] > 5

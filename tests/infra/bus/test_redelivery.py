@@ -1,0 +1,250 @@
+"""A dead letter that is brought again: effect and letter change places, once, whoever tries and whatever fails."""
+
+import asyncio
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.support.drain import drain_group
+from ticketing.infra import bus, log, outbox
+from ticketing.infra.bus import AnyGroup, Group, OutwardGroup
+from ticketing.infra.bus.dead_letters import DeadLetter
+from ticketing.infra.bus.redelivery import Outcome, Wanted, drop, redeliver
+from ticketing.infra.db import Database
+from ticketing.infra.outbox import Delivery, Message
+
+
+class BellCracked(Message):
+    topic: ClassVar[str] = "bell.cracked"
+    key_field: ClassVar[str] = "bell_id"
+
+    bell_id: UUID
+    number: int
+
+
+class Founder:
+    """A handler that fails until it is mended, and may be told to wait in the middle."""
+
+    def __init__(self) -> None:
+        self.failure: BaseException | None = ValueError("no bronze")
+        self.correlation_ids: list[str] = []
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        self.sent: list[int] = []
+
+    async def cast(self, session: AsyncSession, message: BellCracked) -> int:
+        self.correlation_ids.append(log.correlation_id.get())
+        await session.execute(text("insert into cast_bells values (:number)"), {"number": message.number})
+        await self.may_go_on.wait()
+        if self.failure is not None:
+            raise self.failure
+        return message.number
+
+    async def send(self, number: int, message_id: UUID) -> None:
+        await self.may_go_on.wait()
+        self.sent.append(number)
+
+
+class Batch:
+    """A group that takes many at once, and fails as the founder does."""
+
+    name, topics, rest_seconds = "founders", (BellCracked.topic,), 0.0
+
+    def __init__(self, founder: Founder) -> None:
+        self._founder = founder
+
+    async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
+        async with database.transaction() as session:
+            for each in deliveries:
+                await self._founder.cast(session, BellCracked.model_validate(each.payload))
+
+
+@pytest.fixture
+async def founder(owner: Database) -> Founder:
+    async with owner.transaction() as session:
+        await session.execute(text("create table cast_bells (number int)"))
+        await session.execute(text("grant all on cast_bells to public"))
+    return Founder()
+
+
+@pytest.fixture
+def group(founder: Founder) -> Group:
+    return Group("founders", {BellCracked: founder.cast})
+
+
+@pytest.fixture(params=["alone", "outward", "batch"])
+def any_group(request: pytest.FixtureRequest, founder: Founder, group: Group) -> AnyGroup:
+    outward = OutwardGroup("founders", {BellCracked: founder.cast}, founder.send)
+    kinds: dict[str, Any] = {"alone": group, "outward": outward, "batch": Batch(founder)}
+    return kinds[request.param]
+
+
+async def give_up(database: Database, group: Group, *numbers: int) -> list[int]:
+    """Have the group fail at these; the numbers of the letters."""
+    token = log.correlation_id.set("from the request")
+    async with database.transaction() as session:
+        for number in numbers:
+            outbox.publish(session, BellCracked(bell_id=uuid4(), number=number))
+    log.correlation_id.reset(token)
+    await drain_group(database, group, attempts_max=1)
+    return [letter.id for letter in await letters(database)]
+
+
+async def letters(database: Database) -> list[DeadLetter]:
+    async with database.transaction() as session:
+        return list(await session.scalars(Wanted().select()))
+
+
+async def scalars(database: Database, query: str) -> list[Any]:
+    async with database.transaction() as session:
+        return list(await session.scalars(text(query)))
+
+
+async def cast(database: Database) -> list[int]:
+    return await scalars(database, "select number from cast_bells")
+
+
+async def test_a_letter_that_is_brought_again_makes_its_effect_and_goes(
+    database: Database, group: Group, any_group: AnyGroup, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = None
+    assert await redeliver(database, {"founders": any_group}, letter_id) == (Outcome.DONE, "")
+    assert await cast(database) == [1]
+    assert await letters(database) == []
+    assert founder.correlation_ids == ["from the request"] * 2
+    assert founder.sent == ([1] if isinstance(any_group, OutwardGroup) else [])
+    assert (await redeliver(database, {"founders": any_group}, letter_id))[0] == Outcome.GONE
+    assert await cast(database) == [1]
+
+
+async def test_a_message_that_was_brought_again_is_done_also_when_the_log_brings_it(
+    database: Database, group: Group, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = None
+    async with database.transaction() as session:  # so old that the inbox has forgotten it
+        await session.execute(text("delete from inbox"))
+    await redeliver(database, {"founders": group}, letter_id)
+    async with database.transaction() as session:
+        await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
+    assert await drain_group(database, group) == 1
+    assert await cast(database) == [1]
+
+
+async def test_a_letter_that_fails_again_stays_with_its_new_error(
+    database: Database, group: Group, any_group: AnyGroup, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = LookupError("no clay")
+    outcome, reason = await redeliver(database, {"founders": any_group}, letter_id)
+    assert (outcome, reason) == (Outcome.FAILED, "LookupError: no clay")
+    (letter,) = await letters(database)
+    assert (letter.attempts, "no clay" in letter.error, "no bronze" in letter.error) == (2, True, False)
+    assert letter.failed_at > letter.created_at
+    assert await cast(database) == []
+
+
+async def test_an_outage_leaves_a_letter_as_it_was(
+    database: Database, group: Group, any_group: AnyGroup, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = bus.Retry("the foundry is shut")
+    assert (await redeliver(database, {"founders": any_group}, letter_id))[0] == Outcome.WAITS
+    (letter,) = await letters(database)
+    assert (letter.attempts, "no bronze" in letter.error) == (1, True)
+
+
+async def test_two_operators_bring_one_letter(
+    database: Database, group: Group, any_group: AnyGroup, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = None
+    founder.may_go_on.clear()
+    groups = {"founders": any_group}
+    tries = [asyncio.create_task(redeliver(database, groups, letter_id)) for _ in range(3)]
+    await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
+    founder.may_go_on.set()
+    assert sorted(outcome for outcome, _ in await asyncio.gather(*tries)) == ["done", "taken", "taken"]
+    assert await cast(database) == [1]
+
+
+async def test_a_letter_that_is_gone_in_the_middle_is_told_so(
+    database: Database, group: Group, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = None
+    founder.may_go_on.clear()
+    trying = asyncio.create_task(redeliver(database, {"founders": Batch(founder)}, letter_id))
+    while len(founder.correlation_ids) < 2:  # noqa: ASYNC110 (the handler is not ours to signal from)
+        await asyncio.sleep(0.01)
+    async with database.transaction() as session:
+        await session.execute(text("delete from dead_letters"))
+    founder.may_go_on.set()
+    assert (await trying)[0] == Outcome.GONE
+
+
+async def test_whoever_crashes_in_the_middle_leaves_letter_or_effect(
+    database: Database, group: Group, founder: Founder
+) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = None
+    founder.may_go_on.clear()
+    trying = asyncio.create_task(redeliver(database, {"founders": group}, letter_id))
+    killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where backend_xid is not null"
+    while not (await scalars(database, killed + " and datname = current_database()"))[0]:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    founder.may_go_on.set()
+    assert (await trying)[0] == Outcome.WAITS
+    assert (await cast(database), len(await letters(database))) == ([], 1)
+    assert (await redeliver(database, {"founders": group}, letter_id))[0] == Outcome.DONE
+    assert (await cast(database), await letters(database)) == ([1], [])
+
+
+async def test_what_nobody_here_could_take_is_kept_as_it_is(database: Database, group: Group, founder: Founder) -> None:
+    (letter_id,) = await give_up(database, group, 1)
+    founder.failure = None
+    outcome, reason = await redeliver(database, {}, letter_id)
+    assert (outcome, reason) == (Outcome.FAILED, "there is no consumer founders in this release")
+    outcome, reason = await redeliver(database, {"founders": Group("founders", {})}, letter_id)
+    assert (outcome, reason) == (Outcome.FAILED, "founders does not react to bell.cracked in this release")
+    async with database.transaction() as session:
+        await session.execute(text('update dead_letters set message = \'{"value": "AA==", "headers": []}\''))
+    outcome, reason = await redeliver(database, {"founders": group}, letter_id)
+    assert (outcome, reason) == (Outcome.FAILED, "it is none of our messages: it can only be dropped")
+    assert (await letters(database))[0].attempts == 1
+
+
+async def test_a_letter_that_is_dropped_never_comes_back(database: Database, group: Group, founder: Founder) -> None:
+    first, second = await give_up(database, group, 1, 2)
+    founder.failure = None
+    assert await drop(database, first)
+    assert not await drop(database, first)
+    async with database.transaction() as session:
+        await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
+    await drain_group(database, group)
+    assert await cast(database) == []
+    assert [letter.id for letter in await letters(database)] == [second]
+
+
+async def test_letters_are_chosen_by_what_is_said_of_them(database: Database, group: Group) -> None:
+    await give_up(database, group, 1, 2)
+    other = await letters(database)
+    async with database.transaction() as session:
+        await session.execute(
+            text("update dead_letters set topic = 'bell.stolen', consumer = 'police' where id = :id"),
+            {"id": other[1].id},
+        )
+
+    async def numbers(wanted: Wanted) -> list[int]:
+        async with database.transaction() as session:
+            return [letter.message["payload"]["number"] for letter in await session.scalars(wanted.select())]
+
+    assert await numbers(Wanted()) == [1, 2]
+    assert await numbers(Wanted(topic="bell.stolen")) == [2]
+    assert await numbers(Wanted(consumer="founders")) == [1]
+    assert await numbers(Wanted(ids=[other[0].id], consumer="police")) == []
+    assert await numbers(Wanted(since=select(text("now() + interval '1 minute'")).scalar_subquery())) == []

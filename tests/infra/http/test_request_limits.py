@@ -1,0 +1,230 @@
+"""Nothing that a client sends is without a limit, and what is beyond it is refused in the usual words."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+from fastapi import FastAPI
+
+from tests.modules.realtime.live import Server, until
+from tests.support.world import API, PASSWORD, World, data, refusal
+from tests.sweeps.routes import Route, Schema, all_routes, each_route, resolve
+from ticketing.infra.http import request_limits
+from ticketing.infra.http import server as http_server
+from ticketing.infra.http.request_limits import DEPTH_MAX, is_too_deep
+from ticketing.infra.system.ports import listen
+
+JSON = {"Content-Type": "application/json"}
+REGISTER = f"{API}/auth/register"
+
+
+def nested(depth: int) -> bytes:
+    return b'{"email": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize("depth", [DEPTH_MAX + 1, 500, 1_000, 5_000, 100_000])
+async def test_json_that_is_too_deep_is_malformed(client: httpx2.AsyncClient, depth: int) -> None:
+    answer = await client.post(REGISTER, content=nested(depth), headers=JSON)
+    assert refusal(answer, 400)["code"] == "malformed"
+
+
+async def test_json_as_deep_as_allowed_is_judged_by_its_fields(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(REGISTER, content=nested(DEPTH_MAX), headers=JSON)
+    assert "email" in {error["field"] for error in answer.json()["errors"]}
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("depth", [50, 900, 1_100, 100_000])
+async def test_a_seating_plan_of_any_depth_is_no_fault_of_ours(world: World, depth: int) -> None:
+    tenant = await world.tenant()
+    deep = b'{"name": "x", "categories": [], "zones": [' + b"[" * depth + b"]" * depth + b"]}"
+    path = tenant.path("/venues/import?format=pretix&timezone=Europe/Amsterdam")
+    answer = await tenant.admin.post(path, content=deep, headers=JSON)
+    assert answer.status_code in {400, 422}
+
+
+@pytest.mark.parametrize(
+    ("body", "is_deep"),
+    [
+        (b"[" * 33 + b"]" * 33, True),
+        (b"[" * 32 + b"]" * 32, False),
+        (b'{"a":' * 33 + b"1" + b"}" * 33, True),
+        (b"[" + b"[]," * 5_000 + b"[]]", False),
+        (b'["' + b"[" * 100 + b'"]', False),
+        (b'["\\"' + b"[" * 100 + b'"]', False),
+        (b'["\\\\"' + b",[]" * 100 + b"]", False),
+        (b'["\\\\", ' + b"[" * 33 + b"]" * 33 + b"]", True),
+    ],
+)
+def test_depth_is_counted_outside_of_texts(body: bytes, is_deep: bool) -> None:
+    assert is_too_deep(body) is is_deep
+
+
+@pytest.mark.parametrize("body", [b'"\\"' * 350_000, b'"\\' * 500_000, b"[" * 10**6, b"[]" * 500_000, b"[{" * 500_000])
+def test_no_megabyte_takes_long_to_measure(body: bytes) -> None:
+    begun = time.process_time()
+    is_too_deep(b"[" * 40 + body)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("path", "bytes_max"),
+    [("/auth/register", 2**20), ("/reservations", 2**20), ("/orgs", 2**20), ("/payments/webhooks/mock", 2**16)],
+)
+async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient, path: str, bytes_max: int) -> None:
+    answer = await client.post(f"{API}{path}", content=b" " * (bytes_max + 1), headers=JSON)
+    assert refusal(answer, 413)["code"] == "too_large"
+    fitting = await client.post(f"{API}{path}", content=b" " * bytes_max, headers=JSON)
+    assert fitting.status_code != 413
+
+
+async def test_only_people_at_work_may_send_a_stadium(client: httpx2.AsyncClient, world: World) -> None:
+    tenant = await world.tenant()
+    path, large = tenant.path("/venues/import?format=pretix&timezone=Europe/Amsterdam"), b" " * (2 * 2**20)
+    assert refusal(await tenant.admin.post(path, content=large, headers=JSON), 400)["code"] == "malformed"
+    keyed = {**JSON, "Idempotency-Key": "one"}
+    assert refusal(await client.post(f"{API}{path}", content=large, headers=keyed), 413)["code"] == "too_large"
+
+
+async def test_a_head_of_too_many_or_too_large_headers_is_refused(client: httpx2.AsyncClient) -> None:
+    for headers in ({f"X-{n}": "x" for n in range(101)}, {"X-Large": "x" * 17_000}):
+        assert refusal(await client.get(f"{API}/events", headers=headers), 431)["code"] == "headers_too_large"
+
+
+async def test_an_address_that_is_too_long_is_refused(client: httpx2.AsyncClient) -> None:
+    assert refusal(await client.get(f"{API}/events?q={'x' * 9_000}"), 414)["code"] == "address_too_long"
+    assert refusal(await client.get(f"{API}/{'x' * 9_000}"), 414)["code"] == "address_too_long"
+    many = "&".join(f"a{n}=1" for n in range(102))
+    assert refusal(await client.get(f"{API}/events?{many}"), 400)["code"] == "malformed"
+
+
+def _unbounded(schema: Schema, path: str = "", seen: tuple[str, ...] = ()) -> list[str]:
+    """The texts, lists and open objects in a schema that nothing bounds."""
+    if (reference := schema.get("$ref")) is not None:
+        return [] if reference in seen else _unbounded(resolve(schema), path, (*seen, reference))
+    found = []
+    kind = schema.get("type")
+    if kind == "string" and not {"maxLength", "enum", "const", "format", "pattern"} & schema.keys():
+        found.append(path)
+    if kind == "array":
+        found += [] if "maxItems" in schema else [path]
+        found += _unbounded(schema.get("items", {}), f"{path}[]", seen)
+    for name, part in schema.get("properties", {}).items():
+        found += _unbounded(part, f"{path}.{name}", seen)
+    for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        found += _unbounded(part, path, seen)
+    return found
+
+
+@each_route(lambda route: route.body is not None)
+def test_every_text_and_list_of_a_body_has_a_limit(route: Route) -> None:
+    assert route.body is not None
+    assert _unbounded(route.body) == []
+
+
+@each_route(lambda route: route.parameters("query"))
+def test_every_parameter_has_a_limit(route: Route) -> None:
+    assert [name for name, schema in route.parameters("query").items() if _unbounded(schema)] == []
+
+
+def test_the_routes_are_there_to_be_swept() -> None:
+    assert len([route for route in all_routes().values() if route.body is not None]) > 20
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[int]:
+    """The app behind the very server that `ticketing serve` starts."""
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(http_server.configure(app, loop="none", lifespan="off"))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await until(lambda: server.started)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = server.force_exit = True
+            await running
+
+
+async def _say(port: int, *pieces: bytes, pause: float = 0) -> bytes:
+    """Everything that a server answers to these bytes, up to the end of the connection, however it comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    heard = bytearray()
+
+    async def listen_on() -> None:
+        while piece := await reader.read(65_536):
+            heard.extend(piece)
+
+    listening = asyncio.create_task(listen_on())
+    with suppress(ConnectionError):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+    with suppress(ConnectionError):
+        await asyncio.wait_for(listening, 10)
+    writer.close()
+    return bytes(heard)
+
+
+def _body(answer: bytes) -> Any:
+    return orjson.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+async def test_a_head_without_end_is_cut_off(app: FastAPI) -> None:
+    async with served(app) as port:
+        endless = _say(port, b"GET / HTTP/1.1\r\nHost: x\r\nX: ", *[b"x" * 16_384] * 64)
+        address = _say(port, b"GET /", *[b"x" * 16_384] * 64)
+        trailers = _say(
+            port,
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+            *[b"x" * 16_384] * 64,
+        )
+        answers = await asyncio.gather(endless, address, trailers)
+    for answer in answers[:2]:
+        # The refusal may be lost with the connection, which is gone in any case.
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
+        assert not answer or _body(answer)["errors"][0]["code"] == "headers_too_large"
+
+
+async def test_a_head_that_is_whole_but_too_large_is_answered(app: FastAPI) -> None:
+    async with served(app) as port:
+        head = b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
+        answer = await _say(port, head)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert _body(answer)["errors"][0]["code"] == "headers_too_large"
+
+
+async def test_a_connection_that_never_asks_is_closed(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.3)
+    async with served(app) as port:
+        begun = time.monotonic()
+        assert await _say(port) == b""
+        assert await _say(port, b"GET / HTTP/1.1\r\n", *[b"X: y\r\n"] * 20, pause=0.1) == b""
+        assert time.monotonic() - begun < 5
+
+
+async def test_a_body_that_drips_is_not_waited_for(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_limits, "BODY_SECONDS", 0.3)
+    head = f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
+    webhook = head.replace("/auth/register", "/payments/webhooks/mock")
+    async with served(app) as port:
+        for each in (head, webhook):
+            answer = await _say(port, each.encode(), *[b" "] * 20, pause=0.1)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"connection: close" in answer.lower()
+            assert _body(answer)["errors"][0]["code"] == "too_slow"
+
+
+async def test_a_patient_client_keeps_its_connection(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several requests over one connection, each within the time of a head and all of them beyond it."""
+    monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.5)
+    async with served(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        for _ in range(4):
+            body = {"email": f"{time.monotonic_ns()}@example.com", "password": PASSWORD}
+            data(await client.post(REGISTER, json=body), 201)
+            await asyncio.sleep(0.2)

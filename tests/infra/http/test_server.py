@@ -1,0 +1,52 @@
+"""A server that is told to stop loses nothing that a client had good reason to send."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+
+from tests.modules.realtime.live import Server, until
+from ticketing.infra.http import server as http_server
+from ticketing.infra.system.ports import listen
+
+REQUEST = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@asynccontextmanager
+async def kept_open() -> AsyncIterator[tuple[Server, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A server, and a connection to it that has had one answer and stays open."""
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(http_server.configure(FastAPI(), loop="none", lifespan="off"))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await until(lambda: server.started)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+        writer.write(REQUEST)
+        await reader.readuntil(b'{"detail":"Not Found"}')
+        yield server, reader, writer
+        writer.close()
+        server.force_exit = True
+        await running
+
+
+async def _told_to_stop(server: Server) -> None:
+    server.should_exit = True
+    await until(lambda: all(connection.is_ending for connection in server.server_state.connections))
+
+
+async def test_a_request_that_crosses_the_order_to_stop_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "LAST_REQUEST_SECONDS", 60.0)
+    async with kept_open() as (server, reader, writer):
+        await _told_to_stop(server)
+        writer.write(REQUEST)
+        answer = await asyncio.wait_for(reader.read(), 10)  # to the end: the connection is closed behind it
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"connection: close" in answer.lower()
+
+
+async def test_a_stopping_server_does_not_wait_for_an_idle_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "LAST_REQUEST_SECONDS", 0.05)
+    async with kept_open() as (server, reader, _):
+        await _told_to_stop(server)
+        assert await asyncio.wait_for(reader.read(), 4) == b""  # before uvicorn's own five seconds for idle ones

@@ -1,0 +1,69 @@
+"""How much the relay carries at once: more and more of a backlog, as long as the way to the broker takes it quickly."""
+
+import asyncio
+import time
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.support.kafka_broker import KafkaBroker
+from ticketing.infra.kafka import Record, ensure_topics
+from ticketing.infra.kafka import producer as kafka_producer
+from ticketing.infra.kafka.log_pages import PAGE_ROWS_MAX, PAGE_ROWS_MIN
+from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
+from ticketing.infra.outbox.reader import LEASE_SECONDS
+from ticketing.workers.relay import PAGE_SECONDS_MAX, fitting
+
+
+def test_pages_grow_while_they_go_through_quickly_and_have_a_limit() -> None:
+    sizes = [PAGE_ROWS_MIN]
+    while sizes[-1] < PAGE_ROWS_MAX:
+        sizes.append(fitting(sizes[-1], sizes[-1], seconds=sizes[-1] / 100_000))
+    assert sizes == [500, 1000, 2000, 4000, 8000, 10_000]
+    assert fitting(10_000, 10_000, seconds=0.1) == PAGE_ROWS_MAX
+
+
+def test_a_way_that_becomes_slow_gets_small_pages_again() -> None:
+    assert fitting(10_000, 10_000, seconds=2) == 1500
+    assert fitting(1500, 1500, seconds=2.9) == PAGE_ROWS_MIN
+
+
+def test_a_few_rows_that_took_long_do_not_stop_the_next_ones() -> None:
+    assert fitting(PAGE_ROWS_MIN, 1, seconds=1) == PAGE_ROWS_MIN
+
+
+@pytest.mark.kafka
+async def test_what_is_published_is_not_kept_for_more_to_come(
+    kafka_broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(kafka_producer.PRODUCER_SETTINGS, "linger.ms", 2500)
+    topic = f"lingering.{uuid4().hex[:8]}"
+    await ensure_topics(kafka_broker.bootstrap, [topic], partitions=1)
+    producer = KafkaProducer(kafka_broker.bootstrap, "lingering")
+    try:
+        await producer.publish([Record(topic, "A", "first", {})])  # the topic gets its leader meanwhile
+        await asyncio.wait_for(producer.publish([Record(topic, "A", "second", {})]), 2)
+    finally:
+        await producer.close()
+
+
+@pytest.mark.kafka
+async def test_a_broker_takes_nothing_from_a_process_that_was_stopped_for_long(kafka_broker: KafkaBroker) -> None:
+    """Whatever it still had in hand bears the time of a lease that is over."""
+    topic = f"late.{uuid4().hex[:8]}"
+    await ensure_topics(kafka_broker.bootstrap, [topic], partitions=1)
+    producer = KafkaProducer(kafka_broker.bootstrap, "late")
+    try:
+        in_time = time.time() - PAGE_SECONDS_MAX - PUBLISH_SECONDS
+        await producer.publish([Record(topic, "A", "in time", {})], at=in_time)
+        with pytest.raises(DeliveryFailed, match="INVALID_TIMESTAMP") as failure:
+            await producer.publish([Record(topic, "A", "late", {})], at=time.time() - LEASE_SECONDS)
+        # It is no fault of the record's: whoever is in time sends it.
+        assert not isinstance(failure.value, RecordRefused)
+        await producer.publish([Record(topic, "A", "again", {})], at=time.time())
+    finally:
+        await producer.close()
+    with Consumer({"bootstrap.servers": kafka_broker.bootstrap, "group.id": "late"}) as reader:
+        reader.assign([TopicPartition(topic, 0, 0)])
+        assert [record.value() for record in reader.consume(2, timeout=20)] == [b"in time", b"again"]

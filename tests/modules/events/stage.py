@@ -1,0 +1,90 @@
+"""What tests of seats need below the API: the event's row, and looks at its seats."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from tests.support.world import Show
+from ticketing.infra.db import Database, statements
+from ticketing.infra.db.pipeline import Wire, wire_of
+from ticketing.modules import events
+
+LATER = datetime.now(UTC) + timedelta(hours=1)
+EARLIER = datetime.now(UTC) - timedelta(hours=1)
+
+
+class Stage:
+    """An event, seen from inside: every act is a transaction of its own."""
+
+    def __init__(self, database: Database, show: Show) -> None:
+        self.database = database
+        self.show = show
+        self.event_id = UUID(show.id)
+        self.organization_id = UUID(show.tenant.id)
+        self.place = (self.organization_id, self.event_id)
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Wire]:
+        """The connection of a transaction, as a batch of holds has it."""
+        async with self.database.engine.begin() as connection:
+            yield await wire_of(connection)
+
+    async def look(self, wire: Wire, labels: Iterable[str]) -> tuple[dict[str, events.FreeSeat], dict[str, bool]]:
+        """The free ones of these seats, locked, and of the others whether they are taken; both by label."""
+        wanted = [(self.event_id, label) for label in labels]
+        free, lost = await (await events.LockedSeats.ask(wire, self.organization_id, wanted)).read()
+        in_order = sorted(free.items(), key=lambda found: found[1].number)
+        return {label: seat for (_, label), seat in in_order}, {label: taken for (_, label), taken in lost.items()}
+
+    async def lock(self, wire: Wire, labels: Iterable[str]) -> dict[str, events.FreeSeat]:
+        return (await self.look(wire, labels))[0]
+
+    async def take(
+        self, labels: Iterable[str], reservation_id: UUID | None = None, until: datetime = LATER
+    ) -> list[events.FreeSeat] | None:
+        """Hold all of these seats, in a transaction of their own, or none; they come in the order of their numbers."""
+        wanted, owner = list(labels), reservation_id or uuid4()
+        async with self.batch() as wire:
+            locked = await self.lock(wire, wanted)
+            if len(locked) < len(wanted):
+                return None
+            held = [self.held(seat.number, owner, until) for seat in locked.values()]
+            await events.hold_locked(wire, self.organization_id, held)
+        return list(locked.values())
+
+    def held(self, number: int, reservation_id: UUID, until: datetime = LATER) -> events.HeldRow:
+        return {"event_id": self.event_id, "number": number, "reservation_id": reservation_id, "hold_until": until}
+
+    async def take_places(self, quantities: dict[UUID, int]) -> bool:
+        """Hold places of each of these ticket types, or none."""
+        async with self.batch() as wire:
+            left = await (await events.LockedPlaces.ask(wire, self.organization_id, quantities)).read()
+            if any(left.get(ticket_type_id, 0) < quantity for ticket_type_id, quantity in quantities.items()):
+                return False
+            await events.hold_places(wire, self.organization_id, quantities)
+        return True
+
+    async def sell(self, reservation_id: UUID, numbers: list[int]) -> None:
+        async with self.database.transaction() as session:
+            async with statements.round_trip(session) as wire:
+                sold = await events.SoldSeats.ask(wire, *self.place, reservation_id, numbers)
+            sold.check()
+
+    async def seats(self) -> list[Any]:
+        async with self.database.transaction() as session:
+            query = text("select * from event_seats where event_id = :id order by number")
+            return list(await session.execute(query, {"id": self.event_id}))
+
+    async def letters(self) -> str:
+        return "".join(seat.status for seat in await self.seats())
+
+    async def counters(self) -> tuple[int, int]:
+        """Held and sold places of the show's standing area."""
+        async with self.database.transaction() as session:
+            query = text("select held, sold from ticket_types where id = :id")
+            row = (await session.execute(query, {"id": self.show.area_type_id})).one()
+            return row.held, row.sold

@@ -1,0 +1,289 @@
+"""Every alert can fire, and says why."""
+
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from tests.support.drain import drain
+from tests.support.world import World, data, refusal
+from ticketing.alerts import ALERTS
+from ticketing.infra import outbox
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
+from ticketing.infra.outbox.reader import LogReader
+from ticketing.modules import reservations, webhooks
+from ticketing.modules.events import SeatsUnblocked
+from ticketing.modules.health import Alert, monitor
+from ticketing.modules.health.alerts import log_alerts, read_alerts
+from ticketing.modules.health.checks import Dependencies
+
+#: A fact of a day that nobody has made a partition for.
+STRAY = """
+insert into outbox (occurred_at, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
+values (now() + interval '40 days', gen_random_uuid(), 'bell.rung', 'k', 1, '{}', '', '', '')"""
+
+
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "REMEMBER_SECONDS", 0)
+
+
+async def run(app: FastAPI, *statements: str) -> None:
+    async with app.state.owner_database.transaction() as session:
+        for statement in statements:
+            await session.execute(text(statement))
+
+
+async def firing(client: httpx2.AsyncClient) -> dict[str, Any]:
+    response = await client.get("/health/alerts")
+    alerts = response.json()["data"]["alerts"]
+    found = {alert["name"]: alert for alert in alerts if alert["firing"]}
+    assert response.status_code == (503 if found else 200)
+    return found
+
+
+def travel_over(app: FastAPI, bootstrap: str) -> None:
+    """Have the process that answers believe that messages travel over this broker."""
+    app.state.settings = app.state.settings.model_copy(update={"kafka_bootstrap_servers": bootstrap})
+    if hasattr(app.state, "checkup"):
+        del app.state.checkup
+
+
+def dependencies(app: FastAPI) -> Dependencies:
+    return Dependencies.of(app.state.settings, app.state.database, app.state.redis)
+
+
+async def read_all(database: Database, reader: str) -> None:
+    log = LogReader(database, reader, "test")
+    assert await log.acquire()
+    while page := await log.read():
+        await log.advance(page[-1].log_id)
+
+
+async def publish(database: Database) -> None:
+    async with database.transaction() as session:
+        outbox.publish(session, SeatsUnblocked(event_id=outbox.new_id()))
+
+
+async def test_nothing_fires_when_nothing_is_wrong(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    for bootstrap in ("", "127.0.0.1:1"):
+        travel_over(app, bootstrap)
+        alerts = data(await client.get("/health/alerts"))["alerts"]
+        ours = {"outbox_lag", "outbox_pinned", "outbox_partitions", "dead_letters"}
+        ours |= {"kafka_partition_stuck"} if bootstrap else set()
+        assert {alert["name"] for alert in alerts} == ours | {alert.name for alert in ALERTS}
+        assert not any(alert["firing"] for alert in alerts)
+
+
+def test_every_rule_is_made_to_fire_and_to_rest_here(app: FastAPI) -> None:
+    distributed = app.state.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+    rules = {alert.name for alert in (*log_alerts(distributed), *ALERTS)}
+    assert rules == FIRED_BY.keys()
+    for name, test in FIRED_BY.items():
+        assert f'"{name}"' in inspect.getsource(test)
+
+
+async def test_a_reader_that_lags_is_named(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    database = app.state.worker_database
+    await publish(database)
+    await read_all(database, "tickets")
+    await read_all(database, "orders")
+    assert await firing(client) == {}
+    await publish(database)
+    await read_all(database, "tickets")
+    await run(
+        app,
+        "alter table outbox disable trigger user",
+        "update outbox set occurred_at = occurred_at - interval '2 minutes'",
+    )
+    lag = (await firing(client))["outbox_lag"]
+    assert lag["subject"] == "orders"
+    assert lag["value"] > 115
+    assert (lag["threshold"], lag["unit"]) == (30, "seconds")
+    await read_all(database, "orders")
+    assert await firing(client) == {}
+
+
+async def test_a_log_that_nobody_reads_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    await publish(app.state.worker_database)
+    await run(
+        app,
+        "alter table outbox disable trigger user",
+        "update outbox set occurred_at = occurred_at - interval '1 minute'",
+    )
+    assert (await firing(client))["outbox_lag"]["subject"] == "nobody"
+
+
+async def test_dead_letters_wait_for_somebody(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    await run(
+        app,
+        """insert into dead_letters (consumer, topic, key, message_id, message, error, attempts)
+           values ('tickets', 'order.paid', 'k', gen_random_uuid(), '{}', 'KeyError', 8)""",
+    )
+    response = await client.get("/health/alerts")
+    assert refusal(response, 503)["code"] == "alert_firing"
+    assert (await firing(client))["dead_letters"]["value"] == 1
+    await run(app, "delete from dead_letters")
+    assert await firing(client) == {}
+
+
+async def test_who_holds_up_all_readers_is_named(client: httpx2.AsyncClient, app: FastAPI, settings: Settings) -> None:
+    """By the eyes of a request, which sees of others' transactions nothing but that they are there."""
+    async with app.state.owner_database.transaction() as session:
+        await session.execute(text("set local application_name = 'a report of last year'"))
+        await session.execute(text("select pg_current_xact_id()"))
+        assert "outbox_pinned" not in await firing(client)
+        # Nobody can change when a transaction began, so the rule has less patience here.
+        rule = next(one for one in log_alerts(settings) if one.name == "outbox_pinned")
+        (pinned,) = await read_alerts([replace(rule, threshold=0.0)], dependencies(app))
+        assert pinned.firing
+        assert pinned.subject is not None
+        assert pinned.subject.startswith("a report of last year (process ")
+    assert "outbox_pinned" not in await firing(client)
+
+
+async def test_a_day_without_a_partition_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    tomorrow = "to_char((now() at time zone 'UTC')::date + 1, 'YYYYMMDD')"
+    await run(app, f"do $$ begin execute 'drop table outbox_' || {tomorrow}; end $$")
+    missing = (await firing(client))["outbox_partitions"]
+    assert (missing["value"], missing["subject"][:9]) == (1, "outbox_20")
+    await run(app, "select make_outbox_partitions(1)")
+    assert await firing(client) == {}
+    await run(app, STRAY)
+    assert (await firing(client))["outbox_partitions"]["subject"] == "outbox_default"
+    await run(app, "select make_outbox_partitions(1)")
+    assert "outbox_partitions" not in await firing(client)
+
+
+async def test_a_kafka_partition_that_stands_still_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    travel_over(app, "127.0.0.1:1")
+    await run(app, "insert into kafka_lag values ('tickets', 'order.paid', 3, 17, 2, now() - interval '59 seconds')")
+    assert await firing(client) == {}
+    await run(app, "update kafka_lag set since = now() - interval '2 minutes'")
+    assert (await firing(client))["kafka_partition_stuck"]["subject"] == "tickets order.paid/3"
+    await run(app, "delete from kafka_lag")
+    assert await firing(client) == {}
+
+
+async def test_holds_that_nobody_sweeps_are_told(client: httpx2.AsyncClient, app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=1)
+    await world.hold(await world.person(), show, "Stalls-A-1")
+    assert "holds_not_swept" not in await firing(client)
+    await run(app, "update reservations set expires_at = now() - interval '11 seconds'")
+    assert (await firing(client))["holds_not_swept"]["value"] > 10
+    async with app.state.worker_database.transaction() as session:
+        assert await reservations.expire_due(session) == 1
+    assert "holds_not_swept" not in await firing(client)
+
+
+async def test_webhooks_about_nothing_that_we_know_are_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    await run(
+        app,
+        """insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, body,
+                                       received_at)
+           values ('mock', 'evt', 'payment.succeeded', 'ref', 1, 'EUR', '{}', now() - interval '6 minutes')""",
+    )
+    assert "webhooks_waiting" in await firing(client)
+    await run(app, "update payment_events set processed_at = now(), outcome = 'mismatch'")
+    assert set(await firing(client)) == {"payments_mismatched"}
+    await run(app, "update payment_events set outcome = 'settled by hand'")
+    assert await firing(client) == {}
+
+
+async def test_webhooks_that_our_worker_leaves_lying_are_told(
+    client: httpx2.AsyncClient, app: FastAPI, world: World
+) -> None:
+    tenant = await world.tenant()
+    path = tenant.path("/webhooks")
+    made = data(await tenant.admin.post(path, {"url": "https://hooks.example.com/", "types": ["order.*"]}), 201)
+    await settle(app)
+    assert await firing(client) == {}
+    data(await tenant.admin.post(f"{path}/{made['id']}/test"), 201)
+    await run(app, "update webhook_deliveries set due_at = now() - interval '2 minutes'")
+    late = (await firing(client))["webhooks_not_delivered"]
+    assert late["value"] > 115
+    await run(app, "update webhook_endpoints set tried_at = now()")
+    assert await firing(client) == {}, "it has had its turn: what keeps it is a slow receiver"
+    await run(
+        app, "update webhook_endpoints set tried_at = null", "update webhook_deliveries set due_at = now() + '1h'"
+    )
+    assert await firing(client) == {}, "it failed, and is tried again later"
+    data(await tenant.admin.patch(tenant.path(), {"name": "News"}))
+    await run(
+        app,
+        "alter table outbox disable trigger user",
+        "update outbox set occurred_at = occurred_at - interval '2 minutes'",
+    )
+    await read_all(app.state.worker_database, "orders")
+    assert set(await firing(client)) == {"webhooks_not_delivered"}, "nobody reads the log for it"
+    await run(app, "update webhook_endpoints set disabled_at = now()")
+    assert await firing(client) == {}
+
+
+async def settle(app: FastAPI) -> None:
+    """Let every reader of the log have read to its end."""
+    database = app.state.worker_database
+    await read_all(database, "orders")
+    while await webhooks.fan_out(database):
+        continue
+
+
+async def test_a_refund_that_was_promised_and_not_sent_is_told(
+    client: httpx2.AsyncClient, app: FastAPI, world: World
+) -> None:
+    show, buyer = await world.show(rows=1, seats=1), await world.person()
+    order = await world.buy(buyer, show, "Stalls-A-1")
+    await run(
+        app,
+        """insert into refunds (id, organization_id, payment_id, order_id, status, amount_minor, currency, reason,
+                                created_at)
+           select gen_random_uuid(), organization_id, id, order_id, 'requested', 1, currency, 'why',
+                  now() - interval '6 minutes' from payments""",
+        "update orders set paid_at = paid_at - interval '2 minutes'",
+    )
+    found = await firing(client)
+    assert "refunds_not_sent" in found
+    assert found["paid_without_tickets"]["subject"] == order["reference"]
+    await drain(app)
+    await run(app, "update refunds set status = 'succeeded', provider_ref = 'r'")
+    assert {"refunds_not_sent", "paid_without_tickets"}.isdisjoint(await firing(client))
+
+
+async def test_an_alert_that_cannot_be_read_fires_and_takes_no_other_with_it(
+    client: httpx2.AsyncClient, app: FastAPI
+) -> None:
+    broken, odd = text("select null, 1/0"), text("select null, 'many'")
+    app.state.alerts = (Alert("broken", 0, "count", broken), Alert("odd", 0, "count", odd), *ALERTS)
+    found = await firing(client)
+    assert {name: alert["value"] for name, alert in found.items()} == {"broken": None, "odd": None}
+    assert "zero" not in (await client.get("/health/alerts")).text
+
+
+async def test_without_postgres_every_alert_fires(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    settings = app.state.settings.model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/x"})
+    database = Database(settings)
+    app.state.database, kept = database, app.state.database
+    assert len(await firing(client)) == 4 + len(ALERTS)
+    await database.close()
+    app.state.database = kept
+
+
+#: What shows each rule.
+FIRED_BY = {
+    "outbox_lag": test_a_reader_that_lags_is_named,
+    "outbox_pinned": test_who_holds_up_all_readers_is_named,
+    "outbox_partitions": test_a_day_without_a_partition_is_told,
+    "dead_letters": test_dead_letters_wait_for_somebody,
+    "kafka_partition_stuck": test_a_kafka_partition_that_stands_still_is_told,
+    "holds_not_swept": test_holds_that_nobody_sweeps_are_told,
+    "webhooks_not_delivered": test_webhooks_that_our_worker_leaves_lying_are_told,
+    "webhooks_waiting": test_webhooks_about_nothing_that_we_know_are_told,
+    "payments_mismatched": test_webhooks_about_nothing_that_we_know_are_told,
+    "refunds_not_sent": test_a_refund_that_was_promised_and_not_sent_is_told,
+    "paid_without_tickets": test_a_refund_that_was_promised_and_not_sent_is_told,
+}

@@ -1,0 +1,67 @@
+"""An operator ends somebody's log-ins at the command line."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.support.platform import eventually
+from tests.support.world import API, PASSWORD, Person, World, data, refusal
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
+
+Command = Callable[[str], tuple[int, str]]
+
+
+@pytest.fixture
+def log_out(settings: Settings, tmp_path: Path) -> Command:
+    """Runs `ticketing people log-out …` as an operator does, with the addresses that a deployment has."""
+
+    def run(email: str) -> tuple[int, str]:
+        line = [sys.executable, "-m", "ticketing.cli", "people", "log-out", email]
+        names = {"DATABASE_URL": settings.database_url, "WORKER_DATABASE_URL": settings.worker_database_url}
+        done = subprocess.run(
+            line, cwd=tmp_path, env=os.environ | names, capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    return run
+
+
+async def _log_in(person: Person) -> Person:
+    body = {"email": person.email, "password": PASSWORD}
+    answer = data(await person.client.post(f"{API}/auth/login", json=body))
+    return Person(person.client, person.id, person.email, answer["access_token"], answer["refresh_token"])
+
+
+async def _is_refused(person: Person) -> bool:
+    return (await person.get("/me")).status_code == 401
+
+
+async def test_an_operator_ends_somebodys_log_ins_and_is_told_how_many(
+    world: World, database: Database, log_out: Command
+) -> None:
+    ada, eve = await world.person("ada"), await world.person("eve")
+    phone = await _log_in(ada)
+    assert await asyncio.to_thread(log_out, ada.email.upper()) == (0, f"{ada.email} is logged out: 2 log-ins ended.")
+    for log_in in (ada, phone):
+        await eventually(lambda log_in=log_in: _is_refused(log_in), seconds=2)  # type: ignore[misc]
+        body = {"refresh_token": log_in.refresh_token}
+        refusal(await ada.client.post(f"{API}/auth/refresh", json=body), 401)
+    data(await eve.get("/me"))
+    async with database.transaction() as session:
+        ended = text("select key, payload->>'reason' from outbox where topic = 'session.ended'")
+        assert [tuple(row) for row in await session.execute(ended)] == [(ada.id, "ended_by_operator")] * 2
+    assert await asyncio.to_thread(log_out, ada.email) == (0, f"{ada.email} is logged out: 0 log-ins ended.")
+    await _log_in(ada)
+    assert await asyncio.to_thread(log_out, ada.email) == (0, f"{ada.email} is logged out: 1 log-in ended.")
+
+
+async def test_an_unknown_address_is_named(database: Database, log_out: Command) -> None:
+    said = await asyncio.to_thread(log_out, "nobody@example.com")
+    assert said == (1, "ticketing: nobody has an account with the address nobody@example.com")

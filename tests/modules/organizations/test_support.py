@@ -1,0 +1,158 @@
+"""The platform's support: reads every organization, changes none, and is seen."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tests.support.world import Person, Tenant, World, data, refusal
+from ticketing.infra.db import Database
+from ticketing.modules import iam, organizations
+from ticketing.modules.organizations.support import begin_reading
+
+
+async def _supporter(world: World, database: Database) -> Person:
+    person = await world.person("support")
+    await _change(database, person, organizations.grant_support)
+    return person
+
+
+async def _change(database: Database, person: Person, act: Any) -> bool:
+    async with database.transaction() as session:
+        user = await iam.find_user(session, person.email)
+        return bool(await act(session, user))
+
+
+def _access(tenant: Tenant, supporter: Person) -> organizations.Access:
+    guest = organizations.Guest.SUPPORT
+    return organizations.Access(UUID(tenant.id), f"user:{supporter.id}", UUID(supporter.id), guest)
+
+
+async def _visits(tenant: Tenant) -> list[dict[str, Any]]:
+    entries = data(await tenant.admin.get(tenant.path("/audit-log")))
+    return [entry for entry in entries if entry["action"] == "support.read"]
+
+
+async def test_support_reads_an_organization_that_it_does_not_work_for(world: World, database: Database) -> None:
+    tenant, supporter = await world.tenant(), await _supporter(world, database)
+    assert data(await supporter.get(tenant.path()))["id"] == tenant.id
+    me = data(await supporter.get("/me"))
+    assert (me["platform_role"], me["memberships"]) == ("SUPPORT", [])
+    assert data(await tenant.admin.get("/me"))["platform_role"] is None
+
+
+async def test_support_changes_nothing(world: World, database: Database) -> None:
+    tenant, supporter = await world.tenant(), await _supporter(world, database)
+    assert refusal(await supporter.patch(tenant.path(), {"name": "Ours"}), 403)["code"] == "forbidden"
+    refusal(await supporter.post(tenant.path("/members"), {"email": supporter.email, "role": "ORG_ADMIN"}), 403)
+    assert data(await tenant.admin.get(tenant.path()))["name"] == "Tenant"
+
+
+async def test_the_database_refuses_a_change_in_a_visit_of_support(world: World, database: Database) -> None:
+    tenant, supporter = await world.tenant(), await _supporter(world, database)
+    access = _access(tenant, supporter)
+    async with database.transaction() as session:
+        await begin_reading(session, access)
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            await session.execute(text("update organizations set name = 'Ours'"))
+        await session.rollback()
+
+
+async def test_a_visit_is_in_the_audit_log_once_an_hour(world: World, database: Database, owner: Database) -> None:
+    tenant, other, supporter = await world.tenant(), await world.tenant("other"), await _supporter(world, database)
+    await asyncio.gather(*(supporter.get(tenant.path(rest)) for rest in ("", "/members", "/events", "/venues", "")))
+    [visit] = await _visits(tenant)
+    assert (visit["actor"], visit["subject"]) == (f"user:{supporter.id}", f"organization:{tenant.id}")
+    assert visit["address"]
+    assert await _visits(other) == []
+    async with owner.transaction() as session:
+        # The log is append-only, so the hour is not waited for and not written: the entry of before is made older.
+        await session.execute(text("alter table audit_log disable trigger audit_log_append_only"))
+        await session.execute(text("update audit_log set created_at = created_at - interval '61 minutes'"))
+    data(await supporter.get(tenant.path()))
+    assert len(await _visits(tenant)) == 2
+
+
+async def test_two_visits_at_once_are_one_entry(world: World, database: Database) -> None:
+    tenant, supporter = await world.tenant(), await _supporter(world, database)
+
+    async def visit() -> None:
+        async with database.transaction() as session:
+            await begin_reading(session, _access(tenant, supporter))
+
+    async with database.transaction() as session:
+        await begin_reading(session, _access(tenant, supporter))
+        second = asyncio.create_task(visit())
+        await asyncio.wait({second}, timeout=0.5)
+        assert not second.done(), "it waits for what the first one writes"
+    await second
+    assert len(await _visits(tenant)) == 1
+
+
+async def test_each_of_two_supporters_is_seen(world: World, database: Database) -> None:
+    tenant = await world.tenant()
+    one, other = await _supporter(world, database), await _supporter(world, database)
+    for person in (one, other, one):
+        data(await person.get(tenant.path()))
+    assert {visit["actor"] for visit in await _visits(tenant)} == {f"user:{one.id}", f"user:{other.id}"}
+    assert len(await _visits(tenant)) == 2
+
+
+async def test_an_organization_that_does_not_exist_is_not_found_by_support_either(
+    world: World, database: Database
+) -> None:
+    supporter = await _supporter(world, database)
+    refusal(await supporter.get(f"/orgs/{uuid4()}"), 404)
+
+
+async def test_where_support_is_a_member_the_role_counts(world: World, database: Database) -> None:
+    tenant, supporter = await world.tenant(), await _supporter(world, database)
+    data(await tenant.admin.post(tenant.path("/members"), {"email": supporter.email, "role": "ORG_SCANNER"}), 201)
+    refusal(await supporter.get(tenant.path("/audit-log")), 403)
+    assert await _visits(tenant) == []
+
+
+async def test_who_is_no_longer_support_stops_reading_at_once(world: World, database: Database) -> None:
+    tenant, supporter = await world.tenant(), await _supporter(world, database)
+    data(await supporter.get(tenant.path()))
+    assert await _change(database, supporter, organizations.revoke_support)
+    refusal(await supporter.get(tenant.path()), 404)
+    async with database.transaction() as session:
+        facts = text("select topic from outbox where payload->>'user_id' = :id and topic like 'support.%' order by id")
+        assert list(await session.scalars(facts, {"id": supporter.id})) == ["support.granted", "support.revoked"]
+
+
+@pytest.fixture
+def command(database_url: str, tmp_path: Path) -> Any:
+    """Runs `ticketing support …` as an operator does."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        line = [sys.executable, "-m", "ticketing.cli", "support", *arguments]
+        environment = os.environ | {"DATABASE_URL": database_url.replace("+psycopg", "")}
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    return run
+
+
+async def test_an_operator_grants_and_revokes_and_is_told_what_was_done(world: World, command: Any) -> None:
+    tenant, ada = await world.tenant(), await world.person("ada")
+    refusal(await ada.get(tenant.path()), 404)
+    assert await asyncio.to_thread(command, "grant", ada.email.upper()) == (
+        0,
+        f"{ada.email} reads every organization now.",
+    )
+    data(await ada.get(tenant.path()))
+    assert await asyncio.to_thread(command, "grant", ada.email) == (0, f"{ada.email} reads every organization already.")
+    assert await asyncio.to_thread(command, "revoke", ada.email) == (0, f"{ada.email} is no longer support.")
+    refusal(await ada.get(tenant.path()), 404)
+    assert await asyncio.to_thread(command, "revoke", ada.email) == (0, f"{ada.email} was not support.")
+    status, said = await asyncio.to_thread(command, "grant", "nobody@example.com")
+    assert (status, said) == (1, "ticketing: nobody has an account with the address nobody@example.com")

@@ -1,0 +1,105 @@
+"""The mock provider's pay page: plain, safe against what people type, and harmless to press twice."""
+
+import asyncio
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from tests.modules.payments.till import facts, order_of, ordered, payment_of, rows
+from tests.support.world import World, data
+from ticketing.modules import payments
+
+
+def page_of(payment: dict) -> str:
+    return f"/mock-pay/{payment['provider_ref']}"
+
+
+async def test_the_page_says_what_is_to_be_paid_and_that_it_is_a_mock(world: World) -> None:
+    title = '<script>alert("1")</script> & Söhne'
+    show = await world.show(rows=1, seats=2, title=title)
+    _, order, payment = await ordered(world, show, "Stalls-A-1")
+    page = await world.client.get(page_of(payment))
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "€45.00" in page.text
+    assert order["reference"] in page.text
+    assert "This is a mock" in page.text
+    assert "<script" not in page.text
+    assert "&lt;script&gt;" in page.text
+    assert " style=" not in page.text
+    assert "<style" not in page.text
+
+
+async def test_pay_pays_and_leads_back_to_the_order(app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    answer = await world.client.post(page_of(payment), data={"action": "pay"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/o/{order['reference']}")
+    assert (await order_of(buyer, order))["status"] == "paid"
+    assert "paid already" in (await world.client.get(page_of(payment))).text
+
+
+async def test_pressing_pay_five_times_pays_once(app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    await asyncio.gather(*(world.client.post(page_of(payment), data={"action": "pay"}) for _ in range(5)))
+    assert (await order_of(buyer, order))["status"] == "paid"
+    assert len(await rows(app, "select 1 from payment_events")) == 1
+    assert (await facts(app, order))["order.paid"] == 1
+
+
+async def test_decline_fails_the_payment_and_the_buyer_may_try_again(world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    answer = await world.client.post(page_of(payment), data={"action": "decline"})
+    assert answer.status_code == 303
+    assert (await payment_of(buyer, payment))["status"] == "failed"
+    again = await world.payment(buyer, order)
+    assert again["id"] != payment["id"]
+    await world.client.post(page_of(again), data={"action": "pay"})
+    assert (await order_of(buyer, order))["status"] == "paid"
+
+
+async def test_when_the_shop_does_not_answer_the_page_says_so_and_offers_another_try(
+    app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    calls: list[str] = []
+
+    def away(request: httpx2.Request) -> httpx2.Response:
+        calls.append(str(request.url))
+        raise httpx2.ConnectError("nobody is there")
+
+    payments.use_transport(httpx2.MockTransport(away))
+    page = await world.client.post(page_of(payment), data={"action": "pay"})
+    assert page.status_code == 502
+    assert "try again" in page.text
+    assert 'value="pay"' in page.text
+    assert 2 <= len(calls) <= 5
+    assert (await order_of(buyer, order))["status"] == "pending"
+    payments.use_transport(httpx2.ASGITransport(app))
+    assert (await world.client.post(page_of(payment), data={"action": "pay"})).status_code == 303
+    assert (await order_of(buyer, order))["status"] == "paid"
+
+
+@pytest.mark.parametrize("path", ["mock_unknown", "%00", "é", "a" * 5000, "%3Cscript%3E"])
+async def test_an_unknown_payment_has_no_page(world: World, path: str) -> None:
+    for answer in (await world.client.get(f"/mock-pay/{path}"), await world.client.post(f"/mock-pay/{path}")):
+        assert answer.status_code == 404
+        assert "script>" not in answer.text
+
+
+@pytest.mark.parametrize("content", [b"", b"action=", b"action=steal", b"\xff\x00=1", b"x" * 4096])
+async def test_any_other_button_does_nothing(world: World, content: bytes) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await world.client.post(page_of(payment), content=content, headers=form)).status_code == 422
+    assert (await world.client.post(page_of(payment), content=b"x" * 5000, headers=form)).status_code == 413
+    assert (await order_of(buyer, order))["status"] == "pending"
+    assert data(await buyer.get(f"/payments/{payment['id']}"))["status"] == "pending"

@@ -1,0 +1,149 @@
+"""Refunds: never more than was paid, told to the provider once, and done when it says so."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from tests.modules.payments.till import facts, order_of, ordered, payment_of, rows
+from tests.support.drain import drain
+from tests.support.world import World, data
+from ticketing.infra.bus import Retry
+from ticketing.modules import orders, payments
+
+
+async def paid(world: World, *seats: str) -> Any:
+    buyer, order, payment = await ordered(world, await world.show(rows=1, seats=4), *seats)
+    data(await world.webhook("payment.succeeded", payment))
+    return buyer, order, payment
+
+
+async def give_back(app: FastAPI, order: dict[str, Any], amount_minor: int | None, reason: str = "Rain") -> str:
+    async with app.state.worker_database.transaction() as session:
+        found = await orders.get_order(session, UUID(order["id"]))
+        refund = await payments.refund_order(session, found, amount_minor, reason, found.user_id)
+        assert payments.RefundOut.of(refund).status == "requested"
+        return str(refund.id)
+
+
+async def test_a_refund_in_two_parts_ends_as_refunded(app: FastAPI, world: World) -> None:
+    buyer, order, payment = await paid(world, "Stalls-A-1", "Stalls-A-2")
+    await give_back(app, order, 1000)
+    assert (await order_of(buyer, order))["status"] == "paid"
+    await drain(app)
+    now = await order_of(buyer, order)
+    assert (now["status"], now["refunded"]["amount"]) == ("partially_refunded", 1000)
+    assert (await payment_of(buyer, payment))["status"] == "succeeded"
+    await give_back(app, order, None)
+    await drain(app)
+    now = await order_of(buyer, order)
+    assert (now["status"], now["refunded"]["amount"]) == ("refunded", 9000)
+    after = await payment_of(buyer, payment)
+    assert (after["status"], after["refunded"]["amount"]) == ("refunded", 9000)
+    assert [(r["status"], r["amount"]["amount"], r["reason"]) for r in after["refunds"]] == [
+        ("succeeded", 1000, "Rain"),
+        ("succeeded", 8000, "Rain"),
+    ]
+    told = await facts(app, order)
+    assert told["refund.requested"] == told["refund.succeeded"] == told["order.refunded"] == 2
+
+
+async def test_no_more_goes_back_than_was_paid(app: FastAPI, world: World) -> None:
+    _, order, _ = await paid(world, "Stalls-A-1")
+    with pytest.raises(payments.RefundTooLarge) as refused:
+        await give_back(app, order, 4501)
+    assert refused.value.details == {"refundable_minor": 4500}
+    await give_back(app, order, 4000)
+    with pytest.raises(payments.RefundTooLarge):
+        await give_back(app, order, 501)
+    await give_back(app, order, 500)
+    with pytest.raises(payments.NothingToRefund):
+        await give_back(app, order, None)
+
+
+async def test_refunds_asked_for_together_never_add_up_to_more_than_was_paid(app: FastAPI, world: World) -> None:
+    _, order, _ = await paid(world, "Stalls-A-1")
+    asked = await asyncio.gather(*(give_back(app, order, 1000) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(answer, str) for answer in asked) == 4
+    assert {type(answer) for answer in asked} == {str, payments.RefundTooLarge}
+    total = (await rows(app, "select sum(amount_minor) as total from refunds"))[0].total
+    assert total == 4000
+
+
+async def test_what_was_never_paid_is_not_refunded(app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    _, order, _ = await ordered(world, show, "Stalls-A-1")
+    with pytest.raises(payments.NothingToRefund):
+        await give_back(app, order, None)
+    free = await world.show(rows=1, seats=2, price=0)
+    buyer = await world.person()
+    with pytest.raises(payments.NothingToRefund):
+        await give_back(app, await world.order(buyer, await world.hold(buyer, free, "Stalls-A-1")), None)
+
+
+async def message_of(app: FastAPI, order: dict[str, Any]) -> payments.RefundRequested:
+    found = await rows(app, "select payload from outbox where topic = 'refund.requested' and key = :id", id=order["id"])
+    return payments.RefundRequested.model_validate(found[0].payload)
+
+
+async def test_a_provider_that_does_not_answer_is_asked_again_later(app: FastAPI, world: World) -> None:
+    buyer, order, _ = await paid(world, "Stalls-A-1")
+    await give_back(app, order, None)
+    message = await message_of(app, order)
+    payments.use_transport(httpx2.MockTransport(lambda request: httpx2.Response(503)))
+    with pytest.raises(Retry):
+        async with app.state.worker_database.transaction() as session:
+            await payments.send_refund(session, message)
+    assert (await rows(app, "select status from refunds"))[0].status == "requested"
+    payments.use_transport(httpx2.ASGITransport(app))
+    await drain(app)
+    assert (await order_of(buyer, order))["status"] == "refunded"
+
+
+async def test_a_refund_that_is_told_again_is_not_made_again(app: FastAPI, world: World) -> None:
+    buyer, order, _ = await paid(world, "Stalls-A-1")
+    await give_back(app, order, 1500)
+    message = await message_of(app, order)
+
+    async def send() -> None:
+        async with app.state.worker_database.transaction() as session:
+            await payments.send_refund(session, message)
+
+    await asyncio.gather(*(send() for _ in range(4)))
+    await send()
+    assert (await order_of(buyer, order))["refunded"]["amount"] == 1500
+    assert (await facts(app, order))["refund.succeeded"] == 1
+    assert len(await rows(app, "select 1 from payment_events where type = 'refund.succeeded'")) == 1
+
+
+async def test_the_webhook_of_a_refund_may_name_refund_or_payment_and_come_twice(app: FastAPI, world: World) -> None:
+    buyer, order, payment = await paid(world, "Stalls-A-1")
+    first = await give_back(app, order, 1000)
+    second = await give_back(app, order, 1000)
+    data(await world.webhook("refund.succeeded", payment, amount=1000))
+    states = {str(r.id): r.status for r in await rows(app, "select id, status from refunds")}
+    assert states == {first: "succeeded", second: "requested"}
+    await drain(app)
+    named = {**payment, "provider_ref": f"re_{UUID(second).hex}"}
+    data(await world.webhook("refund.succeeded", named, amount=1000))
+    assert (await order_of(buyer, order))["refunded"]["amount"] == 2000
+    outcomes = await rows(app, "select outcome from payment_events order by received_at desc limit 1")
+    assert outcomes[0].outcome == "seen"
+
+
+async def test_a_refund_webhook_of_another_amount_is_kept_for_a_person(app: FastAPI, world: World) -> None:
+    buyer, order, payment = await paid(world, "Stalls-A-1")
+    await give_back(app, order, 1000)
+    data(await world.webhook("refund.succeeded", payment, amount=999))
+    data(await world.webhook("refund.succeeded", payment, amount=1000, currency="USD"))
+    assert (await order_of(buyer, order))["refunded"]["amount"] == 0
+    outcomes = await rows(app, "select outcome from payment_events where type = 'refund.succeeded'")
+    assert [row.outcome for row in outcomes] == ["mismatch", "mismatch"]
+
+
+async def test_a_refund_of_an_unknown_payment_waits(world: World) -> None:
+    nobodys = {"provider_ref": "mock_nobodys", "amount": {"amount": 1, "currency": "EUR"}}
+    data(await world.webhook("refund.succeeded", nobodys), 202)

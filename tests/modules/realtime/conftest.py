@@ -1,0 +1,24 @@
+"""Viewers that are gone when the test is over."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+
+from tests.modules.realtime.live import Viewer, Watch, serve, until
+
+
+@pytest.fixture
+async def watch(app: FastAPI) -> AsyncIterator[Watch]:
+    """Opens a viewer of a path of the running app."""
+    viewers = []
+    await until(lambda: app.state.hub.is_live)
+    async with serve(app) as port:
+
+        async def open_viewer(path: str, **headers: str) -> Viewer:
+            viewers.append(await Viewer.open(port, path, **headers))
+            return viewers[-1]
+
+        yield open_viewer
+        for viewer in viewers:
+            viewer.leave()

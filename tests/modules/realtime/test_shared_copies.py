@@ -1,0 +1,228 @@
+"""Processes that share copies through Redis, and what they do when it is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from tests.modules.realtime.copying import LONG_SECONDS, answers, begin, block_seat, held_up, know, letters, statements
+from tests.modules.realtime.live import until
+from tests.support.world import API, Show, World, data
+from ticketing.infra.config import Settings, get_settings
+from ticketing.infra.db import Database
+from ticketing.infra.embedded.valkey import EmbeddedValkey
+from ticketing.infra.redis import commit_notifications
+from ticketing.infra.redis.commit_notifications import Nudge
+from ticketing.main import create_app
+from ticketing.modules.realtime.response_cache import cache as copies
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ends_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "LIFE_SECONDS", LONG_SECONDS)
+
+
+@pytest.fixture
+async def other(app: FastAPI, settings: Settings) -> AsyncIterator[FastAPI]:
+    """A second API process, but for the process: an application with a database, a Redis and a memory of its own."""
+    other = create_app(settings)
+    async with other.router.lifespan_context(other):
+        await until(lambda: other.state.copies.is_hearing)
+        yield other
+
+
+@pytest.fixture
+async def stranger(other: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the second process."""
+    transport = httpx2.ASGITransport(other, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+async def until_letters(client: httpx2.AsyncClient, show: Show, seats: str) -> None:
+    async with asyncio.timeout(5):
+        while await letters(client, show) != seats:  # noqa: ASYNC110 (nobody tells us)
+            await asyncio.sleep(0.01)
+
+
+async def test_what_one_process_has_read_the_other_need_not_read(
+    app: FastAPI, world: World, other: FastAPI, stranger: httpx2.AsyncClient
+) -> None:
+    show = await world.show(rows=1, seats=3)
+    await know(app, world.client, show)
+    await know(other, stranger, show)
+    assert await letters(world.client, show) == "aaa"
+    before = answers("redis")
+    with statements(other) as asked:
+        assert await letters(stranger, show) == "aaa"
+    assert (asked, answers("redis") - before) == ([], 1)
+    tags = [(await one.get(f"{API}/events/{show.id}/availability")).headers["ETag"] for one in (world.client, stranger)]
+    assert tags[0] == tags[1]
+
+
+async def test_a_change_in_one_process_is_soon_seen_in_the_other(
+    app: FastAPI, world: World, other: FastAPI, stranger: httpx2.AsyncClient
+) -> None:
+    show, buyer = await world.show(rows=1, seats=3), await world.person()
+    for one, client in ((app, world.client), (other, stranger)):
+        await know(one, client, show)
+        assert await letters(client, show) == "aaa"
+    await world.hold(buyer, show, "Stalls-A-1")
+    assert await letters(world.client, show) == "haa"
+    await until_letters(stranger, show, "haa")
+    await block_seat(other.state.database, show, 2)
+    assert await letters(stranger, show) == "hab"
+    await until_letters(world.client, show, "hab")
+
+
+async def test_a_workers_change_is_soon_seen(app: FastAPI, world: World, settings: Settings) -> None:
+    show = await world.show(rows=1, seats=3)
+    await know(app, world.client, show)
+    assert await letters(world.client, show) == "aaa"
+    worker = Database(settings, nudge=Nudge(app.state.redis), url=settings.worker_database_url)
+    await block_seat(worker, show, 1)
+    await until_letters(world.client, show, "aba")
+    await worker.close()
+
+
+async def test_a_copy_that_redis_still_has_is_not_taken_after_a_change_of_ones_own(
+    app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit_notifications, "QUIET_SECONDS", 1.0)
+    show = await world.show(rows=1, seats=3)
+    await know(app, world.client, show)
+    await block_seat(app.state.database, show, 0)
+    await until(lambda: not app.state.database.nudge.is_telling(UUID(show.id)))
+    assert await letters(world.client, show) == "baa"
+    await block_seat(app.state.database, show, 1)  # nobody is told for a second
+    assert app.state.database.nudge.is_telling(UUID(show.id))
+    assert await letters(world.client, show) == "bba"
+
+
+async def test_what_was_read_before_a_change_is_not_shared_after_it(
+    app: FastAPI, world: World, other: FastAPI, stranger: httpx2.AsyncClient, owner: Database
+) -> None:
+    show = await world.show(rows=1, seats=3)
+    await know(app, world.client, show)
+    await know(other, stranger, show)
+    async with held_up(owner):
+        early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
+        await block_seat(other.state.database, show, 0)
+        await until(lambda: not other.state.database.nudge.is_telling(UUID(show.id)))
+    assert data(await early)["seats"] == "aaa"  # read, and kept in Redis, by one who had not heard
+    assert await letters(stranger, show) == "baa"
+    await until_letters(world.client, show, "baa")
+
+
+async def test_what_redis_has_lost_is_read_again(app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=3)
+    await know(app, world.client, show)
+    assert await letters(world.client, show) == "aaa"
+    await app.state.redis.flushall()
+    app.state.copies.forget([UUID(show.id)])
+    assert await letters(world.client, show) == "aaa"
+    app.state.copies.forget([UUID(show.id)])
+    before = answers("redis")
+    assert await letters(world.client, show) == "aaa"
+    assert answers("redis") - before == 1
+
+
+class TestWithoutRedis:
+    """With a Valkey that the tests may stop."""
+
+    @pytest.fixture
+    def own_valkey(self, tmp_path: Path) -> Iterator[EmbeddedValkey]:
+        with EmbeddedValkey(tmp_path) as server:
+            yield server
+
+    @pytest.fixture
+    def settings(self, database_url: str, own_valkey: EmbeddedValkey) -> Settings:
+        return get_settings().model_copy(update={"database_url": database_url, "redis_url": own_valkey.url()})
+
+    async def test_a_process_that_hears_nothing_keeps_nothing(
+        self, app: FastAPI, world: World, own_valkey: EmbeddedValkey
+    ) -> None:
+        show = await world.show(rows=1, seats=4)
+        await know(app, world.client, show)
+        assert await letters(world.client, show) == "aaaa"
+        own_valkey.stop()
+        await until(lambda: not app.state.copies.is_hearing, 10)
+        for number, seats in enumerate(("baaa", "bbaa", "bbba")):
+            await block_seat(app.state.worker_database, show, number)  # as another process would
+            assert await letters(world.client, show) == seats
+        own_valkey.start()
+        await until(lambda: app.state.copies.is_hearing, 10)
+        await block_seat(app.state.database, show, 3)
+        assert await letters(world.client, show) == "bbbb"
+        before = answers("memory")
+        assert await letters(world.client, show) == "bbbb"
+        assert answers("memory") - before == 1
+
+    async def test_what_was_read_while_nothing_was_heard_is_not_kept(
+        self, app: FastAPI, world: World, own_valkey: EmbeddedValkey, owner: Database
+    ) -> None:
+        show = await world.show(rows=1, seats=2)
+        await know(app, world.client, show)
+        own_valkey.stop()
+        await until(lambda: not app.state.copies.is_hearing, 10)
+        async with held_up(owner):
+            early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
+            await block_seat(app.state.worker_database, show, 0)  # nobody here can hear of it
+            own_valkey.start()
+            await until(lambda: app.state.copies.is_hearing, 2.5)
+        assert data(await early)["seats"] == "aa"
+        assert await letters(world.client, show) == "ba"
+
+    async def test_news_that_could_not_be_told_is_told_when_redis_is_back(
+        self, app: FastAPI, own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(commit_notifications, "AGAIN_SECONDS", 0.1)
+        event_id, sending = uuid4(), Nudge(app.state.redis)
+        own_valkey.stop()
+        sending.send([event_id])
+        await asyncio.sleep(0.3)
+        assert sending.is_telling(event_id)
+        own_valkey.start()
+        await until(lambda: not sending.is_telling(event_id), 10)
+        await sending.close()
+
+
+async def test_many_commits_are_few_nudges_that_forget_nothing(app: FastAPI, hear: "Hear") -> None:
+    event_ids = [uuid4() for _ in range(50)]
+    sending = Nudge(app.state.redis)
+    for event_id in event_ids:
+        sending.send([event_id])
+        await asyncio.sleep(0)
+    last = uuid4()
+    await asyncio.sleep(0.1)
+    sending.send([last])
+    sending.send([event_ids[0]])
+    await sending.close()
+    heard = await hear(sending.sender, {*event_ids, last})
+    assert len(heard) <= 5
+
+
+Hear = Callable[..., "asyncio.Future[list[bytes]]"]
+
+
+@pytest.fixture
+async def hear(app: FastAPI) -> AsyncIterator[Callable[..., object]]:
+    """The nudges of a sender, up to the one that completes these events."""
+    async with app.state.redis.pubsub() as pubsub:
+        await pubsub.subscribe(commit_notifications.CHANNEL)
+
+        async def listen(sender: UUID, event_ids: set[UUID]) -> list[bytes]:
+            nudges, missing = [], set(event_ids)
+            async with asyncio.timeout(5):
+                while missing:
+                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
+                    if message and commit_notifications.read(message["data"])[0] == sender:
+                        nudges.append(message["data"])
+                        missing -= set(commit_notifications.read(message["data"])[1])
+            return nudges
+
+        yield listen

@@ -1,0 +1,57 @@
+"""What several tests of tickets need: a buyer with tickets, and people at the door."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+
+from tests.support.drain import drain
+from tests.support.world import Person, Show, World, data
+
+
+@dataclass
+class Stage:
+    """A show, and somebody who has bought."""
+
+    app: FastAPI
+    world: World
+    show: Show
+    buyer: Person
+    order: dict[str, Any]
+    tickets: list[dict[str, Any]]
+
+    @property
+    def admin(self) -> Person:
+        return self.show.tenant.admin
+
+    @property
+    def code(self) -> str:
+        code: str = self.tickets[0]["code"]
+        return code
+
+    def door(self, rest: str = "") -> str:
+        return self.show.path(f"/check-ins{rest}")
+
+    async def stats(self) -> dict[str, Any]:
+        answer: dict[str, Any] = data(await self.admin.get(self.door("/stats")))
+        return answer
+
+
+async def tickets_of(person: Person, order: dict[str, Any]) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = data(await person.get(f"/orders/{order['id']}/tickets"))
+    return answer
+
+
+async def set_stage(app: FastAPI, world: World, *seats: str, standing: int = 0, **show: Any) -> Stage:
+    """A buyer has tickets for these seats ("Stalls-A-1" if none is named), or for so many standing places."""
+    if standing:
+        show = {"seats": 0, "capacity": 50, **show}
+    made = await world.show(**show)
+    buyer = await world.person("buyer")
+    items = [{"ticket_type_id": made.area_type_id, "quantity": standing}]
+    if standing:
+        order = await world.buy(buyer, made, items=items)
+    else:
+        order = await world.buy(buyer, made, *(seats or ("Stalls-A-1",)))
+    await drain(app)
+    return Stage(app, world, made, buyer, order, await tickets_of(buyer, order))
