@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 from tests.contract.comparison import compare
 from tests.contract.subjects import DATABASE, FOLDER, SUBJECTS, published
-from ticketing.infra import migrate
-from ticketing.infra.application_role import admit
-from ticketing.infra.embedded_postgres import APPLICATION, WORKER, EmbeddedPostgres
-from ticketing.infra.schema import REQUESTS, WORKERS
+from ticketing.infra.db import migrate
+from ticketing.infra.db.roles import admit
+from ticketing.infra.db.schema import REQUESTS, WORKERS
+from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
 
 
 def migrated_database() -> list[str]:

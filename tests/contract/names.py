@@ -17,7 +17,7 @@ import ticketing
 from ticketing.infra import errors, mail
 from ticketing.infra.config import Settings
 from ticketing.infra.crash_points import POINTS
-from ticketing.infra.nudge import CHANNEL as COMMITS
+from ticketing.infra.redis.commit_notifications import CHANNEL as COMMITS
 from ticketing.main import create_app
 from ticketing.modules.realtime.frames import CHANNEL as SEATS
 from ticketing.workers.consumers import groups

@@ -57,6 +57,10 @@ def entry_points() -> list[str]:
     """What deployments name: the console script, and modules that are run or served."""
     script = re.findall(r'^(\w+) = "(ticketing\.\w+):(\w+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     served = [(":".join(name), *name) for name in [("ticketing.main", "create_app"), ("ticketing.cli", "app")]]
-    there = [said for said, module, name in [*script, *served] if hasattr(importlib.import_module(module), name)]
+    there = [
+        said
+        for said, module, name in [*script, *served]
+        if callable(getattr(importlib.import_module(module), name, None))
+    ]
     runnable = any((SOURCE / path).exists() for path in ("cli.py", "cli/__main__.py"))
     return sorted([f"entry point {said}" for said in there] + ["python -m ticketing.cli"] * runnable)
