@@ -58,10 +58,8 @@ fmt: $(DEV_READY) ## Put the code into its usual form
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
 
-docs: $(RUN_READY) ## Print what the documents take from the code: permissions, messages
-	@$(PY) -m ticketing.docgen.permissions_page docs/security.md
-	@$(PY) -m ticketing.docgen.message_shapes docs/messages.json
-	@$(PY) -m ticketing.docgen.messages_page docs/messages.md
+docs: $(RUN_READY) ## Write the pages of docs/ that follow from the code
+	@$(PY) -m ticketing.docgen docs
 
 bench: $(RUN_READY) ## Measure, as ratios; ARGS="holds losers" for some, BENCH_SECONDS=1 to try it out
 	@exec $(PY) -m benchmarks $(ARGS)

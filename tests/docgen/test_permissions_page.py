@@ -9,7 +9,7 @@ from ticketing.docgen.permissions_page import render, write
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 
 
-def test_the_document_has_the_table_of_the_code() -> None:
+def test_the_page_has_the_table_of_the_code() -> None:
     text = DOCUMENT.read_text()
     assert write(text) == text, "the table of permissions has changed: run `make docs`"
 
@@ -23,6 +23,6 @@ def test_the_table_names_every_permission_and_every_role() -> None:
     assert "| check tickets in | yes | yes | yes |  | yes | yes |" in rows
 
 
-def test_a_document_without_the_marks_is_left_alone() -> None:
+def test_a_page_without_the_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="needs the lines"):
         write("# Security\n")

@@ -1,14 +1,12 @@
-"""What has been published of messages, and whether the code still keeps to it: `docs/messages.json`, by `make docs`.
+"""docs/messages.json: the published shape of every message, and whether the code still keeps to it.
 
-A shape that was published stays as it is for its version: facts lie in the log for days and in other people's topics
-for as long as they like. What may change is said in docs/messages.md; the rest needs a new `schema_version`.
+A published shape is final for its version: messages stay in the log for days, and in topics of other systems for as
+long as those keep them. docs/messages.md says what may change; anything else needs a new `schema_version`.
 """
 
 import importlib
 import pkgutil
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -37,28 +35,28 @@ def _kinds_of(parent: type[Message]) -> Iterator[type[Message]]:
 
 
 def shape_of(kind: type[Message]) -> Shape:
-    """What somebody who reads such messages relies on; without words, which may change."""
+    """What consumers of the message rely on: no descriptions, which may be reworded."""
     schema = kind.model_json_schema(mode="serialization")
-    fields = {name: _plain(type_, schema.get("$defs", {})) for name, type_ in schema["properties"].items()}
-    # A default is the writer's affair: it is there in every message that is written, but not in those before it.
+    fields = {name: _without_prose(type_, schema.get("$defs", {})) for name, type_ in schema["properties"].items()}
+    # A field with a default is in every message written now, but not in older ones.
     always = {name for name, field in kind.model_fields.items() if field.is_required()}
     return {"key": kind.key_field, "fields": fields, "always": sorted(always)}
 
 
-def _plain(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _without_prose(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     if (reference := schema.get("$ref")) is not None:
-        return _plain(definitions[reference.rpartition("/")[2]], definitions)
+        return _without_prose(definitions[reference.rpartition("/")[2]], definitions)
     kept = {name: value for name, value in schema.items() if name not in {"title", "description", "default"}}
     for name, value in kept.items():
         if name == "anyOf":
-            kept[name] = [_plain(one, definitions) for one in value]
+            kept[name] = [_without_prose(one, definitions) for one in value]
         elif name == "items":
-            kept[name] = _plain(value, definitions)
+            kept[name] = _without_prose(value, definitions)
     return kept
 
 
 def breaks(published: Published, kinds: Iterable[type[Message]]) -> list[str]:
-    """A sentence for each promise that is not kept any more."""
+    """A sentence for each published promise that the code breaks."""
     now = {kind.topic: kind for kind in kinds}
     return [said for topic, versions in published.items() for said in _breaks_of(topic, versions, now.get(topic))]
 
@@ -66,7 +64,7 @@ def breaks(published: Published, kinds: Iterable[type[Message]]) -> list[str]:
 def _breaks_of(topic: str, versions: dict[str, Shape], kind: type[Message] | None) -> Iterator[str]:
     newest = max(map(int, versions))
     if kind is None:
-        yield f"{topic} was published and is gone: whoever reads it waits for ever"
+        yield f"{topic} was published and is gone: its consumers would wait for ever"
     elif kind.schema_version < newest:
         yield f"{topic} is version {kind.schema_version}, but version {newest} was published"
     elif kind.schema_version == newest:
@@ -76,21 +74,21 @@ def _breaks_of(topic: str, versions: dict[str, Shape], kind: type[Message] | Non
 
 def _differences(before: Shape, now: Shape) -> Iterator[str]:
     if before["key"] != now["key"]:
-        yield f"its key was `{before['key']}` and is `{now['key']}`: messages of one aggregate lose their order"
+        yield f"its key was `{before['key']}` and is `{now['key']}`: messages of one aggregate would lose their order"
     for name, type_ in before["fields"].items():
         if name not in now["fields"]:
-            yield f"the field `{name}` is gone, or has another name"
+            yield f"the field `{name}` is gone or renamed"
         elif not _is_kept(type_, now["fields"][name]):
             yield f"the field `{name}` has another type"
         elif name in before["always"] and name not in now["always"]:
-            yield f"the field `{name}` was always there and may be missing"
+            yield f"the field `{name}` was always present and may now be missing"
     for name in now["always"]:
         if name not in before["always"]:
-            yield f"the field `{name}` has to be there, and messages that lie in the log lack it: give it a default"
+            yield f"the field `{name}` is mandatory, and messages in the log lack it: give it a default"
 
 
 def _is_kept(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """The same type; one of several words may have got more words."""
+    """The same type; an enumeration may have more values."""
     if "enum" in before and "enum" in now:
         return set(before["enum"]) <= set(now["enum"])
     if before.keys() != now.keys():
@@ -107,10 +105,11 @@ def _is_kept_at(name: str, before: Any, now: Any) -> bool:
 
 
 def extend(published: Published, kinds: Iterable[type[Message]]) -> Published:
-    """What is published from now on. Raises ValueError, with a sentence for each promise that is broken."""
+    """The published shapes with the new ones added. Raises ValueError with a sentence for each broken promise."""
     kinds = list(kinds)
     if broken := breaks(published, kinds):
-        raise ValueError("\n".join([*broken, "Such a change needs a new schema_version, and consumers first."]))
+        advice = "Such a change needs a new schema_version, which consumers must handle before it is published."
+        raise ValueError("\n".join([*broken, advice]))
     extended = {topic: dict(versions) for topic, versions in published.items()}
     for kind in kinds:
         extended.setdefault(kind.topic, {})[str(kind.schema_version)] = shape_of(kind)
@@ -118,12 +117,5 @@ def extend(published: Published, kinds: Iterable[type[Message]]) -> Published:
 
 
 def write(published: Published) -> bytes:
+    """The file's text: sorted, so that a change shows as the lines that changed."""
     return orjson.dumps(published, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    try:
-        path.write_bytes(write(extend(orjson.loads(path.read_bytes()), kinds())))
-    except ValueError as error:
-        sys.exit(str(error))

@@ -1,12 +1,7 @@
-"""Prints docs/messages.md, the registry of messages, from their classes: `make docs`, or this file with the path.
+"""docs/messages.md: every message with its key, its fields and its consumers, from the message classes."""
 
-A test compares the two, so the document says what the code does.
-"""
-
-import sys
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
@@ -19,63 +14,64 @@ from ticketing.workers.consumers import groups
 _HEAD = """\
 # Messages
 
-Every change of state is a fact, in the past tense, that is written in the transaction that made it true. This is the
-list of all of them. It is printed from the classes by `make docs`; [messages.json](messages.json) has the same for
-programs.
+Generated from the message classes by `make docs`; [messages.json](messages.json) has the same for programs.
 
-## What you may rely on
+A message says in the past tense that state has changed. It is written to the outbox log in the transaction that makes
+the change. This page lists all of them.
 
-- **Nothing is lost.** A fact that committed is published, however often anything falls over on the way.
-- **It may come more than once.** The same fact always has the same `message_id`: whoever remembers those that are
-  done, in the transaction of the effect, has each effect once.
-- **Order.** Messages of one topic with the same key come in the order in which they were written; over Kafka they are
-  in one partition. A repetition comes behind everything that is older than it, so whoever skips known ids sees that
-  order. Between keys and between topics there is no order.
-- **Shapes stay.** Within a `schema_version`, fields are added and never removed, renamed or given another type, and
-  what is always there stays there. A field that is one of several words may get more words. Everything else is a new
-  version: read those you know, put newer ones aside, and never drop them. Ignore fields that you don't know.
-- **No names and no addresses.** The log can't be cleaned of a person, so it never has them; ask the API by the ids.
+## Guarantees
+
+- **Nothing is lost.** A message that was committed is published, however often processes crash on the way.
+- **Delivery is at least once.** A redelivered message keeps its `message_id`. A consumer that stores the ids it has
+  handled, in the transaction of the effect, has each effect once.
+- **Order.** Messages of one topic with the same key arrive in the order in which they were written; over Kafka they
+  are in one partition. A repeated message comes after everything older, so a consumer that skips known ids sees that
+  order. There is no order between keys or between topics.
+- **Shapes are stable.** Within a `schema_version` fields are added, but never removed, renamed or given another type,
+  and a field that is always present stays present. An enumeration may get more values. Any other change is a new
+  version: handle the versions you know, set newer ones aside, and never drop them. Ignore unknown fields.
+- **No names and no addresses.** Personal data cannot be erased from a log, so it is never in it; ask the API by id.
 - **Money** is an integer in minor units of `currency` (ISO 4217), **times** are RFC 3339 in UTC, **ids** are UUIDs.
 
-## What comes with each
+## Envelope
 
-Over Kafka the topic is as below, the key and these headers are UTF-8 text, and the value is the fields as JSON. What a
-consumer gives up is on `<topic>.dlq`, with its key, value and headers as they were and `dlq_` headers that say why.
+Over Kafka the topic is as below, key and headers are UTF-8 text, and the value is the fields as JSON. A message that a
+consumer cannot handle goes to `<topic>.dlq` with its key, value and headers unchanged, and `dlq_` headers that say why.
 
 | header | meaning |
 |---|---|
-| `message_id` | the fact's name, the same however often it comes |
-| `occurred_at` | when the transaction began that made it true |
+| `message_id` | the message's id, the same on every delivery |
+| `occurred_at` | when the transaction that made the change began |
 | `schema_version` | the version of the fields |
 | `correlation_id` | of the request that caused it, as in `X-Correlation-ID` and in the logs |
 | `traceparent` | W3C Trace Context of that request; may be empty |
-| `actor` | who did it: a person, a key, a device, or the system; may be empty |
-| `organization_id` | whose fact it is; empty for facts about people |
+| `actor` | the user, API key, device or system process that caused it; may be empty |
+| `organization_id` | the tenant; empty for messages about user accounts |
 """
 
 
-def render() -> str:
-    """The whole document."""
+def render(_: str = "") -> str:
+    """The whole page."""
     return "\n".join(_lines())
 
 
 def _lines() -> Iterator[str]:
-    reacting = _reacting()
+    by_topic = _consumers_by_topic()
     yield _HEAD
     for module, of_module in groupby(kinds(), key=_module):
-        yield f"## {module.capitalize()}\n"
+        yield f"## `{module}`\n"
         for kind in of_module:
-            yield from _section(kind, reacting.get(kind.topic, []))
+            yield from _section(kind, by_topic.get(kind.topic, []))
 
 
 def _module(kind: type[Message]) -> str:
     return kind.__module__.split(".")[2]
 
 
-def _reacting() -> dict[str, list[str]]:
+def _consumers_by_topic() -> dict[str, list[str]]:
     """The consumer groups of this code, by topic."""
     found: dict[str, list[str]] = {}
-    for group in groups(Redis(), mail.Terminal()):  # nobody is connected to, for nothing runs
+    for group in groups(Redis(), mail.Terminal()):  # no connection is opened: nothing runs
         for topic in group.topics:
             found.setdefault(topic, []).append(group.name)
     return found
@@ -83,28 +79,24 @@ def _reacting() -> dict[str, list[str]]:
 
 def _section(kind: type[Message], consumers: list[str]) -> Iterator[str]:
     shape = shape_of(kind)
-    reacts = ", ".join(consumers) if consumers else "nobody here"
+    names = ", ".join(consumers) if consumers else "none here"
     yield f"### `{kind.topic}`\n"
     yield f"{' '.join((kind.__doc__ or '').split())}\n"
-    yield f"`{kind.__name__}`, version {kind.schema_version}, key `{kind.key_field}`. Reacts: {reacts}.\n"
+    yield f"`{kind.__name__}`, version {kind.schema_version}, key `{kind.key_field}`. Consumers: {names}.\n"
     yield "| field | type | | meaning |"
     yield "|---|---|---|---|"
     for name, type_ in shape["fields"].items():
         presence = "" if name in shape["always"] else "optional"
-        yield f"| `{name}` | {_words(type_)} | {presence} | {kind.model_fields[name].description or ''} |"
+        yield f"| `{name}` | {_type_of(type_)} | {presence} | {kind.model_fields[name].description or ''} |"
     yield ""
 
 
-def _words(schema: dict[str, Any]) -> str:
+def _type_of(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(map(_words, schema["anyOf"]))
+        return " or ".join(map(_type_of, schema["anyOf"]))
     if "enum" in schema:
-        return "one of " + ", ".join(f"`{word}`" for word in schema["enum"])
+        return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
-        return f"list of {_words(schema['items'])}"
+        return f"list of {_type_of(schema['items'])}"
     name: str = schema["type"]
     return {"uuid": "UUID", "date-time": "time"}.get(schema.get("format", ""), name)
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(render())

@@ -1,11 +1,6 @@
-"""Prints the table of permissions into docs/security.md: `make docs`, or this file with the document's path.
+"""The table of permissions in docs/security.md: who may do what, by role."""
 
-A test compares the two, so the document says what the code does.
-"""
-
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from ticketing.modules.organizations.models import Role
 from ticketing.modules.organizations.permissions import HOLDERS, PEOPLE_ONLY, Guest, Permission
@@ -24,19 +19,14 @@ def _lines() -> Iterator[str]:
     yield "|---|" + ":-:|" * (len(_COLUMNS) + 1)
     for permission in Permission:
         cells = ["yes" if column in HOLDERS[permission] else "" for column in _COLUMNS]
-        # A key has one of the members' roles, so where these may do nothing it may not either.
+        # An API key has one of the roles of members, so it may do only what one of those may do.
         cells.append("" if permission in PEOPLE_ONLY or not HOLDERS[permission] & set(Role) else "yes")
         yield f"| {permission.value} | " + " | ".join(cells) + " |"
 
 
 def write(document: str) -> str:
-    """The document with its section as it should be. Raises ValueError when it has none."""
+    """The page with its section rewritten. Raises ValueError when it has no such section."""
     if BEGIN not in document or END not in document:
-        raise ValueError(f"The document needs the lines {BEGIN} and {END}.")
+        raise ValueError(f"The page needs the lines {BEGIN} and {END}.")
     before, _, rest = document.partition(BEGIN)
     return f"{before}{BEGIN}\n{render()}\n{END}{rest.partition(END)[2]}"
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(write(path.read_text()))
