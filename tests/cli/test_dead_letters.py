@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from tests.support import forking
 from tests.support.world import World
 from ticketing.cli.app import app as commands
 from ticketing.infra.config import Settings
@@ -36,11 +36,8 @@ def cli(settings: Settings, tmp_path: Path) -> Cli:
     variables = {"WORKER_DATABASE_URL": settings.worker_database_url, "REDIS_URL": settings.redis_url}
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ticketing.cli", "dlq", *arguments]
         environment = {**os.environ, **variables, "LOG_LEVEL": "info", **more}
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        return forking.run("ticketing.cli", "dlq", *arguments, cwd=tmp_path, env=environment)
 
     return run
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, text
 from typer.testing import CliRunner
 
+from tests.support import forking
 from tests.support.drain import drain
 from tests.support.world import World
 from ticketing.cli import outbox_replay
@@ -29,11 +29,8 @@ def cli(settings: Settings, tmp_path: Path) -> Cli:
     variables = {"WORKER_DATABASE_URL": settings.worker_database_url, "REDIS_URL": settings.redis_url}
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ticketing.cli", "outbox", *arguments]
         environment = {**os.environ, **variables, **more}
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        return forking.run("ticketing.cli", "outbox", *arguments, cwd=tmp_path, env=environment)
 
     return run
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import forking
 from ticketing.infra.system.ports import free_port, listen
 from ticketing.infra.system.processes import wait_for
 
@@ -23,10 +24,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def ticketing(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ticketing.cli", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False
-    )
+    return forking.run("ticketing.cli", *arguments, cwd=folder, env=environment(**variables))
 
 
 def sentence(outcome: subprocess.CompletedProcess[str], status: int) -> str:

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import sys
-from asyncio.subprocess import Process
 from pathlib import Path
 
 import httpx2
 from sqlalchemy import text
 
+from tests.support import forking
+from tests.support.forking import Forked
 from tests.support.platform import eventually
 from tests.support.world import WEBHOOK_SECRET
 from ticketing.infra.config import Settings
@@ -24,10 +24,10 @@ class Stage:
 
     def __init__(self, settings: Settings, database: Database, folder: Path) -> None:
         self._settings, self._database, self._folder = settings, database, folder
-        self._processes: list[Process] = []
+        self._processes: list[Forked] = []
         self.port = free_port()
 
-    async def start(self, *arguments: str, crash_at: str = "", **variables: str) -> Process:
+    async def start(self, *arguments: str, crash_at: str = "", **variables: str) -> Forked:
         """`python -m …`, with the addresses of this test's database and servers."""
         environment = os.environ | {
             "DATABASE_URL": self._settings.database_url,
@@ -42,16 +42,15 @@ class Stage:
             **variables,
         }
         output = (self._folder / f"{len(self._processes)}.log").open("wb")
-        command = [sys.executable, "-m", *arguments]
         with output:
-            process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=output, stderr=output)
+            process = forking.start(*arguments, env=environment, output=output)
         self._processes.append(process)
         return process
 
-    async def worker(self, name: str, crash_at: str = "", **variables: str) -> Process:
+    async def worker(self, name: str, crash_at: str = "", **variables: str) -> Forked:
         return await self.start("ticketing.cli", "worker", "--only", name, crash_at=crash_at, **variables)
 
-    async def api(self, crash_at: str = "") -> Process:
+    async def api(self, crash_at: str = "") -> Forked:
         """An API process that answers at `self.port`."""
         process = await self.start("ticketing.cli", "serve", crash_at=crash_at)
 
@@ -65,7 +64,7 @@ class Stage:
         assert await eventually(answers, DEATH_SECONDS)
         return process
 
-    async def dies(self, process: Process) -> None:
+    async def dies(self, process: Forked) -> None:
         """Wait until it was killed; that it ends in another way, or not at all, fails the test."""
         async with asyncio.timeout(DEATH_SECONDS):
             code = await process.wait()

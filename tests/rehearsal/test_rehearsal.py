@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from tests.infra.config.test_production import GOOD
+from tests.support import forking
 from tests.support.platform import Platform, client, world  # noqa: F401 (fixtures are found by their names)
 from tests.support.world import Show, World, data
 from ticketing.infra.system.ports import free_port
@@ -23,11 +24,15 @@ QUICK = ("--ramp-seconds", "1", "--herd-seconds", "1", "--think-seconds", "0.5",
 PATIENT = ("--max-p99-seconds", "60", "--max-503-share", "1", "--max-lag-seconds", "60", "--limit-seconds", "60")
 
 
+def variables(platform: Platform) -> dict[str, str]:
+    return {**os.environ, "DATA_DIR": str(platform.folder), "MOCK_WEBHOOK_SECRET": "whsec for tests"}
+
+
 def start(platform: Platform, *arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "ticketing.cli", "rehearse", *arguments, "--url", platform.url],
         cwd=platform.folder,
-        env={**os.environ, "DATA_DIR": str(platform.folder), "MOCK_WEBHOOK_SECRET": "whsec for tests"},
+        env=variables(platform),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -35,9 +40,16 @@ def start(platform: Platform, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def rehearse(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[str]:
-    process = start(platform, *arguments)
-    out, err = process.communicate(timeout=200)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+    return forking.run(
+        "ticketing.cli",
+        "rehearse",
+        *arguments,
+        "--url",
+        platform.url,
+        cwd=platform.folder,
+        env=variables(platform),
+        timeout=200,
+    )
 
 
 def left_behind(platform: Platform) -> dict[str, int]:
@@ -266,6 +278,4 @@ def test_production_wants_to_be_asked_for(tmp_path: Path) -> None:
 
 def alone(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command with no platform around it."""
-    command = [sys.executable, "-m", "ticketing.cli", "rehearse", *arguments]
-    environment = {**os.environ, **variables}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return forking.run("ticketing.cli", "rehearse", *arguments, cwd=folder, env={**os.environ, **variables})

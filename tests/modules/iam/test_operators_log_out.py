@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from tests.support import forking
 from tests.support.platform import eventually
 from tests.support.world import API, PASSWORD, Person, World, data, refusal
 from ticketing.infra.config import Settings
@@ -23,11 +22,8 @@ def log_out(settings: Settings, tmp_path: Path) -> Command:
     """Runs `ticketing people log-out …` as an operator does, with the addresses that a deployment has."""
 
     def run(email: str) -> tuple[int, str]:
-        line = [sys.executable, "-m", "ticketing.cli", "people", "log-out", email]
         names = {"DATABASE_URL": settings.database_url, "WORKER_DATABASE_URL": settings.worker_database_url}
-        done = subprocess.run(
-            line, cwd=tmp_path, env=os.environ | names, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = forking.run("ticketing.cli", "people", "log-out", email, cwd=tmp_path, env=os.environ | names)
         return done.returncode, (done.stdout + done.stderr).strip()
 
     return run

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from tests.support import forking
 from tests.support.world import Person, Tenant, World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.modules import iam, organizations
@@ -134,9 +133,8 @@ def command(database_url: str, tmp_path: Path) -> Any:
     """Runs `ticketing support …` as an operator does."""
 
     def run(*arguments: str) -> tuple[int, str]:
-        line = [sys.executable, "-m", "ticketing.cli", "support", *arguments]
         environment = os.environ | {"DATABASE_URL": database_url.replace("+psycopg", "")}
-        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        done = forking.run("ticketing.cli", "support", *arguments, cwd=tmp_path, env=environment)
         return done.returncode, (done.stdout + done.stderr).strip()
 
     return run
