@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ticketing.modules.webhooks.delivery.url_policy import check_url, is_public
+from ticketing.modules.webhooks.url_policy import check_url, is_public
 
 PRIVATE = [
     "0.0.0.0",  # noqa: S104

@@ -17,8 +17,7 @@ from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
-from ticketing.modules.webhooks import messages, tenant_log, topic_filter
-from ticketing.modules.webhooks.delivery import url_policy
+from ticketing.modules.webhooks import messages, tenant_log, topic_filter, url_policy
 from ticketing.modules.webhooks.models import WebhookEndpoint
 
 ENDPOINTS_MAX = 20

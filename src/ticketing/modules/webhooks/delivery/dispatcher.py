@@ -134,7 +134,7 @@ def next_delay(tries: int, retry_after_seconds: float | None) -> float | None:
     """Seconds until the next try, with jitter so that many don't return as one; None when this was the last."""
     if tries >= TRIES_MAX:
         return None
-    delay = DELAYS[tries - 1] * random.uniform(0.9, 1.1)  # noqa: S311
+    delay = DELAYS[tries - 1] * random.uniform(0.9, 1.1)
     return max(delay, retry_after_seconds or 0)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpcore2
 
-from ticketing.modules.webhooks.delivery.url_policy import is_public
+from ticketing.modules.webhooks.url_policy import is_public
 
 #: A name may have many addresses; when the first few don't answer, the try has failed.
 ADDRESSES_MAX = 3
