@@ -62,7 +62,7 @@ _STREAMS, _VIEWERS = "API process of a viewer", "Viewer's browser"
 
 STEPS = (
     Step(
-        "click",
+        "press",
         _BUYER,
         "press Hold",
         "The page sends `POST /api/v1/reservations` with an `Idempotency-Key`.",
@@ -74,7 +74,7 @@ STEPS = (
         "limits",
         "The request gets a correlation id; its size and its rate limits are checked before anything is parsed.",
         (RequestContext, Gate),
-        ("click",),
+        ("press",),
     ),
     Step(
         "fast",
@@ -233,7 +233,7 @@ def name_of(code: Any) -> str:
         return _linked(f"web/{code.file}", code.name)
     # A route is a plain function, whatever the framework made of it.
     path = inspect.getsourcefile(inspect.unwrap(code))
-    assert path is not None, code  # noqa: S101 (all of these are written in Python)
+    assert path is not None, code  # all of these are written in Python
     return _linked(path.removeprefix(f"{SOURCE}/"), code.__qualname__)
 
 

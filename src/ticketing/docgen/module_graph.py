@@ -87,7 +87,8 @@ def picture() -> Iterator[str]:
     modules, rooms = module_calls(), room_calls()
     yield "flowchart TB"
     yield from (f"  {room}[{_label(room)}]" for room in sorted(rooms.keys() - {"modules", "infra"}))
-    yield '  subgraph modules ["modules: an arrow points down, to a module that may be called"]'
+    yield '  subgraph modules ["modules: each may call those that its arrows reach"]'
+    yield "    direction TB"
     yield from (f"    {module}" for module in reversed(modules))
     for module, calls in reversed(reduced(modules).items()):
         yield from (f"    {module} --> {called}" for called in reversed(MODULE_ORDER) if called in calls)
@@ -99,6 +100,6 @@ def picture() -> Iterator[str]:
 
 def _label(room: str) -> str:
     if room == APPLICATION:
-        files = sorted(path.name for path in SOURCE.glob("*.py") if path.name != "__init__.py")
-        return f'"{", ".join(files)}"'
+        others = sorted(path.name for path in SOURCE.glob("*.py") if path.name not in {"__init__.py", "main.py"})
+        return f'"{", ".join(["main.py", *others])}"'
     return f'"{room}/"'
