@@ -18,7 +18,7 @@ from ticketing.modules.reservations.messages import ReservationCreated
 ROWS_PER_TRANSACTION = 64
 TOPICS = [ReservationCreated.topic, OrderPaid.topic]
 #: Which are the same in every run.
-_random = random.Random(6)  # noqa: S311 (no secret)
+_random = random.Random(6)
 _CAUSE = Cause(str(uuid4()), f"00-{uuid4().hex}-{uuid4().hex[:16]}-01", f"user:{uuid4()}")
 
 

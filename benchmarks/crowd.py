@@ -53,7 +53,7 @@ class Crowd:
     """Everybody who comes to one stage. Seats and orders are random, and the same in every run."""
 
     def __init__(self, stage: Stage, buyers: int = BUYERS) -> None:
-        self.stage, self.random = stage, random.Random(stage.owner_url.rpartition("/")[2])  # noqa: S311 (no secret)
+        self.stage, self.random = stage, random.Random(stage.owner_url.rpartition("/")[2])
         self.database: psycopg.Connection[Any] = psycopg.connect(stage.owner_url, autocommit=True)
         # Tokens are made here, as the API process of this stage makes them.
         os.environ.update({name: stage.environment[name] for name in ("JWT_SECRET", "ACCESS_TOKEN_SECONDS")})

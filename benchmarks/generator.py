@@ -78,7 +78,7 @@ class Generator:
         self.folder, self.port, self._environment = folder, port, {**os.environ, **environment}
         self._program = folder / "load"
         command = [need("cc", "gcc libc6-dev"), "-O2", "-o", str(self._program), str(SOURCE)]
-        subprocess.run(command, check=True)  # noqa: S603 (our own program)
+        subprocess.run(command, check=True)
 
     def write(self, chains: Iterable[Sequence[bytes]]) -> Path:
         """A file of these chains of requests, in the form that load.c describes; it is deleted when it was sent."""
@@ -116,7 +116,7 @@ class Generator:
         """The same, beside what else happens; `wait` gives the result."""
         path = chains if isinstance(chains, Path) else self.write(chains)
         command = [self._program, port or self.port, connections, seconds, rate, path]
-        return subprocess.Popen(  # noqa: S603 (our own program)
+        return subprocess.Popen(
             [str(part) for part in command],
             env={**self._environment, "LOAD_RETRIES": str(retries)},
             stdout=subprocess.PIPE,

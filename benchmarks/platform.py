@@ -21,7 +21,7 @@ def platform() -> Iterator[tuple[str, Path]]:
         folder, port, output = Path(name) / "data", free_port(), Path(name) / "out"
         command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--workers", "1", "--port", str(port)]
         with output.open("wb") as out:
-            process = subprocess.Popen(  # noqa: S603 (our own command)
+            process = subprocess.Popen(
                 [*command, "--data-dir", str(folder)],
                 env={**os.environ, "LOG_LEVEL": "warning", "RATE_LIMITS": "off"},
                 stdout=out,

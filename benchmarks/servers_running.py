@@ -41,7 +41,7 @@ def find_python(version: str) -> str:
         found += map(str, Path(root, "versions").glob(f"{version}.*/bin/python"))
     for path in found:
         # A shim of pyenv is on PATH for Pythons that it would refuse to run.
-        asked = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)  # noqa: S603
+        asked = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
         if asked.returncode == 0:
             return asked.stdout.strip()
     raise Missing(f"Python {version} is neither on PATH nor with pyenv")
@@ -63,7 +63,7 @@ def prepare(version: str) -> Path:
             [*install, "--compile-bytecode", *PINNED],
         ):
             environment = {"UV_CACHE_DIR": str(ROOT / ".cache/uv"), **os.environ}
-            subprocess.run([uv, *arguments, "--quiet"], env=environment, check=True)  # noqa: S603 (our own command)
+            subprocess.run([uv, *arguments, "--quiet"], env=environment, check=True)
         mark.touch()
     return folder / "bin/python"
 
@@ -129,7 +129,7 @@ def running(stage: Stage, server: str, version: str, python: Path) -> Iterator[C
     }
     words = COMMANDS[server].format(port=port, drain=DRAIN_SECONDS, folder=folder).split()
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 (our own command)
+        process = subprocess.Popen(
             [str(python), "-m", *words], env=environment, stdout=output, stderr=output, start_new_session=True
         )
     candidate = Candidate(server, version, port, process)

@@ -41,7 +41,7 @@ class Stage:
     def running(self, *arguments: str, name: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
         """One of our programs with this stage's settings and these; it writes to a file, and ends with the block."""
         with (self.folder / f"{name}.log").open("ab") as output:
-            process = subprocess.Popen(  # noqa: S603 (our own command)
+            process = subprocess.Popen(
                 [*dying_with_parent("TERM"), sys.executable, "-m", *arguments],
                 env={**self.environment, **settings},
                 stdout=output,
@@ -73,7 +73,7 @@ class Stage:
 
     def run_once(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "ticketing.cli", *arguments]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = [line for line in f"{done.stdout}{done.stderr}".splitlines() if not line.startswith("    ok ")]
             raise SystemExit("\n".join([f"ticketing {' '.join(arguments)}:", *lines[-30:]]))

@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import errors, metrics, security
+from ticketing.infra import metrics, security
 from ticketing.infra.errors import BadRequest, TicketingError
-from ticketing.infra.http import request_limits
+from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.http.rate_limiter import Limiter, Verdict
 from ticketing.rate_limits import MIB, Visit, buckets_of, visit_of
 
@@ -39,9 +39,9 @@ class Gate:
         try:
             receive = await admission.admit()
         except TicketingError as error:
-            await errors.render(error)(scope, receive, admission.telling(send))
+            await error_handlers.render(error)(scope, receive, admission.telling(send))
         except HTTPException as error:
-            await errors.render_http(error)(scope, receive, admission.telling(send))
+            await error_handlers.render_http(error)(scope, receive, admission.telling(send))
         else:
             await self.app(scope, receive, admission.telling(send))
 

@@ -9,10 +9,10 @@ from fastapi import FastAPI
 
 from ticketing.admission import Gate
 from ticketing.alerts import ALERTS
-from ticketing.infra import errors, log, redis
+from ticketing.infra import log, redis
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.http import api_docs, idempotency, openapi_links, security_headers
+from ticketing.infra.http import api_docs, error_handlers, idempotency, openapi_links, security_headers
 from ticketing.infra.http.envelope import ErrorEnvelope
 from ticketing.infra.http.rate_limiter import Limiter
 from ticketing.infra.http.request_context import RequestContext
@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
     )
     app.state.settings = settings
-    errors.install(app)
+    error_handlers.install(app)
     idempotency.install(app)
     for module in MODULES:
         app.include_router(module.router, prefix="/api/v1")

@@ -17,6 +17,7 @@ import ticketing
 from ticketing.infra import errors, mail
 from ticketing.infra.config import Settings
 from ticketing.infra.crash_points import POINTS
+from ticketing.infra.http import error_handlers
 from ticketing.infra.redis.commit_notifications import CHANNEL as COMMITS
 from ticketing.main import create_app
 from ticketing.modules.realtime.frames import CHANNEL as SEATS
@@ -88,7 +89,7 @@ def error_codes() -> list[str]:
     """Codes of API errors with their status."""
     create_app()  # imports every module
     by_class = {(kind.code, kind.status) for kind in _kinds(errors.TicketingError)}
-    by_status = {(code, status) for status, (code, _) in errors._HTTP_CODES.items()}
+    by_status = {(code, status) for status, (code, _) in error_handlers.HTTP_CODES.items()}
     return sorted(f"error {code} {status}" for code, status in by_class | by_status)
 
 

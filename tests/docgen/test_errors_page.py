@@ -53,7 +53,7 @@ def test_every_code_in_the_source_has_a_row() -> None:
 
 def test_every_status_of_the_http_layer_has_a_row() -> None:
     statuses = {(code, status) for code, status, _, _ in ROWS}
-    for status, (code, _) in errors_page._HTTP_CODES.items():
+    for status, (code, _) in errors_page.HTTP_CODES.items():
         assert (code, str(status)) in statuses
 
 

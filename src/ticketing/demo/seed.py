@@ -151,7 +151,7 @@ def _price(organizer: Person, org: str, event: str, prices: dict[str, int]) -> N
 
 def _crowd(buyers: list[Person], event: str, orders: int, holds: int) -> None:
     """Some seats sold and some held, the same ones at every seeding, a few buyers at a time."""
-    chance = random.Random("demo")  # noqa: S311 (a demo, not a secret)
+    chance = random.Random("demo")
     seats = data(buyers[0].client.get(f"/api/v1/events/{event}/seats"))
     rows: dict[tuple[str, str], list[str]] = {}
     for seat in seats:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from ticketing.docgen.codebase import MODULE_ORDER, import_everything, one_line
-from ticketing.infra.errors import _HTTP_CODES, TicketingError
+from ticketing.infra.errors import TicketingError
+from ticketing.infra.http.error_handlers import HTTP_CODES
 
 _HEAD = """\
 # Error codes
@@ -83,6 +84,6 @@ def _row(kind: type[TicketingError]) -> Row:
 def _rows_of_statuses(known: set[Row]) -> Iterator[Row]:
     """What the framework or the server refuses before any of our classes is raised."""
     pairs = {(code, status) for code, status, _, _ in known}
-    for status, (code, message) in _HTTP_CODES.items():
+    for status, (code, message) in HTTP_CODES.items():
         if (code, status) not in pairs:
             yield code, status, "", message

@@ -87,7 +87,7 @@ class Supervisor:
         def launch() -> "subprocess.Popen[bytes]":
             output = log.open("ab") if log else None
             try:
-                return subprocess.Popen(  # noqa: S603 - our own command
+                return subprocess.Popen(
                     [*dying_with_parent("TERM"), *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=output,

@@ -39,8 +39,8 @@ OUTAGE_PAUSE_SECONDS = 1.0
 PAGE_SECONDS_MAX = 1.5
 #: A page is as large as goes through in this time: far from the limit, and the way to the broker may become slow.
 PAGE_SECONDS = 0.3
-assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LATE_SECONDS, "a broker may refuse what is in time"  # noqa: S101
-assert LATE_SECONDS < LEASE_SECONDS, "a successor may publish while we still do"  # noqa: S101
+assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LATE_SECONDS, "a broker may refuse what is in time"
+assert LATE_SECONDS < LEASE_SECONDS, "a successor may publish while we still do"
 
 _OUTAGES = (DeliveryFailed, KafkaUnavailable, *bus.OUTAGES)
 _log = log.get_logger(__name__)

@@ -66,7 +66,7 @@ class Shared:
         finally:
             if mine.taken is None:
                 self._waiting.remove(mine)
-        assert mine.taken is not None  # noqa: S101 (it was the first)
+        assert mine.taken is not None  # it was the first
         return mine.taken
 
     async def _deliver_waiting(self) -> None:

@@ -244,7 +244,7 @@ def backoff_seconds(waits: int, error: Exception | None = None) -> float:
     """How long to wait before the next try: doubling, bounded, and jittered so that many don't return as one."""
     bound = OURS_MAX_SECONDS if isinstance(error, OURS) else BACKOFF_MAX_SECONDS
     longest = min(bound, BACKOFF_FIRST_SECONDS * 2.0 ** min(waits, 20))
-    return longest * random.uniform(0.5, 1)  # noqa: S311
+    return longest * random.uniform(0.5, 1)
 
 
 @contextmanager

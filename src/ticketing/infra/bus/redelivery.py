@@ -114,7 +114,7 @@ async def _bring(database: Database, group: AnyGroup, delivery: Delivery, letter
         await group.consume(database, [delivery])
     else:
         found = group.read(delivery)
-        assert found is not None  # noqa: S101 (read_letter has looked)
+        assert found is not None  # read_letter has looked
         handler, message = found
         if not isinstance(group, OutwardGroup):
             async with database.transaction() as session:

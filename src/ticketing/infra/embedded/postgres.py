@@ -116,7 +116,7 @@ class EmbeddedPostgres(EmbeddedServer):
         command += ["--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-instructions"]
         if self.settings.get("fsync") == "off":
             command.append("--no-sync")
-        result = subprocess.run(  # noqa: S603 - our own command
+        result = subprocess.run(
             [*self._identity.prefix, *dying_with_parent("KILL"), *command],
             capture_output=True,
             text=True,

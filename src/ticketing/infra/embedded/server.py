@@ -91,7 +91,7 @@ class EmbeddedServer(ABC):
         try:
             self.pid_file.unlink(missing_ok=True)
             with self._open_log() as log:
-                self.process = subprocess.Popen(  # noqa: S603 - our own command
+                self.process = subprocess.Popen(
                     [*self._prefix(), *dying_with_parent(self.parent_death_signal), *self._command()],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -183,7 +183,7 @@ class EmbeddedServer(ABC):
         if dying_with_parent(self.parent_death_signal) or self.process is None:
             return
         self._dismiss_guard()
-        self._guard = subprocess.Popen(  # noqa: S603 - a fixed script
+        self._guard = subprocess.Popen(  # a fixed script
             ["/bin/sh", "-c", 'read -r _; kill -s "$1" "$2"', "guard", self.parent_death_signal, str(self.process.pid)],
             stdin=subprocess.PIPE,
             start_new_session=True,

@@ -73,6 +73,6 @@ async def _file(name: str) -> Response:
 def _folder() -> Path:
     # The package is not imported: it is an application class of its own, and only its files are wanted.
     spec = find_spec("fastapi_offline")
-    assert spec is not None  # noqa: S101 (a dependency of ours)
-    assert spec.origin is not None  # noqa: S101
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent / "static"

@@ -228,6 +228,6 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_replay(request: Request, answer: Exception) -> Response:
-    assert isinstance(answer, Replay)  # noqa: S101 (narrowing for the type checker)
+    assert isinstance(answer, Replay)
     headers = {"Idempotency-Replayed": "true"}
     return Response(answer.body, answer.status, headers, media_type="application/json")

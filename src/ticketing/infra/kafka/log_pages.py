@@ -56,7 +56,7 @@ def record_of(line: Line) -> Record:
 def delivery_of(line: Line) -> Delivery:
     """The same for those who look into it."""
     topic, key, payload, headers = record_of(line)
-    assert isinstance(headers, dict)  # noqa: S101 (ours are)
+    assert isinstance(headers, dict)
     return Delivery(
         message_id=UUID(headers["message_id"]),
         topic=topic,

@@ -180,12 +180,12 @@ class Member:
 
 def partition_of(message: KafkaMessage) -> Partition:
     topic, number = message.topic(), message.partition()
-    assert topic is not None  # noqa: S101 (it was fetched, so it has a place)
-    assert number is not None  # noqa: S101
+    assert topic is not None  # it was fetched, so it has a place
+    assert number is not None
     return topic, number
 
 
 def offset_of(message: KafkaMessage) -> int:
     offset = message.offset()
-    assert offset is not None  # noqa: S101 (it was fetched, so it has a place)
+    assert offset is not None  # it was fetched, so it has a place
     return offset

@@ -46,7 +46,7 @@ class Work:
     @cached_property
     def shared(self) -> Shared:
         """What the lanes of partitions share, beside the places for those that go alone."""
-        assert isinstance(self.group, bus.Group)  # noqa: S101 (another has one lane)
+        assert isinstance(self.group, bus.Group)  # another has one lane
         return Shared(self.database, self.group, self.places)
 
 

@@ -20,7 +20,7 @@ class CannotListen(Exception):
 def free_port() -> int:
     """A free loopback port below the range from which systems pick ports for outgoing connections, so it stays free."""
     for _ in range(200):
-        port = random.randint(20_000, 29_999)  # noqa: S311 - a port is no secret
+        port = random.randint(20_000, 29_999)
         try:
             listen("127.0.0.1", port).close()
         except CannotListen:
@@ -76,6 +76,6 @@ def _owner_from_lsof(port: int) -> tuple[int, str] | None:
     if program is None:
         return None
     command = [program, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
     fields = {line[0]: line[1:] for line in answer.stdout.splitlines() if line}
     return (int(fields["p"]), fields["c"]) if {"p", "c"} <= fields.keys() else None

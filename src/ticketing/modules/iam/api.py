@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from ticketing.infra import errors, security
+from ticketing.infra import security
 from ticketing.infra.db import Db
-from ticketing.infra.http import idempotency
+from ticketing.infra.http import error_handlers, idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import service
 from ticketing.modules.iam.clients import RequestClient
@@ -58,7 +58,7 @@ async def refresh(body: Refresh, client: RequestClient, session: Db) -> Envelope
     """
     answer = await service.refresh(session, client, body.refresh_token)
     # Rendered, not raised: the revocation has to be committed.
-    return errors.render(service.RefreshTokenInvalid()) if answer is None else envelope(answer)
+    return error_handlers.render(service.RefreshTokenInvalid()) if answer is None else envelope(answer)
 
 
 @router.post("/auth/logout")

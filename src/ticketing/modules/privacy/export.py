@@ -49,7 +49,7 @@ async def read_spool(spool: Spool) -> AsyncIterator[bytes]:
 async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
     await be_patient(session)
     now = await session.scalar(select(func.now()))
-    assert now is not None  # noqa: S101 (narrowing for the type checker)
+    assert now is not None
     tenants = await _list_tenants(session, user_id)
     spool.write(b'{"exported_at":' + orjson.dumps(rfc3339(now)))
     for part in PARTS:

@@ -40,7 +40,7 @@ async def get_availability(
     if copy is None:
         copy = await _read(request.app.state.database, event_id, viewer)
     form = copy.select(accept_encoding.encode(), if_none_match.encode())
-    assert form is not None  # noqa: S101 (narrowing for the type checker: a map is kept in both forms)
+    assert form is not None  # a map is kept in both forms
     return respond(form)
 
 

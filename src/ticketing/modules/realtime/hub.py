@@ -141,7 +141,7 @@ class Hub:
                 _log.error("listening_failed", exc_info=error)
             self.is_live = False
             self._copies.hear(False)
-            await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
+            await asyncio.sleep(random.uniform(0.5, 1.5))
 
     async def _hear(self, pubsub: PubSub) -> None:
         async for message in messages(pubsub):

@@ -77,7 +77,7 @@ def _parse(last_event_id: str | None) -> Position | None:
 async def _events(hub: Hub, channel: Channel, first: Sent) -> AsyncIterator[bytes]:
     with channel.viewing() as wake:
         clock = asyncio.get_running_loop().time
-        end_at = clock() + hub.stream_seconds_max * random.uniform(0.8, 1)  # noqa: S311
+        end_at = clock() + hub.stream_seconds_max * random.uniform(0.8, 1)
         beat_at = clock() + _jitter(HEARTBEAT_SECONDS)
         yield _retry()
         position = first.position
@@ -128,11 +128,11 @@ def _count(sent: Sent) -> bytes:
 
 def _retry() -> bytes:
     """How long a browser waits before it comes back."""
-    return b"retry: %d\n\n" % random.randint(*RETRY_MS)  # noqa: S311
+    return b"retry: %d\n\n" % random.randint(*RETRY_MS)
 
 
 def _jitter(seconds: float) -> float:
-    return seconds * random.uniform(0.8, 1)  # noqa: S311
+    return seconds * random.uniform(0.8, 1)
 
 
 async def _drop_connection(receive: Receive) -> None:

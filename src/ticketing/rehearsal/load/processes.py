@@ -45,7 +45,7 @@ class Company:
             )
             self._processes.append(process)
             self._tallies.append(Tally())
-            assert process.stdin is not None  # noqa: S101 (it is a pipe)
+            assert process.stdin is not None  # it is a pipe
             process.stdin.write(orjson.dumps(sale.as_json()) + b"\n")
             await process.stdin.drain()
             self._readers.append(asyncio.create_task(self._read(number, process)))
@@ -55,7 +55,7 @@ class Company:
         await asyncio.gather(*self._readers)
 
     async def _read(self, number: int, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None  # noqa: S101 (it is a pipe)
+        assert process.stdout is not None  # it is a pipe
         while line := await process.stdout.readline():
             content = orjson.loads(line)
             self._tallies[number] = Tally.of_json(content["tally"])

@@ -52,7 +52,7 @@ class Buyer:
         self._sale, self._wire, self._stock, self._tally = crowd.sale, crowd.wire, crowd.stock, crowd.tally
         self._number = self._sale.first_number + index
         self._user_id = UUID(self._sale.user_ids[index])
-        self._chance = Random(f"{self._sale.seed}:{self._number}")  # noqa: S311 (a play, not a secret)
+        self._chance = Random(f"{self._sale.seed}:{self._number}")
         self._headers: dict[str, str] = {}
 
     async def live(self) -> None:

@@ -70,7 +70,7 @@ async def _count(session: AsyncSession, statement: Any, event_id: UUID, ticket_t
         raise ValueError("a quantity is at least 1")
     values = {"event_id": event_id, "id": ticket_type_id, "quantity": quantity}
     result = await session.execute(statement, values)
-    assert isinstance(result, CursorResult)  # noqa: S101 (narrowing for the type checker)
+    assert isinstance(result, CursorResult)
     return result.rowcount == 1
 
 

@@ -126,7 +126,7 @@ def _owned(organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers:
 
 
 def _expect(result: Any, count: int) -> None:
-    assert isinstance(result, CursorResult)  # noqa: S101 (narrowing for the type checker)
+    assert isinstance(result, CursorResult)
     if result.rowcount != count:
         raise SeatsLost(f"{result.rowcount} of {count} seats were changed")
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import errors, log, metrics
+from ticketing.infra import log, metrics
 from ticketing.infra.errors import TicketingError, Unauthenticated
-from ticketing.infra.http import request_limits
+from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
 from ticketing.modules.realtime.response_cache.cache import ROOT, Copies
 from ticketing.modules.realtime.response_cache.responses import Form
@@ -58,7 +58,7 @@ class FromMemory:
             copy = await copies.take(scope["path"])
         except TicketingError as error:
             scope["route"] = _route(wish)
-            await errors.render(error)(scope, receive, send)
+            await error_handlers.render(error)(scope, receive, send)
             return
         form = copy.select(wish.accept_encoding, wish.if_none_match) if copy else None
         if form is not None:

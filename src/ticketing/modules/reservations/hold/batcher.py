@@ -192,7 +192,7 @@ class Holds:
         swept: set[UUID] = set()
         for wish in wishes:
             error, wish.refusal = wish.refusal, None
-            assert error is not None  # noqa: S101 (a wish without an answer has a reason)
+            assert error is not None  # a wish without an answer has a reason
             if isinstance(error, events.SoldOut):
                 await self._sweep(organization_id, wish.request.event_id, swept)
                 wish.has_swept = True
@@ -221,7 +221,7 @@ def _patience(wish: Wish, error: errors.TicketingError) -> float | None:
     """In how many seconds to try again; None when it has been tried often enough."""
     for kind, tries, seconds in _PATIENCE:
         if isinstance(error, kind) and wish.contended < tries:
-            return seconds * random.random()  # noqa: S311 (jitter)
+            return seconds * random.random()
     return None
 
 

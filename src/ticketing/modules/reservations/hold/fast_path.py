@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ticketing.infra import errors, log, security
+from ticketing.infra import log, security
 from ticketing.infra.errors import TicketingError
-from ticketing.infra.http import request_limits
+from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
 from ticketing.modules.reservations.hold.batcher import Holds
 from ticketing.modules.reservations.hold.requests import Answer, HoldRequest
@@ -57,7 +57,7 @@ class QuickHolds:
         try:
             answer = await holds.submit(request)
         except TicketingError as error:
-            await errors.render(error)(scope, receive, send)
+            await error_handlers.render(error)(scope, receive, send)
         else:
             await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
             await send({"type": "http.response.body", "body": answer.body})

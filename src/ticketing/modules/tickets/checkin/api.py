@@ -4,9 +4,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from ticketing.infra import errors
 from ticketing.infra.db import Db
-from ticketing.infra.http import idempotency
+from ticketing.infra.http import error_handlers, idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.tickets.checkin import offline
 from ticketing.modules.tickets.checkin import queries as door_queries
@@ -36,7 +35,7 @@ async def check_in(
     verdict = await check_ins.check_in(session, scanner, event_id, body)
     if refusal := verdict.refusal:
         # Returned, not raised: the refused scan is written down in this transaction, which must commit.
-        return errors.render(refusal)
+        return error_handlers.render(refusal)
     return envelope(CheckInOut(ticket=DoorTicketOut.of(verdict.ticket)), "Admitted")
 
 

@@ -112,7 +112,7 @@ def _no(scan: OfflineScan, error: InvalidCode | WrongEvent | NonceUsed) -> ScanO
 
 def _add(merge: _Merge, access: organizations.Access, scan: OfflineScan, claims: CodeClaims | None) -> ScanOut | None:
     """Decide one scan; the ones before it in time are decided already."""
-    assert claims is not None  # noqa: S101 (refused before)
+    assert claims is not None  # refused before
     ticket = merge.tickets[claims.ticket_id]
     if known := merge.scans.get(scan.nonce):
         return None if known.ticket_id == ticket.id else _no(scan, NonceUsed())

@@ -59,7 +59,7 @@ class Verdict:
         about: dict[str, Any] = {"ticket_id": self.ticket.id, "seat": self.ticket.seat_label, "name": self.ticket.name}
         if self.result == ScanResult.VOIDED:
             return TicketVoided(**about)
-        assert self.ticket.checked_in_at is not None  # noqa: S101 (a constraint of the table says so)
+        assert self.ticket.checked_in_at is not None  # a constraint of the table says so
         first_scanned_at = rfc3339(self.ticket.checked_in_at)
         return AlreadyCheckedIn(first_scanned_at=first_scanned_at, gate=self.ticket.checked_in_gate, **about)
 
@@ -79,7 +79,7 @@ class Scan:
         """Raises InvalidCode."""
         claims = keyring().read(body.code)
         now = await session.scalar(select(func.now()))
-        assert now is not None  # noqa: S101 (narrowing for the type checker)
+        assert now is not None
         return cls(claims, body.gate or access.gate, body.nonce, body.scanned_at or now, access.actor)
 
 
@@ -170,7 +170,7 @@ async def write_scans(session: AsyncSession, rows: list[dict[str, Any]]) -> int:
 
 def checked_in(ticket: Ticket, *, is_correction: bool = False) -> TicketCheckedIn:
     """The fact about a ticket that has been admitted."""
-    assert ticket.checked_in_at is not None  # noqa: S101 (a constraint of the table says so)
+    assert ticket.checked_in_at is not None  # a constraint of the table says so
     return TicketCheckedIn(
         organization_id=ticket.organization_id,
         order_id=ticket.order_id,
