@@ -109,7 +109,7 @@ STEPS = (
         "idempotency keys and outbox rows, and commits: two or three round trips, whatever the size of the batch.",
         (
             Batch.run,
-            seat_batch.LockedSeats.ask,
+            seat_batch.lock_seats,
             Shelf.grant,
             seat_batch.hold_locked,
             writes.insert_holds,

@@ -36,7 +36,7 @@ class Stage:
     async def look(self, wire: Wire, labels: Iterable[str]) -> tuple[dict[str, events.FreeSeat], dict[str, bool]]:
         """The free ones of these seats, locked, and of the others whether they are taken; both by label."""
         wanted = [(self.event_id, label) for label in labels]
-        free, lost = await (await events.LockedSeats.ask(wire, self.organization_id, wanted)).read()
+        free, lost = await (await events.lock_seats(wire, self.organization_id, wanted)).fetch()
         in_order = sorted(free.items(), key=lambda found: found[1].number)
         return {label: seat for (_, label), seat in in_order}, {label: taken for (_, label), taken in lost.items()}
 
@@ -62,7 +62,7 @@ class Stage:
     async def take_places(self, quantities: dict[UUID, int]) -> bool:
         """Hold places of each of these ticket types, or none."""
         async with self.batch() as wire:
-            left = await (await events.LockedPlaces.ask(wire, self.organization_id, quantities)).read()
+            left = await (await events.lock_places(wire, self.organization_id, quantities)).fetch()
             if any(left.get(ticket_type_id, 0) < quantity for ticket_type_id, quantity in quantities.items()):
                 return False
             await events.hold_places(wire, self.organization_id, quantities)
@@ -71,8 +71,8 @@ class Stage:
     async def sell(self, reservation_id: UUID, numbers: list[int]) -> None:
         async with self.database.transaction() as session:
             async with statements.round_trip(session) as wire:
-                sold = await events.SoldSeats.ask(wire, *self.place, reservation_id, numbers)
-            sold.check()
+                sold = await events.sell_seats(wire, *self.place, reservation_id, numbers)
+            await sold.fetch()
 
     async def seats(self) -> list[Any]:
         async with self.database.transaction() as session:

@@ -211,7 +211,7 @@ async def test_after_a_new_plan_seats_are_chosen_by_it(world: World, database: D
 
 
 async def test_what_one_reader_may_not_see_is_not_kept_for_others(stage: Stage, database: Database, app: Any) -> None:
-    async with reading(app.state.database) as stranger, reading(database) as read:
+    async with reading(app.state.get(Database)) as stranger, reading(database) as read:
         assert (await rows_of(stage, stranger)).labels == ()
         assert len((await rows_of(stage, read)).labels) == 10
 

@@ -230,5 +230,5 @@ async def test_a_draft_can_not_be_found_by_buyers(world: World, database: Databa
 
 async def sale_of(database: Database, show: Show) -> Any:
     async with Stage(database, show).batch() as wire:
-        asked = await events.Sales.ask(wire, UUID(show.tenant.id), [UUID(show.id)])
-        return (await asked.read()).get(UUID(show.id))
+        asked = await events.query_sales(wire, UUID(show.tenant.id), [UUID(show.id)])
+        return (await asked.fetch()).get(UUID(show.id))

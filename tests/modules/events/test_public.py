@@ -151,7 +151,7 @@ async def test_a_longer_page_takes_no_more_queries(world: World, app: Any) -> No
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    sqlalchemy_event.listen(app.state.database.engine.sync_engine, "before_cursor_execute", note)
+    sqlalchemy_event.listen(app.state.get(Database).engine.sync_engine, "before_cursor_execute", note)
     counts = []
     for limit in (1, 4):
         statements.clear()

@@ -59,7 +59,7 @@ async def test_a_hall_takes_no_more_statements_than_a_room(world: World, app: An
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    sqlalchemy_event.listen(app.state.database.engine.sync_engine, "before_cursor_execute", note)
+    sqlalchemy_event.listen(app.state.get(Database).engine.sync_engine, "before_cursor_execute", note)
     counts = []
     for rows, seats in ((1, 1), (26, 100)):
         tenant = await world.tenant()

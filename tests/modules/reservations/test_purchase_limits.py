@@ -134,10 +134,10 @@ async def test_a_batch_locks_and_counts_several_buyers_at_once(app: FastAPI, wor
 
     async def count() -> list[int]:
         async with app.state.worker_database.engine.connect() as connection:
-            asked = await purchase_limits.Allowances.ask(
+            asked = await purchase_limits.lock_allowances(
                 await wire_of(connection), show.tenant.id, random.sample(buyers, 3)
             )
-            by_person = {buyer.user_id: allowance for buyer, allowance in (await asked.read()).items()}
+            by_person = {buyer.user_id: allowance for buyer, allowance in (await asked.fetch()).items()}
             assert by_person[people[0].id].identity == by_person[people[1].id].identity
             return [by_person[person.id].places for person in people]
 

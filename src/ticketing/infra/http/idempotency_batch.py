@@ -1,9 +1,10 @@
 """The keys of a whole batch: claimed, looked up and remembered in three statements; the rules are idempotency.py's."""
 
-from collections.abc import Collection
-from typing import NamedTuple, TypedDict
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple, TypedDict
 
-from ticketing.infra.db.pipeline import Cursor, Wire, rows, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, rows, send
 from ticketing.infra.http.idempotency import LOCK_OF_KEY
 
 
@@ -32,21 +33,18 @@ class AnswerRow(TypedDict):
     body: str
 
 
-class ClaimedKeys:
-    """Locks the keys, and then looks them up: in a statement of its own, with a snapshot younger than the locks."""
+#: By index among the claims: the keys in use by another request at this moment, and the responses stored earlier.
+ClaimedKeys = tuple[set[int], dict[int, Stored]]
 
-    def __init__(self, locks: Cursor, answers: Cursor) -> None:
-        self._locks, self._answers = locks, answers
 
-    @classmethod
-    async def ask(cls, wire: Wire, claims: Collection[KeyClaim]) -> "ClaimedKeys":
-        wanted = rows([{"n": n, "caller": caller, "key": key} for n, (caller, key) in enumerate(claims)])
-        return cls(await send(wire, _LOCK, wanted), await send(wire, _LOOK, wanted))
+async def claim_keys(wire: Wire, claims: Collection[KeyClaim]) -> PendingQuery[ClaimedKeys]:
+    """Lock the keys, then look them up: in a second statement, whose snapshot is newer than the locks."""
+    wanted = rows([{"n": n, "caller": caller, "key": key} for n, (caller, key) in enumerate(claims)])
+    return PendingQuery(_claimed, await send(wire, _LOCK, wanted), await send(wire, _LOOK, wanted))
 
-    async def read(self) -> tuple[set[int], dict[int, Stored]]:
-        """By their place among the claims: those that run elsewhere at this moment, and those answered before."""
-        in_flight = {n for (n,) in await self._locks.fetchall()}
-        return in_flight, {n: Stored(*answer) for n, *answer in await self._answers.fetchall()}
+
+def _claimed(locks: Iterable[tuple[Any, ...]], stored: Iterable[tuple[Any, ...]]) -> ClaimedKeys:
+    return {n for (n,) in locks}, {n: Stored(*response) for n, *response in stored}
 
 
 async def remember_all(wire: Wire, answers: list[AnswerRow]) -> None:

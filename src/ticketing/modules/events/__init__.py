@@ -11,9 +11,9 @@ from ticketing.modules.events.inventory.general_admission import (
     release_places,
     retake_places,
 )
-from ticketing.modules.events.inventory.general_admission_batch import LockedPlaces, hold_places
-from ticketing.modules.events.inventory.offers import EventNotOnSale, Offer, Sale, Sales, find_owner
-from ticketing.modules.events.inventory.seat_batch import FreeSeat, HeldRow, LockedSeats, Spot, hold_locked
+from ticketing.modules.events.inventory.general_admission_batch import hold_places, lock_places
+from ticketing.modules.events.inventory.offers import EventNotOnSale, Offer, Sale, find_owner, query_sales
+from ticketing.modules.events.inventory.seat_batch import FreeSeat, HeldRow, Spot, hold_locked, lock_seats
 from ticketing.modules.events.inventory.seat_rows import SeatRows, rows_of_plan
 from ticketing.modules.events.inventory.seats import (
     Retaken,
@@ -21,10 +21,10 @@ from ticketing.modules.events.inventory.seats import (
     SeatsLost,
     SeatTaken,
     SeatUnknown,
-    SoldSeats,
     extend_seats,
     release_seats,
     retake_seats,
+    sell_seats,
 )
 from ticketing.modules.events.layout import PUBLIC_LAYOUT, get_layout
 from ticketing.modules.events.messages import (
@@ -65,13 +65,10 @@ __all__ = [
     "FreeSeats",
     "HeldRow",
     "HeldSeat",
-    "LockedPlaces",
-    "LockedSeats",
     "Offer",
     "PlacesLost",
     "Retaken",
     "Sale",
-    "Sales",
     "SeatContended",
     "SeatRows",
     "SeatStatus",
@@ -82,7 +79,6 @@ __all__ = [
     "SeatsSynced",
     "SeatsUnblocked",
     "SoldOut",
-    "SoldSeats",
     "Spot",
     "TicketType",
     "TicketTypeCreated",
@@ -100,7 +96,10 @@ __all__ = [
     "hold_locked",
     "hold_places",
     "list_ticket_types",
+    "lock_places",
+    "lock_seats",
     "mark_places_sold",
+    "query_sales",
     "read_free_seats",
     "release_held",
     "release_places",
@@ -109,4 +108,5 @@ __all__ = [
     "retake_seats",
     "router",
     "rows_of_plan",
+    "sell_seats",
 ]

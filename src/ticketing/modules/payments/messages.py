@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ticketing.infra import outbox
-from ticketing.modules.payments.locked_payment import Due
+from ticketing.modules.payments.locked_payment import LockedPayment
 from ticketing.modules.payments.models import Payment, Refund
 
 
@@ -22,7 +22,7 @@ class _PaymentFact(outbox.Message):
     currency: str
 
     @classmethod
-    def of(cls, payment: Payment | Due, **more: object) -> Self:
+    def of(cls, payment: Payment | LockedPayment, **more: object) -> Self:
         """The fact about this payment, as it is at this moment."""
         names = cls.model_fields.keys() - more.keys() - {"payment_id"}
         known = {name: getattr(payment, name) for name in names}

@@ -34,15 +34,15 @@ async def start_payment(
     """
     async with statements.round_trip(session) as wire:
         await tenancy.enter_where(wire, "orders where id = %s and user_id = %s", order_id, user_id)
-        locked = await orders.LockedOrder.ask(wire, "%s", order_id)
-        payable = await orders.ask_payable(wire, order_id)
+        locked = await orders.lock_order_row(wire, "%s", order_id)
+        payable = await orders.check_payable(wire, order_id)
         known = await send(wire, _LOOK, order_id)
-    order = await orders.LockedOrder.read(locked)
+    order = await locked.fetch()
     if order is None or order.user_id != user_id:
         raise NotFound
-    if order.status in orders.SETTLED:
+    if order.status in orders.PAID_STATUSES:
         raise AlreadyPaid
-    await orders.check_payable(payable)
+    await payable.fetch()
     now, open_id = (await known.fetchall())[0]
     if open_id is not None:
         payment = await lock_payment(session, open_id)

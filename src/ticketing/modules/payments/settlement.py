@@ -14,7 +14,7 @@ from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import Cursor, Wire, send
 from ticketing.modules import events, orders
 from ticketing.modules.payments import refunds
-from ticketing.modules.payments.locked_payment import Due, LockedDue
+from ticketing.modules.payments.locked_payment import LockedPayment, PendingPayment
 from ticketing.modules.payments.messages import PaymentFailed, PaymentReturned, PaymentSucceeded, PaymentSuperseded
 from ticketing.modules.payments.models import PaymentEvent, PaymentStatus
 from ticketing.modules.payments.queries import find_payment, lock_payment
@@ -31,17 +31,17 @@ _ARRIVED = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED})
 _log = log.get_logger(__name__)
 
 
-async def apply(session: AsyncSession, event: PaymentEvent, due: LockedDue) -> Outcome | None:
+async def apply(session: AsyncSession, event: PaymentEvent, pending: PendingPayment) -> Outcome | None:
     """Do what the webhook says; None when nobody here knows what it speaks of."""
     if event.type == "refund.succeeded":
         return await _apply_refund(session, event)
-    if (found := await due.read()) is None:
+    order, payment = await pending.order.fetch(), await pending.payment.fetch()
+    if order is None or payment is None:
         return None
-    order, payment, deal = found
     if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):
         return _mismatch(event)
     if event.type == "payment.succeeded":
-        return await _money_arrived(session, order, payment, deal, event.received_at)
+        return await _money_arrived(session, order, payment, pending.sale, event.received_at)
     return await _money_will_not_come(session, payment)
 
 
@@ -59,11 +59,15 @@ def _mismatch(event: PaymentEvent) -> Outcome:
 
 
 async def _money_arrived(
-    session: AsyncSession, order: orders.LockedOrder, payment: Due, deal: orders.Deal, arrived_at: datetime
+    session: AsyncSession,
+    order: orders.LockedOrder,
+    payment: LockedPayment,
+    sale: orders.PendingSale,
+    arrived_at: datetime,
 ) -> Outcome:
     if payment.status in _ARRIVED:
         return "seen"
-    if order.status in orders.SETTLED:
+    if order.status in orders.PAID_STATUSES:
         await _give_back(session, payment, PAID_TWICE, arrived_at)
         return "applied"
 
@@ -72,7 +76,7 @@ async def _money_arrived(
     async def note(wire: Wire) -> None:
         superseded.append(await _note_success(session, wire, payment, arrived_at))
 
-    if await orders.pay_order(session, order, deal, note):
+    if await orders.pay_order(session, order, sale, note):
         await _tell_superseded(session, superseded[0])
     else:
         await _give_back(session, payment, await _reason(session, order), arrived_at)
@@ -84,14 +88,14 @@ async def _reason(session: AsyncSession, order: orders.LockedOrder) -> str:
     return SEATS_GONE if event.status == events.EventStatus.PUBLISHED else EVENT_OFF
 
 
-async def _give_back(session: AsyncSession, due: Due, reason: str, arrived_at: datetime) -> None:
+async def _give_back(session: AsyncSession, due: LockedPayment, reason: str, arrived_at: datetime) -> None:
     payment = await lock_payment(session, due.id)
     payment.status, payment.arrived_at = PaymentStatus.REFUNDED, arrived_at
     outbox.publish(session, PaymentReturned.of(payment, reason=reason))
     await refunds.request_refund(session, payment, payment.amount_minor, reason, None)
 
 
-async def _note_success(session: AsyncSession, wire: Wire, payment: Due, arrived_at: datetime) -> Cursor:
+async def _note_success(session: AsyncSession, wire: Wire, payment: LockedPayment, arrived_at: datetime) -> Cursor:
     """Answers the other payments of the order that were open, and are not any more."""
     await send(wire, _SUCCEED, arrived_at, payment.id)
     outbox.publish(session, PaymentSucceeded.of(payment))
@@ -100,10 +104,10 @@ async def _note_success(session: AsyncSession, wire: Wire, payment: Due, arrived
 
 async def _tell_superseded(session: AsyncSession, others: Cursor) -> None:
     for row in await others.fetchall():
-        outbox.publish(session, PaymentSuperseded.of(Due(*row)))
+        outbox.publish(session, PaymentSuperseded.of(LockedPayment(*row)))
 
 
-async def _money_will_not_come(session: AsyncSession, payment: Due) -> Outcome:
+async def _money_will_not_come(session: AsyncSession, payment: LockedPayment) -> Outcome:
     if payment.status != PaymentStatus.PENDING:
         return "seen"
     async with statements.round_trip(session) as wire:
@@ -131,5 +135,5 @@ async def _apply_refund(session: AsyncSession, event: PaymentEvent) -> Outcome |
 _SUCCEED = "update payments set status = 'succeeded', arrived_at = %s where id = %s"
 _SUPERSEDE = f"""
 update payments set status = 'superseded' where order_id = %s and status = 'pending' and id <> %s
-returning {", ".join(Due._fields)}"""  # noqa: S608
+returning {", ".join(LockedPayment._fields)}"""  # noqa: S608
 _FAIL = "update payments set status = 'failed' where id = %s"

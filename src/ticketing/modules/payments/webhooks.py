@@ -16,7 +16,7 @@ from ticketing.infra import log, metrics
 from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import send
 from ticketing.modules.payments import settlement
-from ticketing.modules.payments.locked_payment import LockedDue
+from ticketing.modules.payments.locked_payment import PendingPayment, lock_payment_of
 from ticketing.modules.payments.models import Payment, PaymentEvent
 from ticketing.modules.payments.providers import ProviderEvent
 
@@ -35,9 +35,9 @@ async def take_event(session: AsyncSession, provider: str, event: ProviderEvent)
     async with statements.round_trip(session) as wire:
         # ON CONFLICT waits for a twin that is being taken at this moment, and leaves our transaction whole.
         kept = await send(wire, _KEEP, provider, event.event_id, *told, body)
-        due = await LockedDue.ask(wire, provider, event.provider_ref)
+        pending = await lock_payment_of(wire, provider, event.provider_ref)
     row = await kept.fetchone() or await _find_undone(session, provider, event.event_id)
-    return row is None or await _process(session, _as_kept(provider, event, row[0]), due)
+    return row is None or await _process(session, _as_kept(provider, event, row[0]), pending)
 
 
 async def _find_undone(session: AsyncSession, provider: str, event_id: str) -> tuple[Any, ...] | None:
@@ -60,8 +60,8 @@ def _as_kept(provider: str, event: ProviderEvent, received_at: datetime) -> Paym
     )
 
 
-async def _process(session: AsyncSession, row: PaymentEvent, due: LockedDue) -> bool:
-    outcome = await settlement.apply(session, row, due)
+async def _process(session: AsyncSession, row: PaymentEvent, pending: PendingPayment) -> bool:
+    outcome = await settlement.apply(session, row, pending)
     if outcome is None:
         return False
     async with statements.round_trip(session) as wire:
@@ -72,8 +72,8 @@ async def _process(session: AsyncSession, row: PaymentEvent, due: LockedDue) -> 
 
 async def _process_kept(session: AsyncSession, row: PaymentEvent) -> bool:
     async with statements.round_trip(session) as wire:
-        due = await LockedDue.ask(wire, row.provider, row.provider_ref)
-    return await _process(session, row, due)
+        pending = await lock_payment_of(wire, row.provider, row.provider_ref)
+    return await _process(session, row, pending)
 
 
 async def apply_waiting(session: AsyncSession, payment: Payment) -> None:

@@ -17,7 +17,7 @@ from ticketing.modules.reservations.messages import (
 )
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.purchase_limits import LimitExceeded, check_limit, count_places, lock_address
-from ticketing.modules.reservations.queries import LockedHold, get_reservation, lapsed_places
+from ticketing.modules.reservations.queries import get_reservation, lapsed_places, lock_hold, lock_own_hold
 
 __all__ = [
     "HeldItem",
@@ -25,7 +25,6 @@ __all__ = [
     "HoldRow",
     "Holds",
     "LimitExceeded",
-    "LockedHold",
     "QuickHolds",
     "Reservation",
     "ReservationCancelled",
@@ -42,6 +41,8 @@ __all__ = [
     "get_reservation",
     "lapsed_places",
     "lock_address",
+    "lock_hold",
+    "lock_own_hold",
     "personal_data",
     "release_confirmed",
     "router",

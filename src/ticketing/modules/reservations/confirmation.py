@@ -27,7 +27,7 @@ class _Gone(Exception):
 async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> bool:
     """Sell what a reservation holds. After its end, take the same seats and places again if they are free.
 
-    The caller has just locked it (`LockedHold`). `then` writes what follows from the sale, in the same round trip.
+    The caller has just locked it (`lock_hold`). `then` writes what follows from the sale, in the same round trip.
     Answers False when they are gone; nothing was changed then. Confirming twice is confirming once.
 
     Raises:
@@ -64,7 +64,7 @@ async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[Held
     try:
         async with statements.round_trip(session) as wire:
             await send(wire, _BEGIN)  # seats and places or neither, and the caller's transaction stays alive
-            seats = await events.SoldSeats.ask(wire, *where, seat_numbers(items))
+            seats = await events.sell_seats(wire, *where, seat_numbers(items))
             await _note_sale(session, wire, hold, items)
             await then(wire)
     except IntegrityError as error:
@@ -72,7 +72,7 @@ async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[Held
         if _ONE_CONFIRMED not in str(error.orig):
             raise
         raise events.SeatsLost(_ONE_CONFIRMED) from error
-    seats.check()
+    await seats.fetch()
     if wanted := places(items):
         await events.mark_places_sold(session, hold.event_id, wanted)
 

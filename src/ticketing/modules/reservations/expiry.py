@@ -4,7 +4,7 @@ Locks are taken in one order everywhere: reservations, seats, places. The one th
 that overwrites a lapsed one) never waits for a reservation: it skips, and calls the seat contended.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, metrics, outbox
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, send
 from ticketing.modules import events
 from ticketing.modules.reservations.items import Ended, facts, places
 from ticketing.modules.reservations.messages import ReservationExpired
@@ -20,6 +21,10 @@ from ticketing.modules.reservations.models import Reservation, ReservationItem, 
 from ticketing.modules.reservations.queries import items_by_reservation
 
 SWEEP_ROWS = 1000
+
+_LAPSED_EVENTS = """
+select distinct event_id from reservations
+ where organization_id = %s and event_id = any(%s::uuid[]) and status = 'active' and expires_at < now()"""
 
 _log = log.get_logger(__name__)
 
@@ -55,9 +60,15 @@ async def lock_lapsed(session: AsyncSession, reservation_ids: Collection[UUID]) 
     return await _fetch(session, _lapsed().where(Reservation.id.in_(reservation_ids)))
 
 
-async def ask_lapsed(wire: Wire, organization_id: UUID, event_ids: Sequence[UUID]) -> Cursor:
-    """Those of the events, a row each, that have reservations that have run out and are not swept."""
-    return await send(wire, _LAPSED_OF_EVENTS, organization_id, event_ids)
+async def query_lapsed_events(
+    wire: Wire, organization_id: UUID, event_ids: Sequence[UUID]
+) -> PendingQuery[set[UUID]]:
+    """The events among these with reservations that have lapsed and are not expired yet."""
+    return PendingQuery(_first_column, await send(wire, _LAPSED_EVENTS, organization_id, event_ids))
+
+
+def _first_column(found: Iterable[tuple[UUID]]) -> set[UUID]:
+    return {event_id for (event_id,) in found}
 
 
 def _lapsed() -> Select[UUID, UUID, UUID, UUID]:
@@ -105,7 +116,3 @@ def _held_seats(items: Collection[ReservationItem]) -> list[events.HeldSeat]:
         if item.seat_number is not None
     ]
 
-
-_LAPSED_OF_EVENTS = """
-select distinct event_id from reservations
- where organization_id = %s and event_id = any(%s::uuid[]) and status = 'active' and expires_at < now()"""

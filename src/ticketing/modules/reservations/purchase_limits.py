@@ -8,14 +8,16 @@ Locks are taken in one order everywhere: order, payment, reservation, allowance,
 advisory lock per event and identity, so buyers never wait for one another. A batch of holds waits for none of them.
 """
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.pipeline import Cursor, Wire, rows, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, rows, send
 from ticketing.infra.errors import Conflict, TicketingError
 
 
@@ -45,29 +47,26 @@ class AllowanceContended(Conflict):
     code, retry_after_seconds = "seat_contended", 1
 
 
-class Allowances:
-    """What each of some buyers of one organization's events has; until the transaction ends, nobody adds to it.
+async def lock_allowances(
+    wire: Wire, organization_id: UUID, buyers: Collection[Buyer]
+) -> PendingQuery[dict[Buyer, Allowance]]:
+    """Lock the allowances of buyers of one organization's events until the transaction ends, and count them.
 
-    Two statements for any number of buyers. The one that counts has to begin when the locks are held, or it would not
-    see what their last holder has committed. One whose lock somebody else has is not waited for: the others would wait
-    with them.
+    Two statements for any number of buyers: the count needs a snapshot taken after the locks, or it would miss what
+    their previous holders have committed. An allowance that another transaction has locked is missing from the result:
+    waiting for it would make the whole batch wait.
     """
+    listed = list(dict.fromkeys(buyers))
+    wanted = rows([{"n": n, "event_id": b.event_id, "user_id": b.user_id} for n, b in enumerate(listed)])
+    locks = await send(wire, _LOCK_BUYERS, wanted)
+    return PendingQuery(partial(_locked, listed), locks, await send(wire, _COUNT, organization_id, wanted))
 
-    def __init__(self, buyers: Sequence[Buyer], refused: Cursor, counts: Cursor) -> None:
-        self._buyers, self._refused, self._counts = buyers, refused, counts
 
-    @classmethod
-    async def ask(cls, wire: Wire, organization_id: UUID, buyers: Collection[Buyer]) -> "Allowances":
-        listed = list(dict.fromkeys(buyers))
-        wanted = rows([{"n": n, "event_id": b.event_id, "user_id": b.user_id} for n, b in enumerate(listed)])
-        refused = await send(wire, _LOCK_BUYERS, wanted)
-        return cls(listed, refused, await send(wire, _COUNT, organization_id, wanted))
-
-    async def read(self) -> dict[Buyer, Allowance]:
-        """By buyer; one whose allowance somebody else is adding to is missing."""
-        refused = {n for (n,) in await self._refused.fetchall()}
-        found = await self._counts.fetchall()
-        return {self._buyers[n]: Allowance(identity, places) for n, identity, places in found if n not in refused}
+def _locked(
+    buyers: Sequence[Buyer], refused: Iterable[tuple[int]], counts: Iterable[tuple[Any, ...]]
+) -> dict[Buyer, Allowance]:
+    contended = {n for (n,) in refused}
+    return {buyers[n]: Allowance(identity, places) for n, identity, places in counts if n not in contended}
 
 
 async def lock_address(session: AsyncSession, event_id: UUID, email: str) -> bytes:

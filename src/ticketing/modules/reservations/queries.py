@@ -1,17 +1,21 @@
 """Reading reservations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, send
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules.reservations.items import Ended, HeldItem, HoldRow
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
+
+LockedHold = tuple[HoldRow, list[HeldItem]]
 
 
 def _lapsed() -> ColumnElement[bool]:
@@ -35,31 +39,37 @@ async def lock_reservation(session: AsyncSession, reservation_id: UUID) -> Reser
     return reservation
 
 
-class LockedHold:
-    """A reservation, locked until the transaction ends, with what it has: two statements of a round trip."""
+_SELECT = """
+select id, organization_id, event_id, user_id, status, status = 'active' and expires_at >= now(), expires_at,
+       total_minor, currency
+  from reservations"""
+_ITEMS = """
+select i.position, i.seat_number, i.seat_label, i.ticket_type_id, t.name, i.quantity, i.price_minor
+  from reservations r
+  join reservation_items i on i.organization_id = r.organization_id and i.reservation_id = r.id
+  join ticket_types t on t.organization_id = i.organization_id and t.id = i.ticket_type_id"""
 
-    def __init__(self, row: Cursor, items: Cursor) -> None:
-        self._row, self._items = row, items
 
-    @classmethod
-    async def ask(cls, wire: Wire, which: str, *values: object) -> "LockedHold":
-        """Lock the reservation that `which` means: what stands after `id =`, with a `%s` for each value."""
-        row = await send(wire, f"{_SELECT} where id = {which} for update", *values)
-        # The items come after the lock: they are as its last holder has left them.
-        return cls(row, await send(wire, f"{_ITEMS} where r.id = {which} order by i.position", *values))
+async def lock_hold(wire: Wire, which: str, *values: object) -> PendingQuery[LockedHold]:
+    """Lock a reservation until the transaction ends, and read its items. Fetching raises NotFound.
 
-    @classmethod
-    async def ask_own(cls, wire: Wire, reservation_id: UUID, user_id: UUID) -> "LockedHold":
-        """The same of a buyer's own reservation, whose organization is entered; another's is not found."""
-        await tenancy.enter_where(wire, "reservations where id = %s and user_id = %s", reservation_id, user_id)
-        return await cls.ask(wire, "%s", reservation_id)
+    `which` is the SQL after `id =`, with a `%s` for each value.
+    """
+    row = await send(wire, f"{_SELECT} where id = {which} for update", *values)
+    # A second statement, so that its snapshot shows what the previous holder of the lock has committed.
+    return PendingQuery(_locked, row, await send(wire, f"{_ITEMS} where r.id = {which} order by i.position", *values))
 
-    async def read(self) -> tuple[HoldRow, list[HeldItem]]:
-        """Raises NotFound."""
-        row = await self._row.fetchone()
-        if row is None:
-            raise NotFound
-        return HoldRow(*row), [HeldItem(*item) for item in await self._items.fetchall()]
+
+async def lock_own_hold(wire: Wire, reservation_id: UUID, user_id: UUID) -> PendingQuery[LockedHold]:
+    """Like `lock_hold`, for a buyer's own reservation: enters its organization. Another buyer's is not found."""
+    await tenancy.enter_where(wire, "reservations where id = %s and user_id = %s", reservation_id, user_id)
+    return await lock_hold(wire, "%s", reservation_id)
+
+
+def _locked(found: Sequence[tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) -> LockedHold:
+    if not found:
+        raise NotFound
+    return HoldRow(*found[0]), [HeldItem(*item) for item in items]
 
 
 async def is_lapsed(session: AsyncSession, reservation: Reservation) -> bool:
@@ -108,14 +118,3 @@ async def lapsed_places(session: AsyncSession, event_id: UUID) -> dict[UUID, int
     # A function of the database's: these rows are other people's, and their number is on the map for everybody.
     rows = await session.execute(text("select ticket_type_id, quantity from lapsed_places(:id)"), {"id": event_id})
     return {row.ticket_type_id: int(row.quantity) for row in rows}
-
-
-_SELECT = """
-select id, organization_id, event_id, user_id, status, status = 'active' and expires_at >= now(), expires_at,
-       total_minor, currency
-  from reservations"""
-_ITEMS = """
-select i.position, i.seat_number, i.seat_label, i.ticket_type_id, t.name, i.quantity, i.price_minor
-  from reservations r
-  join reservation_items i on i.organization_id = r.organization_id and i.reservation_id = r.id
-  join ticket_types t on t.organization_id = i.organization_id and t.id = i.ticket_type_id"""

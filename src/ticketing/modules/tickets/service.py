@@ -63,9 +63,9 @@ async def issue_for(session: AsyncSession, order_id: UUID) -> None:
     async with statements.round_trip(session) as wire:
         # Locked, so that nobody else issues beside us, and an erasure comes before us and its order has no name any
         # more, or after us and finds the tickets.
-        locked = await orders.LockedOrder.ask(wire, "%s", order_id)
+        locked = await orders.lock_order_row(wire, "%s", order_id)
         missing = await send(wire, _MISSING, order_id)
-    if (order := await orders.LockedOrder.read(locked)) is None:
+    if (order := await locked.fetch()) is None:
         raise NotFound
     if units := [_Missing(*unit) for unit in await missing.fetchall()]:
         await _issue(session, order, units)

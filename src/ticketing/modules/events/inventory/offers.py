@@ -1,15 +1,16 @@
-"""What is on sale at this moment, and at what price: read once for all holds of a batch, from one organization."""
+"""What is on sale now, and at what price: read once for all holds of a batch, which belong to one organization."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, send
 from ticketing.infra.errors import TicketingError
 from ticketing.modules.events.models import Event, EventStatus
 
@@ -21,7 +22,7 @@ class EventNotOnSale(TicketingError):
 
 
 class Offer(NamedTuple):
-    """A ticket type, as much of it as a hold has to know; `is_area` when it has places and no seats."""
+    """The part of a ticket type that a hold needs; `is_area` for general admission (places, no seats)."""
 
     id: UUID
     name: str
@@ -32,7 +33,7 @@ class Offer(NamedTuple):
 
 @dataclass(slots=True)
 class Sale:
-    """An event that seats and places are wanted of; `refusal` says why none can be held."""
+    """An event for which holds are requested; `refusal` is the reason why nothing can be held, if any."""
 
     event_id: UUID
     organization_id: UUID
@@ -41,45 +42,58 @@ class Sale:
     currency: str
     max_per_order: int
     max_per_buyer: int | None
-    #: When a hold that begins in this transaction runs out.
+    #: When a hold that is created in this transaction lapses.
     expires_at: datetime
     refusal: TicketingError | None = None
-    #: The offer that prices a category of seats; a category that is missing here can't be bought.
+    #: The offer that prices each category of seats; seats of a category that is missing are not for sale.
     by_category: dict[str, Offer] = field(default_factory=dict)
     areas: dict[UUID, Offer] = field(default_factory=dict)
 
 
 async def find_owner(session: AsyncSession, event_id: UUID) -> UUID | None:
-    """The organization of an event that the public has seen; it never changes."""
+    """The organization of an event that was published at some time; it never changes."""
     return await session.scalar(
         select(Event.organization_id).where(Event.id == event_id, Event.published_at.is_not(None))
     )
 
 
-class Sales:
-    """Sends the two questions, and reads the answers when they are there."""
+# An event without an end time counts as over one day after its start.
+_EVENTS = """
+select id, organization_id, venue_id, plan_version, currency, max_per_order, max_per_buyer,
+       now() + make_interval(secs => hold_seconds), status, sales_start_at > now(),
+       sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()
+  from events
+ where organization_id = %s and id = any(%s::uuid[]) and published_at is not null"""
 
-    def __init__(self, events: Cursor, offers: Cursor) -> None:
-        self._events, self._offers = events, offers
-
-    @classmethod
-    async def ask(cls, wire: Wire, organization_id: UUID, event_ids: Collection[UUID]) -> "Sales":
-        wanted = (organization_id, list(event_ids))
-        return cls(await send(wire, _EVENTS, *wanted), await send(wire, _OFFERS, *wanted))
-
-    async def read(self) -> dict[UUID, Sale]:
-        """By event; one that does not exist, or that the public has never seen, is missing."""
-        found: dict[UUID, Sale] = {}
-        for row in await self._events.fetchall():
-            sale = found[row[0]] = Sale(*row[:8])
-            sale.refusal = _refusal(*row[8:])
-        for event_id, categories, *offer in await self._offers.fetchall():
-            if event_id in found:
-                _list(found[event_id], Offer(*offer), categories)
-        return found
+_OFFERS = """
+select t.event_id, array(select c.category from category_prices c
+                          where c.organization_id = t.organization_id and c.event_id = t.event_id
+                            and c.ticket_type_id = t.id),
+       t.id, t.name, t.price_minor, t.max_per_order, t.capacity is not null
+  from ticket_types t
+ where t.organization_id = %s and t.event_id = any(%s::uuid[])"""
 
 
-def _list(sale: Sale, offer: Offer, categories: list[str]) -> None:
+async def query_sales(
+    wire: Wire, organization_id: UUID, event_ids: Collection[UUID]
+) -> PendingQuery[dict[UUID, Sale]]:
+    """By event; an unknown event, or one that was never published, is missing."""
+    wanted = (organization_id, list(event_ids))
+    return PendingQuery(_sales, await send(wire, _EVENTS, *wanted), await send(wire, _OFFERS, *wanted))
+
+
+def _sales(events: Iterable[tuple[Any, ...]], offers: Iterable[tuple[Any, ...]]) -> dict[UUID, Sale]:
+    found: dict[UUID, Sale] = {}
+    for row in events:
+        sale = found[row[0]] = Sale(*row[:8])
+        sale.refusal = _refusal(*row[8:])
+    for event_id, categories, *offer in offers:
+        if event_id in found:
+            _add_offer(found[event_id], Offer(*offer), categories)
+    return found
+
+
+def _add_offer(sale: Sale, offer: Offer, categories: list[str]) -> None:
     if offer.is_area:
         sale.areas[offer.id] = offer
     for category in categories:
@@ -96,20 +110,3 @@ def _refusal(status: str, is_early: bool | None, is_late: bool | None) -> Ticket
     else:
         return None
     return EventNotOnSale(reason, field="event_id")
-
-
-# An event without an end is taken to be over a day after its start.
-_EVENTS = """
-select id, organization_id, venue_id, plan_version, currency, max_per_order, max_per_buyer,
-       now() + make_interval(secs => hold_seconds), status, sales_start_at > now(),
-       sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()
-  from events
- where organization_id = %s and id = any(%s::uuid[]) and published_at is not null"""
-
-_OFFERS = """
-select t.event_id, array(select c.category from category_prices c
-                          where c.organization_id = t.organization_id and c.event_id = t.event_id
-                            and c.ticket_type_id = t.id),
-       t.id, t.name, t.price_minor, t.max_per_order, t.capacity is not null
-  from ticket_types t
- where t.organization_id = %s and t.event_id = any(%s::uuid[])"""

@@ -1,16 +1,18 @@
-"""Holding seats for a whole batch: one statement locks what is free of all that is wanted, one writes what was won.
+"""Hold seats for a whole batch: one statement locks the free seats among those wanted, one writes the holds.
 
-The rules are those of seats.py: locks in the order of the key, the owner that is expected in the WHERE clause, a hold
-that has run out by Postgres' clock is no hold. SKIP LOCKED: a seat that somebody else is deciding about is not waited
-for.
+The rules are those of seats.py: rows are locked in key order, each WHERE clause names the expected owner, and a hold
+that has lapsed by Postgres' clock does not count. SKIP LOCKED: a batch never waits for a seat that another transaction
+has locked.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import NamedTuple, TypedDict
+from functools import partial
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
-from ticketing.infra.db.pipeline import Cursor, Wire, rows, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, rows, send
 from ticketing.modules.events.inventory.seats import FREE
 
 #: An event, and the label of one of its seats.
@@ -18,7 +20,7 @@ Spot = tuple[UUID, str]
 
 
 class FreeSeat(NamedTuple):
-    """A seat that is ours to hold until the transaction ends; `lapsed` is whose run-out hold is still on it."""
+    """A seat locked for this transaction; `lapsed` is the reservation whose lapsed hold is still on it, if any."""
 
     number: int
     category: str
@@ -26,7 +28,7 @@ class FreeSeat(NamedTuple):
 
 
 class HeldRow(TypedDict):
-    """What is written for a seat that was won."""
+    """What a hold writes to one seat."""
 
     event_id: UUID
     number: int
@@ -34,37 +36,12 @@ class HeldRow(TypedDict):
     hold_until: datetime
 
 
-class LockedSeats:
-    """The seats that a batch wants: the free ones are locked, of the others it is told why they are not."""
-
-    def __init__(self, spots: list[Spot], cursor: Cursor) -> None:
-        self._spots, self._cursor = spots, cursor
-
-    @classmethod
-    async def ask(cls, wire: Wire, organization_id: UUID, wanted: Collection[Spot]) -> "LockedSeats":
-        spots = list(dict.fromkeys(wanted))
-        named = rows([{"n": n, "event_id": event_id, "label": label} for n, (event_id, label) in enumerate(spots)])
-        return cls(spots, await send(wire, _LOCK, named, organization_id, organization_id))
-
-    async def read(self) -> tuple[dict[Spot, FreeSeat], dict[Spot, bool]]:
-        """What is ours until the transaction ends; and what is not: True when it is taken, False when somebody else is
-        deciding about it. An unknown seat is in neither."""
-        free, lost = dict[Spot, FreeSeat](), dict[Spot, bool]()
-        for n, is_taken, *seat in await self._cursor.fetchall():
-            if is_taken is None:
-                free[self._spots[n]] = FreeSeat(*seat)
-            else:
-                lost[self._spots[n]] = is_taken
-        return free, lost
-
-
-async def hold_locked(wire: Wire, organization_id: UUID, seats: list[HeldRow]) -> None:
-    """Hold seats that `LockedSeats` has found free. The transaction fails when one of them is not."""
-    await send(wire, _HOLD, rows(seats), organization_id, len(seats))
-
+#: The seats locked for this transaction, and those that are not: True when taken, False when another transaction has
+#: locked them. An unknown seat is in neither.
+LockedSeats = tuple[dict[Spot, FreeSeat], dict[Spot, bool]]
 
 _OF_EVENT = "s.organization_id = %s and s.event_id = w.event_id and s.label = w.label"
-# One statement and one round trip. What a snapshot shows as free, and could not be locked, is being decided about.
+# One statement, one round trip. A seat that the snapshot shows as free but SKIP LOCKED skipped is locked elsewhere.
 _LOCK = f"""
 with wanted as materialized (
     select * from json_to_recordset(%s::json) as w (n integer, event_id uuid, label text)),
@@ -79,8 +56,26 @@ select w.n, lost.is_taken, l.number, l.category, l.reservation_id
   left join lateral (select not {FREE} as is_taken from event_seats s where l.n is null and {_OF_EVENT}) as lost on true
  where l.n is not null or lost.is_taken is not null"""  # noqa: S608 (only constants)
 
-# They were locked as free in this very transaction, so a count that differs is a bug. Dividing by zero stops the
-# transaction here and now: the commit may be on its way behind this statement.
+
+async def lock_seats(wire: Wire, organization_id: UUID, wanted: Collection[Spot]) -> PendingQuery[LockedSeats]:
+    """Lock the free seats among those that a batch wants, and find out why the others are not free."""
+    spots = list(dict.fromkeys(wanted))
+    named = rows([{"n": n, "event_id": event_id, "label": label} for n, (event_id, label) in enumerate(spots)])
+    return PendingQuery(partial(_locked, spots), await send(wire, _LOCK, named, organization_id, organization_id))
+
+
+def _locked(spots: list[Spot], found: Iterable[tuple[Any, ...]]) -> LockedSeats:
+    free, lost = dict[Spot, FreeSeat](), dict[Spot, bool]()
+    for n, is_taken, *seat in found:
+        if is_taken is None:
+            free[spots[n]] = FreeSeat(*seat)
+        else:
+            lost[spots[n]] = is_taken
+    return free, lost
+
+
+# These rows were locked as free earlier in the same transaction, so a different count is a bug. The division by zero
+# aborts the transaction on the server: the commit may already be in the pipeline behind this statement.
 _HOLD = f"""
 with held as (
     update event_seats s
@@ -90,3 +85,8 @@ with held as (
      where s.organization_id = %s and s.event_id = w.event_id and s.number = w.number and {FREE}
  returning 1)
 select 1 / cast(count(*) = %s as integer) from held"""  # noqa: S608 (only constants)
+
+
+async def hold_locked(wire: Wire, organization_id: UUID, seats: list[HeldRow]) -> None:
+    """Hold seats that `lock_seats` found free. The transaction fails if one of them is not."""
+    await send(wire, _HOLD, rows(seats), organization_id, len(seats))

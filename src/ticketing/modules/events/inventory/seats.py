@@ -8,13 +8,15 @@ has run out by Postgres' clock is no hold: the seat is available at that instant
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, send
 from ticketing.infra.errors import Conflict, TicketingError
 
 
@@ -92,24 +94,20 @@ async def release_seats(
     return sorted(result.scalars())
 
 
-@dataclass(frozen=True, slots=True)
-class SoldSeats:
-    """Held seats that are turned into sold ones."""
+async def sell_seats(
+    wire: Wire, organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers: Sequence[int]
+) -> PendingQuery[None]:
+    """Turn held seats into sold ones.
 
-    _changed: Cursor
-    _count: int
+    Fetching raises SeatsLost if one of the seats was not held by the reservation: the caller must roll back.
+    """
+    wanted = (organization_id, event_id, reservation_id, list(numbers))
+    return PendingQuery(partial(_expect_sold, len(set(numbers))), await send(wire, _SELL, *wanted, *wanted[:3]))
 
-    @classmethod
-    async def ask(
-        cls, wire: Wire, organization_id: UUID, event_id: UUID, reservation_id: UUID, numbers: Sequence[int]
-    ) -> "SoldSeats":
-        wanted = (organization_id, event_id, reservation_id, list(numbers))
-        return cls(await send(wire, _SELL, *wanted, *wanted[:3]), len(set(numbers)))
 
-    def check(self) -> None:
-        """Raises SeatsLost when one of the seats was not held by the reservation: undo what was done then."""
-        if self._changed.rowcount != self._count:
-            raise SeatsLost(f"{self._changed.rowcount} of {self._count} seats were changed")
+def _expect_sold(count: int, sold: Sequence[object]) -> None:
+    if len(sold) != count:
+        raise SeatsLost(f"{len(sold)} of {count} seats were changed")
 
 
 def _lapsed(rows: Iterable[Any], reservation_id: UUID) -> set[UUID]:
@@ -158,7 +156,8 @@ with mine as materialized (
      order by number for update)
 update event_seats e set version = e.version + 1, status = 's', held_until = null from mine
  where e.organization_id = %s and e.event_id = %s and e.reservation_id = %s and e.number = mine.number
-   and e.status = 'h'"""
+   and e.status = 'h'
+returning e.number"""
 _RELEASE = text(f"""{_IN_ORDER} status = 'a', reservation_id = null, held_until = null
   from mine {_MINE} and e.status in ('h', 's')
 returning e.number""")

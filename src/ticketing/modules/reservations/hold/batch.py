@@ -19,17 +19,17 @@ from ticketing.infra.db import tenancy
 from ticketing.infra.db.pipeline import pipelined, wire_of
 from ticketing.infra.errors import TicketingError
 from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_remembered
-from ticketing.infra.http.idempotency_batch import AnswerRow, ClaimedKeys, KeyClaim, Stored, remember_all
+from ticketing.infra.http.idempotency_batch import AnswerRow, KeyClaim, Stored, claim_keys, remember_all
 from ticketing.infra.outbox.publish import append, message_row
 from ticketing.modules import events
-from ticketing.modules.reservations.expiry import ask_lapsed, expire, lock_lapsed
+from ticketing.modules.reservations.expiry import expire, lock_lapsed, query_lapsed_events
 from ticketing.modules.reservations.hold.best_available import choose_best
 from ticketing.modules.reservations.hold.inventory import Shelf
 from ticketing.modules.reservations.hold.requests import Answer, Wish
 from ticketing.modules.reservations.hold.writes import Hold, answer_of, facts_of, insert_holds, refusal_of
 from ticketing.modules.reservations.items import Ended
 from ticketing.modules.reservations.messages import ReservationCreated, ReservationExpired
-from ticketing.modules.reservations.purchase_limits import Allowance, Allowances, Buyer
+from ticketing.modules.reservations.purchase_limits import Allowance, Buyer, lock_allowances
 
 LOCK_SECONDS = 2.0
 
@@ -75,12 +75,12 @@ class Batch:
         wire, place = self._wire, self._organization_id
         async with pipelined(wire):
             await tenancy.enter_wire(wire, place, LOCK_SECONDS)
-            keys = await ClaimedKeys.ask(wire, [KeyClaim(w.request.caller, w.request.key) for w in self._wishes])
-            sales = await events.Sales.ask(wire, place, {wish.request.event_id for wish in self._wishes})
-            seats = await events.LockedSeats.ask(wire, place, _spots(self._wishes))
-        self._answer_known(*await keys.read())
-        self._sales = await sales.read()
-        return await seats.read()
+            keys = await claim_keys(wire, [KeyClaim(w.request.caller, w.request.key) for w in self._wishes])
+            sales = await events.query_sales(wire, place, {wish.request.event_id for wish in self._wishes})
+            seats = await events.lock_seats(wire, place, _spots(self._wishes))
+        self._answer_known(*await keys.fetch())
+        self._sales = await sales.fetch()
+        return await seats.fetch()
 
     def _answer_known(self, in_flight: set[int], stored: dict[int, Stored]) -> None:
         for n in in_flight:
@@ -111,18 +111,18 @@ class Batch:
         if not buyers:
             return {}
         async with pipelined(self._wire):
-            asked = await Allowances.ask(self._wire, self._organization_id, buyers)
-        return await asked.read()
+            asked = await lock_allowances(self._wire, self._organization_id, buyers)
+        return await asked.fetch()
 
     async def _lock_places(self, wishes: Iterable[Wish]) -> dict[UUID, int]:
         wanted = {ticket_type_id for wish in wishes for ticket_type_id in wish.request.places}
         if not wanted:
             return {}
         async with pipelined(self._wire):
-            places = await events.LockedPlaces.ask(self._wire, self._organization_id, wanted)
-            lapsed = await ask_lapsed(self._wire, self._organization_id, list(self._sales))
-        self._to_sweep = {event_id for (event_id,) in await lapsed.fetchall()}
-        return await places.read()
+            places = await events.lock_places(self._wire, self._organization_id, wanted)
+            lapsed = await query_lapsed_events(self._wire, self._organization_id, list(self._sales))
+        self._to_sweep = await lapsed.fetch()
+        return await places.fetch()
 
     async def _lock_lapsed(self, reservation_ids: set[UUID]) -> set[UUID]:
         if reservation_ids:

@@ -28,8 +28,8 @@ async def choose_best(
             wish.refusal = events.SoldOut(field="best_available", available=0)
     chosen = [(w.request.event_id, label) for w in listed if w.request.best_available for label in w.seats]
     async with pipelined(wire):
-        locked = await events.LockedSeats.ask(wire, organization_id, chosen)
-    ours, _ = await locked.read()  # what was chosen and is lost now is chosen anew
+        locked = await events.lock_seats(wire, organization_id, chosen)
+    ours, _ = await locked.fetch()  # what was chosen and is lost now is chosen anew
     return ours
 
 

@@ -1,6 +1,6 @@
 """What a hold writes and what its buyer reads, as plain values: a model per hold would cost more than its seat.
 
-`tests/reservations/test_hold_rows.py` holds both against the models that say what they look like.
+`tests/modules/reservations/test_hold_rows.py` holds both against the models that say what they look like.
 """
 
 from collections.abc import Sequence

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements, tenancy
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import Wire, send
 from ticketing.infra.errors import NotFound
 from ticketing.modules import events, orders
 from ticketing.modules.tickets.codes import CodeClaims, keyring
@@ -59,30 +60,25 @@ class _Line(NamedTuple):
         return Place(self.section, self.row, self.seat)
 
 
-class _Print:
-    """The order's show and its lines, asked for among other statements."""
+async def _query_print(wire: Wire, order_id: UUID) -> PendingQuery[tuple[_Show, dict[int, _Line]]]:
+    """The order's show, and its lines by position. Fetching raises NotFound."""
+    return PendingQuery(_parse_print, await send(wire, _SHOW, order_id), await send(wire, _LINES, order_id))
 
-    def __init__(self, show: Cursor, lines: Cursor) -> None:
-        self._show, self._lines = show, lines
 
-    @classmethod
-    async def ask(cls, wire: Wire, order_id: UUID) -> "_Print":
-        return cls(await send(wire, _SHOW, order_id), await send(wire, _LINES, order_id))
-
-    async def read(self) -> tuple[_Show, dict[int, _Line]]:
-        """The lines by their position. Raises NotFound."""
-        show = await self._show.fetchone()
-        if show is None:
-            raise NotFound
-        return _Show(*show), {position: _Line(*line) for position, *line in await self._lines.fetchall()}
+def _parse_print(
+    shows: Sequence[tuple[Any, ...]], lines: Sequence[tuple[Any, ...]]
+) -> tuple[_Show, dict[int, _Line]]:
+    if not shows:
+        raise NotFound
+    return _Show(*shows[0]), {position: _Line(*line) for position, *line in lines}
 
 
 async def list_passes(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> list[Pass]:
     """All that stands on these tickets, which are of one order."""
     async with statements.round_trip(session) as wire:
         await tenancy.show_wire(wire, [order.organization_id])
-        asked = await _Print.ask(wire, order.id)
-    show, lines = await asked.read()
+        pending = await _query_print(wire, order.id)
+    show, lines = await pending.fetch()
     return [_pass_of(ticket, show, lines[ticket.position]) for ticket in tickets]
 
 
@@ -93,9 +89,9 @@ async def list_passes_of_buyer(session: AsyncSession, order_id: UUID) -> tuple[s
     Raises NotFound.
     """
     async with statements.round_trip(session) as wire:
-        asked = await _Print.ask(wire, order_id)
+        pending = await _query_print(wire, order_id)
         held = await send(wire, _HELD_BY_BUYER, order_id)
-    show, lines = await asked.read()
+    show, lines = await pending.fetch()
     if show.status == events.EventStatus.CANCELLED:
         return show.buyer_email, []
     tickets = [HeldTicket(*ticket) for ticket in await held.fetchall()]
