@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.world import API
-from tests.sweeps.routes import all_routes
+from tests.sweeps.openapi.routes import all_routes
 from ticketing import rate_limits
 from ticketing.rate_limits import LANES, OFFICE, READ, SALE, SCAN, SIGN_IN, By, Lane, buckets_of, network_of, visit_of
 

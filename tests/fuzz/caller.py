@@ -13,8 +13,8 @@ from tests.fuzz.judge import judge
 from tests.fuzz.pool import Pool
 from tests.fuzz.size import count
 from tests.support.world import API, PASSWORD, Person
-from tests.sweeps.routes import WEBHOOK, all_routes
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.routes import WEBHOOK, all_routes
 
 CALLS = "calls of the API, each answered as documented"
 

@@ -14,7 +14,7 @@ from schemathesis.schemas import APIOperation, BaseSchema
 
 from tests.fuzz.caller import Caller
 from tests.fuzz.size import SEED, count
-from tests.sweeps.routes import STREAM, Route, document
+from tests.sweeps.openapi.routes import STREAM, Route, document
 
 #: Bounded by its numbers, not by a clock, so that the same is tried on every machine: no deadline and no health check,
 #: which speak of slow generation; nothing from earlier runs, and nothing that is new each time.

@@ -14,8 +14,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.sweeps.refusals import LEAKS
-from tests.sweeps.routes import Route
+from tests.sweeps.openapi.refusals import LEAKS
+from tests.sweeps.openapi.routes import Route
 from tests.sweeps.test_contract import check_refusal, check_success
 
 

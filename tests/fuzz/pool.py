@@ -7,7 +7,7 @@ from typing import Any
 from schemathesis import Case
 
 from tests.sweeps.calls.reads import known_ids
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 #: So often a generated word gives way to one that means something; the rest stays as odd as it was generated.
 MEANT = 0.7

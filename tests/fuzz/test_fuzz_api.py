@@ -17,8 +17,8 @@ from tests.fuzz.walls import read_tenant
 from tests.support.world import World
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.database_state import changed_tables
-from tests.sweeps.routes import STREAM, Route, all_routes
-from tests.sweeps.stage import Stage, set_stage
+from tests.sweeps.full_tenant import Stage, set_stage
+from tests.sweeps.openapi.routes import STREAM, Route, all_routes
 
 #: Left out, and why.
 NOT_CALLED = {STREAM: "it does not end; tests/realtime and the sweeps read it"}

@@ -9,7 +9,7 @@ from tests.fuzz.code_mutants import KINDS
 from tests.fuzz.size import SEED, SIZE, count
 from tests.support.world import data
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 from ticketing.modules.tickets.codes import CodeClaims, InvalidCode, Keyring
 
 #: Two keys are known at a door, so that a code may also be passed off as the other one's.

@@ -9,7 +9,7 @@ from tests.fuzz.key_mutants import KINDS
 from tests.fuzz.size import SEED, SIZE, count
 from tests.support.world import API, data
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 SCHEMES = ("ApiKey", "Device")
 

@@ -11,7 +11,7 @@ from tests.fuzz.size import SEED, SIZE, count
 from tests.fuzz.webhook_mutants import KINDS, Webhook, sign
 from tests.support.world import API, data
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 from ticketing.modules.payments.mock import MockProvider
 from ticketing.modules.payments.providers import BadSignature
 

@@ -4,7 +4,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.sweeps.database_state import State
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 _OWNED = text("""
 select table_name, column_name from information_schema.columns

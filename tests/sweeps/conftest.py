@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.support.world import World
-from tests.sweeps.stage import Stage, set_stage
+from tests.sweeps.full_tenant import Stage, set_stage
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres

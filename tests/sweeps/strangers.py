@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx2
 
 from tests.sweeps.calls.call import Call
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 #: What a path parameter may be called. A new one has to be added to `reading_calls.known_ids`, or here with a reason.

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.refusals import LEGAL, check
-from tests.sweeps.routes import STREAM, Route, Schema, each_route
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.refusals import LEGAL, check
+from tests.sweeps.openapi.routes import STREAM, Route, Schema, each_route
 
 #: Longer than any parameter may be, and short enough that the address itself is none too long (414).
 LONG = "x" * 5000

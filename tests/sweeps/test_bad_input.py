@@ -8,11 +8,11 @@ from fastapi import FastAPI
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.mutations import UNSTORABLE, Mutation, mutate
-from tests.sweeps.pretix_schema import IMPORT, PLAN_SCHEMA
-from tests.sweeps.refusals import LEGAL, check
-from tests.sweeps.routes import WEBHOOK, Route, Schema, each_route
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.invalid_requests import UNSTORABLE, Mutation, mutate
+from tests.sweeps.openapi.pretix_schema import IMPORT, PLAN_SCHEMA
+from tests.sweeps.openapi.refusals import LEGAL, check
+from tests.sweeps.openapi.routes import WEBHOOK, Route, Schema, each_route
 from ticketing.modules.payments.mock import MockEvent
 
 #: Whole bodies that are no body at all, and the statuses that say so.

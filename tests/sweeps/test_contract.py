@@ -7,12 +7,12 @@ import httpx2
 import pytest
 
 from tests.support.world import refusal
-from tests.sweeps.answers import faults
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import EXAMPLES, examples_of, make, send
-from tests.sweeps.published import PUBLISHED
-from tests.sweeps.routes import STREAM, WEBHOOK, Route, all_routes, each_route
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.contract import PUBLISHED
+from tests.sweeps.openapi.response_schema import faults
+from tests.sweeps.openapi.routes import STREAM, WEBHOOK, Route, all_routes, each_route
 
 #: Answers that are no JSON in an envelope.
 UNWRAPPED = ("text/", "application/pdf", "image/svg+xml")

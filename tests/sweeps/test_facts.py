@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import Call, examples_of, make, send
-from tests.sweeps.routes import STREAM, Route, all_routes, each_route
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.routes import STREAM, Route, all_routes, each_route
 
 EVENT = "/orgs/{org_id}/events/{event_id}"
 WEBHOOKS = "/orgs/{org_id}/webhooks"

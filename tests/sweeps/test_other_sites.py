@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.routes import WEBHOOK, Route, each_route
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.routes import WEBHOOK, Route, each_route
 
 #: What is sent across sites without asking us first (https://fetch.spec.whatwg.org, "CORS-safelisted"); the last is a
 #: body without a type.

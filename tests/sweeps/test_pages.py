@@ -9,8 +9,8 @@ import pytest
 from tests.support.world import data, refusal
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import Call, examples_of, make, send
-from tests.sweeps.routes import FEED, Route, each_route
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.routes import FEED, Route, each_route
 
 #: Devices take the whole list before the doors open.
 LARGER = {"GET /orgs/{org_id}/events/{event_id}/check-ins/offline-list": 5000}

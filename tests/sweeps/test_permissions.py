@@ -14,8 +14,8 @@ from tests.support.world import API, data
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.routes import Route, all_routes, each_route
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.routes import Route, all_routes, each_route
 from ticketing.infra.config import get_settings
 from ticketing.main import create_app
 from ticketing.modules import iam, organizations

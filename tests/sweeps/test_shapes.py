@@ -12,11 +12,12 @@ from fastapi import FastAPI
 
 from tests.modules.realtime.live import Viewer, serve, until
 from tests.support.world import API, data, refusal
-from tests.sweeps.answers import faults
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import examples_of, make, send
-from tests.sweeps.routes import all_routes
-from tests.sweeps.stage import ROWS, SEATS, Stage
+from tests.sweeps.full_tenant import ROWS, SEATS, Stage
+from tests.sweeps.openapi.response_schema import faults
+from tests.sweeps.openapi.routes import all_routes
+from ticketing.modules.realtime.hub import Hub
 
 EVENT = "/orgs/{org_id}/events/{event_id}"
 RESERVATION = "id event_id status expires_at items total"
@@ -150,7 +151,7 @@ async def test_one_ticket_is_admitted_once(stage: Stage) -> None:
 
 
 async def test_the_stream_begins_with_the_map(app: FastAPI, stage: Stage) -> None:
-    await until(lambda: app.state.hub.is_live)
+    await until(lambda: app.state.get(Hub).is_live)
     async with serve(app) as port:
         viewer = await Viewer.open(port, f"{API}/events/{stage.show.id}/stream")
         first = await viewer.next()

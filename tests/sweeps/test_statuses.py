@@ -15,11 +15,12 @@ from sqlalchemy import text
 
 from tests.modules.payments.till import end_hold
 from tests.support.world import API, PASSWORD, data, refusal
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.security import crypto
 from ticketing.infra.security.keyring import Key
+from ticketing.modules.reservations.hold.batcher import Holds
 
 
 async def test_400_a_key_is_missing(client: httpx2.AsyncClient, stage: Stage) -> None:
@@ -211,10 +212,10 @@ async def test_503_too_many_log_ins_at_once(client: httpx2.AsyncClient, stage: S
 @asynccontextmanager
 async def _cut_off(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     nowhere = Database(settings.model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:9/none"}))
-    here, holds = app.state.database, app.state.holds
-    app.state.database, app.state.holds = nowhere, type(holds)(nowhere, 1)
+    here, holds = app.state.get(Database), app.state.get(Holds)
+    app.state.provide(nowhere, Holds(nowhere, 1))
     yield
-    app.state.database, app.state.holds = here, holds
+    app.state.provide(here, holds)
     await nowhere.close()
 
 

@@ -13,8 +13,8 @@ from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they reg
 from tests.sweeps.calls.call import Call, examples_of, make, send
 from tests.sweeps.calls.reads import known_ids
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.routes import Route, all_routes, each_route, id_fields, takes_an_id
-from tests.sweeps.stage import Stage, set_stage
+from tests.sweeps.full_tenant import Stage, set_stage
+from tests.sweeps.openapi.routes import Route, all_routes, each_route, id_fields, takes_an_id
 from tests.sweeps.strangers import (
     NO_TENANTS_ID,
     Stranger,

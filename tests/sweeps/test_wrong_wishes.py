@@ -11,7 +11,7 @@ from tests.support.world import refusal
 from tests.sweeps.calls import organization, sale  # noqa: F401 (they register the examples)
 from tests.sweeps.calls.call import Call, examples_of, make, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 UNKNOWN = "00000000-0000-7000-8000-000000000000"
 VENUES, EVENTS, EVENT = "POST /orgs/{org_id}/venues", "POST /orgs/{org_id}/events", "/orgs/{org_id}/events/{event_id}"

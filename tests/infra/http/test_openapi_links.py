@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.sweeps.routes import all_routes
+from tests.sweeps.openapi.routes import all_routes
 
 IDS = re.compile(r"{(\w+)}")
 

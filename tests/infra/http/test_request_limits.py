@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from tests.modules.realtime.live import Server, until
 from tests.support.world import API, PASSWORD, World, data, refusal
-from tests.sweeps.routes import Route, Schema, all_routes, each_route, resolve
+from tests.sweeps.openapi.routes import Route, Schema, all_routes, each_route, resolve
 from ticketing.infra.http import request_limits
 from ticketing.infra.http import server as http_server
 from ticketing.infra.http.request_limits import DEPTH_MAX, is_too_deep

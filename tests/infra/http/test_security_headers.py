@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.routing import Route as PlainRoute
 
 from tests.support.world import API, World
-from tests.sweeps.routes import STREAM, all_routes
+from tests.sweeps.openapi.routes import STREAM, all_routes
 from ticketing.infra.config import Settings
 from ticketing.main import create_app
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx2
 
 from tests.support.world import Person, sign
-from tests.sweeps.routes import all_routes
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
+from tests.sweeps.openapi.routes import all_routes
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from sqlalchemy import text
 from tests.support.drain import drain
 from tests.support.world import API, Person
 from tests.sweeps.calls.call import Call, example
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 from ticketing.modules import iam
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from tests.support.world import PASSWORD, Show
 from tests.sweeps.calls.call import Call, example
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 SECTION = {"name": "Stalls", "category": "Stalls", "rows": [{"name": "A", "seats": 3}]}
 VENUE = {"name": "Hall", "city": "Utrecht", "country": "NL", "timezone": "Europe/Amsterdam", "sections": [SECTION]}

@@ -2,7 +2,7 @@
 
 from tests.support.world import PASSWORD
 from tests.sweeps.calls.call import Call, example
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 
 @example("GET /me/export")

@@ -1,7 +1,7 @@
 """Examples of everything that is only read: what identifies it stands in the path, and anybody allowed may ask."""
 
 from tests.sweeps.calls.call import EXAMPLES, Call, Maker
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 from ticketing.infra.security.access_tokens import read_token
 
 BY_ADMIN = (

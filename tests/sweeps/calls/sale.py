@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from tests.sweeps.calls.call import Call, example
 from tests.sweeps.calls.organization import ids
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 
 @example("POST /reservations")

@@ -3,7 +3,7 @@
 from tests.support.authenticator import begin, digits, switch_on
 from tests.support.world import API, PASSWORD, data
 from tests.sweeps.calls.call import Call, example
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 
 @example("POST /me/second-factor")

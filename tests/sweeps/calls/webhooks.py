@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from tests.support.world import data
 from tests.sweeps.calls.call import Call, example
-from tests.sweeps.stage import Stage
+from tests.sweeps.full_tenant import Stage
 
 PATH = "/orgs/{org_id}/webhooks"
 

@@ -1,6 +1,6 @@
 """What an imported seating plan has to look like, as far as the import looks; the document gives only its outline."""
 
-from tests.sweeps.routes import Schema
+from tests.sweeps.openapi.routes import Schema
 
 IMPORT = "POST /orgs/{org_id}/venues/import"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.sweeps.routes import Schema, resolve
+from tests.sweeps.openapi.routes import Schema, resolve
 
 TOO_LONG = "x" * 10_001
 HUGE_LIST = 10_001

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from tests.sweeps.routes import Schema, resolve
+from tests.sweeps.openapi.routes import Schema, resolve
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
