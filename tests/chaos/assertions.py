@@ -16,7 +16,7 @@ from ticketing import invariants
 #: Viewers may be so late, once everything is well again.
 VIEW_SECONDS = 2.0
 #: Whoever has no ticket by then has lost it; how soon they come again is what the recovery time says.
-TICKET_SECONDS = 30.0
+TICKET_SECONDS = 60.0
 #: The sweep comes every second; what ran out so long ago and was not swept has been forgotten.
 SWEPT_SECONDS = 5.0
 

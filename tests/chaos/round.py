@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.chaos import assertions
 from tests.chaos.faults.fault import Fault
 from tests.chaos.load import message_order
-from tests.chaos.load.buyers import Load, Purchase
+from tests.chaos.load.buyers import BUYERS, Load, Purchase
 from tests.chaos.load.client import GaveUp
 from tests.chaos.load.viewers import Watcher
 from tests.chaos.platform import Ground
@@ -35,11 +35,11 @@ class Outcome:
 class Arena:
     """A ground with buyers and viewers on it, where rounds are played one after the other."""
 
-    def __init__(self, ground: Ground, view_seconds: float = assertions.VIEW_SECONDS) -> None:
+    def __init__(self, ground: Ground, view_seconds: float = assertions.VIEW_SECONDS, buyers: int = BUYERS) -> None:
         """`view_seconds`: how late a viewer may be, once everything is well again."""
         self.ground, self._view_seconds = ground, view_seconds
         self._violations: list[str] = []
-        self.load = Load(ground.url, self._violations.append)
+        self.load = Load(ground.url, self._violations.append, buyers)
         self._watchers: list[Watcher] = []
         self._settled = 0
         self._topics: message_order.Topics | None = None

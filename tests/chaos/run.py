@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.chaos.assertions import VIEW_SECONDS
 from tests.chaos.environments import can_mount, mount_small, opened
 from tests.chaos.faults.fault import Fault, Kind
+from tests.chaos.load.buyers import BUYERS
 from tests.chaos.results_table import Table
 from tests.chaos.round import Arena, Outcome
 from tests.support.kafka_broker import KafkaBroker, kafka_available
@@ -40,6 +41,7 @@ async def play_on(
     folder: Path,
     table: Table,
     view_seconds: float = VIEW_SECONDS,
+    buyers: int = BUYERS,
 ) -> None:
     """Rounds on one ground; it is closed in the end, and nothing of it may be left."""
     folder.mkdir(parents=True)  # noqa: ASYNC240 (once, at the start)
@@ -53,7 +55,7 @@ async def play_on(
             await asyncio.to_thread(broker.wait_until_ready)
             stack.callback(broker.stop)
         ground, complaints = await stack.enter_async_context(opened(kind, folder, broker))
-        async with Arena(ground, view_seconds).open() as arena:
+        async with Arena(ground, view_seconds, buyers).open() as arena:
             for number, fault in enumerate(order, 1):
                 outcome = await arena.play(fault, fault.short_seconds if short else fault.seconds)
                 table.add(outcome)

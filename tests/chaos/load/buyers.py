@@ -40,8 +40,8 @@ class Purchase:
 class Load:
     """Buyers, and those who let their holds run out; they can be told to pause."""
 
-    def __init__(self, url: str, violate: Callable[[str], None]) -> None:
-        self.violate, self._url = violate, url
+    def __init__(self, url: str, violate: Callable[[str], None], buyers: int = BUYERS) -> None:
+        self.violate, self._url, self._buyers = violate, url, buyers
         self.client = Client(url, violate)
         self.purchases: list[Purchase] = []
         #: Seconds that each acknowledged hold took, and when it was asked for.
@@ -56,7 +56,7 @@ class Load:
         """Buy for as long as the block lasts; a buyer who fails makes it fail."""
         await self.open_house()
         async with asyncio.TaskGroup() as tasks:
-            everybody = [tasks.create_task(self._buy_on()) for _ in range(BUYERS)]
+            everybody = [tasks.create_task(self._buy_on()) for _ in range(self._buyers)]
             everybody.append(tasks.create_task(self._let_run_out()))
             try:
                 yield

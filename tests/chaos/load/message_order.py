@@ -24,7 +24,7 @@ TELLERS, KEYS = 5, 3
 #: A transaction is open for so long at most, and the next one follows after so long at most.
 OPEN_SECONDS, PAUSE_SECONDS = 0.1, 0.3
 #: What is in the log and not in Kafka by then has been lost on the way.
-CARRIED_SECONDS = 30.0
+CARRIED_SECONDS = 60.0
 POLL_SECONDS, ASK_SECONDS, READ_SECONDS = 1.0, 5.0, 20.0
 
 _TELL = """
