@@ -24,11 +24,11 @@ os.environ |= {
 import httpx2
 import pytest
 from fastapi import FastAPI
-from starlette.datastructures import State
 
 from tests.support.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
 from tests.support.platform import platform  # noqa: F401
 from tests.support.world import World
+from ticketing.infra.app_state import AppState
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database, migrate
 from ticketing.infra.db.roles import admit
@@ -126,7 +126,7 @@ def routes() -> FastAPI:
 @pytest.fixture
 async def app(settings: Settings, database: Database, owner: Database) -> AsyncIterator[FastAPI]:
     app = routes()
-    app.state = State({"settings": settings})  # whatever an earlier test has left is gone
+    app.state = AppState(settings)  # without the objects of an earlier test
     # For those who look at the truth, do what workers do, or break things: the app itself sees one tenant at a time.
     app.state.worker_database, app.state.owner_database = database, owner
     # The mock provider calls our webhook over HTTP; here there is no socket, so it reaches the application itself.

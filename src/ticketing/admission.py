@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import metrics, security
+from ticketing.infra import app_state, metrics, security
 from ticketing.infra.errors import BadRequest, TicketingError
 from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.http.rate_limiter import Limiter, Verdict
@@ -26,7 +26,7 @@ class TooMany(TicketingError):
 
 
 class Gate:
-    """Plain ASGI, before the router. Wants `app.state.limiter`: a Limiter, or None when RATE_LIMITS is off."""
+    """ASGI middleware before the router. Rate limits need the `Limiter` in `app.state`; RATE_LIMITS=off has none."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -62,7 +62,7 @@ class _Admission:
             TicketingError, HTTPException: it is larger, deeper or slower than it may be.
         """
         request_limits.check_head(self.scope)
-        limiter: Limiter | None = getattr(self.scope["app"].state, "limiter", None)
+        limiter = app_state.of(self.scope["app"]).find(Limiter)
         caller = security.identify(Request(self.scope)) if limiter or self.visit.body_bytes_max > MIB else ""
         if not request_limits.has_body(self.scope):
             # The server's own `receive` goes on: see realtime's slow viewers.

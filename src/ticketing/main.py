@@ -1,6 +1,5 @@
 """The application: routers, error handler, middleware and lifespan, and nothing else."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,13 +8,15 @@ from fastapi import FastAPI
 
 from ticketing.admission import Gate
 from ticketing.alerts import ALERTS
-from ticketing.infra import log, redis
+from ticketing.infra import app_state, log, redis
+from ticketing.infra.app_state import AppState
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.http import api_docs, error_handlers, idempotency, openapi_links, security_headers
 from ticketing.infra.http.envelope import ErrorEnvelope
 from ticketing.infra.http.rate_limiter import Limiter
 from ticketing.infra.http.request_context import RequestContext
+from ticketing.infra.http.server import Shutdown
 from ticketing.infra.redis.commit_notifications import Nudge, Wake
 from ticketing.modules import (
     events,
@@ -51,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"metrics": False, "logs": False},
         responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
     )
-    app.state.settings = settings
+    app.state = AppState(settings)
     error_handlers.install(app)
     idempotency.install(app)
     for module in MODULES:
@@ -71,14 +72,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _mount_pages(app: FastAPI) -> None:
-    """The browser's pages; their facts are the API's own answers, so that they read well without script."""
+    """Mount the browser's pages. They embed the API's own response bodies, so that they are readable without script."""
 
     async def list_events() -> list[dict[str, Any]]:
-        async with app.state.database.transaction() as session:
+        async with app_state.of(app).get(Database).transaction() as session:
             return [event.model_dump(mode="json") for event in await events.describe_upcoming(session)]
 
     async def find_event(event_id: str) -> dict[str, Any] | None:
-        async with app.state.database.transaction() as session:
+        async with app_state.of(app).get(Database).transaction() as session:
             event = await events.find_published(session, event_id)
             return event.model_dump(mode="json") if event else None
 
@@ -87,19 +88,23 @@ def _mount_pages(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    state, settings = app.state, app.state.settings
+    state = app_state.of(app)
+    settings = state.get(Settings)
     log.configure(settings.log_format, settings.log_level, "api")
-    state.redis = redis.connect(settings)
-    state.database = Database(settings, nudge=Nudge(state.redis))
-    state.holds = reservations.Holds(state.database, settings.reservation_extensions_max)
-    state.alerts = ALERTS
-    state.limiter = Limiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
-    state.stopping = asyncio.Event()
-    state.lookout = webhooks.Lookout(state.database, Wake(state.redis), state.stopping)
-    async with iam.watching(state.database), realtime.lifespan(app), state.lookout.running():
+    client = redis.connect(settings)
+    database = Database(settings, nudge=Nudge(client))
+    holds = reservations.Holds(database, settings.reservation_extensions_max)
+    checkup = health.Checkup(health.Dependencies.of(settings, database, client), ALERTS)
+    shutdown = Shutdown()
+    lookout = webhooks.Lookout(database, Wake(client), shutdown)
+    state.provide(client, database, holds, checkup, shutdown, lookout)
+    limiter = Limiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
+    if limiter is not None:
+        state.provide(limiter)
+    async with iam.watching(database), realtime.running(state), lookout.running():
         yield
-    await state.holds.close()
-    await state.database.close()
-    await state.redis.aclose()
-    if state.limiter is not None:
-        await state.limiter.close()
+    await holds.close()
+    await database.close()
+    await client.aclose()
+    if limiter is not None:
+        await limiter.close()

@@ -52,7 +52,7 @@ async def test_a_viewer_is_shown_what_a_dead_consumer_had_not_sent(
     app: FastAPI, world: World, stage: Stage, point: str
 ) -> None:
     show, buyer = await world.show(seats=3, rows=1), await world.person()
-    redis: Redis = app.state.redis
+    redis: Redis = app.state.get(Redis)
     async with redis.pubsub() as frames:
         await frames.subscribe(f"seats:{show.id}")
         await world.hold(buyer, show, "Stalls-A-2")

@@ -15,6 +15,7 @@ from tests.modules.payments.till import end_hold, rows
 from tests.support.platform import eventually
 from tests.support.world import Person, Show, Tenant, World
 from ticketing import invariants
+from ticketing.infra.db import Database
 from ticketing.modules import reservations
 
 TIMEOUT_SECONDS = 60
@@ -88,7 +89,7 @@ class House:
             await eventually(self._is_quiet)
 
     async def _is_quiet(self) -> bool:
-        return not await rows(self.app, _AT_WORK, role=self.app.state.database.engine.url.username)
+        return not await rows(self.app, _AT_WORK, role=self.app.state.get(Database).engine.url.username)
 
     async def check(self) -> None:
         async with self.app.state.worker_database.transaction() as session:

@@ -3,8 +3,10 @@
 import asyncio
 
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
 from ticketing.infra import bus, mail
+from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.workers.consumers import LogConsumer, groups
 
@@ -12,7 +14,7 @@ from ticketing.workers.consumers import LogConsumer, groups
 async def drain(app: FastAPI, *, attempts_max: int = 3) -> int:
     """Deliver all that is in the log, and what that causes; the number of rows read."""
     database: Database = app.state.worker_database
-    total, everybody = 0, groups(app.state.redis, mail.connect(app.state.settings))
+    total, everybody = 0, groups(app.state.get(Redis), mail.connect(app.state.get(Settings)))
     while read := sum([await drain_group(database, group, attempts_max) for group in everybody]):
         total += read
     return total

@@ -94,7 +94,7 @@ async def test_a_request_cancelled_at_any_moment_leaves_nothing_behind(
 
 
 async def _check_quiet(app: FastAPI, database: Database) -> None:
-    engine = app.state.database.engine
+    engine = app.state.get(Database).engine
 
     async def is_quiet() -> bool:
         return engine.pool.checkedout() == 0

@@ -37,7 +37,7 @@ async def tables(database: Database) -> list[str]:
 
 @pytest.fixture
 def requests(app: FastAPI) -> Database:
-    database: Database = app.state.database
+    database: Database = app.state.get(Database)
     return database
 
 

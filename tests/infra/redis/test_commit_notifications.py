@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
 from ticketing.infra.redis import commit_notifications
 from ticketing.infra.redis.commit_notifications import Nudge, Wake
@@ -18,7 +19,7 @@ async def wake_up(sender: Nudge, topic: str, waiting: asyncio.Event) -> None:
 
 
 async def test_a_nudge_wakes_the_readers_of_its_topics_and_those_of_all(app: FastAPI) -> None:
-    wake, sender = Wake(app.state.redis), Nudge(app.state.redis)
+    wake, sender = Wake(app.state.get(Redis)), Nudge(app.state.get(Redis))
     every, mine, other = wake.register(), wake.register(["order.paid", "order.expired"]), wake.register(["user.erased"])
     async with wake.listening():
         await wake_up(sender, "order.paid", mine)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from sqlalchemy import text
 
 from tests.support.drain import drain
@@ -21,6 +22,7 @@ from ticketing.modules.events import SeatsUnblocked
 from ticketing.modules.health import Alert, monitor
 from ticketing.modules.health.alerts import log_alerts, read_alerts
 from ticketing.modules.health.checks import Dependencies
+from ticketing.modules.health.monitor import Checkup
 
 #: A fact of a day that nobody has made a partition for.
 STRAY = """
@@ -49,13 +51,12 @@ async def firing(client: httpx2.AsyncClient) -> dict[str, Any]:
 
 def travel_over(app: FastAPI, bootstrap: str) -> None:
     """Have the process that answers believe that messages travel over this broker."""
-    app.state.settings = app.state.settings.model_copy(update={"kafka_bootstrap_servers": bootstrap})
-    if hasattr(app.state, "checkup"):
-        del app.state.checkup
+    app.state.provide(app.state.get(Settings).model_copy(update={"kafka_bootstrap_servers": bootstrap}))
+    app.state.provide(Checkup(dependencies(app), ALERTS))
 
 
 def dependencies(app: FastAPI) -> Dependencies:
-    return Dependencies.of(app.state.settings, app.state.database, app.state.redis)
+    return Dependencies.of(app.state.get(Settings), app.state.get(Database), app.state.get(Redis))
 
 
 async def read_all(database: Database, reader: str) -> None:
@@ -81,7 +82,7 @@ async def test_nothing_fires_when_nothing_is_wrong(client: httpx2.AsyncClient, a
 
 
 def test_every_rule_is_made_to_fire_and_to_rest_here(app: FastAPI) -> None:
-    distributed = app.state.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+    distributed = app.state.get(Settings).model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     rules = {alert.name for alert in (*log_alerts(distributed), *ALERTS)}
     assert rules == FIRED_BY.keys()
     for name, test in FIRED_BY.items():
@@ -258,19 +259,19 @@ async def test_an_alert_that_cannot_be_read_fires_and_takes_no_other_with_it(
     client: httpx2.AsyncClient, app: FastAPI
 ) -> None:
     broken, odd = text("select null, 1/0"), text("select null, 'many'")
-    app.state.alerts = (Alert("broken", 0, "count", broken), Alert("odd", 0, "count", odd), *ALERTS)
+    alerts = (Alert("broken", 0, "count", broken), Alert("odd", 0, "count", odd), *ALERTS)
+    app.state.provide(Checkup(dependencies(app), alerts))
     found = await firing(client)
     assert {name: alert["value"] for name, alert in found.items()} == {"broken": None, "odd": None}
     assert "zero" not in (await client.get("/health/alerts")).text
 
 
 async def test_without_postgres_every_alert_fires(client: httpx2.AsyncClient, app: FastAPI) -> None:
-    settings = app.state.settings.model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/x"})
+    settings = app.state.get(Settings).model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/x"})
     database = Database(settings)
-    app.state.database, kept = database, app.state.database
+    app.state.provide(Checkup(Dependencies.of(settings, database, app.state.get(Redis)), ALERTS))
     assert len(await firing(client)) == 4 + len(ALERTS)
     await database.close()
-    app.state.database = kept
 
 
 #: What shows each rule.

@@ -7,12 +7,14 @@ from uuid import UUID
 import httpx2
 import pytest
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from sqlalchemy import text
 
 from tests.modules.notifications.post_office import Box, link_in, secret_in, words_of
 from tests.support.drain import drain, drain_group
 from tests.support.world import API, PASSWORD, Person, World, data, refusal
 from ticketing.infra import mail
+from ticketing.infra.config import Settings
 from ticketing.modules.iam.mail_tokens import service as letters
 from ticketing.workers.consumers import groups
 
@@ -216,8 +218,8 @@ async def test_a_crash_after_sending_sends_the_same_letter_again_and_its_link_wo
     ada = await world.person("ada")
     await drain(app)
     await _ask_for_reset(client, ada.email)
-    dying = OfficeThatDies(mail.connect(app.state.settings))
-    [group] = [group for group in groups(app.state.redis, dying) if group.name == "notifications"]
+    dying = OfficeThatDies(mail.connect(app.state.get(Settings)))
+    [group] = [group for group in groups(app.state.get(Redis), dying) if group.name == "notifications"]
     for _ in range(2):
         with pytest.raises(Killed):
             await drain_group(app.state.worker_database, group)

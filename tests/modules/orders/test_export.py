@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from tests.modules.orders.test_reading import order_for
 from tests.modules.payments.till import run
 from tests.support.world import World, data, refusal
+from ticketing.infra.db import Database
 from ticketing.modules.orders import queries
 
 
@@ -66,9 +67,9 @@ async def test_the_file_goes_on_over_many_pages_and_keeps_no_connection(
     made = [(await order_for(world, buyer, show, label, "Ada"))["reference"] for label in show.labels]
     assert [row["reference"] for row in await exported(world, show.tenant)] == made
     await run(app, "update orders set buyer_name = 'Eve'")
-    walk = queries.walk_organization(app.state.database, show.tenant.id, queries.OrderFilter())
+    walk = queries.walk_organization(app.state.get(Database), show.tenant.id, queries.OrderFilter())
     assert len(await anext(walk)) == 2
-    assert app.state.database.engine.pool.checkedout() == 0
+    assert app.state.get(Database).engine.pool.checkedout() == 0
     await walk.aclose()
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from tests.modules.payments.till import facts, ordered, rows, run
 from tests.support.drain import drain
 from tests.support.world import Show, Tenant, World, data, refusal
+from ticketing.infra.config import Settings
 from ticketing.modules import privacy
 from ticketing.workers import scheduler
 
@@ -17,7 +18,9 @@ DAY = "update events set starts_at = now() - make_interval(days => :days), ends_
 
 
 async def forget(app: FastAPI) -> int:
-    return await scheduler.run_job("forget", scheduler.forget_old_buyers, app.state.settings, app.state.worker_database)
+    return await scheduler.run_job(
+        "forget", scheduler.forget_old_buyers, app.state.get(Settings), app.state.worker_database
+    )
 
 
 async def names(app: FastAPI) -> list[str]:
@@ -123,7 +126,9 @@ async def test_what_a_provider_wrote_is_emptied_after_a_while(world: World, app:
     await sold(world, app)
 
     async def empty() -> int:
-        return await scheduler.run_job("empty", scheduler.empty_webhooks, app.state.settings, app.state.worker_database)
+        return await scheduler.run_job(
+            "empty", scheduler.empty_webhooks, app.state.get(Settings), app.state.worker_database
+        )
 
     assert await empty() == 0
     await run(app, "update payment_events set processed_at = now() - interval '31 days'")

@@ -6,13 +6,14 @@ import pytest
 from fastapi import FastAPI
 
 from tests.modules.realtime.live import Viewer, Watch, serve, until
+from ticketing.modules.realtime.hub import Hub
 
 
 @pytest.fixture
 async def watch(app: FastAPI) -> AsyncIterator[Watch]:
     """Opens a viewer of a path of the running app."""
     viewers = []
-    await until(lambda: app.state.hub.is_live)
+    await until(lambda: app.state.get(Hub).is_live)
     async with serve(app) as port:
 
         async def open_viewer(path: str, **headers: str) -> Viewer:

@@ -18,6 +18,8 @@ from tests.support.world import API, Show, data
 from ticketing.infra import outbox
 from ticketing.infra.db import Database
 from ticketing.modules import events
+from ticketing.modules.realtime.response_cache.cache import Copies
+from ticketing.modules.realtime.response_cache.loaders import Readings
 
 #: Long enough that nothing in a test ends by age.
 LONG_SECONDS = 60.0
@@ -31,7 +33,7 @@ async def letters(client: httpx2.AsyncClient, show: Show, **headers: str) -> str
 
 async def know(app: FastAPI, client: httpx2.AsyncClient, *shows: Show) -> None:
     """From here on, copies are kept of these maps."""
-    await until(lambda: app.state.copies.is_hearing)
+    await until(lambda: app.state.get(Copies).is_hearing)
     for show in shows:
         await letters(client, show)
 
@@ -50,7 +52,7 @@ def statements(app: FastAPI) -> Iterator[list[str]]:
         if re.search(r"\bevent(s|_seats)\b", statement):
             asked.append(statement)
 
-    engines = [database.engine.sync_engine for database in (app.state.database, app.state.reading_database)]
+    engines = [database.engine.sync_engine for database in (app.state.get(Database), app.state.get(Readings).database)]
     for engine in engines:
         sqlalchemy_event.listen(engine, "before_cursor_execute", note)
     yield asked

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import uvicorn
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
 from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules.realtime import SeatFrames
@@ -116,7 +117,7 @@ def _parse(block: str) -> dict[str, str]:
 async def show_changes(app: FastAPI) -> None:
     """What the consumers would do: carry every message in the log to the viewers."""
     database = app.state.worker_database
-    frames, reader = SeatFrames(app.state.redis), LogReader(database, "realtime", "test")
+    frames, reader = SeatFrames(app.state.get(Redis)), LogReader(database, "realtime", "test")
     assert await reader.acquire()
     while page := await reader.read():
         await frames.consume(database, page)

@@ -11,9 +11,12 @@ from sqlalchemy import text
 from tests.modules.realtime.copying import LONG_SECONDS, answers, begin, block_seat, held_up, know, letters, statements
 from tests.modules.realtime.live import show_changes, until
 from tests.support.world import API, World, data, refusal
+from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.modules.realtime.response_cache import cache as copies
 from ticketing.modules.realtime.response_cache import loaders
+from ticketing.modules.realtime.response_cache.cache import Copies
+from ticketing.modules.realtime.response_cache.loaders import Readings
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +74,7 @@ async def test_a_change_that_commits_during_a_reading_is_not_hidden_by_what_was_
     await know(app, world.client, show)
     async with held_up(owner):
         early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
-        await block_seat(app.state.database, show, 0)
+        await block_seat(app.state.get(Database), show, 0)
     assert data(await early)["seats"] == "aa"  # it was asked before the change
     assert await letters(world.client, show) == "ba"
 
@@ -84,7 +87,7 @@ async def test_who_comes_during_a_reading_waits_for_the_next_together_with_all_o
     with statements(app) as asked:
         async with held_up(owner):
             early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
-            await block_seat(app.state.database, show, 0)
+            await block_seat(app.state.get(Database), show, 0)
             late = [asyncio.ensure_future(letters(world.client, show)) for _ in range(20)]
             await asyncio.sleep(0.05)
         assert await asyncio.gather(*late) == ["ba"] * 20
@@ -146,7 +149,7 @@ async def test_what_is_rolled_back_was_never_on_the_map(app: FastAPI, world: Wor
     assert await letters(world.client, show) == "aa"
 
     async def fail() -> None:
-        async with app.state.database.transaction() as session:
+        async with app.state.get(Database).transaction() as session:
             await session.execute(text("select set_config('app.organization_id', :id, true)"), {"id": show.tenant.id})
             await session.execute(text("update event_seats set status = 'b'"))
             assert await letters(world.client, show) == "aa"
@@ -213,21 +216,21 @@ async def test_buyers_who_say_who_they_are_share_the_reading(app: FastAPI, world
 async def test_one_connection_is_enough_for_a_crowd(app: FastAPI, world: World, owner: Database) -> None:
     show, buyer = await world.show(rows=1, seats=2), await world.person()
     await know(app, world.client, show)
-    pool = app.state.reading_database.engine.pool
+    pool = app.state.get(Readings).database.engine.pool
     async with held_up(owner):
         crowd = [asyncio.ensure_future(buyer.get(f"/events/{show.id}/availability")) for _ in range(40)]
         await until(lambda: pool.checkedout() > 0)
         await asyncio.sleep(0.1)
-        assert (pool.checkedout(), app.state.database.engine.pool.checkedout()) == (1, 0)
+        assert (pool.checkedout(), app.state.get(Database).engine.pool.checkedout()) == (1, 0)
     assert {data(answer)["seats"] for answer in await asyncio.gather(*crowd)} == {"aa"}
 
 
 async def test_viewers_do_not_stand_in_line_behind_everybody_who_buys(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
     await know(app, world.client, show)
-    app.state.copies.forget([UUID(show.id)])
+    app.state.get(Copies).forget([UUID(show.id)])
     async with AsyncExitStack() as all_connections:
-        for _ in range(app.state.settings.database_pool_size):
-            session = await all_connections.enter_async_context(app.state.database.transaction())
+        for _ in range(app.state.get(Settings).database_pool_size):
+            session = await all_connections.enter_async_context(app.state.get(Database).transaction())
             await session.connection()
         assert await letters(world.client, show) == "aa"

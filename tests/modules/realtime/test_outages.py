@@ -16,6 +16,7 @@ from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.system.ports import free_port
 from ticketing.modules.realtime import hub
+from ticketing.modules.realtime.hub import Hub
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ async def test_without_redis_viewers_are_told_by_polling_and_with_it_again_by_fr
     viewer = await watch(f"/api/v1/events/{show.id}/stream")
     assert (await viewer.next()).data["seats"] == "aaa"
     own_valkey.stop()
-    await until(lambda: not app.state.hub.is_live, 10)
+    await until(lambda: not app.state.get(Hub).is_live, 10)
     await world.hold(buyer, show, "Stalls-A-1")
     await show_changes(app)  # the frame is lost, and the cursor moves on
     polled = await viewer.next()
@@ -48,7 +49,7 @@ async def test_without_redis_viewers_are_told_by_polling_and_with_it_again_by_fr
     late = await watch(f"/api/v1/events/{show.id}/stream")
     assert (await late.next()).data["seats"] == "haa"
     own_valkey.start()
-    await until(lambda: app.state.hub.is_live, 10)
+    await until(lambda: app.state.get(Hub).is_live, 10)
     await world.hold(buyer, show, "Stalls-A-2")
     await show_changes(app)
     heard = await viewer.next()
@@ -69,7 +70,7 @@ async def test_a_map_that_cannot_be_read_is_a_503_before_the_first_byte(
     async def fail(*_: object) -> None:
         raise TimeoutError
 
-    channel = next(iter(app.state.hub._channels.values()))
+    channel = next(iter(app.state.get(Hub)._channels.values()))
     await asyncio.sleep(0.3)
     monkeypatch.setattr(channel, "_load", fail)
     assert (await watch(path)).status == 503

@@ -12,7 +12,9 @@ from starlette.types import Scope
 from tests.modules.events.test_seat_plan import renew_plan
 from tests.modules.realtime.copying import LONG_SECONDS, answers, know, statements
 from tests.support.world import API, Show, World, data, refusal
+from ticketing.infra.db import Database
 from ticketing.modules.realtime.response_cache import cache as copies
+from ticketing.modules.realtime.response_cache.cache import Copies
 from ticketing.modules.realtime.response_cache.middleware import wish_of
 from ticketing.modules.realtime.response_cache.responses import accepts_gzip
 
@@ -218,7 +220,7 @@ async def test_a_map_is_known_by_one_spelling_of_its_id_only(app: FastAPI, world
     path = path_of(show, "availability")
     for spelling in (show.id.upper(), show.id.replace("-", "")):
         assert data(await world.client.get(path.replace(show.id, spelling)))["seats"] == "a" * 30
-    assert {path.split("/")[4] for path in app.state.copies._shelves} == {show.id}
+    assert {path.split("/")[4] for path in app.state.get(Copies)._shelves} == {show.id}
 
 
 async def test_drafts_are_never_kept(app: FastAPI, world: World) -> None:
@@ -227,7 +229,7 @@ async def test_drafts_are_never_kept(app: FastAPI, world: World) -> None:
         for _ in range(2):
             data(await draft.tenant.admin.get(f"/events/{draft.id}{question}"))
             refusal(await world.client.get(f"{API}/events/{draft.id}{question}"), 404)
-    assert app.state.copies._shelves == {}
+    assert app.state.get(Copies)._shelves == {}
 
 
 async def test_the_layout_is_asked_for_once_and_follows_its_plan(app: FastAPI, world: World) -> None:
@@ -250,13 +252,13 @@ async def test_an_event_without_seats_is_no_layout_to_keep(app: FastAPI, world: 
     show = await world.show(seats=0, capacity=1)
     for _ in range(3):
         assert data(await world.client.get(path_of(show, "seatmap")))["seats"] == []
-    assert path_of(show, "seatmap") not in app.state.copies._shelves
+    assert path_of(show, "seatmap") not in app.state.get(Copies)._shelves
 
 
 async def test_what_came_from_where_is_counted(app: FastAPI, world: World, show: Show) -> None:
     before = answers("memory"), answers("database"), answers("redis")
     path = path_of(show, "availability")
     data(await world.client.get(path))
-    app.state.database.tell_changed([UUID(show.id)], [])
+    app.state.get(Database).tell_changed([UUID(show.id)], [])
     data(await world.client.get(path))
     assert (answers("memory") - before[0], answers("database") - before[1], answers("redis") - before[2]) == (1, 1, 0)

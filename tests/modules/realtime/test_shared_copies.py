@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
+from redis.asyncio import Redis
 
 from tests.modules.realtime.copying import LONG_SECONDS, answers, begin, block_seat, held_up, know, letters, statements
 from tests.modules.realtime.live import until
@@ -19,6 +20,7 @@ from ticketing.infra.redis import commit_notifications
 from ticketing.infra.redis.commit_notifications import Nudge
 from ticketing.main import create_app
 from ticketing.modules.realtime.response_cache import cache as copies
+from ticketing.modules.realtime.response_cache.cache import Copies
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,7 @@ async def other(app: FastAPI, settings: Settings) -> AsyncIterator[FastAPI]:
     """A second API process, but for the process: an application with a database, a Redis and a memory of its own."""
     other = create_app(settings)
     async with other.router.lifespan_context(other):
-        await until(lambda: other.state.copies.is_hearing)
+        await until(lambda: other.state.get(Copies).is_hearing)
         yield other
 
 
@@ -74,7 +76,7 @@ async def test_a_change_in_one_process_is_soon_seen_in_the_other(
     await world.hold(buyer, show, "Stalls-A-1")
     assert await letters(world.client, show) == "haa"
     await until_letters(stranger, show, "haa")
-    await block_seat(other.state.database, show, 2)
+    await block_seat(other.state.get(Database), show, 2)
     assert await letters(stranger, show) == "hab"
     await until_letters(world.client, show, "hab")
 
@@ -83,7 +85,7 @@ async def test_a_workers_change_is_soon_seen(app: FastAPI, world: World, setting
     show = await world.show(rows=1, seats=3)
     await know(app, world.client, show)
     assert await letters(world.client, show) == "aaa"
-    worker = Database(settings, nudge=Nudge(app.state.redis), url=settings.worker_database_url)
+    worker = Database(settings, nudge=Nudge(app.state.get(Redis)), url=settings.worker_database_url)
     await block_seat(worker, show, 1)
     await until_letters(world.client, show, "aba")
     await worker.close()
@@ -95,11 +97,11 @@ async def test_a_copy_that_redis_still_has_is_not_taken_after_a_change_of_ones_o
     monkeypatch.setattr(commit_notifications, "QUIET_SECONDS", 1.0)
     show = await world.show(rows=1, seats=3)
     await know(app, world.client, show)
-    await block_seat(app.state.database, show, 0)
-    await until(lambda: not app.state.database.nudge.is_telling(UUID(show.id)))
+    await block_seat(app.state.get(Database), show, 0)
+    await until(lambda: not app.state.get(Database).nudge.is_telling(UUID(show.id)))
     assert await letters(world.client, show) == "baa"
-    await block_seat(app.state.database, show, 1)  # nobody is told for a second
-    assert app.state.database.nudge.is_telling(UUID(show.id))
+    await block_seat(app.state.get(Database), show, 1)  # nobody is told for a second
+    assert app.state.get(Database).nudge.is_telling(UUID(show.id))
     assert await letters(world.client, show) == "bba"
 
 
@@ -111,8 +113,8 @@ async def test_what_was_read_before_a_change_is_not_shared_after_it(
     await know(other, stranger, show)
     async with held_up(owner):
         early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
-        await block_seat(other.state.database, show, 0)
-        await until(lambda: not other.state.database.nudge.is_telling(UUID(show.id)))
+        await block_seat(other.state.get(Database), show, 0)
+        await until(lambda: not other.state.get(Database).nudge.is_telling(UUID(show.id)))
     assert data(await early)["seats"] == "aaa"  # read, and kept in Redis, by one who had not heard
     assert await letters(stranger, show) == "baa"
     await until_letters(world.client, show, "baa")
@@ -122,10 +124,10 @@ async def test_what_redis_has_lost_is_read_again(app: FastAPI, world: World) -> 
     show = await world.show(rows=1, seats=3)
     await know(app, world.client, show)
     assert await letters(world.client, show) == "aaa"
-    await app.state.redis.flushall()
-    app.state.copies.forget([UUID(show.id)])
+    await app.state.get(Redis).flushall()
+    app.state.get(Copies).forget([UUID(show.id)])
     assert await letters(world.client, show) == "aaa"
-    app.state.copies.forget([UUID(show.id)])
+    app.state.get(Copies).forget([UUID(show.id)])
     before = answers("redis")
     assert await letters(world.client, show) == "aaa"
     assert answers("redis") - before == 1
@@ -150,13 +152,13 @@ class TestWithoutRedis:
         await know(app, world.client, show)
         assert await letters(world.client, show) == "aaaa"
         own_valkey.stop()
-        await until(lambda: not app.state.copies.is_hearing, 10)
+        await until(lambda: not app.state.get(Copies).is_hearing, 10)
         for number, seats in enumerate(("baaa", "bbaa", "bbba")):
             await block_seat(app.state.worker_database, show, number)  # as another process would
             assert await letters(world.client, show) == seats
         own_valkey.start()
-        await until(lambda: app.state.copies.is_hearing, 10)
-        await block_seat(app.state.database, show, 3)
+        await until(lambda: app.state.get(Copies).is_hearing, 10)
+        await block_seat(app.state.get(Database), show, 3)
         assert await letters(world.client, show) == "bbbb"
         before = answers("memory")
         assert await letters(world.client, show) == "bbbb"
@@ -168,12 +170,12 @@ class TestWithoutRedis:
         show = await world.show(rows=1, seats=2)
         await know(app, world.client, show)
         own_valkey.stop()
-        await until(lambda: not app.state.copies.is_hearing, 10)
+        await until(lambda: not app.state.get(Copies).is_hearing, 10)
         async with held_up(owner):
             early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
             await block_seat(app.state.worker_database, show, 0)  # nobody here can hear of it
             own_valkey.start()
-            await until(lambda: app.state.copies.is_hearing, 2.5)
+            await until(lambda: app.state.get(Copies).is_hearing, 2.5)
         assert data(await early)["seats"] == "aa"
         assert await letters(world.client, show) == "ba"
 
@@ -181,7 +183,7 @@ class TestWithoutRedis:
         self, app: FastAPI, own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(commit_notifications, "AGAIN_SECONDS", 0.1)
-        event_id, sending = uuid4(), Nudge(app.state.redis)
+        event_id, sending = uuid4(), Nudge(app.state.get(Redis))
         own_valkey.stop()
         sending.send([event_id])
         await asyncio.sleep(0.3)
@@ -193,7 +195,7 @@ class TestWithoutRedis:
 
 async def test_many_commits_are_few_nudges_that_forget_nothing(app: FastAPI, hear: "Hear") -> None:
     event_ids = [uuid4() for _ in range(50)]
-    sending = Nudge(app.state.redis)
+    sending = Nudge(app.state.get(Redis))
     for event_id in event_ids:
         sending.send([event_id])
         await asyncio.sleep(0)
@@ -212,7 +214,7 @@ Hear = Callable[..., "asyncio.Future[list[bytes]]"]
 @pytest.fixture
 async def hear(app: FastAPI) -> AsyncIterator[Callable[..., object]]:
     """The nudges of a sender, up to the one that completes these events."""
-    async with app.state.redis.pubsub() as pubsub:
+    async with app.state.get(Redis).pubsub() as pubsub:
         await pubsub.subscribe(commit_notifications.CHANNEL)
 
         async def listen(sender: UUID, event_ids: set[UUID]) -> list[bytes]:

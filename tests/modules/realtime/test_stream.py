@@ -11,6 +11,7 @@ from sqlalchemy import text
 from tests.modules.realtime.live import Viewer, Watch, serve, show_changes, until
 from tests.support.world import Show, World, refusal
 from ticketing.infra import metrics
+from ticketing.infra.config import Settings
 from ticketing.modules.realtime import Hub, hub, queries, stream
 from ticketing.modules.realtime.queries import Position
 
@@ -78,7 +79,7 @@ async def test_a_viewer_that_comes_back_gets_what_it_missed_and_no_more(
     viewer = await watch(path_of(show))
     first = await viewer.next()
     viewer.leave()
-    await until(lambda: app.state.hub.streams == 0)
+    await until(lambda: app.state.get(Hub).streams == 0)
     await change(app, world, show, "Stalls-A-1")
     await change(app, world, show, "Stalls-A-5")
     await asyncio.sleep(0.4)
@@ -155,7 +156,7 @@ async def test_one_viewer_leaving_does_not_disturb_the_other(app: FastAPI, world
     await stays.next()
     await leaves.next()
     leaves.leave()
-    await until(lambda: app.state.hub.streams == 1)
+    await until(lambda: app.state.get(Hub).streams == 1)
     await change(app, world, show, "Stalls-A-3")
     assert (await stays.next()).data["changes"] == [[2, "h"]]
 
@@ -169,11 +170,11 @@ async def test_two_hundred_viewers_come_and_go_and_leave_nothing_behind(
     before, open_before = asyncio.all_tasks(), metrics.STREAMS._value.get()
     viewers = await asyncio.gather(*(watch(path_of(show)) for _ in range(200)))
     await asyncio.gather(*(viewer.next() for viewer in viewers[:100]))
-    assert app.state.hub.streams == 200
+    assert app.state.get(Hub).streams == 200
     assert metrics.STREAMS._value.get() == open_before + 200
     for viewer in viewers:
         viewer.leave()
-    await until(lambda: app.state.hub.streams == 0 and app.state.hub.channels == 0)
+    await until(lambda: app.state.get(Hub).streams == 0 and app.state.get(Hub).channels == 0)
     assert metrics.STREAMS._value.get() == open_before
     await until(lambda: len(asyncio.all_tasks() - before) <= 1)
 
@@ -200,7 +201,7 @@ async def test_a_rush_is_told_a_few_times_a_second_and_nothing_is_lost(
         version, events = event.data["version"], events + 1
         seen.update(event.data["changes"])
     assert seen == dict.fromkeys(range(30), "h")
-    assert events <= took * app.state.settings.stream_frames_per_second + 2
+    assert events <= took * app.state.get(Settings).stream_frames_per_second + 2
 
 
 async def test_heartbeats_come_by_themselves(
@@ -219,7 +220,7 @@ async def test_heartbeats_come_by_themselves(
 async def test_a_stream_ends_after_its_time_and_says_when_to_come_back(
     app: FastAPI, world: World, watch: Watch
 ) -> None:
-    app.state.hub.stream_seconds_max = 0.5
+    app.state.get(Hub).stream_seconds_max = 0.5
     show = await world.show(rows=1, seats=1)
     viewer = await watch(path_of(show))
     assert [event.name for event in await viewer.rest()] == ["snapshot"]
@@ -231,7 +232,7 @@ async def test_a_closing_process_lets_its_viewers_go_at_once(app: FastAPI, world
     show = await world.show(rows=1, seats=1)
     viewer = await watch(path_of(show))
     await viewer.next()
-    app.state.hub.closing.set()
+    app.state.get(Hub).closing.set()
     assert await viewer.rest(1) == []
     refused = await world.client.get(path_of(show))
     assert refusal(refused, 503)["code"] == "overloaded"
@@ -264,7 +265,7 @@ async def test_a_viewer_that_does_not_drain_is_dropped(
     show = await world.show(rows=1, seats=1)
     await add_seats(app, show, 100_000)
     await show_changes(app)
-    hub: Hub = app.state.hub
+    hub: Hub = app.state.get(Hub)
     quick = await watch(path_of(show))
     await quick.next()
     dropped = metrics.SLOW_VIEWERS._value.get()

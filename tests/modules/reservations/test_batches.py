@@ -18,6 +18,7 @@ from ticketing.modules import reservations
 from ticketing.modules.reservations.hold import batcher as holds
 from ticketing.modules.reservations.hold import fair_queue
 from ticketing.modules.reservations.hold.batch import Batch
+from ticketing.modules.reservations.hold.batcher import Holds
 from ticketing.modules.reservations.hold.requests import Answer, BestAvailable, HoldRequest
 
 
@@ -57,7 +58,7 @@ async def submit_all(holds: reservations.Holds, requests: list[HoldRequest]) -> 
 
 async def test_requests_that_arrive_together_are_decided_together(app: FastAPI, world: World, sizes: list[int]) -> None:
     show, buyer = await world.show(seats=60, rows=1, max_per_order=60), await world.person()
-    answers = await submit_all(app.state.holds, [request_of(show, buyer, label) for label in show.labels])
+    answers = await submit_all(app.state.get(Holds), [request_of(show, buyer, label) for label in show.labels])
     assert Counter(answer.status for answer in answers) == {201: 60}
     assert sum(sizes) == 60
     assert len(sizes) <= 10, "the first ones alone, the others with what came meanwhile"
@@ -67,7 +68,7 @@ async def test_requests_that_arrive_together_are_decided_together(app: FastAPI, 
 async def test_whoever_comes_first_gets_the_seat(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     wanted = [request_of(show, buyer, "Stalls-A-1") for _ in range(20)]
-    answers = await submit_all(app.state.holds, wanted)
+    answers = await submit_all(app.state.get(Holds), wanted)
     assert [answer.status for answer in answers] == [201] + [409] * 19
 
 
@@ -76,7 +77,7 @@ async def test_a_batch_that_fails_is_tried_one_by_one(app: FastAPI, world: World
     show, buyer, nobody = await world.show(seats=10, rows=1), await world.person(), uuid4()
     wanted = [request_of(show, buyer, label) for label in show.labels]
     wanted[4] = HoldRequest(nobody, "key", [b"x" * 32], UUID(show.id), (show.labels[4],))
-    answers = await submit_all(app.state.holds, wanted)
+    answers = await submit_all(app.state.get(Holds), wanted)
     assert [a.status if isinstance(a, Answer) else type(a).__name__ for a in answers] == (
         [201] * 4 + ["ForeignKeyViolation"] + [201] * 5
     )
@@ -87,14 +88,14 @@ async def test_a_batch_that_fails_is_tried_one_by_one(app: FastAPI, world: World
 async def test_whoever_leaves_is_held_everything_or_nothing(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=40, rows=1), await world.person()
     pairs = [show.labels[n : n + 2] for n in range(0, 40, 2)]
-    waiting_ones = [asyncio.create_task(app.state.holds.submit(request_of(show, buyer, *pair))) for pair in pairs]
+    waiting_ones = [asyncio.create_task(app.state.get(Holds).submit(request_of(show, buyer, *pair))) for pair in pairs]
     for number, task in enumerate(waiting_ones):
         await asyncio.sleep(0)
         if number % 2:
             task.cancel()
     results = await asyncio.gather(*waiting_ones, return_exceptions=True)
     assert {r.status for r in results if isinstance(r, Answer)} == {201}
-    await app.state.holds.close()
+    await app.state.get(Holds).close()
     held = await count(app, "select count(*) from event_seats where status = 'h'")
     assert held == 2 * await count(app, "select count(*) from reservations")
     assert await clean(app)
@@ -104,9 +105,11 @@ async def test_a_full_queue_says_so_at_once_and_serves_who_was_there(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show, buyer = await world.show(seats=12, rows=1), await world.person()
-    await app.state.holds.submit(request_of(show, buyer, show.labels[0]))  # the event's owner is known from here on
+    await app.state.get(Holds).submit(
+        request_of(show, buyer, show.labels[0])
+    )  # the event's owner is known from here on
     monkeypatch.setattr(fair_queue, "WAITING_OF_EVENT_MAX", 5)
-    answers = await submit_all(app.state.holds, [request_of(show, buyer, label) for label in show.labels[1:]])
+    answers = await submit_all(app.state.get(Holds), [request_of(show, buyer, label) for label in show.labels[1:]])
     assert [a.status if isinstance(a, Answer) else type(a) for a in answers] == [201] * 5 + [Overloaded] * 6
     body = {"event_id": show.id, "seats": [show.labels[-1]]}
     monkeypatch.setattr(fair_queue, "WAITING_MAX", 0)
@@ -117,16 +120,16 @@ async def test_a_full_queue_says_so_at_once_and_serves_who_was_there(
 
 async def test_a_stop_takes_nobody_more_and_decides_who_waits(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=12, rows=1), await world.person()
-    await app.state.holds.submit(request_of(show, buyer, show.labels[0]))
+    await app.state.get(Holds).submit(request_of(show, buyer, show.labels[0]))
     waiting_ones = [
-        asyncio.create_task(app.state.holds.submit(request_of(show, buyer, label))) for label in show.labels[1:]
+        asyncio.create_task(app.state.get(Holds).submit(request_of(show, buyer, label))) for label in show.labels[1:]
     ]
     await asyncio.sleep(0)
-    await app.state.holds.close()
+    await app.state.get(Holds).close()
     assert {task.result().status for task in waiting_ones if task.done()} == {201}
     assert all(task.done() for task in waiting_ones)
     with pytest.raises(Overloaded):
-        await app.state.holds.submit(request_of(show, buyer, show.labels[0]))
+        await app.state.get(Holds).submit(request_of(show, buyer, show.labels[0]))
 
 
 async def test_one_key_at_once_is_in_flight_and_then_replayed(world: World) -> None:
@@ -156,7 +159,7 @@ async def test_two_buyers_of_the_best_are_never_offered_the_same(app: FastAPI, w
     wanted = [
         HoldRequest(UUID(buyer.id), uuid4().hex, [b"x" * 32], UUID(show.id), best_available=best) for _ in range(12)
     ]
-    answers = await submit_all(app.state.holds, wanted)
+    answers = await submit_all(app.state.get(Holds), wanted)
     assert Counter(answer.status for answer in answers) == {201: 10, 409: 2}
     assert {answer.outcome for answer in answers} == {"held", "sold_out"}
     assert await clean(app)
@@ -178,10 +181,10 @@ async def test_a_database_that_goes_away_in_the_middle_is_a_503(
 
     monkeypatch.setattr(Batch, "_write", cut)
     with pytest.raises(Unavailable):
-        await app.state.holds.submit(request_of(show, buyer, show.labels[0], key="k"))
+        await app.state.get(Holds).submit(request_of(show, buyer, show.labels[0], key="k"))
     monkeypatch.setattr(Batch, "_write", write)
     assert await count(app, "select count(*) from event_seats where status = 'h'") == 0
-    assert (await app.state.holds.submit(request_of(show, buyer, show.labels[0], key="k"))).status == 201
+    assert (await app.state.get(Holds).submit(request_of(show, buyer, show.labels[0], key="k"))).status == 201
 
 
 @pytest.mark.parametrize("full", [psycopg.errors.DiskFull(), OperationalError("insert", {}, psycopg.errors.DiskFull())])

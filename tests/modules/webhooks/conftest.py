@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from tests.modules.webhooks.receiver import Receiver, receiving
 from tests.support.world import Tenant, data
 from ticketing.infra import config
+from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.modules.webhooks import CheckedBackend, Sender, endpoints, fan_out, find_due, take_turn
 from ticketing.workers.webhooks import run
@@ -42,7 +43,7 @@ async def sender() -> AsyncIterator[Sender]:
 @pytest.fixture
 def working(app: FastAPI, database: Database) -> Working:
     """A worker, for as long as the block lasts; several of them share the work."""
-    settings = app.state.settings.model_copy(update={"webhook_private_addresses": "allow"})
+    settings = app.state.get(Settings).model_copy(update={"webhook_private_addresses": "allow"})
 
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:

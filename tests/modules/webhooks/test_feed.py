@@ -14,7 +14,9 @@ from tests.modules.webhooks.facts import announce, painted, write
 from tests.support.world import Person, Tenant, World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.infra.http.pagination import write_cursor
+from ticketing.infra.http.server import Shutdown
 from ticketing.modules.webhooks.feed import long_poll
+from ticketing.modules.webhooks.feed.long_poll import Lookout
 
 
 async def page(reader: Person, tenant: Tenant, **query: Any) -> tuple[list[dict[str, Any]], str]:
@@ -161,13 +163,13 @@ async def test_whoever_waits_is_answered_as_soon_as_there_is_something(world: Wo
     tenant = await world.tenant()
     _, cursor = await page(tenant.admin, tenant, limit=100)
     waiting = asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=25))
-    await until(lambda: app.state.lookout.waiting == 1)
+    await until(lambda: app.state.get(Lookout).waiting == 1)
     begun = time.monotonic()
     await world.member(tenant, "ORG_STAFF")
     rows, _ = await waiting
     assert [row["type"] for row in rows] == ["member.added"]
     assert time.monotonic() - begun < 10
-    assert app.state.lookout.waiting == 0
+    assert app.state.get(Lookout).waiting == 0
 
 
 async def test_a_nudge_wakes_before_the_next_look_would(
@@ -178,7 +180,7 @@ async def test_a_nudge_wakes_before_the_next_look_would(
     await asyncio.sleep(0.6)  # what the stage has told is no news any more
     _, cursor = await page(tenant.admin, tenant, limit=100)
     waiting = asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=25))
-    await until(lambda: app.state.lookout.waiting == 1)
+    await until(lambda: app.state.get(Lookout).waiting == 1)
     await world.member(tenant, "ORG_STAFF")
     rows, _ = await asyncio.wait_for(waiting, 15)
     assert [row["type"] for row in rows] == ["member.added"]
@@ -188,7 +190,7 @@ async def test_who_waits_for_one_type_sleeps_through_the_others(world: World, ap
     tenant = await world.tenant()
     _, cursor = await page(tenant.admin, tenant, limit=100)
     waiting = asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=25, types="member.removed"))
-    await until(lambda: app.state.lookout.waiting == 1)
+    await until(lambda: app.state.get(Lookout).waiting == 1)
     staff = await world.member(tenant, "ORG_STAFF")
     await asyncio.sleep(1)
     assert not waiting.done()
@@ -210,10 +212,10 @@ async def test_who_waits_holds_no_connection(world: World, app: FastAPI) -> None
     tenant = await world.tenant()
     _, cursor = await page(tenant.admin, tenant, limit=100)
     waiting = [asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=25)) for _ in range(4)]
-    await until(lambda: app.state.lookout.waiting == 4)
-    await until(lambda: app.state.database.engine.pool.checkedout() == 0)
+    await until(lambda: app.state.get(Lookout).waiting == 4)
+    await until(lambda: app.state.get(Database).engine.pool.checkedout() == 0)
     assert not any(one.done() for one in waiting)
-    app.state.stopping.set()
+    app.state.get(Shutdown).set()
     await asyncio.gather(*waiting)
 
 
@@ -222,13 +224,13 @@ async def test_more_than_a_few_of_one_tenant_are_answered_at_once(world: World, 
     _, cursor = await page(tenant.admin, tenant, limit=100)
     most = long_poll.WAITING_OF_TENANT_MAX
     waiting = [asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=25)) for _ in range(most)]
-    await until(lambda: app.state.lookout.waiting == most)
+    await until(lambda: app.state.get(Lookout).waiting == most)
     rows, _ = await asyncio.wait_for(page(tenant.admin, tenant, cursor=cursor, wait=25), 10)
     assert rows == []
     _, theirs = await page(other.admin, other, limit=100)
     beside = asyncio.create_task(page(other.admin, other, cursor=theirs, wait=1))
-    await until(lambda: app.state.lookout.waiting == most + 1)
-    app.state.stopping.set()
+    await until(lambda: app.state.get(Lookout).waiting == most + 1)
+    app.state.get(Shutdown).set()
     for one in (*waiting, beside):
         assert (await asyncio.wait_for(one, 5))[0] == [], "the end of the process is the end of waiting"
     assert (await asyncio.wait_for(page(tenant.admin, tenant, cursor=cursor, wait=25), 5))[0] == []
@@ -239,13 +241,13 @@ async def test_however_many_nudges_come_it_looks_a_few_times_a_second(
 ) -> None:
     tenant, other = await world.tenant(), await world.tenant()
     _, cursor = await page(tenant.admin, tenant, limit=100)
-    looks, look = [], app.state.lookout._look
+    looks, look = [], app.state.get(Lookout)._look
 
     async def counted() -> None:
         looks.append(time.monotonic())
         await look()
 
-    monkeypatch.setattr(app.state.lookout, "_look", counted)
+    monkeypatch.setattr(app.state.get(Lookout), "_look", counted)
     waiting = asyncio.create_task(page(tenant.admin, tenant, cursor=cursor, wait=2))
     begun = time.monotonic()
     while not waiting.done():

@@ -14,6 +14,7 @@ from tests.modules.realtime.live import until
 from tests.support.world import API, Tenant, World
 from ticketing.infra.http import server as http_server
 from ticketing.infra.system.ports import listen
+from ticketing.modules.webhooks.feed.long_poll import Lookout
 
 
 class Server(live.Server, http_server._Server):
@@ -46,9 +47,9 @@ async def test_a_client_that_leaves_waits_no_longer(app: FastAPI, world: World) 
     tenant = await world.tenant()
     async with serve(app) as (_, port):
         _, writer = await wait_there(port, tenant)
-        await until(lambda: app.state.lookout.waiting == 1)
+        await until(lambda: app.state.get(Lookout).waiting == 1)
         writer.close()
-        await until(lambda: app.state.lookout.waiting == 0)
+        await until(lambda: app.state.get(Lookout).waiting == 0)
 
 
 async def test_a_process_that_is_told_to_stop_answers_whoever_waits(
@@ -57,7 +58,7 @@ async def test_a_process_that_is_told_to_stop_answers_whoever_waits(
     tenant = await world.tenant()
     async with serve(app) as (server, port):
         reader, writer = await wait_there(port, tenant)
-        await until(lambda: app.state.lookout.waiting == 1)
+        await until(lambda: app.state.get(Lookout).waiting == 1)
         begun = time.monotonic()
         server.should_exit = True
         answer = await asyncio.wait_for(reader.read(), 20)

@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_only
 from uuid_utils.compat import uuid7
 
-from ticketing.infra import crash_points, security
+from ticketing.infra import app_state, crash_points, security
 from ticketing.infra.config import Settings
 from ticketing.infra.db import tenancy, timeouts
 from ticketing.infra.db.pipeline import Wire, pipelined, send_waiting
@@ -211,7 +211,7 @@ def on_commit(session: AsyncSession, act: Callable[[], None]) -> None:
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """The request's transaction: committed after the route has returned and before a byte of the answer leaves."""
     claims = security.find_claims(request)
-    async with request.app.state.database.transaction(claims.user_id if claims else None) as session:
+    async with app_state.of(request.app).get(Database).transaction(claims.user_id if claims else None) as session:
         yield session
     if "told_topics" in session.info:
         crash_points.at("after_commit_before_ack")

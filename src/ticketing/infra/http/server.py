@@ -8,8 +8,10 @@ from uuid import uuid4
 
 import orjson
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ticketing.infra.app_state import AppState
 from ticketing.infra.system import garbage_collection
 
 DRAIN_SECONDS = 10
@@ -20,6 +22,10 @@ UNPARSED_BYTES_MAX = 64 * 1024
 HEAD_SECONDS = 15.0
 #: A stopping process takes one request more on an open connection: it may have been under way when it was told to stop.
 LAST_REQUEST_SECONDS = 0.5
+
+
+class Shutdown(asyncio.Event):
+    """Set when the process has been told to stop, before it waits for running requests."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -113,10 +119,11 @@ class _Server(uvicorn.Server):
         garbage_collection.rest()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Before it waits for requests that run: who waits for news in one of them is to be told first.
-        state = getattr(self.config.loaded_app, "state", None)
-        if isinstance(stopping := getattr(state, "stopping", None), asyncio.Event):
-            stopping.set()
+        # Set before waiting for running requests, so that long polls return at once.
+        app = self.config.loaded_app
+        state = app.state if isinstance(app, Starlette) else None
+        if isinstance(state, AppState) and (shutdown := state.find(Shutdown)) is not None:
+            shutdown.set()
         await super().shutdown(sockets)
 
 

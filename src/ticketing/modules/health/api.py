@@ -9,10 +9,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from sqlalchemy.pool import QueuePool
 
-from ticketing.infra import log, metrics
+from ticketing.infra import app_state, log, metrics
 from ticketing.infra.db import Database
 from ticketing.infra.http.envelope import Envelope, envelope
-from ticketing.modules.health.checks import Dependencies, Status
+from ticketing.modules.health.checks import Status
 from ticketing.modules.health.monitor import Checkup
 from ticketing.modules.health.schemas import AlertOut, AlertsOut, CheckOut, LiveOut, ReadyOut
 
@@ -20,14 +20,7 @@ router = APIRouter(tags=["Operations"])
 
 
 async def _checkup(request: Request) -> Checkup:
-    """The process's own, made when somebody asks first."""
-    state = request.app.state
-    if not hasattr(state, "checkup"):
-        state.checkup = Checkup(
-            Dependencies.of(state.settings, state.database, state.redis), getattr(state, "alerts", ())
-        )
-    checkup: Checkup = state.checkup
-    return checkup
+    return app_state.of(request.app).get(Checkup)
 
 
 OurCheckup = Annotated[Checkup, Depends(_checkup)]
@@ -80,7 +73,7 @@ async def get_alerts(checkup: OurCheckup) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def get_metrics(request: Request) -> Response:
     """Prometheus text."""
-    _measure_pool(request.app.state.database)
+    _measure_pool(app_state.of(request.app).get(Database))
     return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from ticketing.infra import security
-from ticketing.infra.db import Db
+from ticketing.infra import app_state, security
+from ticketing.infra.db import Database, Db
 from ticketing.infra.http import error_handlers, idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import service
@@ -26,7 +26,7 @@ async def hash_password(body: Register) -> str:
 
 
 async def check_password(request: Request, body: LogIn) -> service.Checked:
-    database = request.app.state.database
+    database = app_state.of(request.app).get(Database)
     checked = await service.check_password(database, body.email, body.password)
     await second_factor.count_try(database, checked.user.id, body.code)
     return checked

@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from ticketing.infra.db import Db
+from ticketing.infra import app_state
+from ticketing.infra.db import Database, Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
@@ -63,7 +64,7 @@ async def list_orders(access: Reader, wanted: OrderFilterQuery, page: Page, sess
 @router.get("/orgs/{org_id}/orders.csv", response_class=StreamingResponse)
 async def export_orders(access: Exporter, wanted: OrderFilterQuery, request: Request) -> StreamingResponse:
     """The same orders as a file, oldest first, read in transactions of its own: the request's has ended by then."""
-    text = write_csv(request.app.state.database, access.organization_id, wanted)
+    text = write_csv(app_state.of(request.app).get(Database), access.organization_id, wanted)
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
     return StreamingResponse(text, media_type="text/csv; charset=utf-8", headers=headers)
 

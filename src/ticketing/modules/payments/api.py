@@ -6,6 +6,8 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
+from ticketing.infra import app_state
+from ticketing.infra.config import Settings
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
@@ -32,7 +34,7 @@ class Taken(BaseModel):
 @inbound.post("/payments/webhooks/{provider}", responses={202: {"model": Envelope[Taken]}})
 async def take_webhook(provider: str, request: Request, response: Response, session: Db) -> Envelope[Taken]:
     """What a provider tells us, signed by it."""
-    known = get_provider(request.app.state.settings, provider)
+    known = get_provider(app_state.of(request.app).get(Settings), provider)
     event = _verify(known, request, await _read(request))
     is_applied = await webhooks.take_event(session, known.name, event)
     response.status_code = 200 if is_applied else 202
@@ -61,7 +63,7 @@ async def start_payment(
     body: StartPayment, key: IdempotencyKey, buyer: iam.CurrentUser, request: Request, session: Db
 ) -> Envelope[PaymentOut]:
     """Begin to pay an order; a second POST gives the payment that is open."""
-    provider = choose_provider(request.app.state.settings, body.provider)
+    provider = choose_provider(app_state.of(request.app).get(Settings), body.provider)
     payment, client_secret = await service.start_payment(session, buyer.user_id, body.order_id, provider)
     # One that waits for its money has none to give back.
     refunds = (
@@ -93,4 +95,4 @@ async def _out(session: Db, payments: list[Payment], request: Request) -> list[P
 
 def _site(request: Request) -> str:
     """Where the caller found us, unless there is one address for everybody."""
-    return request.app.state.settings.public_url or str(request.base_url).rstrip("/")
+    return app_state.of(request.app).get(Settings).public_url or str(request.base_url).rstrip("/")

@@ -12,6 +12,9 @@ from babel.numbers import format_currency, get_currency_precision
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from ticketing.infra import app_state
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
 from ticketing.modules import events, orders
 from ticketing.modules.payments.mock import MockProvider, make
 from ticketing.modules.payments.models import Payment, PaymentStatus
@@ -49,9 +52,13 @@ async def find_bill(provider_ref: str, request: Request) -> Bill | None:
 
     The transaction is over before the page sends anything: the webhook is to find its rows unlocked.
     """
-    if make(request.app.state.settings) is None or not provider_ref.isascii() or not provider_ref.isprintable():
+    if (
+        make(app_state.of(request.app).get(Settings)) is None
+        or not provider_ref.isascii()
+        or not provider_ref.isprintable()
+    ):
         return None
-    async with request.app.state.database.transaction() as session:
+    async with app_state.of(request.app).get(Database).transaction() as session:
         await enter_by_reference(session, MockProvider.name, provider_ref)
         payment = await find_payment(session, MockProvider.name, provider_ref)
         if payment is None:
@@ -73,7 +80,7 @@ async def show(bill: FoundBill) -> Response:
 @router.post("/mock-pay/{provider_ref}", max_body_size=FORM_BYTES_MAX)
 async def choose(bill: FoundBill, request: Request) -> Response:
     """Tell the platform what the buyer chose, then lead them back to their order."""
-    provider = make(request.app.state.settings)
+    provider = make(app_state.of(request.app).get(Settings))
     if bill is None or provider is None:
         return _lost()
     action = parse_qs((await request.body()).decode("utf-8", "replace")).get("action", [""])[0]

@@ -3,7 +3,8 @@
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
-from ticketing.infra.db import Db
+from ticketing.infra import app_state
+from ticketing.infra.db import Database, Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules import iam
@@ -16,7 +17,9 @@ router = APIRouter(tags=["privacy"], route_class=idempotency.Route)
 
 # Before the idempotency claim, as at log-in: nobody keeps a database connection while waiting for argon2.
 async def confirm_person(request: Request, body: EraseMe, person: iam.CurrentUser) -> None:
-    await iam.personal_data.confirm_person(request.app.state.database, person.user_id, body.password, body.code)
+    await iam.personal_data.confirm_person(
+        app_state.of(request.app).get(Database), person.user_id, body.password, body.code
+    )
 
 
 @router.get(
@@ -26,7 +29,7 @@ async def confirm_person(request: Request, body: EraseMe, person: iam.CurrentUse
 )
 async def export_me(person: iam.CurrentUser, request: Request) -> StreamingResponse:
     """Everything that is held of the caller, as a file."""
-    spool = await write_export(request.app.state.database, person.user_id)
+    spool = await write_export(app_state.of(request.app).get(Database), person.user_id)
     headers = {"Content-Disposition": 'attachment; filename="my-data.json"', "Content-Length": str(spool.tell())}
     return StreamingResponse(read_spool(spool), media_type="application/json", headers=headers)
 

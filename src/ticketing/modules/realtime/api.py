@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 
-from ticketing.infra import metrics
+from ticketing.infra import app_state, metrics
 from ticketing.infra.db import Database
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope
@@ -14,7 +14,7 @@ from ticketing.modules import events, iam
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel
 from ticketing.modules.realtime.hub import Hub
-from ticketing.modules.realtime.response_cache.cache import ROOT
+from ticketing.modules.realtime.response_cache.cache import ROOT, Copies
 from ticketing.modules.realtime.response_cache.loaders import make_copy
 from ticketing.modules.realtime.response_cache.responses import Copy, respond
 from ticketing.modules.realtime.schemas import AvailabilityOut
@@ -36,9 +36,9 @@ async def get_availability(
     accept_encoding: Annotated[str, Header()] = "",
 ) -> Response:
     """The map in one line: a letter per seat. A hold that has run out counts as available."""
-    copy = await request.app.state.copies.take(f"{ROOT}{event_id}/availability")
+    copy = await app_state.of(request.app).get(Copies).take(f"{ROOT}{event_id}/availability")
     if copy is None:
-        copy = await _read(request.app.state.database, event_id, viewer)
+        copy = await _read(app_state.of(request.app).get(Database), event_id, viewer)
     form = copy.select(accept_encoding.encode(), if_none_match.encode())
     assert form is not None  # a map is kept in both forms
     return respond(form)
@@ -49,8 +49,8 @@ async def stream_seats(
     event_id: UUID, request: Request, viewer: iam.OptionalUser, last_event_id: Annotated[str, Header()] = ""
 ) -> Response:
     """The live map as server-sent events: a snapshot, then changes. `Last-Event-ID` goes on where it broke off."""
-    hub: Hub = request.app.state.hub
-    channel = await _open(hub, request.app.state.database, event_id, viewer)
+    hub = app_state.of(request.app).get(Hub)
+    channel = await _open(hub, app_state.of(request.app).get(Database), event_id, viewer)
     return await begin_stream(hub, channel, last_event_id)
 
 

@@ -14,12 +14,12 @@ from weakref import WeakValueDictionary
 
 import anyio
 import orjson
-from fastapi import FastAPI
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from ticketing.infra import log
+from ticketing.infra.app_state import AppState
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, tenancy
@@ -231,16 +231,20 @@ def _is_behind(known: Position, true: Position) -> bool:
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """`app.state.hub` and `.copies` while the app runs; wants `app.state.redis`, `.database` and `.settings` before."""
-    state = app.state
-    # Connections of their own: one reading answers a crowd, and must not stand in line behind everybody who buys.
-    state.reading_database = Database(state.settings.model_copy(update={"database_pool_size": READING_CONNECTIONS}))
-    readings = Readings(state.reading_database, SharedCopies(state.redis, state.database.nudge))
-    state.copies = Copies({"": readings.event, "availability": readings.availability, "seatmap": readings.seatmap})
-    state.database.on_changed.append(state.copies.forget)
-    state.hub = Hub(state.redis, state.database, state.settings, state.copies)
-    async with state.hub.running():
+async def running(state: AppState) -> AsyncIterator[None]:
+    """Provide `Hub`, `Copies` and `Readings` in `state` and run them until the block ends.
+
+    Uses the `Settings`, `Database` and `Redis` that `state` has.
+    """
+    settings, database, redis = state.get(Settings), state.get(Database), state.get(Redis)
+    # A pool of its own: one load serves every viewer, and must not queue behind the requests of buyers.
+    loading = Database(settings.model_copy(update={"database_pool_size": READING_CONNECTIONS}))
+    readings = Readings(loading, SharedCopies(redis, database.nudge))
+    copies = Copies({"": readings.event, "availability": readings.availability, "seatmap": readings.seatmap})
+    database.on_changed.append(copies.forget)
+    hub = Hub(redis, database, settings, copies)
+    state.provide(readings, copies, hub)
+    async with hub.running():
         yield
-    await state.copies.close()
-    await state.reading_database.close()
+    await copies.close()
+    await loading.close()

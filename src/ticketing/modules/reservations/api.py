@@ -6,6 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from ticketing.infra import app_state
+from ticketing.infra.config import Settings
 from ticketing.infra.db import Db
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http import idempotency
@@ -25,8 +27,7 @@ ordinary = APIRouter(tags=["reservations"], route_class=idempotency.Route)
 
 
 def get_holds(request: Request) -> Holds:
-    holds: Holds = request.app.state.holds
-    return holds
+    return app_state.of(request.app).get(Holds)
 
 
 OpenHolds = Annotated[Holds, Depends(get_holds)]
@@ -71,7 +72,7 @@ async def extend(
     reservation_id: UUID, session: Db, buyer: iam.CurrentUser, request: Request
 ) -> Envelope[ReservationOut]:
     """More time, once: the event's `hold_seconds` again."""
-    limit = request.app.state.settings.reservation_extensions_max
+    limit = app_state.of(request.app).get(Settings).reservation_extensions_max
     reservation = await service.extend(session, reservation_id, buyer.user_id, limit)
     return envelope((await _out(session, [reservation], request))[0], "Extended")
 
@@ -89,7 +90,7 @@ async def _out(session: Db, reservations: list[Reservation], request: Request) -
     await session.flush()  # the status is judged by the database, which must know what this request has changed
     items = await queries.items_by_reservation(session, reservations)
     statuses = await queries.statuses_now(session, reservations)
-    limit = request.app.state.settings.reservation_extensions_max
+    limit = app_state.of(request.app).get(Settings).reservation_extensions_max
     outs = [ReservationOut.of(r, items[r.id], max(0, limit - r.extensions)) for r in reservations]
     return [out.model_copy(update={"status": statuses[out.id]}) for out in outs]
 

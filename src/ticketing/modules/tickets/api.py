@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from ticketing.infra.db import Db
+from ticketing.infra import app_state
+from ticketing.infra.db import Database, Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
@@ -45,13 +46,13 @@ async def list_of_order(order_id: UUID, viewer: iam.CurrentUser, session: Db) ->
 @router.get("/tickets/{ticket_id}/pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}})
 async def get_pdf(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
     """The ticket on a page."""
-    return _file(await documents.ticket_pdf(request.app.state.database, ticket_id, viewer))
+    return _file(await documents.ticket_pdf(app_state.of(request.app).get(Database), ticket_id, viewer))
 
 
 @router.get("/tickets/{ticket_id}/qr.svg", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
 async def get_qr(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
     """The ticket's code as a drawing."""
-    return _file(await documents.ticket_qr(request.app.state.database, ticket_id, viewer), "inline")
+    return _file(await documents.ticket_qr(app_state.of(request.app).get(Database), ticket_id, viewer), "inline")
 
 
 @router.get(
@@ -59,7 +60,7 @@ async def get_qr(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> 
 )
 async def get_calendar(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
     """The event as an appointment."""
-    return _file(await documents.ticket_calendar(request.app.state.database, ticket_id, viewer))
+    return _file(await documents.ticket_calendar(app_state.of(request.app).get(Database), ticket_id, viewer))
 
 
 @router.get(
@@ -67,7 +68,7 @@ async def get_calendar(ticket_id: UUID, viewer: iam.CurrentUser, request: Reques
 )
 async def get_order_pdf(order_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
     """The tickets of an order, a page each."""
-    return _file(await documents.order_pdf(request.app.state.database, order_id, viewer))
+    return _file(await documents.order_pdf(app_state.of(request.app).get(Database), order_id, viewer))
 
 
 @router.post("/tickets/{ticket_id}/transfer")

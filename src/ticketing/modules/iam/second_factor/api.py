@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Depends, Request
 
-from ticketing.infra.db import Db
+from ticketing.infra import app_state
+from ticketing.infra.db import Database, Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import personal_data
@@ -24,11 +25,11 @@ router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
 # A log-in that was left open must not lock its owner out, nor take the factor off, so both ask for the password. As at
 # log-in this comes before the idempotency claim: nobody keeps a database connection while waiting for a hash.
 async def check_password(request: Request, body: BeginSecondFactor, identity: CurrentUser) -> None:
-    await personal_data.confirm_password(request.app.state.database, identity.user_id, body.password)
+    await personal_data.confirm_password(app_state.of(request.app).get(Database), identity.user_id, body.password)
 
 
 async def check_password_and_tries(request: Request, body: DisableSecondFactor, identity: CurrentUser) -> None:
-    database = request.app.state.database
+    database = app_state.of(request.app).get(Database)
     await personal_data.confirm_password(database, identity.user_id, body.password)
     await second_factor.count_try(database, identity.user_id, body.code)
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from ticketing.infra.db import Db
+from ticketing.infra import app_state
+from ticketing.infra.db import Database, Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import service
@@ -48,7 +49,7 @@ async def end_session(session_id: UUID, identity: CurrentUser, session: Db) -> E
 # found is judged after the claim: a retry is to read the first answer, though the current password is another now.
 async def check_change(request: Request, body: ChangePassword, identity: CurrentUser) -> service.PasswordChange:
     return await service.check_change(
-        request.app.state.database, identity.user_id, body.current_password, body.new_password
+        app_state.of(request.app).get(Database), identity.user_id, body.current_password, body.new_password
     )
 
 

@@ -22,7 +22,7 @@ class Readings:
     """Reads for the shelves; every reading is a transaction of its own, and sees what everybody may see."""
 
     def __init__(self, database: Database, shared: SharedCopies) -> None:
-        self._database, self._shared = database, shared
+        self.database, self._shared = database, shared
 
     async def availability(self, event_id: UUID, may_share: bool) -> Copy:
         """The map of this moment, or another process's copy of it that is still good. Raises NotFound."""
@@ -35,7 +35,7 @@ class Readings:
     async def _read_map(self, event_id: UUID, found: Found | None) -> Copy:
         # Taken before the transaction begins, by whose clock the next hold runs out: a copy ends early, never late.
         began = _now()
-        async with self._database.transaction() as session:
+        async with self.database.transaction() as session:
             event = await events.get_public_event(session, event_id, None)
             map_ = await queries.get_availability(session, event.organization_id, event_id)
         good_until = began + good_seconds(map_)
@@ -47,7 +47,7 @@ class Readings:
     async def event(self, event_id: UUID, _: bool) -> Copy:
         """The event itself, with what is left of it. Raises NotFound."""
         began = _now()
-        async with self._database.transaction() as session:
+        async with self.database.transaction() as session:
             event = await events.get_public_event(session, event_id, None)
             body = envelope(await events.describe_event(session, event)).model_dump_json().encode()
         return copy_of_event(body, began + min(COUNTS_LIFE_SECONDS, copies.LIFE_SECONDS))
@@ -55,7 +55,7 @@ class Readings:
     async def seatmap(self, event_id: UUID, _: bool) -> Copy:
         """The layout of the plan that the event has now. Raises NotFound, and NoCopy when it has none."""
         began = _now()
-        async with self._database.transaction() as session:
+        async with self.database.transaction() as session:
             event = await events.get_public_event(session, event_id, None)
             layout = await events.get_layout(session, event)
         if layout is None:

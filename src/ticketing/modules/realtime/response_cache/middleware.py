@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import log, metrics
+from ticketing.infra import app_state, log, metrics
 from ticketing.infra.errors import TicketingError, Unauthenticated
 from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
@@ -43,14 +43,14 @@ class Wish(NamedTuple):
 
 
 class FromMemory:
-    """Plain ASGI, between the request's context and the gate. Wants `app.state.copies`; without it, all goes on."""
+    """Plain ASGI, between the request's context and the gate. Without `Copies` in `app.state`, every request passes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wish = wish_of(scope)
-        copies: Copies | None = getattr(scope["app"].state, "copies", None) if wish else None
+        copies = app_state.of(scope["app"]).find(Copies) if wish else None
         if wish is None or copies is None:
             await self.app(scope, receive, send)
             return

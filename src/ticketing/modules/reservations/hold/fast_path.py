@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ticketing.infra import log, security
+from ticketing.infra import app_state, log, security
 from ticketing.infra.errors import TicketingError
 from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
@@ -53,7 +53,7 @@ class QuickHolds:
             await self.app(scope, request_limits.replay(body, receive), send)
             return
         scope["route"] = _ROUTE
-        holds: Holds = scope["app"].state.holds
+        holds = app_state.of(scope["app"]).get(Holds)
         try:
             answer = await holds.submit(request)
         except TicketingError as error:

@@ -4,12 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from ticketing.infra import app_state
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import organizations
 from ticketing.modules.webhooks import topic_filter
+from ticketing.modules.webhooks.feed.long_poll import Lookout
 from ticketing.modules.webhooks.feed.schemas import FeedItemOut
 from ticketing.modules.webhooks.feed.service import Feed
 
@@ -30,5 +32,5 @@ async def read_feed(
     the same facts again. There is always a next cursor: at the end of the log it is the place to wait at."""
     feed = Feed(access.organization_id, page.after, topic_filter.split(types), page.limit)
     await session.commit()  # this is the edge: whoever waits from here on has no connection in hand
-    found = await feed.wait(request, request.app.state.lookout, wait)
+    found = await feed.wait(request, app_state.of(request.app).get(Lookout), wait)
     return envelope([FeedItemOut.of(row) for row in found.rows], next_cursor=feed.cursor)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from ticketing.infra import app_state
 from ticketing.infra.db import Database, tenancy
 from ticketing.infra.errors import Invalid, TicketingError
 from ticketing.infra.http.pagination import write_cursor
@@ -58,7 +59,7 @@ class Feed:
 
         The client's leaving and the process' end are ends too. Raises CursorExpired.
         """
-        database: Database = request.app.state.database
+        database = app_state.of(request.app).get(Database)
         until = time.monotonic() + seconds
         with lookout.seat(self._organization_id) as seat:
             gone = asyncio.ensure_future(_until_gone(request))
