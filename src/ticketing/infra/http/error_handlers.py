@@ -9,7 +9,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ticketing.infra import log
+from ticketing.infra import app_state, log
+from ticketing.infra.config import Settings
+from ticketing.infra.db import Database
 from ticketing.infra.errors import BadRequest, TicketingError, Unavailable
 from ticketing.infra.http import security_headers
 from ticketing.infra.http.envelope import error_response
@@ -42,7 +44,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     response = render(error)
     claim = getattr(request.state, "claim", None)
     if claim is not None:  # an Idempotency-Key was sent: a retry gets this same response
-        await claim.remember_failure(request.app.state.database, response, error)
+        await claim.remember_failure(app_state.of(request.app).get(Database), response, error)
     return response
 
 
@@ -109,6 +111,6 @@ async def _on_bug(request: Request, error: Exception) -> Response:
     )
     # Starlette calls this handler outside our middleware, which sets these headers on every other response.
     response.headers["X-Correlation-ID"] = log.correlation_id.get()
-    headers = security_headers.defaults(request.app.state.settings)
+    headers = security_headers.defaults(app_state.of(request.app).get(Settings))
     response.raw_headers = security_headers.complete(response.raw_headers, headers)
     return response
