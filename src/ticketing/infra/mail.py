@@ -93,11 +93,11 @@ class PostOffice:
             # `from None`: a server's own words often repeat the address, and a traceback ends up in a log.
             _judge(letter, letter_id, _code(refusal))
         except (SMTPException, OSError) as error:
-            metrics.LETTERS.labels(letter.kind, "waits").inc()
+            metrics.EMAILS.labels(letter.kind, "waits").inc()
             _log.warning("mail_server_away", error=type(error).__name__, code=getattr(error, "code", None))
             raise Retry("the mail server is away, or not in order") from None
         else:
-            metrics.LETTERS.labels(letter.kind, "sent").inc()
+            metrics.EMAILS.labels(letter.kind, "sent").inc()
             _log.info("letter_sent", kind=letter.kind, letter_id=str(letter_id))
 
     async def _hand_over(self, message: EmailMessage, to: str) -> None:
@@ -135,10 +135,10 @@ def _code(refusal: Exception) -> int:
 
 def _judge(letter: Letter, letter_id: UUID, code: int) -> None:
     if code == CLOSING:
-        metrics.LETTERS.labels(letter.kind, "waits").inc()
+        metrics.EMAILS.labels(letter.kind, "waits").inc()
         raise Retry("the mail server is closing") from None
     outcome = "refused" if code >= 500 else "deferred"
-    metrics.LETTERS.labels(letter.kind, outcome).inc()
+    metrics.EMAILS.labels(letter.kind, outcome).inc()
     _log.warning(f"letter_{outcome}", kind=letter.kind, letter_id=str(letter_id), code=code)
     if outcome == "deferred":
         raise LetterDeferred(code) from None
@@ -153,7 +153,7 @@ class Terminal:
         head = f"To: {letter.to}\nSubject: {one_line(letter.subject)}"
         sys.stdout.write(f"\n{line}\n{head}\n\n{letter.text.rstrip()}{enclosed}\n{'-' * len(line)}\n\n")
         sys.stdout.flush()
-        metrics.LETTERS.labels(letter.kind, "printed").inc()
+        metrics.EMAILS.labels(letter.kind, "printed").inc()
 
 
 async def compose(letter: Letter, letter_id: UUID, sender: str) -> EmailMessage:

@@ -106,7 +106,7 @@ class LogConsumer:
                 await self.consume(page, stop)
                 crash_points.at("after_effect_before_cursor")
                 self.reader.mark_done(page[-1].log_id)
-                metrics.tell_read(self._group.name, len(page), page[-1].occurred_at)
+                metrics.record_read(self._group.name, len(page), page[-1].occurred_at)
             if len(page) < PAGE_ROWS:
                 await pause(self._group.rest_seconds, stop)
             if not page:

@@ -125,7 +125,7 @@ class Relay:
             await sending
         crash_points.at("after_produce_before_cursor")
         self._reader.acknowledge(page)
-        metrics.tell_read(READER, len(page), delivery_of(page[-1]).occurred_at)
+        metrics.record_read(READER, len(page), delivery_of(page[-1]).occurred_at)
         if ahead:
             return ahead
         # Whatever is written meanwhile is carried together.

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from ticketing.infra import bus, log, metrics, redis
+from ticketing.infra import bus, log, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.redis.commit_notifications import Wake
 from ticketing.infra.system.sleep import pause
-from ticketing.modules.webhooks import CheckedBackend, Sender, fan_out, find_due, take_turn
+from ticketing.modules.webhooks import CheckedBackend, Sender, fan_out, find_due, record_backlog, take_turn
 
 #: A nudge may be lost, and what is tried again falls due by the clock.
 POLL_SECONDS = 1.0
@@ -113,8 +113,7 @@ class Webhooks:
             try:
                 async with self._database.transaction() as session:
                     waiting, oldest = (await session.execute(_WAITING)).one()
-                metrics.WEBHOOKS_WAITING.set(waiting)
-                metrics.WEBHOOKS_OLDEST_DUE_SECONDS.set(oldest or 0)
+                record_backlog(waiting, oldest or 0)
             except bus.OUTAGES as error:
                 _log.debug("webhooks_not_measured", error=type(error).__name__)
             await pause(MEASURE_SECONDS, self._stop)

@@ -10,9 +10,8 @@ from sqlalchemy import text
 
 from tests.modules.realtime.live import Viewer, Watch, serve, show_changes, until
 from tests.support.world import Show, World, refusal
-from ticketing.infra import metrics
 from ticketing.infra.config import Settings
-from ticketing.modules.realtime import Hub, hub, queries, stream
+from ticketing.modules.realtime import Hub, hub, metrics, queries, stream
 from ticketing.modules.realtime.queries import Position
 
 

@@ -16,6 +16,7 @@ from ticketing.infra import metrics
 from ticketing.infra.db import Database
 from ticketing.modules.webhooks import Sender, clean_webhooks
 from ticketing.modules.webhooks.delivery import dispatcher
+from ticketing.modules.webhooks.delivery import metrics as delivery_metrics
 from ticketing.workers import webhooks
 from ticketing.workers.scheduler import JOBS
 
@@ -114,7 +115,7 @@ async def test_the_figures_tell_what_waits_and_what_became_of_tries(
     world: World, database: Database, receiver: Receiver, working: Working
 ) -> None:
     def tried() -> float:
-        return float(metrics.WEBHOOKS.labels("delivered")._value.get())
+        return float(delivery_metrics.ATTEMPTS.labels("delivered")._value.get())
 
     tenant, before = await world.tenant(), tried()
     await hook(tenant, receiver, types=["wall.*"])

@@ -177,8 +177,8 @@ async def _react(session: AsyncSession, delivery: Delivery, handler: Handler, me
 
 
 def _tell(group: Group, run: Sequence[Delivery], outcomes: Sequence[bool], seconds: float) -> None:
-    metrics.RUN_SIZE.labels(group.name).observe(len(outcomes))
-    metrics.RUN_SECONDS.labels(group.name).observe(seconds)
+    metrics.BATCH_SIZE.labels(group.name).observe(len(outcomes))
+    metrics.BATCH_SECONDS.labels(group.name).observe(seconds)
     for delivery, is_done in zip(run, outcomes, strict=False):
         with caused_by(delivery):
             tell_outcome(group, delivery, is_done)

@@ -178,7 +178,7 @@ class Limiter:
             else:
                 self._recover()
                 return verdict
-        metrics.UNCOUNTED.inc()
+        metrics.RATE_LIMITS_WITHOUT_REDIS.inc()
         return self._local.check(buckets) if is_kept_without_redis else None
 
     async def close(self) -> None:

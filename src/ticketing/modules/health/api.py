@@ -79,8 +79,8 @@ async def get_metrics(request: Request) -> Response:
 
 def _measure_pool(database: Database) -> None:
     pool = cast(QueuePool, database.engine.pool)
-    metrics.POOL.labels("in_use").set(pool.checkedout())
-    metrics.POOL.labels("idle").set(pool.checkedin())
+    metrics.DB_POOL.labels("in_use").set(pool.checkedout())
+    metrics.DB_POOL.labels("idle").set(pool.checkedin())
 
 
 async def _all(checkup: Checkup) -> dict[str, CheckOut]:

@@ -12,9 +12,10 @@ import orjson
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, metrics
+from ticketing.infra import log
 from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import send
+from ticketing.infra.metrics import Counter
 from ticketing.modules.payments import settlement
 from ticketing.modules.payments.locked_payment import PendingPayment, lock_payment_of
 from ticketing.modules.payments.models import Payment, PaymentEvent
@@ -24,6 +25,8 @@ from ticketing.modules.payments.providers import ProviderEvent
 TRIES_MAX = 16
 #: Orders are locked on the way, all in one transaction: a few at a time, so that nobody waits long for one.
 BATCH_ROWS = 20
+
+PAYMENTS = Counter("ticketing_payments_total", "Payments, by outcome", ["provider", "outcome"])
 
 _log = log.get_logger(__name__)
 
@@ -66,7 +69,7 @@ async def _process(session: AsyncSession, row: PaymentEvent, pending: PendingPay
         return False
     async with statements.round_trip(session) as wire:
         await send(wire, _DONE, outcome, row.provider, row.event_id)
-    metrics.PAYMENTS.labels(row.provider, f"{row.type}:{outcome}").inc()
+    PAYMENTS.labels(row.provider, f"{row.type}:{outcome}").inc()
     return True
 
 

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 
-from ticketing.infra import app_state, metrics
+from ticketing.infra import app_state
 from ticketing.infra.db import Database
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope
 from ticketing.modules import events, iam
-from ticketing.modules.realtime import queries
+from ticketing.modules.realtime import metrics, queries
 from ticketing.modules.realtime.channel import Channel
 from ticketing.modules.realtime.hub import Hub
 from ticketing.modules.realtime.response_cache.cache import ROOT, Copies
@@ -73,5 +73,5 @@ async def _read(database: Database, event_id: UUID, viewer: iam.Identity | None)
         event = await events.get_public_event(session, event_id, viewer)
         map_ = await queries.get_availability(session, event.organization_id, event.id)
     _, copy = await asyncio.to_thread(make_copy, map_, 0)
-    metrics.COPIES.labels("availability", "database").inc()
+    metrics.CACHE_RESPONSES.labels("availability", "database").inc()
     return copy

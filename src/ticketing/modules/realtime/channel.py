@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from ticketing.infra import metrics
+from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.queries import Areas, Availability, Position
 
 RING_FRAMES = 512

@@ -12,9 +12,10 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from ticketing.infra import log, metrics
+from ticketing.infra import log
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.errors import Unavailable
+from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.channel import Channel, Sent
 from ticketing.modules.realtime.hub import Hub
 from ticketing.modules.realtime.queries import Position

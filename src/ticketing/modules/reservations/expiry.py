@@ -11,9 +11,10 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, metrics, outbox
+from ticketing.infra import log, outbox
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.metrics import Counter
 from ticketing.modules import events
 from ticketing.modules.reservations.items import Ended, facts, places
 from ticketing.modules.reservations.messages import ReservationExpired
@@ -25,6 +26,8 @@ SWEEP_ROWS = 1000
 _LAPSED_EVENTS = """
 select distinct event_id from reservations
  where organization_id = %s and event_id = any(%s::uuid[]) and status = 'active' and expires_at < now()"""
+
+EXPIRED = Counter("ticketing_reservations_expired_total", "Reservations that expired")
 
 _log = log.get_logger(__name__)
 
@@ -106,7 +109,7 @@ async def expire(session: AsyncSession, ended: Sequence[Ended]) -> None:
     for one in ended:
         outbox.publish(session, ReservationExpired(**facts(one, items[one.id])))
     await session.flush()  # a savepoint that is undone must find the facts inside it
-    metrics.EXPIRED.inc(len(ended))
+    EXPIRED.inc(len(ended))
 
 
 def _held_seats(items: Collection[ReservationItem]) -> list[events.HeldSeat]:

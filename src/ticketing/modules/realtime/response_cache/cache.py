@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
-from ticketing.infra import log, metrics
+from ticketing.infra import log
 from ticketing.infra.bus import OUTAGES
 from ticketing.infra.errors import TicketingError, Unavailable
+from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.response_cache.responses import Copy
 
 #: How long a change may stay unseen when the news of it is lost.
@@ -53,7 +54,7 @@ class Shelf:
         self._next: asyncio.Task[Copy] | None = None
         self._rests_until = 0.0
         self._name = question or "event"
-        self._found = metrics.COPIES.labels(self._name, "memory")
+        self._found = metrics.CACHE_RESPONSES.labels(self._name, "memory")
 
     def find(self) -> Copy | None:
         """The copy, while it is good."""
@@ -78,7 +79,7 @@ class Shelf:
             self._next = self._copies.start(self._take_turn())
         # One who leaves must not take the reading away from the others.
         copy = await asyncio.shield(self._next)
-        metrics.COPIES.labels(self._name, copy.source).inc()
+        metrics.CACHE_RESPONSES.labels(self._name, copy.source).inc()
         return copy
 
     async def _take_turn(self) -> Copy:

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticketing.infra import app_state, log, metrics
+from ticketing.infra import app_state, log
 from ticketing.infra.errors import TicketingError, Unauthenticated
 from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
+from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.response_cache.cache import ROOT, Copies
 from ticketing.modules.realtime.response_cache.responses import Form
 
@@ -121,7 +122,7 @@ def _route(wish: Wish) -> Route:
 
 async def _send(form: Form, question: str, send: Send) -> None:
     if form.status == 304:
-        metrics.UNCHANGED.labels(question).inc()
+        metrics.NOT_MODIFIED.labels(question).inc()
     await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
     await send({"type": "http.response.body", "body": form.body})
 

@@ -17,12 +17,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ticketing.infra import crash_points, errors, log, metrics
+from ticketing.infra import crash_points, errors, log
 from ticketing.infra.db import Database, tenancy
 from ticketing.infra.http.idempotency import IdempotencyInFlight, check_key
 from ticketing.infra.log import Cause
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import expire_due
+from ticketing.modules.reservations.hold import metrics
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.fair_queue import Waiting
 from ticketing.modules.reservations.hold.requests import Answer, HoldRequest, Wish

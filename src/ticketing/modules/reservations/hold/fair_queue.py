@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from uuid import UUID
 
-from ticketing.infra import metrics
+from ticketing.modules.reservations.hold import metrics
 from ticketing.modules.reservations.hold.requests import Wish
 
 #: In all, and of one event: half a second's work or so. A sale that draws more than that fills its own share only.

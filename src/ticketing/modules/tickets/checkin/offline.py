@@ -14,12 +14,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import metrics, outbox
+from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.checkin.schemas import OfflineScan, ScanOut
 from ticketing.modules.tickets.checkin.service import (
+    CHECK_INS,
     TRANSFERRED,
     AlreadyCheckedIn,
     NonceUsed,
@@ -151,7 +152,7 @@ async def _write(session: AsyncSession, merge: _Merge) -> None:
     if await write_scans(session, [_values(scan) for scan in merge.added]) < len(merge.added):
         raise SyncInFlight
     for scan in merge.added:
-        metrics.CHECK_INS.labels(scan.result.value).inc()
+        CHECK_INS.labels(scan.result.value).inc()
         if scan.result == ScanResult.ADMITTED:
             _admit(session, merge.tickets[scan.ticket_id], scan)
 

@@ -12,16 +12,19 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import metrics, outbox
+from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, TicketingError
 from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.metrics import Counter
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.checkin.schemas import CheckInTicket
 from ticketing.modules.tickets.codes import CodeClaims, InvalidCode, keyring
 from ticketing.modules.tickets.messages import TicketCheckedIn
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
 from ticketing.modules.tickets.service import TicketVoided
+
+CHECK_INS = Counter("ticketing_check_ins_total", "Scans at the door, by result", ["result"])
 
 TRANSFERRED = "This code is out of date: the ticket was given to somebody else, who has a new one."
 
@@ -94,7 +97,7 @@ async def check_in(session: AsyncSession, access: organizations.Access, event_id
     scan = await Scan.of(session, access, body)
     ticket = await _lock_scanned(session, event, scan.claims)
     result = await _find_earlier(session, ticket, scan) or await _decide(session, ticket, scan)
-    metrics.CHECK_INS.labels(result.value).inc()
+    CHECK_INS.labels(result.value).inc()
     return Verdict(result, ticket)
 
 

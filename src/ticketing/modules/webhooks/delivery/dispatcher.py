@@ -15,9 +15,10 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import crash_points, log, metrics, security
+from ticketing.infra import crash_points, log, security
 from ticketing.infra.db import Database
 from ticketing.infra.http.fields import rfc3339
+from ticketing.modules.webhooks.delivery import metrics
 from ticketing.modules.webhooks.delivery.sender import Answer, Sender, headers_of
 from ticketing.modules.webhooks.endpoints import disable_endpoint
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookEndpoint
@@ -126,7 +127,7 @@ async def _note(session: AsyncSession, endpoint: WebhookEndpoint, one: Claimed, 
     place = {"organization_id": endpoint.organization_id, "endpoint_id": endpoint.id, "message_id": one.message_id}
     outcome = {"tries": one.tries, "status": status, "delay": delay, "kept": ATTEMPTS_KEPT}
     await session.execute(_NOTE, {**place, **outcome, "attempt": orjson.dumps([attempt]).decode()})
-    metrics.WEBHOOKS.labels("delivered" if answer.is_success else "retried" if delay is not None else "failed").inc()
+    metrics.ATTEMPTS.labels("delivered" if answer.is_success else "retried" if delay is not None else "failed").inc()
     _log.info("webhook_tried", webhook_id=str(endpoint.id), status=status, code=answer.status_code, error=answer.error)
 
 
