@@ -21,15 +21,16 @@ With `ENVIRONMENT=production` the process refuses to start unless `DATABASE_URL`
 from an example.
 """
 
-#: A group begins with this field and extends to the next group's.
+#: The first field of each group; a group extends to the next one's.
 GROUPS = {
-    "environment": "The process",
-    "database_url": "PostgreSQL, Redis and Kafka",
-    "jwt_secret": "Sessions, tickets and payments",
-    "smtp_url": "Email",
-    "outbox_retention_days": "Retention, retries, holds and streams",
-    "metrics_port": "Operations and tests",
+    "The process": "environment",
+    "PostgreSQL, Redis and Kafka": "database_url",
+    "Sessions, tickets and payments": "jwt_secret",
+    "Email": "smtp_url",
+    "Retention, retries, holds and streams": "outbox_retention_days",
+    "Operations and tests": "metrics_port",
 }
+_TITLES = {first: title for title, first in GROUPS.items()}
 DAY = 86_400
 _UNITS = {"seconds": "s", "hours": "h", "days": "days", "kib": "KiB"}
 
@@ -52,7 +53,7 @@ def _lines() -> Iterator[str]:
     yield _HEAD
     schemas, meanings = Settings.model_json_schema()["properties"], descriptions()
     for name, field in Settings.model_fields.items():
-        if (group := GROUPS.get(name)) is not None:
+        if (group := _TITLES.get(name)) is not None:
             yield from (f"## {group}\n", "| variable | default | allowed | meaning |", "|---|---|---|---|")
         cells = (f"`{name.upper()}`", _default(name, field.default), _allowed(name, schemas[name]))
         yield f"| {' | '.join(cells)} | {one_line(meanings[name])} |"
@@ -79,7 +80,7 @@ def descriptions() -> dict[str, str]:
 def _is_last_of_group(name: str) -> bool:
     names = list(Settings.model_fields)
     following = names[names.index(name) + 1 :]
-    return not following or following[0] in GROUPS
+    return not following or following[0] in _TITLES
 
 
 def _default(name: str, value: Any) -> str:
@@ -103,7 +104,9 @@ def _allowed(name: str, schema: dict[str, Any]) -> str:
         return ", ".join(f"`{word}`" for word in schema["enum"])
     if schema["type"] == "boolean":
         return "`true`, `false`"
-    return {"password": "secret text", "path": "path"}.get(schema.get("format", ""), "text")
+    if schema.get("format") == "password":
+        return "secret text"
+    return "path" if schema.get("format") == "path" else "text"
 
 
 def _unit(name: str) -> str:

@@ -91,8 +91,8 @@ class Settings(BaseSettings):
     #: Production refuses `MOCK_WEBHOOK_SECRET` without it: the mock provider takes no money.
     allow_mock_payments: bool = False
 
-    #: Mail server: `smtp://user:password@host:587` (STARTTLS) or `smtps://user:password@host:465`. Unset: emails are
-    #: printed by the consumers, outside production.
+    #: Mail server: `smtp://…@host:587` (STARTTLS) or `smtps://…@host:465`, with `user:password` before the `@`. Unset:
+    #: emails are printed by the consumers, outside production.
     smtp_url: SecretStr = SecretStr("")
     #: Sender of emails: `tickets@example.com` or `Some Name <tickets@example.com>`. Unset: `Ticketing
     #: <tickets@localhost>`.
