@@ -19,7 +19,7 @@ NO_OWNER_TRIGGER = Edit(
     "false)",
 )
 _NO_SOLD_TRIGGER = Edit(_TABLES, "when (old.status = 's' and new.status = 'h')", "when (false)")
-_NO_SHELF_COUNT = Edit(
+_NO_INVENTORY_COUNT = Edit(
     f"{_SRC}/modules/reservations/hold/inventory.py",
     "if (available := self.places.get(type_id, 0)) < quantity:",
     "if False:",
@@ -64,20 +64,20 @@ SEATS = (
         "a hold that ran out is a hold",
         "Seats stay away from buyers until somebody sweeps.",
         (Edit(f"{_SRC}/modules/events/inventory/seats.py", _FREE, "(status = 'a')"),),
-        (f"{_HOLDS}test_a_hold_that_has_run_out_is_free_at_once_without_the_scheduler",),
+        (f"{_HOLDS}test_a_lapsed_hold_is_free_at_once_without_the_scheduler",),
     ),
     Mutant(
-        "who was overtaken is not told",
+        "an overtaken hold is not expired",
         "A reservation stays active with seats that are somebody else's.",
-        (Edit(f"{_SRC}/modules/reservations/hold/batch.py", "if shelf.overtaken:", "if False:"),),
-        (f"{_HOLDS}test_a_hold_that_has_run_out_is_free_at_once_without_the_scheduler",),
+        (Edit(f"{_SRC}/modules/reservations/hold/batch.py", "if inventory.overtaken:", "if False:"),),
+        (f"{_HOLDS}test_a_lapsed_hold_is_free_at_once_without_the_scheduler",),
     ),
     Mutant(
-        # One of these walls alone is not felt: the count stops the batch, and its wishes are decided one by one.
-        "two wishes of one batch share a seat, and the seats that were written are not counted",
+        # One of these alone has no effect: the count aborts the batch, and its holds are decided one by one.
+        "two holds of one batch share a seat, and the seats that were written are not counted",
         "Two buyers are told that they hold one seat, and one of them does.",
         (
-            Edit(f"{_SRC}/modules/reservations/hold/inventory.py", "            self._gone.add(spot)\n", ""),
+            Edit(f"{_SRC}/modules/reservations/hold/inventory.py", "            self._granted_seats.add(key)\n", ""),
             Edit(
                 f"{_SRC}/modules/events/inventory/seat_batch.py",
                 "select 1 / cast(count(*) = %s as integer) from held",
@@ -127,7 +127,7 @@ PLACES = (
     Mutant(
         "places are not counted",
         "The counter's own condition stops the transaction, and a buyer is told that the house is broken.",
-        (_NO_SHELF_COUNT,),
+        (_NO_INVENTORY_COUNT,),
         (f"{_HOLDS}test_places_are_taken_from_a_counter_and_never_oversold",),
     ),
     Mutant(
@@ -139,13 +139,13 @@ PLACES = (
     Mutant(
         "places are not counted, in Python or in SQL",
         "The CHECK stops the transaction, and a buyer is told that the house is broken.",
-        (_NO_SHELF_COUNT, _NO_COUNT),
+        (_NO_INVENTORY_COUNT, _NO_COUNT),
         (f"{_HOLDS}test_places_are_taken_from_a_counter_and_never_oversold",),
     ),
     Mutant(
         "places are not counted, and no CHECK",
         "More is sold than there is.",
-        (_NO_SHELF_COUNT, _NO_COUNT, _NO_CHECK),
+        (_NO_INVENTORY_COUNT, _NO_COUNT, _NO_CHECK),
         (f"{_HOLDS}test_places_are_taken_from_a_counter_and_never_oversold", MODEL),
     ),
     Mutant(

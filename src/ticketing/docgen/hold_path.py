@@ -11,10 +11,10 @@ from typing import Any
 
 from ticketing.admission import Gate
 from ticketing.docgen.codebase import SOURCE
+from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.db import Database
 from ticketing.infra.http.request_context import RequestContext
 from ticketing.infra.kafka import consumer as kafka_consumer
-from ticketing.infra.kafka.log_pages import PageReader
 from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.infra.outbox.publish import append
 from ticketing.infra.outbox.reader import LogReader
@@ -29,10 +29,9 @@ from ticketing.modules.reservations import api
 from ticketing.modules.reservations.hold import writes
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.fair_queue import Waiting
-from ticketing.modules.reservations.hold.fast_path import QuickHolds
-from ticketing.modules.reservations.hold.inventory import Shelf
-from ticketing.workers.consumers import LogConsumer
+from ticketing.modules.reservations.hold.fair_queue import FairQueue
+from ticketing.modules.reservations.hold.fast_path import FastPathHolds
+from ticketing.modules.reservations.hold.inventory import LockedInventory
 from ticketing.workers.relay import Relay
 
 
@@ -82,7 +81,7 @@ STEPS = (
         "fast path or route",
         "A well-formed request is answered without the framework; anything unusual goes to the route, which defines "
         "the contract. Both submit the same request.",
-        (QuickHolds, api.hold_seats),
+        (FastPathHolds, api.hold_seats),
         ("limits",),
     ),
     Step(
@@ -90,7 +89,7 @@ STEPS = (
         _API,
         "fair queue",
         "The request waits in a bounded queue of its organization. A full queue gives 503 `overloaded` at once.",
-        (Holds.submit, Waiting.add),
+        (Holds.submit, FairQueue.add),
         ("fast",),
     ),
     Step(
@@ -98,7 +97,7 @@ STEPS = (
         _API,
         "batch",
         "Requests that arrive while a batch commits form the next one; organizations take turns.",
-        (Waiting.take, Holds._run_lane),
+        (FairQueue.take, Holds._run_worker),
         ("queue",),
     ),
     Step(
@@ -110,7 +109,7 @@ STEPS = (
         (
             Batch.run,
             seat_batch.lock_seats,
-            Shelf.grant,
+            LockedInventory.grant,
             seat_batch.hold_locked,
             writes.insert_holds,
             append,
@@ -139,7 +138,7 @@ STEPS = (
         "relay",
         "With Kafka, the relay reads pages of the outbox log under a lease and publishes them; its cursor moves after "
         "the broker has acknowledged.",
-        (Relay.carry, PageReader.turn, KafkaProducer.publish),
+        (Relay.carry, LogReader.read_page, KafkaProducer.publish),
         ("notification",),
     ),
     Step(

@@ -56,7 +56,7 @@ class Stage:
             await events.hold_locked(wire, self.organization_id, held)
         return list(locked.values())
 
-    def held(self, number: int, reservation_id: UUID, until: datetime = LATER) -> events.HeldRow:
+    def held(self, number: int, reservation_id: UUID, until: datetime = LATER) -> events.SeatHold:
         return {"event_id": self.event_id, "number": number, "reservation_id": reservation_id, "hold_until": until}
 
     async def take_places(self, quantities: dict[UUID, int]) -> bool:

@@ -223,12 +223,12 @@ async def test_an_event_that_is_not_on_sale_says_why(world: World, database: Dat
 async def test_a_draft_can_not_be_found_by_buyers(world: World, database: Database) -> None:
     show = await world.show(rows=1, seats=1, publish=False)
     async with database.transaction() as session:
-        assert await events.find_owner(session, UUID(show.id)) is None
-        assert await events.find_owner(session, uuid4()) is None
+        assert await events.find_organization(session, UUID(show.id)) is None
+        assert await events.find_organization(session, uuid4()) is None
     assert await sale_of(database, show) is None
 
 
 async def sale_of(database: Database, show: Show) -> Any:
     async with Stage(database, show).batch() as wire:
-        asked = await events.query_sales(wire, UUID(show.tenant.id), [UUID(show.id)])
+        asked = await events.query_sale_terms(wire, UUID(show.tenant.id), [UUID(show.id)])
         return (await asked.fetch()).get(UUID(show.id))

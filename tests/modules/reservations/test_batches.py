@@ -1,4 +1,4 @@
-"""Holds that are decided together: a neighbour who fails, leaves or floods harms nobody, and a stop loses nothing."""
+"""Batches of holds: a failing, cancelled or flooding request does not harm the others, and a shutdown loses nothing."""
 
 import asyncio
 from collections import Counter
@@ -15,11 +15,10 @@ from tests.support.world import Person, Show, World, data, refusal
 from ticketing import invariants
 from ticketing.infra.errors import Overloaded, Unavailable
 from ticketing.modules import reservations
-from ticketing.modules.reservations.hold import batcher as holds
-from ticketing.modules.reservations.hold import fair_queue
+from ticketing.modules.reservations.hold import batcher, fair_queue
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.requests import Answer, BestAvailable, HoldRequest
+from ticketing.modules.reservations.hold.requests import BestAvailable, HoldRequest, HoldResponse
 
 
 def request_of(show: Show, buyer: Person, *seats: str, key: str = "") -> HoldRequest:
@@ -28,12 +27,12 @@ def request_of(show: Show, buyer: Person, *seats: str, key: str = "") -> HoldReq
 
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many were decided together, batch by batch."""
+    """The sizes of the batches, in order."""
     seen: list[int] = []
     run = Batch.run
 
     async def counted(batch: Batch) -> None:
-        seen.append(len(batch._wishes))
+        seen.append(len(batch._holds))
         await run(batch)
 
     monkeypatch.setattr(Batch, "run", counted)
@@ -61,40 +60,40 @@ async def test_requests_that_arrive_together_are_decided_together(app: FastAPI, 
     answers = await submit_all(app.state.get(Holds), [request_of(show, buyer, label) for label in show.labels])
     assert Counter(answer.status for answer in answers) == {201: 60}
     assert sum(sizes) == 60
-    assert len(sizes) <= 10, "the first ones alone, the others with what came meanwhile"
+    assert len(sizes) <= 10, "the first requests alone, the others together with those that arrived during a commit"
     assert await clean(app)
 
 
-async def test_whoever_comes_first_gets_the_seat(app: FastAPI, world: World) -> None:
+async def test_the_first_request_gets_the_seat(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     wanted = [request_of(show, buyer, "Stalls-A-1") for _ in range(20)]
     answers = await submit_all(app.state.get(Holds), wanted)
     assert [answer.status for answer in answers] == [201] + [409] * 19
 
 
-async def test_a_batch_that_fails_is_tried_one_by_one(app: FastAPI, world: World) -> None:
-    """A buyer who is not there fails on a foreign key, in the midst of ten who are."""
-    show, buyer, nobody = await world.show(seats=10, rows=1), await world.person(), uuid4()
+async def test_a_batch_that_fails_is_retried_one_by_one(app: FastAPI, world: World) -> None:
+    """A buyer without an account violates a foreign key, among nine with one."""
+    show, buyer, unknown = await world.show(seats=10, rows=1), await world.person(), uuid4()
     wanted = [request_of(show, buyer, label) for label in show.labels]
-    wanted[4] = HoldRequest(nobody, "key", [b"x" * 32], UUID(show.id), (show.labels[4],))
+    wanted[4] = HoldRequest(unknown, "key", [b"x" * 32], UUID(show.id), (show.labels[4],))
     answers = await submit_all(app.state.get(Holds), wanted)
-    assert [a.status if isinstance(a, Answer) else type(a).__name__ for a in answers] == (
+    assert [a.status if isinstance(a, HoldResponse) else type(a).__name__ for a in answers] == (
         [201] * 4 + ["ForeignKeyViolation"] + [201] * 5
     )
     assert await count(app, "select count(*) from event_seats where status = 'h'") == 9
     assert await clean(app)
 
 
-async def test_whoever_leaves_is_held_everything_or_nothing(app: FastAPI, world: World) -> None:
+async def test_a_cancelled_request_holds_everything_or_nothing(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=40, rows=1), await world.person()
     pairs = [show.labels[n : n + 2] for n in range(0, 40, 2)]
-    waiting_ones = [asyncio.create_task(app.state.get(Holds).submit(request_of(show, buyer, *pair))) for pair in pairs]
-    for number, task in enumerate(waiting_ones):
+    tasks = [asyncio.create_task(app.state.get(Holds).submit(request_of(show, buyer, *pair))) for pair in pairs]
+    for number, task in enumerate(tasks):
         await asyncio.sleep(0)
         if number % 2:
             task.cancel()
-    results = await asyncio.gather(*waiting_ones, return_exceptions=True)
-    assert {r.status for r in results if isinstance(r, Answer)} == {201}
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {r.status for r in results if isinstance(r, HoldResponse)} == {201}
     await app.state.get(Holds).close()
     held = await count(app, "select count(*) from event_seats where status = 'h'")
     assert held == 2 * await count(app, "select count(*) from reservations")
@@ -108,31 +107,31 @@ async def test_a_full_queue_says_so_at_once_and_serves_who_was_there(
     await app.state.get(Holds).submit(
         request_of(show, buyer, show.labels[0])
     )  # the event's owner is known from here on
-    monkeypatch.setattr(fair_queue, "WAITING_OF_EVENT_MAX", 5)
+    monkeypatch.setattr(fair_queue, "PENDING_OF_EVENT_MAX", 5)
     answers = await submit_all(app.state.get(Holds), [request_of(show, buyer, label) for label in show.labels[1:]])
-    assert [a.status if isinstance(a, Answer) else type(a) for a in answers] == [201] * 5 + [Overloaded] * 6
+    assert [a.status if isinstance(a, HoldResponse) else type(a) for a in answers] == [201] * 5 + [Overloaded] * 6
     body = {"event_id": show.id, "seats": [show.labels[-1]]}
-    monkeypatch.setattr(fair_queue, "WAITING_MAX", 0)
+    monkeypatch.setattr(fair_queue, "PENDING_MAX", 0)
     refused = await buyer.post("/reservations", body)
     assert (refusal(refused, 503)["code"], refused.headers["Retry-After"]) == ("overloaded", "1")
     assert await count(app, "select count(*) from idempotency_keys where status >= 500") == 0
 
 
-async def test_a_stop_takes_nobody_more_and_decides_who_waits(app: FastAPI, world: World) -> None:
+async def test_closing_refuses_new_requests_and_decides_the_pending_ones(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=12, rows=1), await world.person()
     await app.state.get(Holds).submit(request_of(show, buyer, show.labels[0]))
-    waiting_ones = [
+    tasks = [
         asyncio.create_task(app.state.get(Holds).submit(request_of(show, buyer, label))) for label in show.labels[1:]
     ]
     await asyncio.sleep(0)
     await app.state.get(Holds).close()
-    assert {task.result().status for task in waiting_ones if task.done()} == {201}
-    assert all(task.done() for task in waiting_ones)
+    assert {task.result().status for task in tasks if task.done()} == {201}
+    assert all(task.done() for task in tasks)
     with pytest.raises(Overloaded):
         await app.state.get(Holds).submit(request_of(show, buyer, show.labels[0]))
 
 
-async def test_one_key_at_once_is_in_flight_and_then_replayed(world: World) -> None:
+async def test_concurrent_requests_with_one_key_are_in_flight_or_replayed(world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     body, key = {"event_id": show.id, "seats": ["Stalls-A-1"]}, uuid4().hex
     answers = await asyncio.gather(*[buyer.post("/reservations", body, key=key) for _ in range(10)])
@@ -143,17 +142,17 @@ async def test_one_key_at_once_is_in_flight_and_then_replayed(world: World) -> N
     assert {data(a, 201)["id"] for a in answers if a.status_code == 201} == {data(again, 201)["id"]}
 
 
-async def test_a_seat_under_somebodys_lock_is_tried_again_and_then_contended(app: FastAPI, world: World) -> None:
+async def test_a_locked_seat_is_retried_and_then_contended(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
     async with app.state.owner_database.engine.begin() as connection:
         await connection.execute(text("select from event_seats where label = 'Stalls-A-1' for update"))
         refused = await buyer.post("/reservations", body, key="k")
     assert (refusal(refused, 409)["code"], refused.headers["Retry-After"]) == ("seat_contended", "1")
-    assert data(await buyer.post("/reservations", body, key="k"), 201), "it was not remembered"
+    assert data(await buyer.post("/reservations", body, key="k"), 201), "the refusal was not stored for the key"
 
 
-async def test_two_buyers_of_the_best_are_never_offered_the_same(app: FastAPI, world: World) -> None:
+async def test_two_buyers_of_the_best_available_never_get_the_same_seats(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=10, rows=2), await world.person()
     best = BestAvailable(2)
     wanted = [
@@ -165,7 +164,7 @@ async def test_two_buyers_of_the_best_are_never_offered_the_same(app: FastAPI, w
     assert await clean(app)
 
 
-async def test_a_database_that_goes_away_in_the_middle_is_a_503(
+async def test_a_connection_lost_between_read_and_write_is_a_503(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ends the connection between reading and writing: nothing is held, and a retry succeeds."""
@@ -188,6 +187,6 @@ async def test_a_database_that_goes_away_in_the_middle_is_a_503(
 
 
 @pytest.mark.parametrize("full", [psycopg.errors.DiskFull(), OperationalError("insert", {}, psycopg.errors.DiskFull())])
-def test_a_full_disk_is_no_fault_of_the_request_whichever_way_its_statement_went(full: Exception) -> None:
-    assert isinstance(holds._reason(full), Unavailable)
-    assert not isinstance(holds._reason(RuntimeError()), Unavailable)
+def test_a_full_disk_is_unavailable_with_or_without_sqlalchemy(full: Exception) -> None:
+    assert isinstance(batcher._client_error(full), Unavailable)
+    assert not isinstance(batcher._client_error(RuntimeError()), Unavailable)

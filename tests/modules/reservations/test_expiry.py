@@ -1,4 +1,4 @@
-"""The sweep: in sets, beside others at work, and past a row that can't be swept."""
+"""The expiry sweep: in sets, concurrently, and past a row that can't be expired."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from ticketing.modules import reservations
 from ticketing.workers.scheduler import JOBS, run_job
 
 
-async def run_out(app: FastAPI, where: str = "true") -> None:
+async def let_lapse(app: FastAPI, where: str = "true") -> None:
     async with app.state.worker_database.transaction() as session:
         await session.execute(text(f"update reservations set expires_at = now() - interval '1 s' where {where}"))
         await session.execute(
@@ -21,8 +21,8 @@ async def run_out(app: FastAPI, where: str = "true") -> None:
         )
 
 
-async def crowd(world: World, show: Show) -> list[str]:
-    """Every seat of the show held by somebody."""
+async def hold_every_seat(world: World, show: Show) -> list[str]:
+    """Hold every seat of the show, one by one; returns the reservations' ids."""
     buyer = await world.person()
     return [(await world.hold(buyer, show, label))["id"] for label in show.labels]
 
@@ -32,12 +32,14 @@ async def count(app: FastAPI, query: str) -> int:
         return int(await session.scalar(text(query)) or 0)
 
 
-async def test_the_sweep_frees_seats_and_places_and_tells_it(app: FastAPI, world: World, settings: Settings) -> None:
+async def test_the_sweep_releases_seats_and_publishes_messages(
+    app: FastAPI, world: World, settings: Settings
+) -> None:
     show = await world.show(seats=6, rows=1, capacity=10)
-    await crowd(world, show)
+    await hold_every_seat(world, show)
     items = [{"ticket_type_id": show.area_type_id, "quantity": 4}]
     await world.hold(await world.person(), show, items=items)
-    await run_out(app)
+    await let_lapse(app)
     job, _ = JOBS["expire_reservations"]
     assert await run_job("expire_reservations", job, settings, app.state.worker_database) == 7
     assert await count(app, "select count(*) from event_seats where status = 'a' and reservation_id is null") == 6
@@ -46,19 +48,19 @@ async def test_the_sweep_frees_seats_and_places_and_tells_it(app: FastAPI, world
     assert await count(app, "select count(*) from reservations where status = 'expired' and ended_at is not null") == 7
 
 
-async def test_what_still_runs_is_left_alone(app: FastAPI, world: World) -> None:
+async def test_active_holds_are_not_swept(app: FastAPI, world: World) -> None:
     show = await world.show(seats=4, rows=1)
-    kept = (await crowd(world, show))[0]
-    await run_out(app, f"id <> '{kept}'")
+    kept = (await hold_every_seat(world, show))[0]
+    await let_lapse(app, f"id <> '{kept}'")
     async with app.state.worker_database.transaction() as session:
         assert await reservations.expire_due(session) == 3
     assert await count(app, "select count(*) from event_seats where status = 'h'") == 1
 
 
-async def test_two_sweepers_share_the_work_and_expire_once(app: FastAPI, world: World) -> None:
+async def test_concurrent_sweeps_share_the_work_and_expire_once(app: FastAPI, world: World) -> None:
     show = await world.show(seats=10, rows=1)
-    await crowd(world, show)
-    await run_out(app)
+    await hold_every_seat(world, show)
+    await let_lapse(app)
 
     async def sweep() -> int:
         async with app.state.worker_database.transaction() as session:
@@ -70,23 +72,23 @@ async def test_two_sweepers_share_the_work_and_expire_once(app: FastAPI, world: 
 
 async def test_one_bad_row_never_blocks_the_others(app: FastAPI, world: World, settings: Settings) -> None:
     show = await world.show(seats=4, rows=1, capacity=5)
-    await crowd(world, show)
+    await hold_every_seat(world, show)
     items = [{"ticket_type_id": show.area_type_id, "quantity": 2}]
     bad = await world.hold(await world.person(), show, items=items)
-    async with app.state.worker_database.transaction() as session:  # a counter that a bug has left too low
+    async with app.state.worker_database.transaction() as session:  # a counter that is too low because of a bug
         await session.execute(text("update ticket_types set held = 0 where capacity is not null"))
-    await run_out(app)
+    await let_lapse(app)
     job, _ = JOBS["expire_reservations"]
     assert await run_job("expire_reservations", job, settings, app.state.worker_database) == 4
     assert await count(app, "select count(*) from reservations where status = 'active'") == 1
     assert await count(app, f"select count(*) from reservations where status = 'active' and id = '{bad['id']}'") == 1
 
 
-async def test_a_hold_and_the_sweep_at_the_same_instant_agree(app: FastAPI, world: World) -> None:
-    """Each seat ends with one owner, whoever comes first."""
+async def test_a_hold_and_the_sweep_at_once_end_consistently(app: FastAPI, world: World) -> None:
+    """Each seat has one owner in the end, in either order."""
     show = await world.show(seats=8, rows=1)
-    await crowd(world, show)
-    await run_out(app)
+    await hold_every_seat(world, show)
+    await let_lapse(app)
     buyers = await asyncio.gather(*[world.person() for _ in range(8)])
 
     async def sweep() -> int:
@@ -105,7 +107,7 @@ async def test_a_hold_and_the_sweep_at_the_same_instant_agree(app: FastAPI, worl
         assert await session.scalar(query) == 0
 
 
-async def test_a_seat_is_back_within_a_second_with_no_scheduler_at_all(world: World) -> None:
+async def test_a_lapsed_seat_is_available_within_a_second_without_the_scheduler(world: World) -> None:
     show, buyer = await world.show(seats=2, rows=1, hold_seconds=5), await world.person()
     next_buyer = await world.person()
     await world.hold(buyer, show, "Stalls-A-1")

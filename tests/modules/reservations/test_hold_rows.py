@@ -1,4 +1,4 @@
-"""What a batch writes and answers by hand is what the models say, to the letter."""
+"""The payloads that a batch builds by hand are identical to those of the models."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,28 +12,28 @@ from ticketing.infra.http.fields import Money
 from ticketing.infra.log import Cause
 from ticketing.modules import events
 from ticketing.modules.reservations.hold import writes
-from ticketing.modules.reservations.hold.inventory import Item
-from ticketing.modules.reservations.hold.requests import HoldRequest, Wish
+from ticketing.modules.reservations.hold.inventory import GrantedItem
+from ticketing.modules.reservations.hold.requests import HoldRequest, PendingHold
 from ticketing.modules.reservations.messages import ReservationCreated
 from ticketing.modules.reservations.models import ReservationStatus
 from ticketing.modules.reservations.schemas import ReservationItemOut, ReservationOut
 
 SEAT = events.Offer(uuid4(), "Seat", 4500, None, False)
 STANDING = events.Offer(uuid4(), "Standing", 2500, None, True)
-ITEMS = (Item(SEAT, 1, 7, "Stalls-Ä-8"), Item(SEAT, 1, 0, 'Quote"-1'), Item(STANDING, 3))
+ITEMS = (GrantedItem(SEAT, 1, 7, "Stalls-Ä-8"), GrantedItem(SEAT, 1, 0, 'Quote"-1'), GrantedItem(STANDING, 3))
 
 
 @pytest.fixture(params=["whole second", "microseconds"])
-async def hold(request: pytest.FixtureRequest) -> writes.Hold:
+async def hold(request: pytest.FixtureRequest) -> writes.GrantedHold:
     until = datetime(2027, 5, 1, 19, 30, 0, 0 if request.param == "whole second" else 123_456, tzinfo=UTC)
-    sale = events.Sale(uuid4(), uuid4(), None, None, "EUR", 10, None, until)
-    asked = HoldRequest(uuid4(), "key", [b""], sale.event_id)
-    wish = Wish(asked, Cause("correlation", "", "user:x"), asyncio.get_running_loop().create_future())
-    return writes.Hold.of(wish, sale, ITEMS)
+    sale = events.SaleTerms(uuid4(), uuid4(), None, None, "EUR", 10, None, until)
+    wanted = HoldRequest(uuid4(), "key", [b""], sale.event_id)
+    pending = PendingHold(wanted, Cause("correlation", "", "user:x"), asyncio.get_running_loop().create_future())
+    return writes.GrantedHold.of(pending, sale, ITEMS)
 
 
-async def test_the_answer_is_what_the_model_would_dump(hold: writes.Hold) -> None:
-    answer = writes.answer_of(hold, extensions_max=2)
+async def test_the_response_is_identical_to_the_schemas(hold: writes.GrantedHold) -> None:
+    response = writes.response_to(hold, extensions_max=2)
     out = ReservationOut(
         id=hold.id,
         event_id=hold.sale.event_id,
@@ -52,22 +52,22 @@ async def test_the_answer_is_what_the_model_would_dump(hold: writes.Hold) -> Non
         total=Money(amount=2 * 4500 + 3 * 2500, currency="EUR"),
     )
     dumped = envelope(out, "Held for you").model_dump(mode="json")
-    assert orjson.loads(answer.body) == dumped
-    assert list(orjson.loads(answer.body)["data"]) == list(dumped["data"]), "in the same order"
-    assert (answer.status, answer.outcome) == (201, "held")
+    assert orjson.loads(response.body) == dumped
+    assert list(orjson.loads(response.body)["data"]) == list(dumped["data"]), "in the same order"
+    assert (response.status, response.outcome) == (201, "held")
 
 
-async def test_the_fact_is_what_its_model_reads_and_would_dump(hold: writes.Hold) -> None:
-    stored = orjson.loads(orjson.dumps(writes.facts_of(hold)))
-    fact = ReservationCreated.model_validate(stored)
-    assert fact.model_dump(mode="json") == stored
-    assert (fact.seat_numbers, fact.ticket_type_ids, fact.key) == ([7, 0], [STANDING.id], str(hold.id))
+async def test_the_message_is_identical_to_the_models(hold: writes.GrantedHold) -> None:
+    stored = orjson.loads(orjson.dumps(writes.message_payload(hold)))
+    message = ReservationCreated.model_validate(stored)
+    assert message.model_dump(mode="json") == stored
+    assert (message.seat_numbers, message.ticket_type_ids, message.key) == ([7, 0], [STANDING.id], str(hold.id))
 
 
-async def test_a_refusal_is_what_the_error_handler_would_say(hold: writes.Hold) -> None:
+async def test_a_refusal_is_identical_to_the_error_handlers(hold: writes.GrantedHold) -> None:
     error = events.SeatContended(field="seats", seats=["A-1"])
-    answer = writes.refusal_of(hold.wish, error)
-    assert (answer.status, answer.outcome, answer.retry_after_seconds) == (409, "seat_contended", 1)
-    body = orjson.loads(answer.body)
+    response = writes.error_response(hold.pending, error)
+    assert (response.status, response.outcome, response.retry_after_seconds) == (409, "seat_contended", 1)
+    body = orjson.loads(response.body)
     assert body["errors"] == [{"code": "seat_contended", "message": error.message, "field": "seats", "seats": ["A-1"]}]
     assert body["meta"] == {"correlation_id": "correlation"}

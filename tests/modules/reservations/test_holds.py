@@ -1,4 +1,4 @@
-"""Holding seats and places: all or nothing, once, for so long, and never two for one."""
+"""Holds of seats and places: all or nothing, once per key, until they expire, and never two for one seat."""
 
 import asyncio
 from uuid import uuid4
@@ -18,7 +18,7 @@ async def statuses(world: World, show: Show) -> str:
 
 
 async def backdate(app: FastAPI, reservation_id: str, seconds: float = 1) -> None:
-    """Let a hold's time be over, without waiting for it."""
+    """Make a hold lapse without waiting."""
     async with app.state.worker_database.transaction() as session:
         values = {"id": reservation_id, "seconds": seconds}
         past = "now() - make_interval(secs => :seconds)"
@@ -42,7 +42,7 @@ async def test_a_buyer_holds_seats(world: World) -> None:
     assert data(await buyer.get(f"/reservations/{held['id']}")) == held
 
 
-async def test_the_fact_is_in_the_log_with_the_hold(app: FastAPI, world: World) -> None:
+async def test_the_message_is_in_the_log_with_the_hold(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-3")
     async with app.state.worker_database.transaction() as session:
@@ -73,12 +73,12 @@ async def test_fifty_requests_for_one_seat_have_one_winner(world: World) -> None
     assert {refusal(a, 409)["code"] for a in answers if a.status_code == 409} <= {"seat_unavailable", "seat_contended"}
 
 
-async def test_overlapping_wishes_never_split_a_seat(app: FastAPI, world: World) -> None:
+async def test_overlapping_requests_never_share_a_seat(app: FastAPI, world: World) -> None:
     show = await world.show(seats=12, rows=1)
     buyers = await asyncio.gather(*[world.person() for _ in range(12)])
-    wishes = [[show.labels[n], show.labels[(n + 1) % 12]] for n in range(12)]
+    wanted = [[show.labels[n], show.labels[(n + 1) % 12]] for n in range(12)]
     answers = await asyncio.gather(
-        *[b.post("/reservations", {"event_id": show.id, "seats": w}) for b, w in zip(buyers, wishes, strict=True)]
+        *[b.post("/reservations", {"event_id": show.id, "seats": w}) for b, w in zip(buyers, wanted, strict=True)]
     )
     won = [item["seat"] for a in answers if a.status_code == 201 for item in data(a, 201)["items"]]
     assert won
@@ -106,7 +106,7 @@ async def test_seats_and_places_in_one_hold(world: World) -> None:
     assert held["items"][1] == {**items[0], "seat": None, "price": {"amount": 2500, "currency": "EUR"}}
 
 
-async def test_when_the_places_are_gone_the_seats_stay_free(world: World) -> None:
+async def test_without_enough_places_the_seats_stay_free(world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1, capacity=1), await world.person()
     items = [{"ticket_type_id": show.area_type_id, "quantity": 2}]
     answer = await buyer.post("/reservations", {"event_id": show.id, "seats": ["Stalls-A-1"], "items": items})
@@ -134,7 +134,7 @@ async def test_thirty_parallel_retries_of_one_key_make_one_reservation(app: Fast
         assert await session.scalar(text("select count(*) from reservations")) == 1
 
 
-async def test_a_replay_is_the_same_bytes_also_after_the_hold_has_ended(app: FastAPI, world: World) -> None:
+async def test_a_replay_is_identical_even_after_the_hold_has_ended(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
     first = await buyer.post("/reservations", body, key="k")
@@ -171,7 +171,7 @@ async def test_the_same_key_of_two_buyers_is_two_keys(world: World) -> None:
         data(await buyer.post("/reservations", {"event_id": show.id, "seats": [label]}, key="k"), 201)
 
 
-async def test_a_hold_that_has_run_out_is_free_at_once_without_the_scheduler(app: FastAPI, world: World) -> None:
+async def test_a_lapsed_hold_is_free_at_once_without_the_scheduler(app: FastAPI, world: World) -> None:
     show, first, second = await world.show(seats=4, rows=1), await world.person(), await world.person()
     held = await world.hold(first, show, "Stalls-A-1", "Stalls-A-2")
     await backdate(app, held["id"])
@@ -185,7 +185,7 @@ async def test_a_hold_that_has_run_out_is_free_at_once_without_the_scheduler(app
         assert topics.all() == ["reservation.created", "reservation.expired", "reservation.created"]
 
 
-async def test_places_of_a_run_out_hold_are_free_at_once(app: FastAPI, world: World) -> None:
+async def test_places_of_a_lapsed_hold_are_free_at_once(app: FastAPI, world: World) -> None:
     show, first, second = await world.show(seats=0, capacity=3), await world.person(), await world.person()
     items = [{"ticket_type_id": show.area_type_id, "quantity": 3}]
     held = await world.hold(first, show, items=items)
@@ -193,7 +193,7 @@ async def test_places_of_a_run_out_hold_are_free_at_once(app: FastAPI, world: Wo
     await world.hold(second, show, items=items)
 
 
-async def test_extending_adds_the_time_again_once(world: World) -> None:
+async def test_a_hold_can_be_extended_once(world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1, hold_seconds=60), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-1")
     longer = data(await buyer.post(f"/reservations/{held['id']}/extend"))
@@ -203,7 +203,7 @@ async def test_extending_adds_the_time_again_once(world: World) -> None:
     assert refusal(again, 409)["code"] == "extension_limit"
 
 
-async def test_what_has_run_out_can_neither_be_extended_nor_cancelled(app: FastAPI, world: World) -> None:
+async def test_a_lapsed_hold_can_neither_be_extended_nor_cancelled(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-1")
     await backdate(app, held["id"])
@@ -223,7 +223,7 @@ async def test_a_cancelled_hold_is_free_at_once(world: World) -> None:
     await world.hold(await world.person(), show, "Stalls-A-1", items=items)
 
 
-async def test_somebody_elses_reservation_looks_like_an_unknown_one(world: World) -> None:
+async def test_another_buyers_reservation_is_not_found(world: World) -> None:
     show, buyer, other = await world.show(seats=4, rows=1), await world.person(), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-1")
     for path in (f"/reservations/{held['id']}", f"/reservations/{uuid4()}"):
@@ -301,7 +301,7 @@ BAD_BODIES: list[tuple[dict[str, object], int, str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "status", "code", "field"), BAD_BODIES)
-async def test_bad_input_is_named_and_changes_nothing(
+async def test_invalid_input_is_named_and_changes_nothing(
     world: World, change: dict[str, object], status: int, code: str, field: str
 ) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
@@ -312,14 +312,14 @@ async def test_bad_input_is_named_and_changes_nothing(
     assert await statuses(world, show) == "aaaa"
 
 
-async def test_nobody_holds_without_a_log_in(client: httpx2.AsyncClient, world: World) -> None:
+async def test_a_hold_needs_a_login(client: httpx2.AsyncClient, world: World) -> None:
     show = await world.show(seats=4, rows=1)
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
     answer = await client.post(f"{API}/reservations", json=body, headers={"Idempotency-Key": "k"})
     assert refusal(answer, 401)["code"] == "unauthenticated"
 
 
-async def test_draining_the_log_of_a_hold_does_no_harm(app: FastAPI, world: World) -> None:
+async def test_consuming_the_log_keeps_the_hold(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-1")
     assert await drain(app) > 0

@@ -1,4 +1,4 @@
-"""What several people, or one impatient one, do to a reservation at the same moment."""
+"""Concurrent requests for one reservation."""
 
 import asyncio
 from datetime import datetime
@@ -10,7 +10,7 @@ from tests.support.world import World, data, refusal
 from ticketing import invariants
 
 
-async def test_ten_extensions_at_once_are_one(world: World) -> None:
+async def test_ten_extensions_at_once_extend_once(world: World) -> None:
     show, buyer = await world.show(seats=2, rows=1, hold_seconds=120), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-1")
     answers = await asyncio.gather(*[buyer.post(f"/reservations/{held['id']}/extend") for _ in range(10)])
@@ -21,11 +21,11 @@ async def test_ten_extensions_at_once_are_one(world: World) -> None:
     assert added.total_seconds() == 120
 
 
-async def test_giving_up_and_paying_at_once_agree_in_the_end(app: FastAPI, world: World) -> None:
-    """Whoever comes first: a ticket and no refund, or a refund and no ticket."""
+async def test_cancelling_and_paying_at_once_end_consistently(app: FastAPI, world: World) -> None:
+    """Either order ends consistently: a ticket and no refund, or a refund and no ticket."""
     show, buyer = await world.show(seats=12, rows=1), await world.person()
 
-    async def give_up_and_pay(seat: str) -> None:
+    async def cancel_and_pay(seat: str) -> None:
         held = await world.hold(buyer, show, seat)
         payment = await world.payment(buyer, await world.order(buyer, held))
         paid, _ = await asyncio.gather(
@@ -34,13 +34,13 @@ async def test_giving_up_and_paying_at_once_agree_in_the_end(app: FastAPI, world
         assert paid.status_code == 200
 
     for seat in show.labels:
-        await give_up_and_pay(seat)
+        await cancel_and_pay(seat)
     await drain(app)
     async with app.state.worker_database.transaction() as session:
         assert [v for v in await invariants.check(session) if v.count] == []
 
 
-async def test_ten_cancellations_at_once_give_the_seat_back_once(app: FastAPI, world: World) -> None:
+async def test_ten_cancellations_at_once_release_the_places_once(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=0, capacity=5), await world.person()
     held = await world.hold(buyer, show, items=[{"ticket_type_id": show.area_type_id, "quantity": 2}])
     answers = await asyncio.gather(*[buyer.delete(f"/reservations/{held['id']}") for _ in range(10)])

@@ -12,8 +12,14 @@ from ticketing.modules.events.inventory.general_admission import (
     retake_places,
 )
 from ticketing.modules.events.inventory.general_admission_batch import hold_places, lock_places
-from ticketing.modules.events.inventory.offers import EventNotOnSale, Offer, Sale, find_owner, query_sales
-from ticketing.modules.events.inventory.seat_batch import FreeSeat, HeldRow, Spot, hold_locked, lock_seats
+from ticketing.modules.events.inventory.offers import (
+    EventNotOnSale,
+    Offer,
+    SaleTerms,
+    find_organization,
+    query_sale_terms,
+)
+from ticketing.modules.events.inventory.seat_batch import FreeSeat, SeatHold, SeatKey, hold_locked, lock_seats
 from ticketing.modules.events.inventory.seat_rows import SeatRows, rows_of_plan
 from ticketing.modules.events.inventory.seats import (
     Retaken,
@@ -63,13 +69,14 @@ __all__ = [
     "EventUpdated",
     "FreeSeat",
     "FreeSeats",
-    "HeldRow",
     "HeldSeat",
     "Offer",
     "PlacesLost",
     "Retaken",
-    "Sale",
+    "SaleTerms",
     "SeatContended",
+    "SeatHold",
+    "SeatKey",
     "SeatRows",
     "SeatStatus",
     "SeatTaken",
@@ -79,7 +86,6 @@ __all__ = [
     "SeatsSynced",
     "SeatsUnblocked",
     "SoldOut",
-    "Spot",
     "TicketType",
     "TicketTypeCreated",
     "complete_past_events",
@@ -87,7 +93,7 @@ __all__ = [
     "describe_upcoming",
     "ends_at",
     "extend_seats",
-    "find_owner",
+    "find_organization",
     "find_published",
     "get_event",
     "get_layout",
@@ -99,7 +105,7 @@ __all__ = [
     "lock_places",
     "lock_seats",
     "mark_places_sold",
-    "query_sales",
+    "query_sale_terms",
     "read_free_seats",
     "release_held",
     "release_places",

@@ -12,6 +12,7 @@ class EventMessage(Message):
     """A fact about one event. Facts of one event stay in order."""
 
     key_field: ClassVar[str] = "event_id"
+    subject_field: ClassVar[str | None] = "event_id"
 
     event_id: UUID
 

@@ -33,7 +33,7 @@ async def erase(
         raise TicketsLeft(tickets=[{"id": t.id, "event_id": t.event_id, "seat": t.seat_label} for t in left])
     await be_patient(session)
     # Seats, then organizations, then the person: the order in which everybody else takes these locks.
-    await reservations.personal_data.cancel_running(session, person.user_id)
+    await reservations.personal_data.cancel_active(session, person.user_id)
     await organizations.personal_data.leave_everything(session, person)
     await iam.personal_data.erase_account(session, person.user_id, code)
     await idempotency.forget(session, f"user:{person.user_id}")

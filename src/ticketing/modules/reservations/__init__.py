@@ -1,11 +1,11 @@
-"""Timed holds: a buyer has seats or places for some minutes, alone; then they are bought, or free again at once."""
+"""Reservations: timed holds of seats or places by one buyer, who buys them before the hold expires."""
 
 from ticketing.modules.reservations import personal_data
 from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirmation import confirm, release_confirmed
 from ticketing.modules.reservations.expiry import expire_due
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.fast_path import QuickHolds
+from ticketing.modules.reservations.hold.fast_path import FastPathHolds
 from ticketing.modules.reservations.hold.requests import HoldRequest
 from ticketing.modules.reservations.items import HeldItem, HoldRow
 from ticketing.modules.reservations.messages import (
@@ -20,12 +20,12 @@ from ticketing.modules.reservations.purchase_limits import LimitExceeded, check_
 from ticketing.modules.reservations.queries import get_reservation, lapsed_places, lock_hold, lock_own_hold
 
 __all__ = [
+    "FastPathHolds",
     "HeldItem",
     "HoldRequest",
     "HoldRow",
     "Holds",
     "LimitExceeded",
-    "QuickHolds",
     "Reservation",
     "ReservationCancelled",
     "ReservationConfirmed",

@@ -17,12 +17,12 @@ from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
 from ticketing.modules.reservations import queries, service
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.fast_path import rendered
+from ticketing.modules.reservations.hold.fast_path import as_response
 from ticketing.modules.reservations.models import Reservation
 from ticketing.modules.reservations.schemas import HoldSeats, ReservationOut
 
 router = APIRouter(tags=["reservations"])
-# Every POST but the hold itself, which claims its key in the transaction that `Holds` opens.
+# Every route except the hold itself, which claims its key in the transaction of its batch.
 ordinary = APIRouter(tags=["reservations"], route_class=idempotency.Route)
 
 
@@ -42,7 +42,9 @@ async def hold_seats(
     holds: OpenHolds,
 ) -> Response:
     """Hold seats or places for the event's `hold_seconds`, all of them or none."""
-    return rendered(await holds.submit(body.as_request(buyer.user_id, key, await idempotency.fingerprint_of(request))))
+    return as_response(
+        await holds.submit(body.as_request(buyer.user_id, key, await idempotency.fingerprint_of(request)))
+    )
 
 
 @ordinary.get("/me/reservations")
@@ -57,12 +59,12 @@ async def list_mine(
 async def get_reservation(
     reservation_id: UUID, session: Db, viewer: iam.CurrentUser, request: Request
 ) -> Envelope[ReservationOut]:
-    """The buyer's own, or one of an organization that the caller works for."""
+    """A reservation of the caller, or of an organization that the caller works for."""
     reservation = await queries.get_reservation(session, reservation_id)
     is_mine = reservation.user_id == viewer.user_id
     may_read = organizations.Permission.READ_RESERVATIONS
-    place = reservation.organization_id
-    if not is_mine and not await organizations.is_allowed(session, place, viewer.user_id, may_read):
+    organization_id = reservation.organization_id
+    if not is_mine and not await organizations.is_allowed(session, organization_id, viewer.user_id, may_read):
         raise NotFound
     return envelope((await _out(session, [reservation], request))[0])
 
@@ -71,7 +73,7 @@ async def get_reservation(
 async def extend(
     reservation_id: UUID, session: Db, buyer: iam.CurrentUser, request: Request
 ) -> Envelope[ReservationOut]:
-    """More time, once: the event's `hold_seconds` again."""
+    """Extend the hold once, by the event's `hold_seconds`."""
     limit = app_state.of(request.app).get(Settings).reservation_extensions_max
     reservation = await service.extend(session, reservation_id, buyer.user_id, limit)
     return envelope((await _out(session, [reservation], request))[0], "Extended")
@@ -81,13 +83,13 @@ async def extend(
 async def cancel(
     reservation_id: UUID, session: Db, buyer: iam.CurrentUser, request: Request
 ) -> Envelope[ReservationOut]:
-    """Give the seats back; they are free at once."""
+    """Cancel the hold; its seats are available at once."""
     reservation = await service.cancel(session, reservation_id, buyer.user_id)
     return envelope((await _out(session, [reservation], request))[0], "Cancelled")
 
 
 async def _out(session: Db, reservations: list[Reservation], request: Request) -> list[ReservationOut]:
-    await session.flush()  # the status is judged by the database, which must know what this request has changed
+    await session.flush()  # the database decides the status, and needs the changes of this request
     items = await queries.items_by_reservation(session, reservations)
     statuses = await queries.statuses_now(session, reservations)
     limit = app_state.of(request.app).get(Settings).reservation_extensions_max

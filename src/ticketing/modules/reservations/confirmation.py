@@ -1,4 +1,4 @@
-"""Money makes a hold final: judged in the transaction in which it arrives, so that no delay can undo it."""
+"""Confirm a hold, in the transaction in which its payment arrives, so that no later delay can undo the sale."""
 
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
@@ -12,26 +12,34 @@ from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import Wire, send
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import expire_due, expire_overtaken
-from ticketing.modules.reservations.items import HeldItem, HoldRow, facts, places, seat_numbers
+from ticketing.modules.reservations.items import HeldItem, HoldRow, message_fields, places, seat_numbers
 from ticketing.modules.reservations.messages import ReservationConfirmed
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import list_items, lock_reservation
 
+_ONE_CONFIRMED = "uq_reservation_items_confirmed_seat"
+_SAVEPOINT, _ROLLBACK, _RELEASE = "savepoint sale", "rollback to savepoint sale", "release savepoint sale"
+_CONFIRM = """
+with sold as (
+    update reservations set status = 'confirmed', version = version + 1 where id = %s returning organization_id, id)
+update reservation_items i set is_confirmed = true from sold
+ where i.organization_id = sold.organization_id and i.reservation_id = sold.id"""
+
 _log = log.get_logger(__name__)
 
 
-class _Gone(Exception):
-    """Somebody else has them by now."""
+class _SeatsGone(Exception):
+    """Other buyers have the seats or places."""
 
 
 async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> bool:
-    """Sell what a reservation holds. After its end, take the same seats and places again if they are free.
+    """Sell what a reservation holds. If it has expired, take the same seats and places again, provided they are free.
 
-    The caller has just locked it (`lock_hold`). `then` writes what follows from the sale, in the same round trip.
-    Answers False when they are gone; nothing was changed then. Confirming twice is confirming once.
+    The caller has locked it with `lock_hold`. `then` writes what follows from the sale, in the same round trip.
+    Returns False, with nothing changed, when the seats or places are gone. Idempotent.
 
     Raises:
-        SeatContended: another reservation's run-out hold on one of the seats is being decided just now; try again.
+        SeatContended: another transaction has locked a lapsed hold on one of the seats; try again.
     """
     if hold.status == ReservationStatus.CONFIRMED:
         async with statements.round_trip(session) as wire:
@@ -39,10 +47,10 @@ async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem
         return True
     try:
         await (_sell if hold.is_running else _sell_late)(session, hold, items, then)
-    except _Gone:
+    except _SeatsGone:
         return False
     except (events.SeatsLost, events.PlacesLost) as error:
-        # A bug, if it ever happens: the buyer gets the money back, and we an alarm.
+        # A bug, should it ever happen: the buyer gets a refund, and the log entry raises an alert.
         _log.error("hold_lost", reservation_id=str(hold.id), error=str(error))
         return False
     return True
@@ -53,22 +61,22 @@ async def _sell(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem],
         await _write_sale(session, hold, items, then)
     except (events.SeatsLost, events.PlacesLost):
         async with statements.round_trip(session) as wire:
-            await send(wire, _UNDO)
+            await send(wire, _ROLLBACK)
         raise
     async with statements.round_trip(session) as wire:
-        await send(wire, _KEEP)
+        await send(wire, _RELEASE)
 
 
 async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
     where = (hold.organization_id, hold.event_id, hold.id)
     try:
         async with statements.round_trip(session) as wire:
-            await send(wire, _BEGIN)  # seats and places or neither, and the caller's transaction stays alive
+            await send(wire, _SAVEPOINT)  # all or nothing, without aborting the caller's transaction
             seats = await events.sell_seats(wire, *where, seat_numbers(items))
-            await _note_sale(session, wire, hold, items)
+            await _record_sale(session, wire, hold, items)
             await then(wire)
     except IntegrityError as error:
-        # A lost seat that was sold to somebody else is refused before it can be counted.
+        # The unique index refuses a seat that was sold to another buyer before the count is checked.
         if _ONE_CONFIRMED not in str(error.orig):
             raise
         raise events.SeatsLost(_ONE_CONFIRMED) from error
@@ -79,58 +87,58 @@ async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[Held
 
 async def _sell_late(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
     async with session.begin_nested():
-        await _take_again(session, hold, items)
+        await _retake(session, hold, items)
         async with statements.round_trip(session) as wire:
-            await _note_sale(session, wire, hold, items)
+            await _record_sale(session, wire, hold, items)
             await then(wire)
 
 
-async def _note_sale(session: AsyncSession, wire: Wire, hold: HoldRow, items: Sequence[HeldItem]) -> None:
+async def _record_sale(session: AsyncSession, wire: Wire, hold: HoldRow, items: Sequence[HeldItem]) -> None:
     await send(wire, _CONFIRM, hold.id)
     is_late = not hold.is_running
-    outbox.publish(session, ReservationConfirmed(**facts(hold, items), is_late=is_late))
+    outbox.publish(session, ReservationConfirmed(**message_fields(hold, items), is_late=is_late))
 
 
-async def _take_again(session: AsyncSession, reservation: HoldRow, items: Sequence[HeldItem]) -> None:
+async def _retake(session: AsyncSession, reservation: HoldRow, items: Sequence[HeldItem]) -> None:
     is_swept = reservation.status != ReservationStatus.ACTIVE
     if is_swept and places(items):
-        await expire_due(session, event_id=reservation.event_id)  # what others' run-out holds still count is free
+        await expire_due(session, event_id=reservation.event_id)  # the counters include places of lapsed holds
     if numbers := seat_numbers(items):
         where = (reservation.organization_id, reservation.event_id, numbers, reservation.id)
         if (retaken := await events.retake_seats(session, *where)) is None:
-            raise _Gone
+            raise _SeatsGone
         await expire_overtaken(session, retaken.lapsed)
     if wanted := places(items):
-        if not is_swept:  # run out, but its places are still counted
+        if not is_swept:  # lapsed, but its places are still counted as held
             await events.mark_places_sold(session, reservation.event_id, wanted)
         elif not await events.retake_places(session, reservation.event_id, wanted):
-            raise _Gone
+            raise _SeatsGone
 
 
 async def release_confirmed(
     session: AsyncSession, reservation_id: UUID, units: Mapping[int, int]
 ) -> tuple[list[int], list[UUID]]:
-    """Give sold seats and places back, because their tickets were voided.
+    """Release sold seats and places whose tickets were voided.
 
     Args:
-        units: how many of each position; a seat's position has one.
+        units: how many of each position; 1 for a seat.
 
-    Answers the seat numbers and the ticket types whose state on the map has changed.
+    Returns the seat numbers and the ticket types whose state on the map has changed.
     """
     reservation = await lock_reservation(session, reservation_id)
     items = [item for item in await list_items(session, reservation) if item.position in units]
     seats = [item for item in items if item.seat_number is not None and item.is_confirmed]
-    given_back: dict[UUID, int] = {}
+    returned: dict[UUID, int] = {}
     for item in items:
         if item.seat_number is None:
-            given_back[item.ticket_type_id] = given_back.get(item.ticket_type_id, 0) + units[item.position]
+            returned[item.ticket_type_id] = returned.get(item.ticket_type_id, 0) + units[item.position]
     await _set_confirmed(session, reservation, [item.position for item in seats], False)
     for item in items:
         item.returned += units[item.position]
     where = (reservation.organization_id, reservation.event_id, reservation.id)
     await events.release_seats(session, *where, seat_numbers(seats))
-    await events.release_places(session, reservation.event_id, given_back, from_sold=True)
-    return seat_numbers(seats), list(given_back)
+    await events.release_places(session, reservation.event_id, returned, from_sold=True)
+    return seat_numbers(seats), list(returned)
 
 
 async def _set_confirmed(
@@ -145,12 +153,3 @@ async def _set_confirmed(
         )
         .values(is_confirmed=is_confirmed)
     )
-
-
-_ONE_CONFIRMED = "uq_reservation_items_confirmed_seat"
-_BEGIN, _UNDO, _KEEP = "savepoint sale", "rollback to savepoint sale", "release savepoint sale"
-_CONFIRM = """
-with sold as (
-    update reservations set status = 'confirmed', version = version + 1 where id = %s returning organization_id, id)
-update reservation_items i set is_confirmed = true from sold
- where i.organization_id = sold.organization_id and i.reservation_id = sold.id"""

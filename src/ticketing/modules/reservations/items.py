@@ -1,4 +1,4 @@
-"""What a reservation has, in the shapes that seats, places and messages want."""
+"""The items of a reservation, and the forms that seats, places and messages need them in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from ticketing.modules.reservations.models import Reservation, ReservationItem
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """As much of a reservation as its end needs; plain values, which survive a savepoint that is undone."""
+class LapsedHold:
+    """The part of a reservation that its expiry needs; plain values, which survive the rollback of a savepoint."""
 
     id: UUID
     organization_id: UUID
@@ -20,14 +20,14 @@ class Ended:
 
 
 class HoldRow(NamedTuple):
-    """A reservation as plain values, as it is at this moment by the database's clock."""
+    """A reservation as plain values, read at the current time of the database's clock."""
 
     id: UUID
     organization_id: UUID
     event_id: UUID
     user_id: UUID
     status: str
-    #: It is active and its time is not over.
+    #: Active and not lapsed.
     is_running: bool
     expires_at: datetime
     total_minor: int
@@ -62,7 +62,7 @@ def places(items: Iterable[Item]) -> dict[UUID, int]:
     return wanted
 
 
-def facts(reservation: Reservation | Ended | HoldRow, items: Iterable[Item]) -> dict[str, Any]:
+def message_fields(reservation: Reservation | LapsedHold | HoldRow, items: Iterable[Item]) -> dict[str, Any]:
     """The fields that every message of a reservation carries."""
     items = list(items)
     return {

@@ -1,4 +1,4 @@
-"""The facts of a reservation's life. `seat_numbers` and `ticket_type_ids` say what on the map has changed."""
+"""Messages about reservations. `seat_numbers` and `ticket_type_ids` name what has changed on the seat map."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -10,9 +10,10 @@ from ticketing.infra.outbox import Message
 
 
 class ReservationMessage(Message):
-    """What all of them say."""
+    """The fields of every message about a reservation."""
 
     key_field = "reservation_id"
+    subject_field: ClassVar[str | None] = "event_id"
 
     reservation_id: UUID
     event_id: UUID
@@ -31,26 +32,26 @@ class ReservationCreated(ReservationMessage):
 
 
 class ReservationExtended(ReservationMessage):
-    """A hold lasts longer."""
+    """A hold was extended."""
 
     topic: ClassVar[str] = "reservation.extended"
     expires_at: datetime
 
 
 class ReservationConfirmed(ReservationMessage):
-    """What was held is sold."""
+    """The held seats and places are sold."""
 
     topic: ClassVar[str] = "reservation.confirmed"
-    is_late: bool = Field(description="the money came after the hold had run out, and the seats were still free")
+    is_late: bool = Field(description="the payment arrived after the hold had expired, while the seats were still free")
 
 
 class ReservationExpired(ReservationMessage):
-    """The hold ran out, and what it held is free."""
+    """The hold expired; its seats and places are available again."""
 
     topic: ClassVar[str] = "reservation.expired"
 
 
 class ReservationCancelled(ReservationMessage):
-    """The hold was given up, and what it held is free."""
+    """The hold was cancelled; its seats and places are available again."""
 
     topic: ClassVar[str] = "reservation.cancelled"

@@ -23,7 +23,7 @@ from ticketing.infra.db import Base, Identified
 
 
 class ReservationStatus(StrEnum):
-    """active -> confirmed | expired | cancelled; money that arrives late may bring an expired one back to confirmed."""
+    """active -> confirmed | expired | cancelled; a late payment may turn expired into confirmed."""
 
     ACTIVE = "active"
     CONFIRMED = "confirmed"
@@ -45,14 +45,14 @@ class Reservation(Identified, Base):
         Index(
             "ix_reservations_organization_id_event_id_buyer_identity", "organization_id", "event_id", "buyer_identity"
         ),
-        # What the sweep reads: only the living ones, by the time they end.
+        # For the expiry sweep: active reservations only, by expiry time.
         Index("ix_reservations_running_out", "expires_at", postgresql_where=text("status = 'active'")),
     )
 
     organization_id: Mapped[UUID]
     event_id: Mapped[UUID]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    #: The mailbox of the buyer's account, as purchase limits compare it; null once the person is erased.
+    #: Identity of the mailbox of the buyer's account, for purchase limits; null after the person's erasure.
     buyer_identity: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     status: Mapped[ReservationStatus] = mapped_column(Text, default=ReservationStatus.ACTIVE)
     expires_at: Mapped[datetime]
@@ -76,7 +76,7 @@ class ReservationItem(Base):
         CheckConstraint("seat_number is null or quantity = 1", name="one_seat"),
         CheckConstraint("(seat_number is null) = (seat_label is null)", name="seat"),
         CheckConstraint("price_minor >= 0", name="price"),
-        # A seat is confirmed for one reservation only, whatever any line of code believes.
+        # The database refuses to confirm a seat for two reservations, even if the code is wrong.
         Index(
             "uq_reservation_items_confirmed_seat",
             "organization_id",
@@ -97,5 +97,5 @@ class ReservationItem(Base):
     quantity: Mapped[int] = mapped_column(Integer)
     price_minor: Mapped[int] = mapped_column(BigInteger)
     is_confirmed: Mapped[bool] = mapped_column(server_default="false", default=False)
-    #: How many of the quantity were given back after the sale, because their tickets were voided.
+    #: How many of the quantity were returned after the sale, because their tickets were voided.
     returned: Mapped[int] = mapped_column(Integer, server_default="0", default=0)

@@ -1,4 +1,4 @@
-"""What reservations hold of a person, how their running holds end, and how the rest is made nobody's."""
+"""Personal data of reservations: its export, the end of a person's active holds, and its erasure."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
-from ticketing.modules.reservations.service import HoldEnded, HoldRanOut, cancel
+from ticketing.modules.reservations.service import HoldEnded, HoldExpired, cancel
 
 
 def _reservations(user_id: UUID) -> Rows:
@@ -31,32 +31,32 @@ PARTS = (
 )
 
 
-async def list_shops(session: AsyncSession, user_id: UUID) -> set[UUID]:
-    """The organizations at which this person has ever held anything."""
+async def list_organizations(session: AsyncSession, user_id: UUID) -> set[UUID]:
+    """The organizations with reservations of this person."""
     mine = select(Reservation.organization_id).where(Reservation.user_id == user_id)
     return set(await session.scalars(mine.distinct()))
 
 
-async def cancel_running(session: AsyncSession, user_id: UUID) -> None:
-    """End this person's running holds; the seats are free at once."""
-    is_running = (Reservation.status == ReservationStatus.ACTIVE) & (Reservation.expires_at > func.now())
-    mine = select(Reservation.id).where(Reservation.user_id == user_id, is_running)
+async def cancel_active(session: AsyncSession, user_id: UUID) -> None:
+    """Cancel this person's active holds; their seats are available at once."""
+    is_active = (Reservation.status == ReservationStatus.ACTIVE) & (Reservation.expires_at > func.now())
+    mine = select(Reservation.id).where(Reservation.user_id == user_id, is_active)
     for reservation_id in (await session.scalars(mine.order_by(Reservation.id))).all():
         try:
             await cancel(session, reservation_id, user_id)
-        except (HoldEnded, HoldRanOut):
-            continue  # it was bought, or ran out, while we were looking at the others
+        except (HoldEnded, HoldExpired):
+            continue  # bought or expired since the query
 
 
 async def forget_buyer(session: AsyncSession, user_id: UUID) -> None:
-    """Forget which mailbox was behind this person's reservations."""
-    await session.execute(_forget().where(Reservation.user_id == user_id))
+    """Erase the mailbox identity of this person's reservations."""
+    await session.execute(_erase_identity().where(Reservation.user_id == user_id))
 
 
 async def forget_buyers(session: AsyncSession, reservation_ids: Collection[UUID]) -> None:
-    """The same for reservations of many people."""
-    await session.execute(_forget().where(Reservation.id.in_(reservation_ids)))
+    """Erase the mailbox identity of these reservations."""
+    await session.execute(_erase_identity().where(Reservation.id.in_(reservation_ids)))
 
 
-def _forget() -> Update:
+def _erase_identity() -> Update:
     return update(Reservation).where(Reservation.buyer_identity.is_not(None)).values(buyer_identity=None)

@@ -1,11 +1,11 @@
-"""How much of an event one person may have over all their orders, counted under a lock of that person's own.
+"""Purchase limits: how many places of an event one person may have over all orders, counted under a lock per person.
 
-A person is an account, and the mailbox behind its e-mail address (`buyer_identity`, a function of the database, says
-which): whoever registers twice as ada+1@ and ada+2@ has one allowance. What counts is what the person could walk in
-with: places of holds that run, and places that were sold and not given back.
+A person is an account plus the mailbox of its email address, which the database function `buyer_identity` derives: two
+accounts ada+1@ and ada+2@ share one allowance. The count includes places of active holds, and places that were sold and
+not returned.
 
-Locks are taken in one order everywhere: order, payment, reservation, allowance, seats, places. An allowance is an
-advisory lock per event and identity, so buyers never wait for one another. A batch of holds waits for none of them.
+Lock order, everywhere: order, payment, reservation, allowance, seats, places. An allowance is an advisory lock per
+event and identity, so different buyers never wait for each other. A batch of holds waits for none of them.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db import statements
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import Wire, rows, send
 from ticketing.infra.errors import Conflict, TicketingError
@@ -28,7 +29,7 @@ class LimitExceeded(TicketingError):
 
 
 class Buyer(NamedTuple):
-    """Somebody who wants places of an event."""
+    """A user who requests places of an event."""
 
     event_id: UUID
     user_id: UUID
@@ -42,9 +43,36 @@ class Allowance(NamedTuple):
 
 
 class AllowanceContended(Conflict):
-    """You are holding or ordering something of this event at this very moment; try again."""
+    """Another request of yours for this event is in progress; try again."""
 
     code, retry_after_seconds = "seat_contended", 1
+
+
+_BUYERS = """
+select w.n, w.event_id, w.user_id, buyer_identity(w.event_id, u.email_normalized) as identity
+  from json_to_recordset(%s::json) as w (n integer, event_id uuid, user_id uuid) join users u on u.id = w.user_id"""
+
+# The same 8 bytes as in `lock_address`.
+_LOCK_BUYERS = f"""
+with b as materialized (
+    select n, ('x' || encode(substr(identity, 1, 8), 'hex'))::bit(64)::bigint as key from ({_BUYERS}) as buyers),
+tried as materialized (
+    select key, pg_try_advisory_xact_lock(key) as is_ours from (select distinct key from b) as keys)
+select b.n from b join tried using (key) where not is_ours"""  # noqa: S608 (only constants)
+
+_PLACES = """
+select coalesce(sum(i.quantity - i.returned), 0)
+  from reservations r
+  join reservation_items i on i.organization_id = r.organization_id and i.reservation_id = r.id
+ where (r.status = 'confirmed' or r.status = 'active' and r.expires_at >= now())"""
+
+_COUNT = f"""
+select b.n, b.identity, ({_PLACES} and r.organization_id = %s and r.event_id = b.event_id
+                         and (r.user_id = b.user_id or r.buyer_identity = b.identity))::integer
+  from ({_BUYERS}) as b"""  # noqa: S608 (only constants)
+
+_COUNT_OF_RESERVATIONS = f"""{_PLACES}
+   and r.organization_id = %s and r.id = any(%s::uuid[])"""
 
 
 async def lock_allowances(
@@ -70,20 +98,16 @@ def _locked(
 
 
 async def lock_address(session: AsyncSession, event_id: UUID, email: str) -> bytes:
-    """The identity behind an address, in lower case, locked for this event until the transaction ends."""
+    """Lock the identity of a lower-case email address for this event until the transaction ends, and return it."""
     identity = bytes((await session.execute(select(func.buyer_identity(event_id, email)))).scalar_one())
-    await _lock(session, [identity])
+    # The first 8 bytes of a digest, as in `_LOCK_BUYERS`. A collision only makes two people wait for each other.
+    key = int.from_bytes(identity[:8], "big", signed=True)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
     return identity
 
 
-async def _lock(session: AsyncSession, identities: Collection[bytes]) -> None:
-    # Eight bytes of a digest: two people who share them would wait for one another, and that is all.
-    keys = sorted({int.from_bytes(identity[:8], "big", signed=True) for identity in identities})
-    await session.execute(_LOCK, {"keys": keys})
-
-
 def check_limit(limit: int, had: int, wanted: int, field: str) -> None:
-    """Raises LimitExceeded, with `limit` and `left`, when so many places more would be too many for one person."""
+    """Raise LimitExceeded, with `limit` and `left`, if `had` and `wanted` places together exceed the limit."""
     if had + wanted <= limit:
         return
     left = max(0, limit - had)
@@ -92,37 +116,7 @@ def check_limit(limit: int, had: int, wanted: int, field: str) -> None:
 
 
 async def count_places(session: AsyncSession, organization_id: UUID, reservation_ids: Sequence[UUID]) -> int:
-    """How many places these reservations of one organization have at this moment."""
-    values = {"organization_id": organization_id, "reservation_ids": list(reservation_ids)}
-    return int(await session.scalar(_COUNT_OF_RESERVATIONS, values) or 0)
-
-
-_LOCK = text("""
-select pg_advisory_xact_lock(key)
-  from (select key from unnest(cast(:keys as bigint[])) as wanted (key) order by key) as sorted""")
-
-_BUYERS = """
-select w.n, w.event_id, w.user_id, buyer_identity(w.event_id, u.email_normalized) as identity
-  from json_to_recordset(%s::json) as w (n integer, event_id uuid, user_id uuid) join users u on u.id = w.user_id"""
-
-# The same eight bytes as in `_lock`.
-_LOCK_BUYERS = f"""
-with b as materialized (
-    select n, ('x' || encode(substr(identity, 1, 8), 'hex'))::bit(64)::bigint as key from ({_BUYERS}) as buyers),
-tried as materialized (
-    select key, pg_try_advisory_xact_lock(key) as is_ours from (select distinct key from b) as keys)
-select b.n from b join tried using (key) where not is_ours"""  # noqa: S608 (only constants)
-
-_PLACES = """
-select coalesce(sum(i.quantity - i.returned), 0)
-  from reservations r
-  join reservation_items i on i.organization_id = r.organization_id and i.reservation_id = r.id
- where (r.status = 'confirmed' or r.status = 'active' and r.expires_at >= now())"""
-
-_COUNT = f"""
-select b.n, b.identity, ({_PLACES} and r.organization_id = %s and r.event_id = b.event_id
-                         and (r.user_id = b.user_id or r.buyer_identity = b.identity))::integer
-  from ({_BUYERS}) as b"""  # noqa: S608 (only constants)
-
-_COUNT_OF_RESERVATIONS = text(f"""{_PLACES}
-   and r.organization_id = :organization_id and r.id = any(cast(:reservation_ids as uuid[]))""")
+    """The number of places that these reservations of one organization have now."""
+    counted = await statements.execute(session, _COUNT_OF_RESERVATIONS, organization_id, list(reservation_ids))
+    ((places,),) = await counted.fetchall()
+    return int(places)

@@ -1,10 +1,10 @@
-"""Reading reservations."""
+"""Queries of reservations."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, text, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Uuid, case, column, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
@@ -12,7 +12,7 @@ from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import Wire, send
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
-from ticketing.modules.reservations.items import Ended, HeldItem, HoldRow
+from ticketing.modules.reservations.items import HeldItem, HoldRow, LapsedHold
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 
 LockedHold = tuple[HoldRow, list[HeldItem]]
@@ -31,7 +31,7 @@ async def get_reservation(session: AsyncSession, reservation_id: UUID) -> Reserv
 
 
 async def lock_reservation(session: AsyncSession, reservation_id: UUID) -> Reservation:
-    """The row, fresh and locked until the transaction ends. Raises NotFound."""
+    """The reservation, refreshed and locked until the transaction ends. Raises NotFound."""
     query = select(Reservation).where(Reservation.id == reservation_id).with_for_update()
     reservation = await session.scalar(query.execution_options(populate_existing=True))
     if reservation is None:
@@ -73,7 +73,7 @@ def _locked(found: Sequence[tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) 
 
 
 async def is_lapsed(session: AsyncSession, reservation: Reservation) -> bool:
-    """Its time is over, by the database's clock, whether or not anybody has swept it."""
+    """Whether the hold has lapsed by the database's clock, expired by the sweep or not."""
     return bool(await session.scalar(select(_lapsed()).where(Reservation.id == reservation.id)))
 
 
@@ -82,9 +82,9 @@ async def list_items(session: AsyncSession, reservation: Reservation) -> list[Re
 
 
 async def items_by_reservation(
-    session: AsyncSession, reservations: Sequence[Reservation | Ended]
+    session: AsyncSession, reservations: Sequence[Reservation | LapsedHold]
 ) -> dict[UUID, list[ReservationItem]]:
-    """The items of each, in order."""
+    """The items of each reservation, in order of position."""
     keys = [(r.organization_id, r.id) for r in reservations]
     query = (
         select(ReservationItem)
@@ -107,14 +107,15 @@ async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) ->
 
 
 async def statuses_now(session: AsyncSession, reservations: Sequence[Reservation]) -> dict[UUID, ReservationStatus]:
-    """The status as it is at this instant: a hold that has run out is expired, swept or not."""
+    """The status now: a lapsed hold counts as expired even before the sweep."""
     status = case((_lapsed(), ReservationStatus.EXPIRED), else_=Reservation.status)
     query = select(Reservation.id, status).where(Reservation.id.in_([r.id for r in reservations]))
     return {row[0]: ReservationStatus(row[1]) for row in await session.execute(query)}
 
 
 async def lapsed_places(session: AsyncSession, event_id: UUID) -> dict[UUID, int]:
-    """General-admission places by ticket type that still count as held, though their time is over."""
-    # A function of the database's: these rows are other people's, and their number is on the map for everybody.
-    rows = await session.execute(text("select ticket_type_id, quantity from lapsed_places(:id)"), {"id": event_id})
-    return {row.ticket_type_id: int(row.quantity) for row in rows}
+    """Places of lapsed holds by ticket type, which the counters still include as held."""
+    # A SECURITY DEFINER function: the reservations are other buyers', but their number is public on the map.
+    lapsed = func.lapsed_places(event_id).table_valued(column("ticket_type_id", Uuid), column("quantity", BigInteger))
+    found = await session.execute(select(lapsed.c.ticket_type_id, lapsed.c.quantity))
+    return {ticket_type_id: int(quantity) for ticket_type_id, quantity in found}

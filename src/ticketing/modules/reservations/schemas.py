@@ -1,4 +1,4 @@
-"""What a hold is asked for with, and what it looks like."""
+"""Request and response bodies of reservations."""
 
 from typing import Self
 from uuid import UUID
@@ -10,7 +10,7 @@ from ticketing.infra.http.fields import Body, Moment, Money, Name, Out, SeatLabe
 from ticketing.modules.reservations.hold.requests import BestAvailable, HoldRequest
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 
-#: More than any event's max_per_order, so that its own limit is what a buyer reads about.
+#: Above any event's max_per_order, so that a buyer gets the error of that limit and not of this one.
 SEATS_MAX = 1000
 
 
@@ -22,7 +22,7 @@ class HoldItem(Body):
 
 
 class HoldBestAvailable(Body):
-    """The best seats together, wherever they are."""
+    """The best seats that are together, optionally of one category or section."""
 
     quantity: int = Field(strict=True, ge=1, le=SEATS_MAX)
     category: Name | None = None
@@ -30,7 +30,7 @@ class HoldBestAvailable(Body):
 
 
 class HoldSeats(Body):
-    """Seats by label, and/or quantities; or the best available. All of it or nothing."""
+    """Seats by label and/or quantities of ticket types, or the best available seats. All or none are held."""
 
     event_id: UUID
     seats: list[SeatLabel] = Field(default=[], max_length=SEATS_MAX)
@@ -84,7 +84,7 @@ class ReservationOut(Out):
     event_id: UUID
     status: ReservationStatus
     expires_at: Moment
-    #: How often it may still be extended.
+    #: How many extensions are left.
     extensions_left: int
     items: list[ReservationItemOut]
     total: Money

@@ -1,4 +1,4 @@
-"""What a buyer does with a hold that runs: more time, once, or none of it."""
+"""What a buyer can do with an active hold: extend it once, or cancel it."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -10,14 +10,14 @@ from ticketing.infra import outbox
 from ticketing.infra.db import tenancy
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events
-from ticketing.modules.reservations.items import facts, places, seat_numbers
+from ticketing.modules.reservations.items import message_fields, places, seat_numbers
 from ticketing.modules.reservations.messages import ReservationCancelled, ReservationExtended
 from ticketing.modules.reservations.models import Reservation, ReservationStatus
 from ticketing.modules.reservations.queries import get_reservation, is_lapsed, list_items, lock_reservation
 
 
-class HoldRanOut(Conflict):
-    """This reservation has run out; its seats are free for everybody again."""
+class HoldExpired(Conflict):
+    """This reservation has expired; its seats are available to other buyers again."""
 
     code = "reservation_expired"
 
@@ -35,9 +35,9 @@ class ExtensionLimit(Conflict):
 
 
 async def lock_own(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> Reservation:
-    """The buyer's reservation, locked, and its organization entered.
+    """Lock the buyer's reservation and enter its organization.
 
-    Raises NotFound when it is unknown or somebody else's.
+    Raises NotFound when it is unknown or another buyer's.
     """
     reservation = await get_reservation(session, reservation_id)
     if reservation.user_id != user_id:
@@ -46,22 +46,22 @@ async def lock_own(session: AsyncSession, reservation_id: UUID, user_id: UUID) -
     return await lock_reservation(session, reservation_id)
 
 
-async def check_runs(session: AsyncSession, reservation: Reservation) -> None:
-    """Raises HoldRanOut or HoldEnded unless the hold still runs, by the database's clock."""
+async def check_active(session: AsyncSession, reservation: Reservation) -> None:
+    """Raise HoldExpired or HoldEnded unless the hold is active and not lapsed, by the database's clock."""
     if reservation.status == ReservationStatus.EXPIRED or await is_lapsed(session, reservation):
-        raise HoldRanOut
+        raise HoldExpired
     if reservation.status != ReservationStatus.ACTIVE:
         raise HoldEnded(f"This reservation is {reservation.status}.")
 
 
 async def extend(session: AsyncSession, reservation_id: UUID, user_id: UUID, extensions_max: int) -> Reservation:
-    """Add the event's `hold_seconds` to the time that is left.
+    """Extend the hold by the event's `hold_seconds`.
 
     Raises:
-        NotFound, HoldRanOut, HoldEnded, ExtensionLimit.
+        NotFound, HoldExpired, HoldEnded, ExtensionLimit.
     """
     reservation = await lock_own(session, reservation_id, user_id)
-    await check_runs(session, reservation)
+    await check_active(session, reservation)
     if reservation.extensions >= extensions_max:
         raise ExtensionLimit
     event = await events.get_event(session, reservation.event_id)
@@ -72,20 +72,22 @@ async def extend(session: AsyncSession, reservation_id: UUID, user_id: UUID, ext
     if numbers := seat_numbers(items):
         where = (reservation.organization_id, reservation.event_id, reservation.id)
         await events.extend_seats(session, *where, numbers, reservation.expires_at)
-    outbox.publish(session, ReservationExtended(**facts(reservation, items), expires_at=reservation.expires_at))
+    outbox.publish(
+        session, ReservationExtended(**message_fields(reservation, items), expires_at=reservation.expires_at)
+    )
     return reservation
 
 
 async def cancel(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> Reservation:
-    """Free the seats at once; cancelling twice is cancelling once.
+    """Cancel the hold and release its seats. Idempotent.
 
     Raises:
-        NotFound, HoldRanOut, HoldEnded (it was bought).
+        NotFound, HoldExpired, HoldEnded (already bought).
     """
     reservation = await lock_own(session, reservation_id, user_id)
     if reservation.status == ReservationStatus.CANCELLED:
         return reservation
-    await check_runs(session, reservation)
+    await check_active(session, reservation)
     items = await list_items(session, reservation)
     where = (reservation.organization_id, reservation.event_id, reservation.id)
     await events.release_seats(session, *where, seat_numbers(items))
@@ -93,5 +95,5 @@ async def cancel(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> 
     reservation.status = ReservationStatus.CANCELLED
     reservation.ended_at = func.now()
     reservation.version += 1
-    outbox.publish(session, ReservationCancelled(**facts(reservation, items)))
+    outbox.publish(session, ReservationCancelled(**message_fields(reservation, items)))
     return reservation

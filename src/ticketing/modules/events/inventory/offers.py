@@ -32,7 +32,7 @@ class Offer(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sale:
+class SaleTerms:
     """An event for which holds are requested; `refusal` is the reason why nothing can be held, if any."""
 
     event_id: UUID
@@ -50,7 +50,7 @@ class Sale:
     areas: dict[UUID, Offer] = field(default_factory=dict)
 
 
-async def find_owner(session: AsyncSession, event_id: UUID) -> UUID | None:
+async def find_organization(session: AsyncSession, event_id: UUID) -> UUID | None:
     """The organization of an event that was published at some time; it never changes."""
     return await session.scalar(
         select(Event.organization_id).where(Event.id == event_id, Event.published_at.is_not(None))
@@ -74,18 +74,18 @@ select t.event_id, array(select c.category from category_prices c
  where t.organization_id = %s and t.event_id = any(%s::uuid[])"""
 
 
-async def query_sales(
+async def query_sale_terms(
     wire: Wire, organization_id: UUID, event_ids: Collection[UUID]
-) -> PendingQuery[dict[UUID, Sale]]:
+) -> PendingQuery[dict[UUID, SaleTerms]]:
     """By event; an unknown event, or one that was never published, is missing."""
     wanted = (organization_id, list(event_ids))
-    return PendingQuery(_sales, await send(wire, _EVENTS, *wanted), await send(wire, _OFFERS, *wanted))
+    return PendingQuery(_parse, await send(wire, _EVENTS, *wanted), await send(wire, _OFFERS, *wanted))
 
 
-def _sales(events: Iterable[tuple[Any, ...]], offers: Iterable[tuple[Any, ...]]) -> dict[UUID, Sale]:
-    found: dict[UUID, Sale] = {}
+def _parse(events: Iterable[tuple[Any, ...]], offers: Iterable[tuple[Any, ...]]) -> dict[UUID, SaleTerms]:
+    found: dict[UUID, SaleTerms] = {}
     for row in events:
-        sale = found[row[0]] = Sale(*row[:8])
+        sale = found[row[0]] = SaleTerms(*row[:8])
         sale.refusal = _refusal(*row[8:])
     for event_id, categories, *offer in offers:
         if event_id in found:
@@ -93,7 +93,7 @@ def _sales(events: Iterable[tuple[Any, ...]], offers: Iterable[tuple[Any, ...]])
     return found
 
 
-def _add_offer(sale: Sale, offer: Offer, categories: list[str]) -> None:
+def _add_offer(sale: SaleTerms, offer: Offer, categories: list[str]) -> None:
     if offer.is_area:
         sale.areas[offer.id] = offer
     for category in categories:

@@ -16,7 +16,7 @@ from ticketing.infra.db.pipeline import Wire, rows, send
 from ticketing.modules.events.inventory.seats import FREE
 
 #: An event, and the label of one of its seats.
-Spot = tuple[UUID, str]
+SeatKey = tuple[UUID, str]
 
 
 class FreeSeat(NamedTuple):
@@ -27,7 +27,7 @@ class FreeSeat(NamedTuple):
     lapsed: UUID | None
 
 
-class HeldRow(TypedDict):
+class SeatHold(TypedDict):
     """What a hold writes to one seat."""
 
     event_id: UUID
@@ -38,7 +38,7 @@ class HeldRow(TypedDict):
 
 #: The seats locked for this transaction, and those that are not: True when taken, False when another transaction has
 #: locked them. An unknown seat is in neither.
-LockedSeats = tuple[dict[Spot, FreeSeat], dict[Spot, bool]]
+LockedSeats = tuple[dict[SeatKey, FreeSeat], dict[SeatKey, bool]]
 
 _OF_EVENT = "s.organization_id = %s and s.event_id = w.event_id and s.label = w.label"
 # One statement, one round trip. A seat that the snapshot shows as free but SKIP LOCKED skipped is locked elsewhere.
@@ -57,15 +57,15 @@ select w.n, lost.is_taken, l.number, l.category, l.reservation_id
  where l.n is not null or lost.is_taken is not null"""  # noqa: S608 (only constants)
 
 
-async def lock_seats(wire: Wire, organization_id: UUID, wanted: Collection[Spot]) -> PendingQuery[LockedSeats]:
+async def lock_seats(wire: Wire, organization_id: UUID, wanted: Collection[SeatKey]) -> PendingQuery[LockedSeats]:
     """Lock the free seats among those that a batch wants, and find out why the others are not free."""
     spots = list(dict.fromkeys(wanted))
     named = rows([{"n": n, "event_id": event_id, "label": label} for n, (event_id, label) in enumerate(spots)])
     return PendingQuery(partial(_locked, spots), await send(wire, _LOCK, named, organization_id, organization_id))
 
 
-def _locked(spots: list[Spot], found: Iterable[tuple[Any, ...]]) -> LockedSeats:
-    free, lost = dict[Spot, FreeSeat](), dict[Spot, bool]()
+def _locked(spots: list[SeatKey], found: Iterable[tuple[Any, ...]]) -> LockedSeats:
+    free, lost = dict[SeatKey, FreeSeat](), dict[SeatKey, bool]()
     for n, is_taken, *seat in found:
         if is_taken is None:
             free[spots[n]] = FreeSeat(*seat)
@@ -87,6 +87,6 @@ with held as (
 select 1 / cast(count(*) = %s as integer) from held"""  # noqa: S608 (only constants)
 
 
-async def hold_locked(wire: Wire, organization_id: UUID, seats: list[HeldRow]) -> None:
+async def hold_locked(wire: Wire, organization_id: UUID, seats: list[SeatHold]) -> None:
     """Hold seats that `lock_seats` found free. The transaction fails if one of them is not."""
     await send(wire, _HOLD, rows(seats), organization_id, len(seats))

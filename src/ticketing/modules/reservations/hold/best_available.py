@@ -1,4 +1,4 @@
-"""Best available seats are chosen for one wish of a batch after the other, so two buyers are never offered the same."""
+"""Choose the best available seats for the holds of a batch, one after the other, so that no seat is chosen twice."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,61 +6,60 @@ from uuid import UUID
 
 from ticketing.infra.db.pipeline import Wire, pipelined, send
 from ticketing.modules import events
-from ticketing.modules.reservations.hold.requests import Wish
+from ticketing.modules.reservations.hold.requests import PendingHold
+
+_LOCK_CHOICE = "select pg_advisory_xact_lock(hashtextextended('best of ' || %s, 0))"
 
 
 async def choose_best(
-    wire: Wire, organization_id: UUID, wishes: Iterable[Wish], sales: Mapping[UUID, events.Sale]
-) -> dict[events.Spot, events.FreeSeat]:
-    """Name the seats of every wish for the best, and lock those that are still free.
+    wire: Wire, organization_id: UUID, holds: Iterable[PendingHold], sales: Mapping[UUID, events.SaleTerms]
+) -> dict[events.SeatKey, events.FreeSeat]:
+    """Choose seats for every hold that asks for the best available, and lock those that are still free.
 
-    Wishes are served in their order: what an earlier one wants by name is offered to nobody behind it. One for which
-    there is not enough keeps no seats, and a `refusal` that says how many there are.
+    Holds are served in order: seats that an earlier one names are not offered to a later one. A hold for which there
+    are too few seats gets none, and a `refusal` with the number of available seats.
     """
-    listed = list(wishes)
-    wanted = {wish.request.event_id for wish in listed if wish.request.best_available} & sales.keys()
-    await _take_turns(wire, wanted)
-    free = await _read_free(wire, organization_id, wanted)
-    for wish in listed:
-        if (seats := free.get(wish.request.event_id)) is not None:
-            _choose(wish, seats)
-        elif wish.request.best_available:
-            wish.refusal = events.SoldOut(field="best_available", available=0)
-    chosen = [(w.request.event_id, label) for w in listed if w.request.best_available for label in w.seats]
+    listed = list(holds)
+    event_ids = {hold.request.event_id for hold in listed if hold.request.best_available} & sales.keys()
+    await _lock_choices(wire, event_ids)
+    free = await _read_free(wire, organization_id, event_ids)
+    for hold in listed:
+        if (seats := free.get(hold.request.event_id)) is not None:
+            _choose(hold, seats)
+        elif hold.request.best_available:
+            hold.refusal = events.SoldOut(field="best_available", available=0)
+    chosen = [(h.request.event_id, label) for h in listed if h.request.best_available for label in h.seats]
     async with pipelined(wire):
-        locked = await events.lock_seats(wire, organization_id, chosen)
-    ours, _ = await locked.fetch()  # what was chosen and is lost now is chosen anew
-    return ours
+        pending = await events.lock_seats(wire, organization_id, chosen)
+    locked, _ = await pending.fetch()  # a seat lost since it was chosen makes the hold contended: it chooses again
+    return locked
 
 
-def _choose(wish: Wish, seats: events.FreeSeats) -> None:
-    best = wish.request.best_available
+def _choose(hold: PendingHold, seats: events.FreeSeats) -> None:
+    best = hold.request.best_available
     if best is None:
-        numbers = [number for number in map(seats.number_of, wish.seats) if number is not None]
+        numbers = [number for number in map(seats.number_of, hold.seats) if number is not None]
     else:
         try:
             numbers = seats.choose(best.quantity, best.category, best.section)
         except events.SoldOut as error:
-            wish.refusal = error
+            hold.refusal = error
             return
-        wish.seats = tuple(map(seats.label, numbers))
+        hold.seats = tuple(map(seats.label, numbers))
     seats.take(numbers)
 
 
-async def _take_turns(wire: Wire, event_ids: Iterable[UUID]) -> None:
-    """Let batches choose of an event one after the other, until each has committed.
+async def _lock_choices(wire: Wire, event_ids: Iterable[UUID]) -> None:
+    """Serialize the choices of an event's best seats across batches, until each batch has committed.
 
-    They would all choose the same seats, the best, and all but one would have to choose again.
+    Concurrent batches would all choose the same best seats, and all but one would have to choose again.
     """
     for event_id in sorted(event_ids):
-        await send(wire, _TURN, str(event_id))
+        await send(wire, _LOCK_CHOICE, str(event_id))
 
 
 async def _read_free(wire: Wire, organization_id: UUID, event_ids: Iterable[UUID]) -> dict[UUID, events.FreeSeats]:
-    async def read(query: str, *values: Any) -> list[tuple[Any, ...]]:
+    async def run_query(query: str, *values: Any) -> list[tuple[Any, ...]]:
         return await (await send(wire, query, *values)).fetchall()
 
-    return await events.read_free_seats(read, organization_id, list(event_ids))
-
-
-_TURN = "select pg_advisory_xact_lock(hashtextextended('best of ' || %s, 0))"
+    return await events.read_free_seats(run_query, organization_id, list(event_ids))

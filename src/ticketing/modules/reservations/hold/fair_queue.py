@@ -1,4 +1,7 @@
-"""Who waits to be decided, in order of arrival, organization by organization: a rush at one holds up no other."""
+"""The bounded queue before the batches: first come, first served within an organization, round robin between them.
+
+A rush at one organization does not delay the others.
+"""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -6,66 +9,66 @@ from itertools import islice
 from uuid import UUID
 
 from ticketing.modules.reservations.hold import metrics
-from ticketing.modules.reservations.hold.requests import Wish
+from ticketing.modules.reservations.hold.requests import PendingHold
 
-#: In all, and of one event: half a second's work or so. A sale that draws more than that fills its own share only.
-WAITING_MAX, WAITING_OF_EVENT_MAX = 8000, 2000
+#: Pending holds in total and per event: about half a second of work. A sale with more demand fills only its own share.
+PENDING_MAX, PENDING_OF_EVENT_MAX = 8000, 2000
 
 
-class Waiting:
-    """Bounded queues, from which lanes take batches by turns."""
+class FairQueue:
+    """One queue per organization; batch workers take batches from them in turn."""
 
-    def __init__(self, lanes_of_organization: int, batch_max: int) -> None:
-        self._lanes_max, self._batch_max = lanes_of_organization, batch_max
-        # In the order in which they have their turns; one without wishes is not there.
-        self._queues: dict[UUID, deque[Wish]] = {}
-        self._lanes: Counter[UUID] = Counter()
+    def __init__(self, workers_per_organization: int, batch_max: int) -> None:
+        self._workers_max, self._batch_max = workers_per_organization, batch_max
+        # In round-robin order; an organization without pending holds has no entry.
+        self._queues: dict[UUID, deque[PendingHold]] = {}
+        self._workers: Counter[UUID] = Counter()
         self._of_event: Counter[UUID] = Counter()
         self._size = 0
 
-    def add(self, organization_id: UUID, wish: Wish) -> bool:
-        """False when there is no room."""
-        event_id = wish.request.event_id
-        if self._size >= WAITING_MAX or self._of_event[event_id] >= WAITING_OF_EVENT_MAX:
+    def add(self, organization_id: UUID, hold: PendingHold) -> bool:
+        """Append a hold. Returns False when the queue, or the event's share of it, is full."""
+        event_id = hold.request.event_id
+        if self._size >= PENDING_MAX or self._of_event[event_id] >= PENDING_OF_EVENT_MAX:
             return False
-        self._queues.setdefault(organization_id, deque()).append(wish)
+        self._queues.setdefault(organization_id, deque()).append(hold)
         self._count(event_id, 1)
         return True
 
-    def add_again(self, organization_id: UUID, wish: Wish) -> None:
-        """One that was taken and could not be decided: it has waited longest, and is not sent away."""
-        self._queues.setdefault(organization_id, deque()).appendleft(wish)
-        self._count(wish.request.event_id, 1)
+    def requeue(self, organization_id: UUID, hold: PendingHold) -> None:
+        """Put a hold that has to be retried at the front, whatever the limits: it has waited longest."""
+        self._queues.setdefault(organization_id, deque()).appendleft(hold)
+        self._count(hold.request.event_id, 1)
 
     @property
     def has_work(self) -> bool:
-        """Whether a lane would find something to take."""
-        return any(self._lanes[organization_id] < self._lanes_max for organization_id in self._queues)
+        """Whether `take` would return a batch."""
+        return any(self._workers[organization_id] < self._workers_max for organization_id in self._queues)
 
-    def take(self) -> tuple[UUID, Sequence[Wish]] | None:
-        """A batch of the organization whose turn it is, which has one lane more from then on; see `give_back`."""
+    def take(self) -> tuple[UUID, Sequence[PendingHold]] | None:
+        """Take a batch of the next organization that may have one more worker; `release` frees that worker slot."""
         for organization_id, queue in self._queues.items():
-            if self._lanes[organization_id] < self._lanes_max:
+            if self._workers[organization_id] < self._workers_max:
                 return organization_id, self._take_from(organization_id, queue)
         return None
 
-    def give_back(self, organization_id: UUID) -> None:
-        """A lane is done with a batch of this organization."""
-        self._lanes[organization_id] -= 1
-        if not self._lanes[organization_id]:
-            del self._lanes[organization_id]
+    def release(self, organization_id: UUID) -> None:
+        """Free the worker slot of a batch that `take` returned."""
+        self._workers[organization_id] -= 1
+        if not self._workers[organization_id]:
+            del self._workers[organization_id]
 
-    def _take_from(self, organization_id: UUID, queue: deque[Wish]) -> list[Wish]:
+    def _take_from(self, organization_id: UUID, queue: deque[PendingHold]) -> list[PendingHold]:
         del self._queues[organization_id]
         taken = list(islice(queue, self._batch_max))
-        for wish in taken:
+        for hold in taken:
             queue.popleft()
-            self._count(wish.request.event_id, -1)
-        if queue:  # behind everybody else
+            self._count(hold.request.event_id, -1)
+        if queue:  # to the end of the round
             self._queues[organization_id] = queue
-        self._lanes[organization_id] += 1
-        # Whoever has left in the meantime is not held anything.
-        return [wish for wish in taken if not wish.answered.done()]
+        self._workers[organization_id] += 1
+        # Requests whose client has disconnected are dropped.
+        return [hold for hold in taken if not hold.response.done()]
 
     def _count(self, event_id: UUID, by: int) -> None:
         self._size += by

@@ -1,8 +1,7 @@
-"""`POST /reservations` without the framework, when everything about the request is as it should be.
+"""`POST /reservations` without the framework's overhead, for well-formed requests.
 
-The route in api.py is the contract: it is what the OpenAPI document shows, and it answers whatever is unusual here (no
-token, a wrong body, another content type) in its own words. This way round only what is right is answered by hand, so
-the two can't disagree about what is wrong.
+The route in api.py defines the contract: the OpenAPI document describes it, and every unusual request (no token, an
+invalid body, another content type) falls through to it. Errors about a request are therefore reported in one place.
 """
 
 from types import SimpleNamespace
@@ -16,29 +15,29 @@ from ticketing.infra.errors import TicketingError
 from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.requests import Answer, HoldRequest
+from ticketing.modules.reservations.hold.requests import HoldRequest, HoldResponse
 from ticketing.modules.reservations.schemas import HoldSeats
 
 PATH = "/api/v1/reservations"
 
 _ROUTE = SimpleNamespace(path=PATH)
-#: As `idempotency.fingerprint_of` does it: whichever way a retry comes, it is the same request.
-_FINGERPRINTED = f"{PATH}?\n".encode()
-_NEEDED = (b"authorization", b"idempotency-key", b"content-type")
+#: The prefix that `idempotency.fingerprint_of` hashes: a retry has the same fingerprint on either path.
+_FINGERPRINT_PREFIX = f"{PATH}?\n".encode()
+_REQUIRED = (b"authorization", b"idempotency-key", b"content-type")
 _JSON = (b"content-type", b"application/json")
 _REPLAYED = (b"idempotency-replayed", b"true")
 
 
-def rendered(answer: Answer) -> Response:
-    """The answer as the framework sends it."""
-    headers = {"Idempotency-Replayed": "true"} if answer.is_replay else {}
-    if answer.retry_after_seconds is not None:
-        headers["Retry-After"] = str(answer.retry_after_seconds)
-    return Response(answer.body, answer.status, headers, media_type="application/json")
+def as_response(response: HoldResponse) -> Response:
+    """The response for the ordinary route."""
+    headers = {"Idempotency-Replayed": "true"} if response.is_replay else {}
+    if response.retry_after_seconds is not None:
+        headers["Retry-After"] = str(response.retry_after_seconds)
+    return Response(response.body, response.status, headers, media_type="application/json")
 
 
-class QuickHolds:
-    """Plain ASGI, just before the router: holds that are well asked for are answered here, all else goes on."""
+class FastPathHolds:
+    """ASGI middleware just before the router: handles well-formed holds and passes on every other request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -55,28 +54,32 @@ class QuickHolds:
         scope["route"] = _ROUTE
         holds = app_state.of(scope["app"]).get(Holds)
         try:
-            answer = await holds.submit(request)
+            response = await holds.submit(request)
         except TicketingError as error:
             await error_handlers.render(error)(scope, receive, send)
         else:
-            await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
-            await send({"type": "http.response.body", "body": answer.body})
+            await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
+            await send({"type": "http.response.body", "body": response.body})
 
 
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    headers = [(b"content-length", str(len(answer.body)).encode()), _JSON]
-    if answer.is_replay:
+def _headers(response: HoldResponse) -> list[tuple[bytes, bytes]]:
+    headers = [(b"content-length", str(len(response.body)).encode()), _JSON]
+    if response.is_replay:
         headers.append(_REPLAYED)
     return headers
 
 
 def _read(scope: Scope, body: bytes) -> HoldRequest | None:
-    """What is wanted, by whom; None when anything about it is unusual."""
+    """The request for a hold; None when anything about the HTTP request is unusual."""
     if scope["query_string"]:
         return None
-    found = [pair for pair in scope["headers"] if pair[0] in _NEEDED]
+    found = [pair for pair in scope["headers"] if pair[0] in _REQUIRED]
     headers = dict(found)
-    if len(found) != len(_NEEDED) or len(headers) != len(_NEEDED) or headers[b"content-type"] != b"application/json":
+    if (
+        len(found) != len(_REQUIRED)
+        or len(headers) != len(_REQUIRED)
+        or headers[b"content-type"] != b"application/json"
+    ):
         return None
     scheme, _, token = headers[b"authorization"].decode("latin-1").partition(" ")
     key = headers[b"idempotency-key"].decode("latin-1")
@@ -88,4 +91,4 @@ def _read(scope: Scope, body: bytes) -> HoldRequest | None:
     except (TicketingError, ValidationError):
         return None
     log.actor.set(f"user:{claims.user_id}")
-    return wanted.as_request(claims.user_id, key, security.keyed_digests(_FINGERPRINTED + body))
+    return wanted.as_request(claims.user_id, key, security.keyed_digests(_FINGERPRINT_PREFIX + body))

@@ -1,6 +1,6 @@
-"""Who gets what: the requests of a batch are decided one after another, against what the batch has locked.
+"""Decide the holds of a batch one after the other, against the inventory that the batch has locked.
 
-No waiting and no database here. Whoever comes first is served first; all of a request or nothing of it.
+No I/O and no waiting here. First come, first served; a request is granted completely or not at all.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ticketing.infra.errors import Invalid, NotFound, TicketingError
 from ticketing.modules import events
-from ticketing.modules.reservations.hold.requests import HoldRequest, Wish
+from ticketing.modules.reservations.hold.requests import HoldRequest, PendingHold
 from ticketing.modules.reservations.purchase_limits import (
     Allowance,
     AllowanceContended,
@@ -26,8 +26,8 @@ class SeatNotPriced(TicketingError):
     status, code = 422, "seat_not_for_sale"
 
 
-class Item(NamedTuple):
-    """A seat, or a quantity of places, that was granted."""
+class GrantedItem(NamedTuple):
+    """A seat, or a quantity of places, granted to a hold."""
 
     offer: events.Offer
     quantity: int = 1
@@ -36,42 +36,42 @@ class Item(NamedTuple):
 
 
 @dataclass(slots=True)
-class Shelf:
-    """What there is for this batch. `grant` takes from it."""
+class LockedInventory:
+    """The seats, places and allowances that a batch has locked. `grant` takes from them."""
 
-    sales: Mapping[UUID, events.Sale]
-    seats: Mapping[events.Spot, events.FreeSeat]
-    #: Seats that could not be locked: True when taken, False when somebody else is deciding; unknown ones are missing.
-    is_taken: Mapping[events.Spot, bool]
-    #: Reservations that have run out and are ours to expire.
+    sales: Mapping[UUID, events.SaleTerms]
+    seats: Mapping[events.SeatKey, events.FreeSeat]
+    #: Seats that could not be locked: True when taken, False when locked elsewhere. Unknown seats are missing.
+    is_taken: Mapping[events.SeatKey, bool]
+    #: Reservations with lapsed holds that this batch has locked and may expire.
     lapsed: Iterable[UUID]
     places: dict[UUID, int]
     allowances: Mapping[Buyer, Allowance]
     overtaken: set[UUID] = field(default_factory=set)
-    _gone: set[events.Spot] = field(default_factory=set)
-    _granted: dict[bytes, int] = field(default_factory=dict)
+    _granted_seats: set[events.SeatKey] = field(default_factory=set)
+    _granted_to: dict[bytes, int] = field(default_factory=dict)
 
-    def grant(self, wish: Wish) -> list[Item]:
-        """Everything that the request names.
+    def grant(self, hold: PendingHold) -> list[GrantedItem]:
+        """Grant everything that the request names.
 
         Raises:
             NotFound, EventNotOnSale: there is nothing to hold.
-            AllowanceContended: something else of this buyer is being decided at this moment.
-            LimitExceeded: more than the event or the ticket type allows in one order, or to one person over all orders.
-            Invalid: there is no such ticket type with places.
-            SeatUnknown, SeatTaken, SeatContended, SeatNotPriced, SoldOut: nothing of it was taken.
+            AllowanceContended: another transaction has locked this buyer's allowance.
+            LimitExceeded: more than the event or the ticket type allows per order, or per person over all orders.
+            Invalid: a ticket type is not a general-admission type of this event.
+            SeatUnknown, SeatTaken, SeatContended, SeatNotPriced, SoldOut: nothing was taken.
         """
-        request, sale = wish.request, self.sales.get(wish.request.event_id)
+        request, sale = hold.request, self.sales.get(hold.request.event_id)
         if sale is None:
             raise NotFound
         if sale.refusal is not None:
             raise sale.refusal
-        buyer = self._check_limits(sale, request)
-        items = [*self._find_seats(sale, wish), *self._find_places(sale, request)]
-        self._take(request, wish.seats, buyer)
+        identity = self._check_limits(sale, request)
+        items = [*self._find_seats(sale, hold), *self._find_places(sale, request)]
+        self._take(request, hold.seats, identity)
         return items
 
-    def _check_limits(self, sale: events.Sale, request: HoldRequest) -> bytes | None:
+    def _check_limits(self, sale: events.SaleTerms, request: HoldRequest) -> bytes | None:
         field, quantity = request.quantity_field, request.quantity
         if quantity > sale.max_per_order:
             raise LimitExceeded(f"One order may have at most {sale.max_per_order} tickets of this event.", field=field)
@@ -80,61 +80,61 @@ class Shelf:
         allowance = self.allowances.get(Buyer(request.event_id, request.user_id))
         if allowance is None:
             raise AllowanceContended
-        had = allowance.places + self._granted.get(allowance.identity, 0)
-        check_limit(sale.max_per_buyer, had, quantity, field)
+        used = allowance.places + self._granted_to.get(allowance.identity, 0)
+        check_limit(sale.max_per_buyer, used, quantity, field)
         return allowance.identity
 
-    def _find_seats(self, sale: events.Sale, wish: Wish) -> list[Item]:
-        if not wish.seats:
+    def _find_seats(self, sale: events.SaleTerms, hold: PendingHold) -> list[GrantedItem]:
+        if not hold.seats:
             return []
-        spots = [(sale.event_id, label) for label in wish.seats]
-        if wish.request.best_available and not all(map(self._is_ours, spots)):
-            raise events.SeatContended(field="best_available")  # they were free when they were chosen: choose again
-        self._check_free(spots)
-        unpriced = [spot[1] for spot in spots if self.seats[spot].category not in sale.by_category]
+        keys = [(sale.event_id, label) for label in hold.seats]
+        if hold.request.best_available and not all(map(self._is_locked, keys)):
+            raise events.SeatContended(field="best_available")  # free when they were chosen: choose again
+        self._check_free(keys)
+        unpriced = [key[1] for key in keys if self.seats[key].category not in sale.by_category]
         if unpriced:
             raise SeatNotPriced(field="seats", seats=unpriced)
-        found = ((self.seats[spot], spot[1]) for spot in spots)
-        items = [Item(sale.by_category[seat.category], 1, seat.number, label) for seat, label in found]
-        _check_type_limits(items, wish.request.seats_field)
+        found = ((self.seats[key], key[1]) for key in keys)
+        items = [GrantedItem(sale.by_category[seat.category], 1, seat.number, label) for seat, label in found]
+        _check_type_limits(items, hold.request.seats_field)
         return items
 
-    def _check_free(self, spots: list[events.Spot]) -> None:
-        if unknown := [spot[1] for spot in spots if spot not in self.seats and spot not in self.is_taken]:
+    def _check_free(self, keys: list[events.SeatKey]) -> None:
+        if unknown := [key[1] for key in keys if key not in self.seats and key not in self.is_taken]:
             raise events.SeatUnknown(field="seats", seats=unknown)
-        if taken := [spot[1] for spot in spots if spot in self._gone or self.is_taken.get(spot)]:
+        if taken := [key[1] for key in keys if key in self._granted_seats or self.is_taken.get(key)]:
             raise events.SeatTaken(field="seats", seats=taken)
-        if busy := [spot[1] for spot in spots if not self._is_ours(spot)]:
-            raise events.SeatContended(field="seats", seats=busy)
+        if contended := [key[1] for key in keys if not self._is_locked(key)]:
+            raise events.SeatContended(field="seats", seats=contended)
 
-    def _is_ours(self, spot: events.Spot) -> bool:
-        seat = self.seats.get(spot)
+    def _is_locked(self, key: events.SeatKey) -> bool:
+        seat = self.seats.get(key)
         return seat is not None and (seat.lapsed is None or seat.lapsed in self.lapsed)
 
-    def _find_places(self, sale: events.Sale, request: HoldRequest) -> list[Item]:
+    def _find_places(self, sale: events.SaleTerms, request: HoldRequest) -> list[GrantedItem]:
         if any(type_id not in sale.areas for type_id in request.places):
             message = "This event has no such general-admission ticket type."
             raise Invalid(message, field="items.ticket_type_id")
-        items = [Item(sale.areas[type_id], quantity) for type_id, quantity in request.places.items()]
+        items = [GrantedItem(sale.areas[type_id], quantity) for type_id, quantity in request.places.items()]
         _check_type_limits(items, "items")
         for type_id, quantity in sorted(request.places.items()):
             if (available := self.places.get(type_id, 0)) < quantity:
                 raise events.SoldOut(field="items", ticket_type_id=str(type_id), available=available)
         return items
 
-    def _take(self, request: HoldRequest, labels: Iterable[str], buyer: bytes | None) -> None:
+    def _take(self, request: HoldRequest, labels: Iterable[str], identity: bytes | None) -> None:
         for label in labels:
-            spot = (request.event_id, label)
-            self._gone.add(spot)
-            if (lapsed := self.seats[spot].lapsed) is not None:
+            key = (request.event_id, label)
+            self._granted_seats.add(key)
+            if (lapsed := self.seats[key].lapsed) is not None:
                 self.overtaken.add(lapsed)
         for type_id, quantity in request.places.items():
             self.places[type_id] -= quantity
-        if buyer is not None:
-            self._granted[buyer] = self._granted.get(buyer, 0) + request.quantity
+        if identity is not None:
+            self._granted_to[identity] = self._granted_to.get(identity, 0) + request.quantity
 
 
-def _check_type_limits(items: list[Item], field: str) -> None:
+def _check_type_limits(items: list[GrantedItem], field: str) -> None:
     wanted: dict[events.Offer, int] = {}
     for item in items:
         if item.offer.max_per_order is not None:

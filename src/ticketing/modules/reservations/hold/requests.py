@@ -1,4 +1,4 @@
-"""What somebody wants to hold, and what they are answered."""
+"""A request for a hold, the request while it waits for its batch, and the response."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ticketing.infra.log import Cause
 
 @dataclass(frozen=True, slots=True)
 class BestAvailable:
-    """So many seats together, as good as can be had."""
+    """A number of seats together, the best that are free; optionally of one category or section."""
 
     quantity: int
     category: str | None = None
@@ -21,11 +21,11 @@ class BestAvailable:
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """Who wants what, and under which Idempotency-Key."""
+    """What a buyer wants to hold, and the Idempotency-Key of the request."""
 
     user_id: UUID
     key: str
-    #: Hash of the request's body: the same key with another body is a mistake of the client's.
+    #: Hash of the request's body: a client must not reuse a key with another body.
     fingerprint: idempotency.Fingerprint
     event_id: UUID
     seats: tuple[str, ...] = ()
@@ -39,22 +39,22 @@ class HoldRequest:
 
     @property
     def seats_field(self) -> str:
-        """Where the request says which seats: what a client would change to get others, or fewer."""
+        """The field of the body that chooses the seats; errors about seats point to it."""
         return "seats" if self.best_available is None else "best_available.quantity"
 
     @property
     def quantity_field(self) -> str:
-        """Where the request says how many it wants."""
+        """The field of the body that sets the quantity; errors about limits point to it."""
         return self.seats_field if self.seats or self.best_available else "items"
 
     @property
     def caller(self) -> str:
-        """As `security.identify` names them."""
+        """The caller, as `security.identify` names it."""
         return f"user:{self.user_id}"
 
 
-class Answer(NamedTuple):
-    """What the client reads; `outcome` is "held" or the code of the refusal."""
+class HoldResponse(NamedTuple):
+    """The response to the client; `outcome` is "held" or the error code."""
 
     status: int
     body: bytes
@@ -64,16 +64,16 @@ class Answer(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Wish:
-    """A request that waits for its batch. `seats` are the wanted ones, once the best available have been chosen."""
+class PendingHold:
+    """A request that waits for its batch. `seats` are the requested labels, or those chosen as the best available."""
 
     request: HoldRequest
     cause: Cause
-    answered: "asyncio.Future[Answer]"
+    response: "asyncio.Future[HoldResponse]"
     seats: tuple[str, ...] = ()
-    #: How often it has met seats that somebody else was deciding about.
+    #: Number of attempts that failed because another transaction had locked a seat or an allowance.
     contended: int = 0
-    #: Its event was swept of lapsed holds for its sake: places that are not there now are sold out.
+    #: Lapsed holds of its event were expired after its first attempt: places that are still missing are sold out.
     has_swept: bool = False
-    #: Why it is not decided in this batch, when it has to be tried again or refused without being remembered.
+    #: Why the batch did not decide it: to be retried, or refused without storing the response for its key.
     refusal: TicketingError | None = None
