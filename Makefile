@@ -9,8 +9,8 @@ endif
 TOOLS := .cache/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 PY := .venv/bin/python
-# Each process of the tests has servers of its own. One more than two cores: those with faults wait for most of their time.
-PROCESSES ?= 3
+# Each process of the tests has servers of its own. More than two cores need: tests of faults and of Kafka mostly wait.
+PROCESSES ?= 4
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 
@@ -34,9 +34,9 @@ help: ## List the targets
 run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo", see ARGS=--help
 	@exec $(PY) -m ticketing.cli up --with-parent $(ARGS)
 
-# Files in their order: else those with few and long tests come last, and one process waits for the other.
+# tests/support/distribution.py says which tests share a process, and which come first.
 test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other
-	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 mutants: $(DEV_READY) ## Wound the source in every known way; each wound must be felt; ARGS="overtaken"
 	@exec $(PY) -m tests.mutants $(ARGS)

@@ -25,8 +25,16 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from tests.support import time_limits
+from tests.support.distribution import (  # noqa: F401 (a hook is found by its name)
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_runtest_teardown,
+    pytest_xdist_make_scheduler,
+)
 from tests.support.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
 from tests.support.platform import platform  # noqa: F401
+from tests.support.time_limits import PATIENCE_SECONDS, product_time_limits  # noqa: F401
 from tests.support.world import World
 from ticketing.infra.app_state import AppState
 from ticketing.infra.config import Settings, get_settings
@@ -37,6 +45,8 @@ from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostg
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.main import create_app
 from ticketing.modules import payments
+
+time_limits.lengthen()
 
 TEMPLATE = "template_ticketing"
 # Tests ask whether commits are isolated, not whether they survive a power cut; and each has a database of its own,
@@ -97,7 +107,7 @@ def settings(postgres: EmbeddedPostgres, database_url: str, valkey: EmbeddedValk
     """What the running system has: a role for requests and one for workers, and neither is the owner."""
     name = database_url.rpartition("/")[2]
     urls = {"database_url": postgres.url(name, APPLICATION), "worker_database_url": postgres.url(name, WORKER)}
-    update = {**urls, "redis_url": valkey.url()}
+    update = {**urls, "redis_url": valkey.url(), "database_pool_timeout_seconds": PATIENCE_SECONDS}
     return get_settings().model_copy(update=update)
 
 

@@ -16,7 +16,7 @@ __all__ = ["client", "world"]
 Visit = Callable[..., Awaitable[Visitor]]
 
 #: Timeout of every wait, long enough for a busy machine; a condition that holds already is not waited for.
-WAIT_MS = 15_000
+WAIT_MS = 30_000
 expect.set_options(timeout=WAIT_MS)
 
 

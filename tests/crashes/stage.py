@@ -16,7 +16,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.system.ports import free_port
 
-DEATH_SECONDS = 60
+DEATH_SECONDS = 120
 
 
 class Stage:

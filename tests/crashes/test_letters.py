@@ -25,7 +25,7 @@ async def test_a_letter_whose_sender_died_comes_again_as_the_same_letter(
     async def all_is_done() -> bool:
         return len(await rows(app, "select from inbox where consumer = 'notifications'")) == 3
 
-    assert await eventually(all_is_done, 30)
+    assert await eventually(all_is_done)
     assert Counter(letter["To"] for letter in box.letters) == Counter(
         {people[0].email: 1, people[1].email: 2, people[2].email: 1}
     )

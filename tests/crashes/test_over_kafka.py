@@ -38,7 +38,7 @@ async def test_a_relay_that_dies_around_the_acknowledgement_leaves_nothing_out(
     await line.tell(*COATS)
     await stage.dies(await stage.worker("relay", point))
     await stage.worker("relay")
-    records = await asyncio.to_thread(line.records, copies * len(COATS), seconds=30)
+    records = await asyncio.to_thread(line.records, copies * len(COATS), seconds=120)
     assert len(records) == copies * len(COATS)
     firsts = {dict(record.headers())["message_id"]: record for record in reversed(records)}.values()
     told = [orjson.loads(record.value()) for record in reversed(firsts)]
@@ -54,7 +54,7 @@ async def test_a_consumer_that_dies_before_its_offset_has_each_effect_once(line:
     assert await line.effects()
     await line.tell(("C", 0))
     await stage.start(*program)
-    effects = await line.until_effects(len(COATS) + 1, seconds=60)
+    effects = await line.until_effects(len(COATS) + 1, seconds=120)
     assert sorted(effects) == sorted([*COATS, ("C", 0)])
     for seat in "AB":
         assert [coat for each, coat in effects if each == seat] == list(range(5))
@@ -70,7 +70,7 @@ async def test_a_dead_letter_whose_consumer_died_is_there_and_holds_nobody_up(
     await stage.dies(await stage.start(*program, crash_at=point))
     assert await line.effects() == [("A", 0)]
     await stage.start(*program)
-    assert await line.until_effects(2, seconds=60) == [("A", 0), ("A", 1)]
+    assert await line.until_effects(2, seconds=120) == [("A", 0), ("A", 1)]
     async with line.database.transaction() as session:
         kept = await session.scalars(
             text("select message_id from dead_letters where consumer = :group"), {"group": line.group.name}

@@ -104,7 +104,7 @@ async def wake_up_in_vain(line: Line, stage: Stage, pid: int) -> None:
 async def tells_the_log(line: Line, rounds: int) -> None:
     """Every fact is there, and who skips repetitions finds each seat's in the order of the log."""
     count = sum(await asyncio.to_thread(ends, line))
-    records = await asyncio.to_thread(line.records, count, seconds=60)
+    records = await asyncio.to_thread(line.records, count, seconds=120)
     firsts: dict[bytes, list[int]] = {}
     seen = set()
     for record in records:

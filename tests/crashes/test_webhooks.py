@@ -38,7 +38,7 @@ async def test_a_webhook_whose_sender_died_comes_again_under_its_id(
         rows = await log_of(tenant, made)
         return [row["status"] for row in rows] == ["delivered"] * 3
 
-    assert await eventually(all_is_done, 60)
+    assert await eventually(all_is_done)
     times = Counter(told.id for told in receiver.told)
     assert set(times.values()) == {2 if sent else 1}
     assert {told.message["data"]["colour"] for told in receiver.told} == {*"012"}

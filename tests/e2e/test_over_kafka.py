@@ -28,7 +28,7 @@ async def test_a_purchase_over_kafka_and_through_a_restart_of_the_broker(
             assert data(await buyer.get(f"/orders/{order['id']}"))["status"] == "paid"
             assert data(await buyer.get("/me/tickets")) == []
             await asyncio.to_thread(kafka_broker.start)
-            assert len(await tickets_of(buyer, order, 1, seconds=60)) == 1
+            assert len(await tickets_of(buyer, order, 1, seconds=120)) == 1
 
 
 async def watch_a_purchase(platform: Platform, world: World) -> None:
@@ -37,10 +37,10 @@ async def watch_a_purchase(platform: Platform, world: World) -> None:
         viewer = Viewer(stream)
         await viewer.until("aaa")
         held = await world.hold(buyer, show, "Stalls-A-2")
-        await viewer.until("aha", seconds=60)
+        await viewer.until("aha", seconds=120)
     order = await world.order(buyer, held)
     data(await world.webhook("payment.succeeded", await world.payment(buyer, order)))
-    assert len(await tickets_of(buyer, order, 1, seconds=60)) == 1
+    assert len(await tickets_of(buyer, order, 1, seconds=120)) == 1
 
     async def is_carried() -> bool:
         sent = platform.query("select last_id > 0 or window_from > '0' from outbox_cursor where reader = 'relay'")

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.support.distribution import closing
 from tests.support.machine import skip_or_fail
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ POM = ROOT / "tests" / "support" / "kafka" / "pom.xml"
 CACHE = ROOT / ".cache"
 JAVA_FLOOR = 17
 FETCH_SECONDS = 280
-READY_SECONDS = 60
+READY_SECONDS = 120
 # The tests measure behaviour and not speed: one compiler tier and the serial collector start fastest and stay smallest.
 JVM_FLAGS = ("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 CLUSTER_ID = "WqMJoRHx6Sxlu7WIm4LClQ"
@@ -191,7 +192,7 @@ class KafkaBroker:
         self._process = None
 
 
-def patiently(ask: Callable[[], T], seconds: float = 20) -> T:
+def patiently(ask: Callable[[], T], seconds: float = 60) -> T:
     """Asks again while a broker that has just started still looks for its coordinators; clients of ours do the same."""
     from confluent_kafka import KafkaError, KafkaException
 
@@ -319,6 +320,7 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBrok
     except KafkaUnavailable as error:
         skip_or_fail(str(error))
     broker = KafkaBroker(tmp_path_factory.mktemp("kafka"), jars)
+    closing["broker"] = broker.stop
     try:
         yield broker.start()
     finally:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import httpx2
 import psycopg
 import pytest
 
+from tests.support.distribution import closing
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import WEBHOOK_SECRET, Person, World, data
 from ticketing.infra.system.ports import free_port
 from ticketing.infra.system.processes import wait_for
@@ -75,7 +77,9 @@ def opened(folder: Path, **variables: str) -> Iterator[Platform]:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with opened(tmp_path_factory.mktemp("platform") / "data") as platform:
+    with ExitStack() as stack:
+        platform = stack.enter_context(opened(tmp_path_factory.mktemp("platform") / "data"))
+        closing["platform"] = stack.close
         yield platform
 
 
@@ -92,7 +96,7 @@ def world(client: httpx2.AsyncClient) -> World:
     return World(client)
 
 
-async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
+async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_SECONDS) -> Any:
     """The first true answer; fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
@@ -102,7 +106,9 @@ async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = 10) -> 
         await asyncio.sleep(0.05)
 
 
-async def tickets_of(buyer: Person, order: dict[str, Any], count: int, seconds: float = 10) -> list[dict[str, Any]]:
+async def tickets_of(
+    buyer: Person, order: dict[str, Any], count: int, seconds: float = PATIENCE_SECONDS
+) -> list[dict[str, Any]]:
     async def ask() -> list[dict[str, Any]] | None:
         mine = [t for t in data(await buyer.get("/me/tickets")) if t["order_id"] == order["id"]]
         return mine if len(mine) == count else None
@@ -118,7 +124,7 @@ class Viewer:
         self._lines = stream.aiter_lines()
         self.seats = ""
 
-    async def until(self, seats: str, seconds: float = 20) -> None:
+    async def until(self, seats: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Read frames until the map says so; fails when it does not in time."""
         async with asyncio.timeout(seconds):
             while self.seats != seats:

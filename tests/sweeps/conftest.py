@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import World
 from tests.sweeps.full_tenant import Stage, set_stage
 from ticketing.infra.config import Settings, get_settings
@@ -32,7 +33,8 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 def settings(postgres: EmbeddedPostgres, database_url: str, valkey: EmbeddedValkey) -> Settings:
     name = database_url.rpartition("/")[2]
     urls = {"database_url": postgres.url(name, APPLICATION), "worker_database_url": postgres.url(name, WORKER)}
-    return get_settings().model_copy(update={**urls, "redis_url": valkey.url()})
+    patience = {"database_pool_timeout_seconds": PATIENCE_SECONDS}
+    return get_settings().model_copy(update={**urls, **patience, "redis_url": valkey.url()})
 
 
 @pytest.fixture(scope="module")

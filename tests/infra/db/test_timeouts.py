@@ -21,6 +21,8 @@ from ticketing.infra.embedded.postgres import EmbeddedPostgres
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.redis import messages
 
+pytestmark = pytest.mark.usefixtures("product_time_limits")
+
 
 @pytest.fixture
 async def wire(postgres: EmbeddedPostgres) -> AsyncIterator[Proxy]:

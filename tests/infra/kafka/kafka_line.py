@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.support.kafka_broker import patiently
+from tests.support.time_limits import PATIENCE_SECONDS
 from ticketing.infra import bus, outbox
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
@@ -95,7 +96,7 @@ class Line:
             rows = await session.execute(text("select seat, coat from effects order by id"))
             return [(row.seat, row.coat) for row in rows]
 
-    async def until_effects(self, count: int, seconds: float = 40) -> list[tuple[str, int]]:
+    async def until_effects(self, count: int, seconds: float = 120) -> list[tuple[str, int]]:
         """Waits for so many effects, and says which there were when they do not come."""
         end = time.monotonic() + seconds
         while len(found := await self.effects()) < count:
@@ -131,7 +132,7 @@ class Line:
         finally:
             await letters.close()
 
-    def records(self, count: int, topic: str = "", seconds: float = 20) -> list[KafkaMessage]:
+    def records(self, count: int, topic: str = "", seconds: float = PATIENCE_SECONDS) -> list[KafkaMessage]:
         """The first `count` records, or what there is in the time, partition by partition. Blocks: for a thread."""
         found: list[KafkaMessage] = []
         end = time.monotonic() + seconds
@@ -184,4 +185,4 @@ async def running(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> Async
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, PATIENCE_SECONDS)

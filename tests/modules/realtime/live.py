@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
+from tests.support.time_limits import PATIENCE_SECONDS
 from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules.realtime import SeatFrames
 
@@ -71,7 +72,7 @@ class Viewer:
         viewer.status, viewer.headers = int(head.split()[1]), head.lower()
         return viewer
 
-    async def next(self, seconds: float = 5, *, skip: str = "heartbeat") -> Event:
+    async def next(self, seconds: float = PATIENCE_SECONDS, *, skip: str = "heartbeat") -> Event:
         """The next event. Raises TimeoutError, and EOFError at the end of the stream."""
         async with asyncio.timeout(seconds):
             while True:
@@ -81,7 +82,7 @@ class Viewer:
                 elif event["event"] != skip:
                     return Event(event["event"], event["id"], orjson.loads(event["data"]))
 
-    async def rest(self, seconds: float = 5) -> list[Event]:
+    async def rest(self, seconds: float = PATIENCE_SECONDS) -> list[Event]:
         """Everything up to the end of the stream."""
         events = []
         try:
@@ -124,7 +125,7 @@ async def show_changes(app: FastAPI) -> None:
         await reader.advance(page[-1].log_id)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for something that is about to be true."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (nobody tells us)
