@@ -8,13 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, redis
 from ticketing.infra.bus import Group
+from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database, statements
 from ticketing.infra.kafka import consumer, take_turns
 from ticketing.infra.redis.commit_notifications import Wake
 from ticketing.infra.system import garbage_collection
 from ticketing.modules.reservations import ReservationCreated
-from ticketing.workers.consumers import LogConsumer
 
 #: Two names, so that neither road finds the other's inbox.
 GROUPS = {True: "effects over Kafka", False: "effects by the log"}
@@ -23,7 +23,7 @@ TABLE = "create table if not exists effects (reservation_id uuid); grant all on 
 
 async def note(session: AsyncSession, message: ReservationCreated) -> None:
     # As tickets are written, which are the effects of a sale that come in thousands.
-    await statements.later(session, "insert into effects values (%s)", message.reservation_id)
+    await statements.defer(session, "insert into effects values (%s)", message.reservation_id)
 
 
 async def main() -> None:

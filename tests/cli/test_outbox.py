@@ -51,9 +51,9 @@ async def sold(app: FastAPI, world: World) -> None:
 
 
 async def read_some(database: Database, reader: str, limit: int) -> LogReader:
-    log = LogReader(database, reader, "somebody")
+    log = LogReader(database, reader, "somebody", page_rows=limit)
     assert await log.acquire()
-    await log.advance((await log.read(limit))[-1].log_id)
+    await log.advance((await log.read())[-1].log_id)
     return log
 
 

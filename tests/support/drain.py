@@ -6,9 +6,10 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from ticketing.infra import bus, mail
+from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.workers.consumers import LogConsumer, groups
+from ticketing.workers.consumers import groups
 
 
 async def drain(app: FastAPI, *, attempts_max: int = 3) -> int:

@@ -76,9 +76,9 @@ async def test_nothing_is_dropped_before_it_is_read(database: Database, owner: D
     await keep(database, road)
     assert len(await old_days(owner)) == 1  # nobody has ever read
     assert await read(database, other) == [1, 2, 3]
-    log = LogReader(database, reader, "test")
+    log = LogReader(database, reader, "test", page_rows=2)
     assert await log.acquire()
-    await log.advance((await log.read(limit=2))[-1].log_id)
+    await log.advance((await log.read())[-1].log_id)
     await log.release()
     async with owner.transaction() as session:  # and was not seen again for more than a week
         await session.execute(text("update outbox_cursor set updated_at = now() - interval '9 days'"))

@@ -11,13 +11,15 @@ from ticketing.cli import outbox_list
 from ticketing.cli.context import WRONG_USE, fail
 from ticketing.infra import kafka, mail, redis
 from ticketing.infra.bus import AnyGroup
+from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import KafkaUnavailable
-from ticketing.infra.kafka.log_pages import line_of, record_of
 from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
+from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import known_topics
 from ticketing.infra.outbox import replay as outbox_replay
+from ticketing.infra.outbox.encoded_rows import decode
 from ticketing.infra.outbox.replay import Stretch
 from ticketing.workers import consumers, relay
 
@@ -63,7 +65,7 @@ async def _publish(
                 patience_seconds=10,
             )
             async for page in outbox_replay.pages(database, part):
-                await producer.publish([record_of(line_of(delivery)) for delivery in page])
+                await producer.publish(map(record_of, page))
         except (DeliveryFailed, KafkaUnavailable) as error:
             fail(f"the broker did not take all of it; do it again ({error})", 1)
         finally:
@@ -89,9 +91,9 @@ async def _bring(
         part, rows = await _look(database, reader, group.name, since, wanted)
         total += rows
         if yes and part is not None:
-            consumer = consumers.LogConsumer(database, group, asyncio.Event(), settings.consumer_max_attempts)
+            consumer = LogConsumer(database, group, asyncio.Event(), settings.consumer_max_attempts)
             async for page in outbox_replay.pages(database, part, undone_by=group.name):
-                await consumer.consume(page, asyncio.Event())
+                await consumer.consume([decode(row) for row in page], asyncio.Event())
     if not yes:
         return _tell(f"{total} messages would be brought")
     typer.echo(f"{total} messages were brought; what failed is among the dead letters.", err=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ticketing.admission import Gate
+from ticketing.admission import Admission
 from ticketing.docgen.codebase import SOURCE
 from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.db import Database
@@ -72,7 +72,7 @@ STEPS = (
         _API,
         "limits",
         "The request gets a correlation id; its size and its rate limits are checked before anything is parsed.",
-        (RequestContext, Gate),
+        (RequestContext, Admission),
         ("press",),
     ),
     Step(

@@ -5,12 +5,12 @@ import asyncio
 from confluent_kafka import KafkaException
 from sqlalchemy import text
 
-from ticketing.infra import bus, log, mail, metrics, redis
+from ticketing.infra import log, mail, metrics, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import lag as kafka_lag
 from ticketing.infra.outbox import status
-from ticketing.infra.system.sleep import pause
+from ticketing.infra.retry import log_every_error, run_periodically
 from ticketing.workers import consumers
 
 MEASURE_SECONDS = 10.0
@@ -22,17 +22,15 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     """Measure until `stop` is set. What can't be measured is told and tried again."""
     groups = await group_topics(settings)
     told: set[tuple[str, str]] = set()
-    while not stop.is_set():
-        try:
-            await measure_log(settings, database)
-            told = await measure_letters(database, told)
-            if settings.is_distributed:
-                await measure_kafka(settings, database, groups)
-        except (KafkaException, *bus.OUTAGES) as error:
-            _log.warning("log_not_measured", error=type(error).__name__)
-        except Exception as error:  # the jobs beside us go on
-            _log.error("log_not_measured", exc_info=error)
-        await pause(MEASURE_SECONDS, stop)
+
+    async def measure() -> None:
+        nonlocal told
+        await measure_log(settings, database)
+        told = await measure_letters(database, told)
+        if settings.is_distributed:
+            await measure_kafka(settings, database, groups)
+
+    await run_periodically(MEASURE_SECONDS, measure, log_every_error(_log, "log_not_measured", KafkaException), stop)
 
 
 async def group_topics(settings: Settings) -> dict[str, list[str]]:

@@ -2,9 +2,9 @@
 
 from ticketing.infra import bus
 from ticketing.infra.db import Database
-from ticketing.infra.kafka.log_pages import line_of, record_of
 from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer, RecordRefused
-from ticketing.infra.outbox import Delivery, known_topics
+from ticketing.infra.kafka.records import record_of
+from ticketing.infra.outbox import Delivery, encoded_rows, known_topics
 from ticketing.workers import relay
 
 
@@ -21,7 +21,7 @@ class Republish:
     async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
         """Publish them. Raises RecordRefused, or Retry while no broker takes anything."""
         try:
-            await self._producer.publish([record_of(line_of(delivery)) for delivery in deliveries])
+            await self._producer.publish([record_of(encoded_rows.encode(delivery)) for delivery in deliveries])
         except RecordRefused:
             raise
         except DeliveryFailed as error:

@@ -13,12 +13,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log
-from ticketing.infra.bus import OUTAGES, InboxRow
+from ticketing.infra.bus import InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.db.timeouts import be_patient
-from ticketing.infra.http.idempotency import StoredAnswer
+from ticketing.infra.db.timeouts import allow_long_statements
+from ticketing.infra.http.idempotency import StoredResponse
 from ticketing.infra.outbox import Horizon, Xid8
+from ticketing.infra.retry import OUTAGES
 from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
 from ticketing.workers import lag_metrics
 
@@ -64,9 +65,9 @@ async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
 async def clean_answers(session: AsyncSession, settings: Settings) -> int:
     """Forget the first answers to old Idempotency-Keys."""
     hours = timedelta(hours=settings.idempotency_retention_hours)
-    key = tuple_(StoredAnswer.caller, StoredAnswer.key)
-    old = select(StoredAnswer.caller, StoredAnswer.key).where(StoredAnswer.created_at < func.now() - hours)
-    return await _delete(session, delete(StoredAnswer).where(key.in_(old.limit(CLEAN_ROWS))))
+    key = tuple_(StoredResponse.caller, StoredResponse.key)
+    old = select(StoredResponse.caller, StoredResponse.key).where(StoredResponse.created_at < func.now() - hours)
+    return await _delete(session, delete(StoredResponse).where(key.in_(old.limit(CLEAN_ROWS))))
 
 
 async def clean_sessions(session: AsyncSession, settings: Settings) -> int:
@@ -165,7 +166,7 @@ async def run_job(name: str, job: Job, settings: Settings, database: Database) -
 
 async def _run_once(name: str, job: Job, settings: Settings, database: Database) -> int:
     async with database.transaction() as session:
-        await be_patient(session)
+        await allow_long_statements(session)
         mine = await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"job:{name}", 0))))
         done = await job(session, settings) if mine else 0
         if done:

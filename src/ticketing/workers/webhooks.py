@@ -8,10 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from ticketing.infra import bus, log, redis
+from ticketing.infra import log, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.retry import OUTAGES, log_outage, run_periodically, run_until_stopped
 from ticketing.infra.system.sleep import pause
 from ticketing.modules.webhooks import CheckedBackend, Sender, fan_out, find_due, record_backlog, take_turn
 
@@ -54,46 +55,36 @@ class Webhooks:
     async def run(self) -> None:
         """Until `stop` is set."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read())
-            tasks.create_task(self._send())
-            tasks.create_task(self._measure())
+            tasks.create_task(run_until_stopped(self._read, log_outage(_log, "webhooks_wait"), self._stop))
+            tasks.create_task(self._send_until_stopped())
+            on_error = log_outage(_log, "webhooks_not_measured", level="debug")
+            tasks.create_task(run_periodically(MEASURE_SECONDS, self._measure, on_error, self._stop))
 
     async def _read(self) -> None:
-        waits = 0
-        while not self._stop.is_set():
-            self._wake.clear()  # before the look: a nudge that comes during it is not lost
-            try:
-                found = await fan_out(self._database)
-                waits = 0
-            except bus.OUTAGES as error:
-                waits += 1
-                _log.warning("webhooks_wait", error=type(error).__name__)
-                await pause(bus.backoff_seconds(waits, error), self._stop)
-                continue
-            # Also without news: a test, or what somebody has asked for once more, is not in the log.
-            self._due.set()
-            await pause(LOOK_SECONDS, self._stop)
-            if not found:
-                await pause(POLL_SECONDS, self._stop, self._wake)
+        self._wake.clear()  # before the read: a notification that arrives during it is not lost
+        found = await fan_out(self._database)
+        # Also without new messages: tests and redeliveries are not in the log.
+        self._due.set()
+        await pause(LOOK_SECONDS, self._stop)
+        if not found:
+            await pause(POLL_SECONDS, self._stop, self._wake)
+
+    async def _send_until_stopped(self) -> None:
+        await run_until_stopped(self._send, log_outage(_log, "webhooks_wait"), self._stop)
+        await self._end_turns()
 
     async def _send(self) -> None:
-        while not self._stop.is_set():
-            self._due.clear()
-            room = TURNS_MAX - len(self._turns)
-            try:
-                due = await find_due(self._database, list(self._turns), room) if room else []
-            except bus.OUTAGES as error:
-                _log.warning("webhooks_wait", error=type(error).__name__)
-                due = []
-            for organization_id, endpoint_id in due:
-                self._turns[endpoint_id] = asyncio.create_task(self._take_turn(organization_id, endpoint_id))
-            await pause(POLL_SECONDS, self._stop, self._due)
-        await self._end_turns()
+        self._due.clear()
+        room = TURNS_MAX - len(self._turns)
+        due = await find_due(self._database, list(self._turns), room) if room else []
+        for organization_id, endpoint_id in due:
+            self._turns[endpoint_id] = asyncio.create_task(self._take_turn(organization_id, endpoint_id))
+        await pause(POLL_SECONDS, self._stop, self._due)
 
     async def _take_turn(self, organization_id: UUID, endpoint_id: UUID) -> None:
         try:
             await take_turn(self._database, self._sender, organization_id, endpoint_id, self._stop)
-        except bus.OUTAGES as error:
+        except OUTAGES as error:
             _log.warning("webhook_turn_waits", webhook_id=str(endpoint_id), error=type(error).__name__)
         except Exception as error:
             _log.error("webhook_turn_failed", webhook_id=str(endpoint_id), exc_info=error)
@@ -109,14 +100,9 @@ class Webhooks:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _measure(self) -> None:
-        while not self._stop.is_set():
-            try:
-                async with self._database.transaction() as session:
-                    waiting, oldest = (await session.execute(_WAITING)).one()
-                record_backlog(waiting, oldest or 0)
-            except bus.OUTAGES as error:
-                _log.debug("webhooks_not_measured", error=type(error).__name__)
-            await pause(MEASURE_SECONDS, self._stop)
+        async with self._database.transaction() as session:
+            waiting, oldest = (await session.execute(_WAITING)).one()
+        record_backlog(waiting, oldest or 0)
 
 
 _WAITING = text("""

@@ -6,18 +6,17 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
-from redis.exceptions import RedisError
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from tests.infra.bus.message_fixtures import BellRung, Counter, make_counter, ring, rung
 from tests.support.drain import drain_group
-from ticketing.infra import bus, log, outbox
+from ticketing.infra import log, outbox
 from ticketing.infra.bus import Group, Retry
 from ticketing.infra.bus.dead_letters import DeadLetter
+from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.db import Database
 from ticketing.infra.outbox.reader import LEASE_SECONDS, LeaseLost, LogReader
-from ticketing.workers.consumers import LogConsumer
 
 
 @pytest.fixture
@@ -175,10 +174,10 @@ async def test_a_consumer_that_stops_leaves_its_cursor_behind_what_is_done(datab
 
 async def test_what_is_done_and_not_told_to_the_cursor_is_read_again(database: Database) -> None:
     await ring(database, 1, 2)
-    reader = LogReader(database, "somebody", "one")
+    reader = LogReader(database, "somebody", "one", page_rows=1)
     assert await reader.acquire()
-    (first,) = await reader.read(limit=1)
-    reader.mark_done(first.log_id)
+    (first,) = await reader.read()
+    reader.acknowledge(first.log_id)
     assert await LogReader(database, "somebody", "one").acquire()  # a process of the same name, started again
     with pytest.raises(LeaseLost):
         await reader.read()
@@ -191,17 +190,3 @@ async def _eventually(ask: Any, wanted: object, seconds: float) -> None:
     while (answer := await ask()) != wanted:
         assert time.monotonic() < deadline, answer
         await asyncio.sleep(0.01)
-
-
-def test_our_own_servers_are_asked_again_within_a_second_however_long_they_are_away() -> None:
-    away = OperationalError("select", {}, Exception("gone"))
-    assert bus.backoff_seconds(0, away) <= bus.BACKOFF_FIRST_SECONDS
-    assert all(bus.backoff_seconds(n, error) <= 1 for n in range(40) for error in (away, RedisError("gone")))
-    assert bus.backoff_seconds(10, bus.Retry("a provider")) > 5
-
-
-def test_the_wait_doubles_and_is_bounded() -> None:
-    waits = [bus.backoff_seconds(n) for n in range(40)]
-    assert waits[0] <= bus.BACKOFF_FIRST_SECONDS
-    assert max(waits) <= bus.BACKOFF_MAX_SECONDS
-    assert waits[10] > 5

@@ -125,12 +125,14 @@ class Line:
         self, bootstrap: str, client: dict[str, Any] | None = None
     ) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        letters = DeadLetters(self.group.name, KafkaProducer(bootstrap, "dlq"), self.database, stop)
+        producer = KafkaProducer(bootstrap, "dlq")
+        dead_letters = DeadLetters(self.group.name, producer, self.database, stop)
         try:
-            async with running(consume_with(self.settings, self.database, self.group, stop, letters, client), stop):
+            consuming = consume_with(self.settings, self.database, self.group, stop, dead_letters, client)
+            async with running(consuming, stop):
                 yield
         finally:
-            await letters.close()
+            await producer.close()
 
     def records(self, count: int, topic: str = "", seconds: float = PATIENCE_SECONDS) -> list[KafkaMessage]:
         """The first `count` records, or what there is in the time, partition by partition. Blocks: for a thread."""

@@ -14,9 +14,9 @@ from tests.support.kafka_broker import free_ports
 from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import Record, ensure_topics
-from ticketing.infra.kafka.log_pages import line_of, record_of
 from ticketing.infra.kafka.producer import KafkaProducer
-from ticketing.infra.outbox import Delivery
+from ticketing.infra.kafka.records import record_of
+from ticketing.infra.outbox import Delivery, encoded_rows
 
 pytestmark = pytest.mark.kafka
 
@@ -160,7 +160,7 @@ async def test_a_message_that_a_table_cannot_hold_is_kept_as_it_came(line: Line)
     stranger = KafkaProducer(line.settings.kafka_bootstrap_servers, "stranger")
     await ensure_topics(line.settings.kafka_bootstrap_servers, [line.topic], partitions=3)
     fact = Delivery(new_id(), line.topic, "A", 1, datetime.now(UTC), None, {"seat": "\0"}, "", "", "")
-    await stranger.publish([record_of(line_of(fact))])
+    await stranger.publish([record_of(encoded_rows.encode(fact))])
     await stranger.close()
     async with line.consuming():
         (row,) = await until_letters(line, 1)

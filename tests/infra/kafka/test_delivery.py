@@ -13,10 +13,9 @@ from tests.infra.kafka.kafka_line import ORGANIZATION, BatchPainters, Line, Seat
 from tests.support.kafka_broker import KafkaBroker, free_ports
 from ticketing.infra import bus
 from ticketing.infra.kafka import KafkaUnavailable, ensure_topics, ping
-from ticketing.infra.kafka.log_pages import PageReader, delivery_of
 from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.infra.outbox import known_topics
-from ticketing.infra.outbox.reader import LeaseLost
+from ticketing.infra.outbox.reader import LeaseLost, LogReader
 from ticketing.workers.relay import READER, Relay
 
 pytestmark = pytest.mark.kafka
@@ -116,7 +115,7 @@ async def test_of_two_relays_one_works_and_the_other_takes_over_when_it_ends(lin
 
 async def test_a_relay_that_was_paused_and_wakes_up_publishes_nothing(line: Line) -> None:
     await ensure_topics(line.settings.kafka_bootstrap_servers, [line.topic], partitions=3)
-    paused, successor = (PageReader(line.database, READER, owner) for owner in ("paused", "successor"))
+    paused, successor = (LogReader(line.database, READER, owner) for owner in ("paused", "successor"))
     assert await paused.acquire()
     await line.let_lease_run_out()
     assert await successor.acquire()
@@ -127,7 +126,7 @@ async def test_a_relay_that_was_paused_and_wakes_up_publishes_nothing(line: Line
         await Relay(line.settings, paused, producer, asyncio.Event(), asyncio.Event()).carry()
     await producer.close()
     assert await asyncio.to_thread(line.records, 1, seconds=1) == []
-    assert [delivery_of(one).key for one in await successor.turn()] == ["A"]
+    assert [delivery.key for delivery in await successor.read()] == ["A"]
 
 
 async def test_effects_happen_in_order_and_offsets_follow(line: Line) -> None:

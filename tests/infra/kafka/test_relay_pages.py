@@ -10,14 +10,13 @@ from confluent_kafka import Consumer, TopicPartition
 from tests.support.kafka_broker import KafkaBroker
 from ticketing.infra.kafka import Record, ensure_topics
 from ticketing.infra.kafka import producer as kafka_producer
-from ticketing.infra.kafka.log_pages import PAGE_ROWS_MAX, PAGE_ROWS_MIN
 from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
-from ticketing.infra.outbox.reader import LEASE_SECONDS
-from ticketing.workers.relay import PAGE_SECONDS_MAX, fitting
+from ticketing.infra.outbox.reader import LEASE_SECONDS, PAGE_ROWS
+from ticketing.workers.relay import PAGE_ROWS_MAX, PAGE_SECONDS_MAX, fitting
 
 
 def test_pages_grow_while_they_go_through_quickly_and_have_a_limit() -> None:
-    sizes = [PAGE_ROWS_MIN]
+    sizes = [PAGE_ROWS]
     while sizes[-1] < PAGE_ROWS_MAX:
         sizes.append(fitting(sizes[-1], sizes[-1], seconds=sizes[-1] / 100_000))
     assert sizes == [500, 1000, 2000, 4000, 8000, 10_000]
@@ -26,11 +25,11 @@ def test_pages_grow_while_they_go_through_quickly_and_have_a_limit() -> None:
 
 def test_a_way_that_becomes_slow_gets_small_pages_again() -> None:
     assert fitting(10_000, 10_000, seconds=2) == 1500
-    assert fitting(1500, 1500, seconds=2.9) == PAGE_ROWS_MIN
+    assert fitting(1500, 1500, seconds=2.9) == PAGE_ROWS
 
 
 def test_a_few_rows_that_took_long_do_not_stop_the_next_ones() -> None:
-    assert fitting(PAGE_ROWS_MIN, 1, seconds=1) == PAGE_ROWS_MIN
+    assert fitting(PAGE_ROWS, 1, seconds=1) == PAGE_ROWS
 
 
 @pytest.mark.kafka

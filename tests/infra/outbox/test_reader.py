@@ -1,4 +1,4 @@
-"""The log: nothing lost, nothing twice, in order, whatever commits late."""
+"""Reading the log: every row once and in order, whatever commits late, and the cursor behind what is acknowledged."""
 
 from contextlib import AsyncExitStack
 from typing import ClassVar
@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import ProgrammingError
 
 from ticketing.infra import outbox
 from ticketing.infra.db import Database
-from ticketing.infra.outbox import Message, OutboxRow
+from ticketing.infra.outbox import Message
+from ticketing.infra.outbox import reader as reader_module
 from ticketing.infra.outbox.reader import LEASE_SECONDS, LeaseLost, LogReader
 
 
@@ -22,12 +22,13 @@ class SeatPainted(Message):
     colour: str
 
 
-TENANT = uuid4()
-LONG_LOG = f"""
-insert into outbox (message_id, organization_id, topic, key, schema_version, payload, correlation_id, traceparent,
-                    actor)
-select gen_random_uuid(), cast('{TENANT}' as uuid), 'seat.painted', n::text, 1, '{{}}', '', '', ''
-  from generate_series(1, 20000) n"""
+UNREAD_ROWS = "select count(*) from outbox o, outbox_cursor c where o.id > c.last_id and o.xid >= c.window_from"
+
+#: Thirty thousand rows over three days.
+FILL = """
+insert into outbox (occurred_at, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
+select current_date + n % 3, gen_random_uuid(), 'seat.painted', n::text, 1, '{}', '', '', ''
+  from generate_series(1, 30000) n"""
 
 
 def painted(seat_id: UUID, colour: str) -> SeatPainted:
@@ -40,28 +41,46 @@ async def write(database: Database, *messages: Message) -> None:
             outbox.publish(session, message)
 
 
-async def reader_of(database: Database, name: str = "tests", owner: str = "me") -> LogReader:
-    reader = LogReader(database, name, owner)
+async def reader_of(database: Database, name: str = "tests", owner: str = "me", page_rows: int = 500) -> LogReader:
+    reader = LogReader(database, name, owner, page_rows=page_rows)
     assert await reader.acquire()
     return reader
 
 
-async def colours(reader: LogReader, limit: int = 500) -> list[str]:
-    """Read to the end, page by page."""
+async def write_colours(database: Database, names: str) -> None:
+    """Publish a message per letter, each in a transaction of its own."""
+    for name in names:
+        await write(database, painted(uuid4(), name))
+
+
+async def read_colours(reader: LogReader) -> list[str]:
+    """The next page."""
+    return [delivery.payload["colour"] for delivery in await reader.read()]
+
+
+async def colours(reader: LogReader) -> list[str]:
+    """Read to the end, each page acknowledged before the next one is read."""
     seen = []
-    while page := await reader.read(limit):
-        seen += [row.payload["colour"] for row in page]
-        await reader.advance(page[-1].log_id)
+    while page := await reader.read():
+        seen += [delivery.payload["colour"] for delivery in page]
+        reader.acknowledge(page[-1].log_id)
     return seen
+
+
+async def unread(database: Database) -> int:
+    """How many committed rows are past the cursor."""
+    async with database.transaction() as session:
+        return int(await session.scalar(text(UNREAD_ROWS)) or 0)
 
 
 async def test_a_reader_gets_every_row_once_and_in_order(database: Database) -> None:
     seat = uuid4()
     await write(database, *[painted(seat, str(n)) for n in range(7)])
-    reader = await reader_of(database)
-    assert await colours(reader, limit=3) == [str(n) for n in range(7)]
+    reader = await reader_of(database, page_rows=3)
+    assert await colours(reader) == [str(n) for n in range(7)]
     await write(database, painted(seat, "again"))
-    assert await colours(reader, limit=3) == ["again"]
+    assert await colours(reader) == ["again"]
+    assert await unread(database) == 0
 
 
 class SeatMoved(Message):
@@ -73,10 +92,10 @@ class SeatMoved(Message):
 
 async def test_a_reader_of_some_topics_is_given_no_others_and_does_not_read_them_again(database: Database) -> None:
     seat = uuid4()
-    reader = LogReader(database, "tests", "me", ["seat.painted"])
+    reader = LogReader(database, "tests", "me", ["seat.painted"], page_rows=1)
     assert await reader.acquire()
     await write(database, SeatMoved(seat_id=seat), painted(seat, "one"), SeatMoved(seat_id=seat), painted(seat, "two"))
-    assert await colours(reader, limit=1) == ["one", "two"]
+    assert await colours(reader) == ["one", "two"]
     await write(database, SeatMoved(seat_id=seat))
     assert await colours(reader) == []
     async with database.transaction() as session:
@@ -154,14 +173,59 @@ async def test_a_rolled_back_fact_never_happened(database: Database) -> None:
     assert await colours(await reader_of(database)) == []
 
 
-async def test_a_crash_before_advance_brings_the_page_again(database: Database) -> None:
-    await write(database, *[painted(uuid4(), str(n)) for n in range(4)])
-    first = await reader_of(database)
-    page = await first.read(2)
-    await first.advance(page[-1].log_id)
-    await first.read(2)  # taken, and then the process is gone
-    await first.release()
-    assert await colours(await reader_of(database, owner="next")) == ["2", "3"]
+async def test_a_page_is_read_ahead_and_the_cursor_stays_behind_what_is_acknowledged(database: Database) -> None:
+    await write_colours(database, "abcde")
+    reader = await reader_of(database, page_rows=2)
+    first, second = await reader.read(), await reader.read()
+    assert [delivery.payload["colour"] for delivery in (*first, *second)] == [*"abcd"]
+    assert await unread(database) == 5
+    reader.acknowledge(first[-1].log_id)
+    third = await reader.read()
+    assert ([delivery.payload["colour"] for delivery in third], await unread(database)) == (["e"], 3)
+    # At the window's end nothing more is read until everything is acknowledged.
+    await write_colours(database, "f")
+    assert await reader.read() == []
+    reader.acknowledge(second[-1].log_id)
+    assert await reader.read() == []
+    reader.acknowledge(third[-1].log_id)
+    assert await read_colours(reader) == ["f"]
+
+
+async def test_rows_that_were_not_acknowledged_are_read_again_after_acquire(database: Database) -> None:
+    await write_colours(database, "abcde")
+    reader = await reader_of(database, page_rows=2)
+    reader.acknowledge((await reader.read())[-1].log_id)
+    await reader.read()  # moves the cursor past the first page; the second page is lost
+    assert await reader.acquire()
+    assert await colours(reader) == [*"cde"]
+
+
+async def test_a_process_that_ends_settles_what_it_has_acknowledged(database: Database) -> None:
+    await write_colours(database, "abc")
+    reader = await reader_of(database, page_rows=2)
+    reader.acknowledge((await reader.read())[-1].log_id)
+    await reader.settle()
+    await reader.release()
+    assert await colours(await reader_of(database, owner="next")) == ["c"]
+
+
+async def test_settling_at_the_end_of_a_window_skips_nothing_of_the_next_one(database: Database) -> None:
+    reader = await reader_of(database)
+    await write_colours(database, "ab")
+    page = await reader.read()
+    await write_colours(database, "cd")  # in the next window, which `advance` opens
+    await reader.advance(page[-1].log_id)
+    assert await colours(reader) == [*"cd"]
+
+
+async def test_a_window_that_a_dead_reader_left_open_is_closed_by_its_successor(database: Database) -> None:
+    await write_colours(database, "ab")
+    reader = await reader_of(database, page_rows=2)
+    reader.acknowledge((await reader.read())[-1].log_id)
+    await reader.settle()  # everything is done, and the window is still open
+    await reader.release()
+    await write_colours(database, "c")
+    assert await colours(await reader_of(database, owner="next")) == ["c"]
 
 
 async def test_readers_do_not_disturb_one_another(database: Database) -> None:
@@ -196,61 +260,66 @@ async def test_who_stands_by_leaves_no_trace_and_takes_over_when_the_lease_has_r
     assert await successor.acquire()
 
 
-async def test_a_reader_that_was_paused_can_neither_read_nor_advance(database: Database) -> None:
-    await write(database, painted(uuid4(), "red"))
-    paused = await reader_of(database, owner="paused")
-    page = await paused.read()
-    async with database.transaction() as session:  # its lease runs out while it sleeps
+async def test_a_paused_reader_neither_reads_nor_moves_the_cursor(database: Database) -> None:
+    await write_colours(database, "abc")
+    paused = await reader_of(database, owner="paused", page_rows=2)
+    paused.acknowledge((await paused.read())[-1].log_id)
+    async with database.transaction() as session:  # its lease runs out while it is stopped
         await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
     successor = await reader_of(database, owner="successor")
-    with pytest.raises(LeaseLost):
-        await paused.advance(page[-1].log_id)
-    with pytest.raises(LeaseLost):
-        await paused.read()
-    assert await colours(successor) == ["red"]
+    for act in (paused.read, paused.settle, paused.renew):
+        with pytest.raises(LeaseLost):
+            await act()
+    assert await colours(successor) == [*"abc"]
 
 
-async def test_rows_of_the_log_are_never_changed(database: Database) -> None:
-    await write(database, painted(uuid4(), "red"))
-    for statement in ("update outbox set topic = 'x'", "delete from outbox"):
-        with pytest.raises(ProgrammingError, match="append-only"):
-            async with database.transaction() as session:
-                await session.execute(text(statement))
+async def test_an_idle_reader_writes_nothing_until_its_lease_is_due(database: Database) -> None:
+    async def cursor() -> object:
+        async with database.transaction() as session:
+            return (await session.execute(text("select xmin, xmax, lease_until from outbox_cursor"))).one()
+
+    reader = await reader_of(database)
+    assert await reader.read() == []
+    before = await cursor()
+    assert await reader.read() == []
+    assert await cursor() == before
+    reader.held_at -= reader_module.RENEW_SECONDS
+    assert await reader.read() == []
+    assert await cursor() != before
 
 
-@pytest.mark.parametrize("tenant", ["", f", cast('{TENANT}' as uuid)"], ids=["of-all", "of-one"])
-async def test_a_look_that_finds_nothing_reads_next_to_nothing_of_a_long_log(owner: Database, tenant: str) -> None:
+@pytest.mark.parametrize("is_analyzed", [False, True])
+async def test_pages_are_read_by_primary_key_whatever_the_statistics(
+    database: Database, owner: Database, is_analyzed: bool
+) -> None:
+    """Over several days. By the index of transactions, each page would read its whole window and sort it."""
     async with owner.transaction() as session:
-        await session.execute(text(LONG_LOG))
-    async with owner.transaction() as session:
-        await session.execute(text("analyze outbox"))
-        look = f"outbox_window_end(pg_current_xact_id(), pg_current_xact_id(){tenant})"
-        for _ in range(7):  # the plan that stays comes after five
-            plan = await session.scalar(text(f"explain (analyze, buffers, format json) select {look}"))
-        read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
-    assert read < 100
+        await session.execute(text(FILL))
+        if is_analyzed:
+            await session.execute(text("analyze outbox"))
+    reader = await reader_of(database)
+    await reader.read()
+    me = ("tests", 1)
+    pages = await plan_of(database, reader_module._PAGE, 0, *me, *me, *me, 2000)
+    pages_of_topics = await plan_of(database, reader_module._PAGE_OF_TOPICS, 0, *me, *me, *me, ["seat.painted"], 2000)
+    window = await plan_of(database, reader_module._MOVE, False, 0, "tests", 6, *me)
+    for day in await days(database):
+        for plan in (pages, pages_of_topics):
+            assert f"outbox_{day}_pkey" in plan
+            assert "Sort  (" not in plan
+        assert f"outbox_{day}_xid_id_idx" in window
+        assert f"Seq Scan on outbox_{day}" not in pages + pages_of_topics + window
 
 
-async def test_old_partitions_are_dropped_and_new_ones_made(database: Database, owner: Database) -> None:
-    async with owner.transaction() as session:
-        await session.execute(
-            text("create table outbox_20200101 partition of outbox for values from ('2020-01-01') to ('2020-01-02')")
-        )
-    await reader_of(database)  # what nobody reads is not dropped
+async def plan_of(database: Database, query: str, *values: object) -> str:
     async with database.transaction() as session:
-        assert await session.scalar(text("select drop_outbox_partitions(7, false)")) == 1
-        await session.execute(text("select make_outbox_partitions(5)"))
-        names = await session.scalars(
-            text("select inhrelid::regclass::text from pg_inherits where inhparent = 'outbox'::regclass")
-        )
-        today = await session.scalar(text("select to_char(now() at time zone 'UTC', '\"outbox_\"YYYYMMDD')"))
-    # The migrations may have run yesterday, and have made a partition for that day.
-    assert len([name for name in names if name >= today]) == 7  # today, five days ahead, and the default
+        connection = await session.connection()
+        await connection.exec_driver_sql(f"select {reader_module.MOVE_SETTINGS}")
+        lines = await connection.exec_driver_sql(f"explain {query}", values)
+        return "\n".join(line for (line,) in lines)
 
 
-async def test_a_row_finds_its_day(database: Database) -> None:
-    await write(database, painted(uuid4(), "red"))
+async def days(database: Database) -> list[str]:
+    """The partitions that have rows."""
     async with database.transaction() as session:
-        partition = await session.scalar(select(text("tableoid::regclass::text")).select_from(OutboxRow))
-    assert partition is not None
-    assert partition != "outbox_default"
+        return [*await session.scalars(text("select distinct to_char(occurred_at, 'YYYYMMDD') from outbox"))]

@@ -1,23 +1,9 @@
 """Consumer groups: what reacts to a message, with retry and back-off."""
 
-from ticketing.infra.bus.delivery import (
-    BACKOFF_FIRST_SECONDS,
-    BACKOFF_MAX_SECONDS,
-    OUTAGES,
-    AnyGroup,
-    BatchGroup,
-    Group,
-    InboxRow,
-    OutwardGroup,
-    Poison,
-    Retry,
-    Stopped,
-    backoff_seconds,
-)
+from ticketing.infra.bus.delivery import AnyGroup, BatchGroup, Group, InboxRow, OutwardGroup, Poison
+from ticketing.infra.retry import OUTAGES, Retry, Stopped
 
 __all__ = [
-    "BACKOFF_FIRST_SECONDS",
-    "BACKOFF_MAX_SECONDS",
     "OUTAGES",
     "AnyGroup",
     "BatchGroup",
@@ -27,5 +13,4 @@ __all__ = [
     "Poison",
     "Retry",
     "Stopped",
-    "backoff_seconds",
 ]

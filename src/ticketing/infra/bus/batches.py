@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus import delivery as bus
-from ticketing.infra.bus.delivery import ANY_TIME, Group, Handler, OutwardGroup, Stopped, caused_by, tell_outcome
+from ticketing.infra.bus.delivery import ANY_TIME, Group, Handler, OutwardGroup, caused_by, tell_outcome
 from ticketing.infra.db import Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
+from ticketing.infra.retry import Stopped
 
 #: A run that has lasted so long takes no further message. A long transaction holds its row locks against buyers, and
 #: every reader of the log waits for the oldest transaction that writes: thirty-two slow effects would delay them all.
@@ -153,8 +154,8 @@ async def _deliver_together(database: Database, group: Group, run: Sequence[Deli
                 await _react(session, delivery, *one)
         if new:
             # What the time was not enough for has not been done.
-            async with statements.round_trip(session) as wire:
-                await send(wire, _FORGET, group.name, [*new])
+            async with statements.round_trip(session) as connection:
+                await send(connection, _FORGET, group.name, [*new])
         crash_points.at("before_effect_commits")
     _tell(group, run, outcomes, time.monotonic() - began)
     return len(outcomes)
@@ -162,8 +163,8 @@ async def _deliver_together(database: Database, group: Group, run: Sequence[Deli
 
 async def _mark_all_done(session: AsyncSession, group: Group, message_ids: list[UUID]) -> set[UUID]:
     """Write the inbox rows, in this order, and say which were not there."""
-    async with statements.round_trip(session) as wire:
-        written = await send(wire, _NOTE_ALL, group.name, message_ids)
+    async with statements.round_trip(session) as connection:
+        written = await send(connection, _NOTE_ALL, group.name, message_ids)
     return {row[0] for row in await written.fetchall()}
 
 

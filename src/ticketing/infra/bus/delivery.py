@@ -5,7 +5,6 @@ those that come many at a time).
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -14,10 +13,7 @@ from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from pydantic import ValidationError
-from redis.exceptions import RedisError
 from sqlalchemy import Text, func
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -25,34 +21,15 @@ from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.db import Base, Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.system.sleep import pause
+from ticketing.infra.retry import OUTAGES, retry
 
 Handler = Callable[[AsyncSession, Any], Awaitable[object]]
-
-BACKOFF_FIRST_SECONDS = 0.1
-BACKOFF_MAX_SECONDS = 15.0
-#: Servers of our own are asked again this often at least: tickets are late from when they are back, and viewers too.
-OURS_MAX_SECONDS = 1.0
 
 _log = log.get_logger(__name__)
 
 
-class Retry(Exception):
-    """What a handler needs is not there at the moment; the message is not at fault and waits its turn."""
-
-
-#: Postgres or Redis is away.
-OURS = (OperationalError, InterfaceError, PoolTimeout, RedisError)
-# An outage is not the message's fault: it is tried again for as long as the outage lasts, in its place.
-OUTAGES = (Retry, *OURS, OSError)
-
-
 #: For those whose tries need not wait for others'.
 ANY_TIME = nullcontext()
-
-
-class Stopped(Exception):
-    """The process was asked to stop while a message waited; the message stays where it is."""
 
 
 class UnknownVersion(ValueError):
@@ -181,15 +158,15 @@ async def _deliver_outward(
 
 
 async def _is_done(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
-    async with statements.round_trip(session) as wire:
-        found = await send(wire, _FIND, group.name, delivery.message_id)
+    async with statements.round_trip(session) as connection:
+        found = await send(connection, _FIND, group.name, delivery.message_id)
     return await found.fetchone() is not None
 
 
 async def mark_done(session: AsyncSession, consumer: str, message_id: UUID) -> bool:
     """Write the inbox row, in the transaction of the effect; False when it was there."""
-    async with statements.round_trip(session) as wire:
-        written = await send(wire, _NOTE, consumer, message_id)
+    async with statements.round_trip(session) as connection:
+        written = await send(connection, _NOTE, consumer, message_id)
     return written.rowcount == 1
 
 
@@ -209,42 +186,42 @@ async def deliver_patiently(
         Poison: the message itself is at fault.
         Stopped: `stop` was set while waiting; the message was not taken.
     """
-    attempts, waits = 0, 0
+    attempts = Attempts(attempts_max, group=group.name, topic=delivery.topic)
+
+    async def attempt() -> bool:
+        async with places:
+            return await deliver(database, group, delivery)
+
+    def on_error(error: Exception) -> None:
+        attempts.on_error(error)
+        metrics.RETRIES.labels(group.name, delivery.topic).inc()
+
     with caused_by(delivery):
-        while True:
-            try:
-                async with places:
-                    is_done = await deliver(database, group, delivery)
-                tell_outcome(group, delivery, is_done)
-                return
-            except OUTAGES as error:
-                seconds = backoff_seconds(waits, error)
-                _log.warning("consumer_waits", group=group.name, topic=delivery.topic, error=type(error).__name__)
-            except Exception as error:
-                attempts, seconds = attempts + 1, backoff_seconds(waits)
-                _log.warning(
-                    "consumer_failed", group=group.name, topic=delivery.topic, attempt=attempts, exc_info=error
-                )
-                if attempts >= attempts_max or isinstance(error, HOPELESS):
-                    raise Poison(error, attempts) from error
-            metrics.RETRIES.labels(group.name, delivery.topic).inc()
-            await pause(seconds, stop)
-            if stop.is_set():
-                raise Stopped
-            waits += 1
+        tell_outcome(group, delivery, await retry(attempt, on_error, stop))
+
+
+class Attempts:
+    """The error handler of a delivery: it logs each failure, and counts those that are not due to an outage."""
+
+    def __init__(self, attempts_max: int, **fields: str) -> None:
+        """`fields` go into every log line."""
+        self._max, self._fields, self._failed = attempts_max, fields, 0
+
+    def on_error(self, error: Exception) -> None:
+        """Raises Poison after `attempts_max` failures, or at once after one that every retry would repeat."""
+        if isinstance(error, OUTAGES):
+            _log.warning("consumer_waits", **self._fields, error=type(error).__name__)
+            return
+        self._failed += 1
+        _log.warning("consumer_failed", **self._fields, attempt=self._failed, exc_info=error)
+        if self._failed >= self._max or isinstance(error, HOPELESS):
+            raise Poison(error, self._failed) from error
 
 
 def tell_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
     """Count a message that was dealt with, and write its line."""
     metrics.CONSUMED.labels(group.name, delivery.topic, "done" if is_done else "seen").inc()
     log.tell_message("message_done" if is_done else "message_seen", group.name, delivery.topic)
-
-
-def backoff_seconds(waits: int, error: Exception | None = None) -> float:
-    """How long to wait before the next try: doubling, bounded, and jittered so that many don't return as one."""
-    bound = OURS_MAX_SECONDS if isinstance(error, OURS) else BACKOFF_MAX_SECONDS
-    longest = min(bound, BACKOFF_FIRST_SECONDS * 2.0 ** min(waits, 20))
-    return longest * random.uniform(0.5, 1)
 
 
 @contextmanager

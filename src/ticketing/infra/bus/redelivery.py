@@ -20,6 +20,7 @@ from ticketing.infra.bus.dead_letters import DeadLetter, tell_error
 from ticketing.infra.bus.delivery import AnyGroup, Group, OutwardGroup
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery
+from ticketing.infra.retry import OUTAGES
 
 _ATTEMPTS_MAX = 32_767  # what the column holds
 _DELIVERY = TypeAdapter(Delivery)
@@ -86,7 +87,7 @@ async def _try(database: Database, groups: Mapping[str, AnyGroup], letter: DeadL
         return Outcome.GONE, "there is no such letter any more"
     except NotReplayable as error:
         return Outcome.FAILED, str(error)
-    except bus.OUTAGES as error:
+    except OUTAGES as error:
         _log.warning("dead_letter_waits", **facts, error=type(error).__name__)
         return Outcome.WAITS, f"something that it needs is away ({type(error).__name__})"
     except Exception as error:

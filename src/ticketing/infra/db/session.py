@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import orjson
@@ -25,10 +25,10 @@ from uuid_utils.compat import uuid7
 from ticketing.infra import app_state, crash_points, security
 from ticketing.infra.config import Settings
 from ticketing.infra.db import tenancy, timeouts
-from ticketing.infra.db.pipeline import Wire, pipelined, send_waiting
+from ticketing.infra.db.pipeline import DriverConnection, pipelined, send_deferred
 from ticketing.infra.redis.commit_notifications import Nudge
 
-#: A connection that has rested so long is asked whether it lives before it is used.
+#: A connection that was idle for longer is checked with a ping before it is used.
 PING_AFTER_SECONDS = 2.0
 
 NAMING = {
@@ -41,101 +41,101 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
-    """Tables of every module share one metadata, so that migrations see them all."""
+    """The tables of all modules share one metadata, so that migrations see all of them."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB}  # noqa: RUF012
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB}
 
 
 def new_id() -> UUID:
-    """A UUIDv7: it sorts by time, so an index grows at one end. Made here: a server older than 18 can't."""
+    """A UUIDv7: it sorts by time, so an index grows at one end. Made here: Postgres before 18 has no such function."""
     return uuid7()
 
 
 class Identified:
-    """A row with an id of ours and the time of its insert."""
+    """A row with a UUIDv7 as its primary key, and the time of its insert."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class PersonalSession(Session):
-    """A session whose transactions begin by saying who calls, when somebody does."""
+    """A session whose transactions begin with the statement that names the caller, if there is one."""
 
 
 @event.listens_for(PersonalSession, "after_begin")
-def _say_who_calls(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    # With the first statement and not before: a request that needs no database takes no connection.
+def _set_caller(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    # At the first statement and not before: a request that needs no database takes no connection from the pool.
     if (user_id := session.info.get("user_id")) is None or transaction.nested:
         return
-    if not session.info.pop("says_who_calls", False):
-        connection.exec_driver_sql(tenancy.NAMING, (str(user_id),))
+    if not session.info.pop("defers_caller", False):
+        connection.exec_driver_sql(tenancy.SET_CALLER, (str(user_id),))
 
 
-def _ping_the_rested(engine: Engine, answer_seconds: float) -> None:
-    """Ask a pooled connection whether it lives before it is used, unless somebody used it a moment ago.
+def _check_idle_connections(engine: Engine, result_seconds: float) -> None:
+    """Ping a pooled connection before it is used, unless it was used within PING_AFTER_SECONDS.
 
     A ping costs a round trip, which is a large part of a short transaction.
     """
 
     @event.listens_for(engine, "connect")
-    def bound(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.driver_connection.answer_seconds = answer_seconds
+    def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.driver_connection.result_seconds = result_seconds
 
     @event.listens_for(engine, "checkin")
-    def rest(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
-        entry.info["rests_since"] = time.monotonic()
+    def on_checkin(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["idle_since"] = time.monotonic()
         if connection is None:
             return
-        connection.driver_connection.answer_seconds = answer_seconds
-        connection.driver_connection.later.clear()
-        # Who was cut off in the middle of a round trip has left its pipeline open: nobody could read an answer here.
-        # And where something failed that was to be sent before a commit, the transaction is open.
+        connection.driver_connection.result_seconds = result_seconds
+        connection.driver_connection.deferred.clear()
+        # A task that was cancelled in the middle of a round trip leaves its pipeline open, and the connection out of
+        # step with its results. A deferred statement that failed before a commit leaves its transaction open.
         state = connection.driver_connection.pgconn
         if state.pipeline_status != PipelineStatus.OFF or state.transaction_status != TransactionStatus.IDLE:
             entry.invalidate()
 
     @event.listens_for(engine, "checkout")
-    def ping(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
-        # A new connection has not rested yet.
-        if time.monotonic() - entry.info.get("rests_since", math.inf) < PING_AFTER_SECONDS:
+    def on_checkout(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        # A new connection has no such time.
+        if time.monotonic() - entry.info.get("idle_since", math.inf) < PING_AFTER_SECONDS:
             return
-        connection.driver_connection.answer_seconds = timeouts.PING_SECONDS
+        connection.driver_connection.result_seconds = timeouts.PING_SECONDS
         try:
             engine.dialect.do_ping(connection)
         except psycopg.OperationalError as error:
             raise InvalidatePoolError from error  # the pool opens another one
         finally:
-            connection.driver_connection.answer_seconds = answer_seconds
+            connection.driver_connection.result_seconds = result_seconds
 
 
-def _send_what_waits(engine: Engine) -> None:
-    """What `plain.later` was given comes before whatever else its transaction does, its commit included."""
+def _send_deferred_statements(engine: Engine) -> None:
+    """Send deferred statements (see `statements.defer`) before their transaction's next statement, or its commit."""
 
-    async def send_all(wire: Wire) -> None:
-        async with pipelined(wire):
-            await send_waiting(wire)
+    async def send_all(connection: DriverConnection) -> None:
+        async with pipelined(connection):
+            await send_deferred(connection)
 
-    def send_first(connection: Connection, *_: Any) -> None:
-        wire: Any = connection.connection.driver_connection
-        if wire.later:
+    def send_first(pooled: Connection, *_: Any) -> None:
+        connection: Any = pooled.connection.driver_connection
+        if connection.deferred:
             try:
-                await_only(send_all(wire))
+                await_only(send_all(connection))
             except psycopg.Error as error:
-                raise as_sqlalchemy_says(engine.dialect, error) from error
+                raise sqlalchemy_error(engine.dialect, error) from error
 
-    def forget(connection: Connection) -> None:
-        if not connection.invalidated:
-            wire: Any = connection.connection.driver_connection
-            wire.later.clear()
+    def discard(pooled: Connection) -> None:
+        if not pooled.invalidated:
+            connection: Any = pooled.connection.driver_connection
+            connection.deferred.clear()
 
     event.listen(engine, "before_cursor_execute", send_first)
     event.listen(engine, "commit", send_first)
-    event.listen(engine, "rollback", forget)
+    event.listen(engine, "rollback", discard)
 
 
-def as_sqlalchemy_says(dialect: Dialect, error: psycopg.Error) -> BaseException:
-    """What a session would raise where psycopg has raised this."""
+def sqlalchemy_error(dialect: Dialect, error: psycopg.Error) -> BaseException:
+    """The error that a session would raise in place of psycopg's."""
     return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=dialect)
 
 
@@ -150,52 +150,52 @@ class Database:
         url: str | None = None,
         statement_seconds: float = timeouts.STATEMENT_SECONDS,
     ) -> None:
-        """`statement_seconds`: no statement may take longer, unless `deadlines.be_patient` says so."""
+        """`statement_seconds`: limit of each statement, unless `timeouts.allow_long_statements` raises it."""
         self.nudge = nudge
-        #: Called with the ids of events about which facts were committed; they may neither fail nor wait.
+        #: Called with the subject ids of committed messages; must neither raise nor block.
         self.on_changed: list[Callable[[Collection[UUID]], None]] = []
         self.engine = create_async_engine(
             url or settings.database_url,
             pool_size=settings.database_pool_size,
             max_overflow=0,
-            # A request that can't get a connection in time is told so with a 503; it never waits for ever.
+            # After this time without a free connection, the response is 503.
             pool_timeout=settings.database_pool_timeout_seconds,
-            # Values of statements hold e-mail addresses and codes; an exception's text ends up in a log.
+            # Statements' values contain email addresses and codes, and the text of an exception ends up in a log.
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
             connect_args=timeouts.connect_arguments(statement_seconds),
         )
-        _ping_the_rested(self.engine.sync_engine, statement_seconds + timeouts.MARGIN_SECONDS)
-        _send_what_waits(self.engine.sync_engine)
+        _check_idle_connections(self.engine.sync_engine, statement_seconds + timeouts.CLIENT_MARGIN_SECONDS)
+        _send_deferred_statements(self.engine.sync_engine)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=PersonalSession, expire_on_commit=False)
 
     @asynccontextmanager
     async def transaction(self, user_id: UUID | None = None) -> AsyncIterator[AsyncSession]:
-        """A session that commits when the block ends well, and rolls back when it raises.
+        """A session that commits at the end of the block, and rolls back if the block raises.
 
-        What it may touch is nobody's but `user_id`'s own rows until `tenancy.enter` or `tenancy.show` says more.
+        It sees the rows of `user_id` only, until `tenancy.enter` or `tenancy.show` adds an organization's.
         """
         async with self._sessions(info={"user_id": user_id}) as session:
             yield session
             try:
                 await session.commit()
             finally:
-                # Also when it failed, or its client left: nobody knows then whether the server has committed.
-                if topics := session.info.get("told_topics"):
-                    self.tell_changed(session.info.get("changed_events", ()), topics)
-        for act in session.info.pop("on_commit", ()):
-            act()
+                # Also after an error or a cancellation: the server may have committed all the same.
+                if topics := session.info.get("changed_topics"):
+                    self.tell_changed(session.info.get("changed_subjects", ()), topics)
+        for callback in session.info.pop("on_commit", ()):
+            callback()
 
-    def tell_changed(self, event_ids: Collection[UUID], topics: Collection[str]) -> None:
-        """Say that facts of these topics were committed, about these events among others.
+    def tell_changed(self, subject_ids: Collection[UUID], topics: Collection[str]) -> None:
+        """Notify that messages of these topics were committed, and that these subjects have changed.
 
-        This process hears it at once, readers of the topics and other processes' copies soon.
+        The caches of this process are invalidated at once, readers of the topics and other processes soon after.
         """
-        for hear in self.on_changed:
-            hear(event_ids)
+        for callback in self.on_changed:
+            callback(subject_ids)
         if self.nudge is not None:
-            self.nudge.send(event_ids, topics)
+            self.nudge.send(subject_ids, topics)
 
     async def close(self) -> None:
         if self.nudge is not None:
@@ -203,20 +203,20 @@ class Database:
         await self.engine.dispose()
 
 
-def on_commit(session: AsyncSession, act: Callable[[], None]) -> None:
-    """Do this as soon as the transaction has committed, in this process's memory: nothing that may fail or wait."""
-    session.info.setdefault("on_commit", []).append(act)
+def on_commit(session: AsyncSession, callback: Callable[[], None]) -> None:
+    """Call `callback` after the commit. It works on this process's memory, and may neither raise nor block."""
+    session.info.setdefault("on_commit", []).append(callback)
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
-    """The request's transaction: committed after the route has returned and before a byte of the answer leaves."""
+    """The request's transaction: committed after the route has returned, before a byte of the response is sent."""
     claims = security.find_claims(request)
     async with app_state.of(request.app).get(Database).transaction(claims.user_id if claims else None) as session:
         yield session
-    if "told_topics" in session.info:
+    if "changed_topics" in session.info:
         crash_points.at("after_commit_before_ack")
 
 
-# scope="function": with FastAPI's default scope the commit would run after the answer has left, and a client
-# would read 200 before a commit that may fail.
+# scope="function": with FastAPI's default scope the commit would come after the response, so that a client would read
+# 200 before a commit that may fail.
 Db = Annotated[AsyncSession, Depends(transaction, scope="function")]

@@ -4,12 +4,12 @@ from ticketing.infra.kafka.client import (
     DEAD_LETTER_SUFFIX,
     LATE_SECONDS,
     KafkaUnavailable,
-    Record,
     client_settings,
     ensure_topics,
     ping,
     take_turns,
 )
+from ticketing.infra.kafka.records import Record
 
 __all__ = [
     "DEAD_LETTER_SUFFIX",

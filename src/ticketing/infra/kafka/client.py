@@ -4,20 +4,15 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future
-from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
-import orjson
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic  # The admin package does not export it to type checkers.
 
 from ticketing.infra import log
-from ticketing.infra.outbox import Delivery
 
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 90
@@ -36,47 +31,9 @@ class KafkaUnavailable(Exception):
     """No broker answered in time."""
 
 
-class Record(NamedTuple):
-    """What Kafka stores. Text is stored as UTF-8."""
-
-    topic: str
-    key: str | bytes | None
-    value: str | bytes | None
-    headers: Mapping[str, str] | list[tuple[str, bytes]]
-
-
 def take_turns() -> None:
     """Once in a process whose threads speak to Kafka."""
     sys.setswitchinterval(SWITCH_SECONDS)
-
-
-def read_delivery(message: KafkaMessage) -> Delivery:
-    """The delivery that a record stands for.
-
-    Raises:
-        ValueError: it was not written by our relay: a header is missing or is not what it says.
-    """
-    headers = {name: (value or b"").decode() for name, value in headers_of(message)}
-    try:
-        return Delivery(
-            message_id=UUID(headers["message_id"]),
-            topic=message.topic() or "",
-            key=(message.key() or b"").decode(),
-            schema_version=int(headers["schema_version"]),
-            occurred_at=datetime.fromisoformat(headers["occurred_at"]),
-            organization_id=UUID(headers["organization_id"]) if headers["organization_id"] else None,
-            payload=orjson.loads(message.value() or b""),
-            correlation_id=headers.get("correlation_id", ""),
-            traceparent=headers.get("traceparent", ""),
-            actor=headers.get("actor", ""),
-        )
-    except KeyError as missing:
-        raise ValueError(f"the header {missing} is missing") from None
-
-
-def headers_of(message: KafkaMessage) -> list[tuple[str, bytes]]:
-    """The record's headers; several of one name are possible, and their order is kept."""
-    return list(message.headers() or [])  # type: ignore[arg-type]
 
 
 def client_settings(bootstrap: str, name: str) -> dict[str, Any]:

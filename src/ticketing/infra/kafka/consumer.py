@@ -19,13 +19,13 @@ from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import BATCH_MESSAGES, Member, Partition, partition_of
 from ticketing.infra.kafka.partition_queues import CLOSE_SECONDS, Lane, Work, open_lane
 from ticketing.infra.kafka.producer import KafkaProducer
+from ticketing.infra.retry import run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 #: A member asks so long for messages before it sees to other things.
 POLL_SECONDS = 0.5
 #: The same while some lane is full and may want to be fed again.
 FULL_POLL_SECONDS = 0.05
-OUTAGE_PAUSE_SECONDS = 1.0
 
 _log = log.get_logger(__name__)
 T = TypeVar("T")
@@ -51,19 +51,23 @@ async def consume_with(
     """`consume`, with dead letters that somebody else opens and closes, and other settings of the Kafka client."""
     bootstrap = settings.kafka_bootstrap_servers
     work = Work(database, group, dead_letters, settings.consumer_max_attempts)
-    while not stop.is_set():
-        try:
-            await ensure_topics(
-                bootstrap,
-                group.topics,
-                partitions=settings.kafka_partitions,
-                replication_factor=settings.kafka_replication_factor,
-                patience_seconds=5,
-            )
-            await _Consumer(bootstrap, work, stop, client).run()
-        except (KafkaException, KafkaUnavailable) as error:
-            _log.warning("consumer_lost_kafka", group=group.name, error=str(error))
-            await pause(OUTAGE_PAUSE_SECONDS, stop)
+
+    async def step() -> None:
+        await ensure_topics(
+            bootstrap,
+            group.topics,
+            partitions=settings.kafka_partitions,
+            replication_factor=settings.kafka_replication_factor,
+            patience_seconds=5,
+        )
+        await _Consumer(bootstrap, work, stop, client).run()
+
+    def on_error(error: Exception) -> None:
+        if not isinstance(error, (KafkaException, KafkaUnavailable)):
+            raise error
+        _log.warning("consumer_lost_kafka", group=group.name, error=str(error))
+
+    await run_until_stopped(step, on_error, stop)
 
 
 class _Consumer:

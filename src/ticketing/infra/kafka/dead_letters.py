@@ -11,9 +11,10 @@ from confluent_kafka import Message as KafkaMessage
 from ticketing.infra import bus, crash_points, log
 from ticketing.infra.bus.dead_letters import DeadLetter, keep, letter, tell_error
 from ticketing.infra.db import Database
-from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX, Record, headers_of, read_delivery
+from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX
 from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
-from ticketing.infra.system.sleep import pause
+from ticketing.infra.kafka.records import Record, headers_of, read_delivery
+from ticketing.infra.retry import retry
 
 _log = log.get_logger(__name__)
 
@@ -33,24 +34,20 @@ class DeadLetters:
             Stopped: `stop` was set first; the message is delivered again.
         """
         record, row = dead_letter(message, self._group, poison), describe(message, self._group, poison)
-        waits = 0
-        while True:
-            try:
-                await self._producer.publish([record])
-                crash_points.at("after_dead_letter_before_row")
-                await keep(self._database, row)
-                break
-            except (DeliveryFailed, *bus.OUTAGES) as error:
-                reason = str(error) if isinstance(error, DeliveryFailed) else type(error).__name__
-                _log.warning("dead_letter_waits", group=self._group, topic=record.topic, error=reason)
-            await pause(bus.backoff_seconds(waits), self._stop)
-            waits += 1
-            if self._stop.is_set():
-                raise bus.Stopped
+
+        async def attempt() -> None:
+            await self._producer.publish([record])
+            crash_points.at("after_dead_letter_before_row")
+            await keep(self._database, row)
+
+        await retry(attempt, self._on_error, self._stop)
         crash_points.at("after_dead_letter_before_offset")
 
-    async def close(self) -> None:
-        await self._producer.close()
+    def _on_error(self, error: Exception) -> None:
+        if not isinstance(error, (DeliveryFailed, *bus.OUTAGES)):
+            raise error
+        reason = str(error) if isinstance(error, DeliveryFailed) else type(error).__name__
+        _log.warning("dead_letter_waits", group=self._group, error=reason)
 
 
 def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record:

@@ -11,14 +11,15 @@ from functools import cached_property
 
 from confluent_kafka import Message as KafkaMessage
 
-from ticketing.infra import bus, crash_points, log
+from ticketing.infra import bus, crash_points
 from ticketing.infra.bus.batches import Runs, Shared
+from ticketing.infra.bus.delivery import Attempts
 from ticketing.infra.db import Database
-from ticketing.infra.kafka.client import read_delivery
 from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import Partition, partition_of
+from ticketing.infra.kafka.records import read_delivery
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.system.sleep import pause
+from ticketing.infra.retry import retry
 
 #: Transactions that one member has open at a time.
 TRANSACTIONS_MAX = 4
@@ -28,8 +29,6 @@ FULL_MESSAGES = 400
 LOW_MESSAGES = 100
 #: How long the work in hand may take when a lane is closed. Then it is cut off, which undoes its transaction.
 CLOSE_SECONDS = 5.0
-
-_log = log.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -178,24 +177,13 @@ class CommonLane(Lane):
 
     async def _consume(self, deliveries: list[Delivery], attempts_max: int) -> None:
         """Raises Poison after so many failures that were no outage, and Stopped."""
-        attempts = waits = 0
-        while deliveries:
-            try:
-                async with self.work.places:
-                    return await self._group.consume(self.work.database, deliveries)
-            except bus.OUTAGES as error:
-                seconds = bus.backoff_seconds(waits, error)
-                _log.warning("consumer_waits", group=self._group.name, error=type(error).__name__)
-            except Exception as error:
-                attempts, seconds = attempts + 1, bus.backoff_seconds(waits)
-                _log.warning("consumer_failed", group=self._group.name, attempt=attempts, exc_info=error)
-                if attempts >= attempts_max:
-                    raise bus.Poison(error, attempts) from error
-            await pause(seconds, self.stop)
-            waits += 1
-            if self.stop.is_set():
-                raise bus.Stopped
-        return None
+
+        async def attempt() -> None:
+            async with self.work.places:
+                await self._group.consume(self.work.database, deliveries)
+
+        if deliveries:
+            await retry(attempt, Attempts(attempts_max, group=self._group.name).on_error, self.stop)
 
 
 def open_lane(work: Work, settled: Callable[[KafkaMessage], None]) -> Lane:

@@ -13,7 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import crash_points
-from ticketing.infra.kafka.client import Record, client_settings
+from ticketing.infra.kafka.client import client_settings
+from ticketing.infra.kafka.records import Record
 
 #: Well below the outbox lease, so that a relay which can't publish gives up before another may take over.
 PUBLISH_SECONDS = 3.0

@@ -1,9 +1,9 @@
 """Messages, as modules declare them and as they arrive."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,8 @@ class Message(BaseModel):
     schema_version: ClassVar[int] = 1
     #: The field whose value keeps the order: all facts of one aggregate travel in one partition.
     key_field: ClassVar[str]
+    #: The field with the id of what the message changes, for the commit notification: caches of it are invalidated.
+    subject_field: ClassVar[str | None] = None
 
     organization_id: UUID | None = Field(
         None, description="whose fact it is; null for facts about people, which belong to no tenant"
@@ -26,6 +28,10 @@ class Message(BaseModel):
     @property
     def key(self) -> str:
         return str(getattr(self, self.key_field))
+
+    @property
+    def subject_id(self) -> UUID | None:
+        return None if self.subject_field is None else getattr(self, self.subject_field)
 
 
 def known_topics(parent: type[Message] = Message) -> Iterator[str]:
@@ -52,9 +58,3 @@ class Delivery:
     actor: str
     #: Where it stands in the log; 0 when it came over Kafka.
     log_id: int = 0
-
-    @classmethod
-    def of_row(cls, row: Mapping[Any, Any]) -> Self:
-        """The message of a row of the log."""
-        names = cls.__dataclass_fields__.keys() - {"log_id"}
-        return cls(**{name: row[name] for name in names}, log_id=row["id"])

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import new_id, statements
-from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.log import Cause
 from ticketing.infra.outbox.message import Message
 from ticketing.infra.outbox.models import OutboxRow
@@ -57,17 +57,17 @@ def publish(session: AsyncSession, *messages: Message) -> None:
     for message in messages:
         notify_on_commit(session, message)
         row = message_row(type(message), message.key, message.model_dump(mode="json"), cause)
-        if not statements.append_row(session, APPEND, message.organization_id, row):
+        if not statements.defer_row(session, APPEND, message.organization_id, row):
             session.add(OutboxRow(organization_id=message.organization_id, **row))
 
 
-async def append(wire: Wire, organization_id: UUID, messages: list[MessageRow]) -> None:
+async def append(connection: DriverConnection, organization_id: UUID, messages: list[MessageRow]) -> None:
     """Append messages of one organization, in this order, on a connection that is inside of a transaction."""
-    await send(wire, APPEND, organization_id, rows(messages))
+    await send(connection, APPEND, organization_id, rows(messages))
 
 
 def notify_on_commit(session: AsyncSession, message: Message) -> None:
-    """Wake the topic's readers when the transaction ends (see `Database.transaction`), with or without a row."""
-    session.info.setdefault("told_topics", set()).add(message.topic)
-    if (event_id := getattr(message, "event_id", None)) is not None:
-        session.info.setdefault("changed_events", set()).add(event_id)
+    """Include a message in the transaction's commit notification (see `Database.transaction`); it needs no row."""
+    session.info.setdefault("changed_topics", set()).add(message.topic)
+    if (subject_id := message.subject_id) is not None:
+        session.info.setdefault("changed_subjects", set()).add(subject_id)

@@ -1,212 +1,285 @@
-"""Whoever reads the log does it under a lease with a fencing token: one process at a time for each reader.
+"""Reads the log page by page under a lease with a fencing token: one process at a time for each reader.
 
-How windows keep the order is said in outbox.py. The relay reads in a way of its own: see outbox_pages.py.
+models.py says how windows keep the order. A page may be read ahead: the next one is read while the one before it is
+still being processed, and the cursor stays behind what is acknowledged. One statement renews the lease, moves the
+cursor past what is acknowledged and opens the next window; another one reads a page. Nothing is parsed here.
 """
 
 import math
 import time
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncSession
+import psycopg
 
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, sqlalchemy_error
+from ticketing.infra.db.pipeline import DriverConnection, driver_connection, pipelined, send
 from ticketing.infra.outbox import lease_owner
+from ticketing.infra.outbox.encoded_rows import ENCODE_ROW, ROW_SEPARATOR, EncodedRow, decode, id_of
 from ticketing.infra.outbox.message import Delivery
 
-#: So long does a reader that vanished keep its successor waiting, at most. A process that ends gracefully lets go, and
-#: one that was killed on its successor's machine is known to be dead.
+#: Lease duration: the longest failover delay after a crash. A process that ends gracefully releases its lease, and the
+#: lease of one that was killed is taken over at once by a successor on the same machine (see lease_owner.py).
 LEASE_SECONDS = 6
-#: How often a process that stands by looks whether it may take over.
+#: How often a process without the lease checks whether it can take it over.
 STANDBY_SECONDS = 0.5
-#: A reader that has nothing to do renews its lease so often.
+#: How often an idle reader renews its lease.
 RENEW_SECONDS = LEASE_SECONDS / 3
 PAGE_ROWS = 500
 
 
 def clocks() -> tuple[float, float]:
-    """One that nobody sets, for ourselves, and the one that others have too; seconds."""
+    """The monotonic clock, for deadlines in this process, and the wall clock, which other machines share; seconds."""
     return time.monotonic(), time.time()
 
 
 class LeaseLost(Exception):
-    """Another process reads for this reader now; what this one was about to do must not be done."""
+    """Another process has taken the lease over; this one must stop what it was about to do."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a reader has come in its window, by the ids of rows."""
+
+    read: int = 0
+    acknowledged: int = 0
+    #: The window has no row after `read`.
+    at_end: bool = False
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.read > self.acknowledged
+
+    @property
+    def closes(self) -> bool:
+        """The whole window is acknowledged."""
+        return self.at_end and not self.is_under_way
 
 
 class LogReader:
-    """Reads the log for one reader, under a lease with a fencing token.
+    """Reads the log for one reader.
 
-    Every call opens a short transaction of its own. `read` and `advance` raise LeaseLost as soon as another process has
-    taken over, so that one which was paused and wakes up can't move the cursor.
+    Every statement is a transaction of its own. Those that move the cursor check the fencing token, so a process that
+    was paused and resumes after its lease was taken over gets LeaseLost and can't move the cursor.
+
+    After any other error the position is unknown: call `acquire` before reading on.
     """
 
-    def __init__(self, database: Database, reader: str, owner: str, topics: Collection[str] | None = None) -> None:
-        """`topics` are those that it wants to see; None: all. What others are about costs it nothing but the window."""
+    def __init__(
+        self,
+        database: Database,
+        reader: str,
+        owner: str,
+        topics: Collection[str] | None = None,
+        page_rows: int = PAGE_ROWS,
+    ) -> None:
+        """Pages contain the rows of `topics` only; None: of all topics."""
         self.database, self._reader, self._owner = database, reader, owner
-        self._page, self._topics = (
-            (text(_PAGE), {}) if topics is None else (text(_PAGE_OF_TOPICS), {"topics": [*topics]})
-        )
+        self._topics = None if topics is None else [*topics]
+        #: The largest number of rows in a page. The caller may change it; `acquire` resets it.
+        self.page_rows = self._initial_page_rows = page_rows
         self._fence = 0
-        #: Done for good, and not yet told to the cursor.
-        self._done: int | None = None
-        #: From then on the lease is ours for LEASE_SECONDS, whatever else happens: on `time.monotonic` and `time.time`.
+        self._progress = _Progress()
+        #: When the lease was last renewed, on `time.monotonic` and `time.time`: it is held for LEASE_SECONDS from then.
         self.held_at, self.held_at_time = -math.inf, -math.inf
-        #: The last read brought nothing.
-        self.is_resting = False
+        self._last_page_was_empty = False
 
     async def acquire(self) -> bool:
-        """Take or renew the lease; False while somebody else holds it, who may be alive."""
-        me = {"reader": self._reader, "owner": self._owner}
-        async with self.database.transaction() as session:
-            # Who stands by looks often, and writes nothing as long as it is in vain.
-            holder = await session.scalar(text(_HOLDER), me)
+        """Take or renew the lease; False while another process holds it that may be alive.
+
+        Rows that were read and not acknowledged are read again.
+        """
+        async with self._connection() as connection:
+            # A process on standby checks often, and writes nothing until it can take over.
+            row = await (await send(connection, _HOLDER, self._reader, self._owner)).fetchone()
+            holder = row[0] if row is not None else None
             if holder is not None and not lease_owner.is_dead(holder):
                 return False
             asked_at = clocks()
-            fence = await session.scalar(text(_ACQUIRE), {**me, "dead": holder, "seconds": LEASE_SECONDS})
-        self._fence, self.is_resting, self._done = fence or 0, False, None
+            fence = await (
+                await send(connection, _ACQUIRE, self._reader, self._owner, LEASE_SECONDS, holder)
+            ).fetchone()
+        self._fence = fence[0] if fence is not None else 0
+        self._progress, self.page_rows, self._last_page_was_empty = _Progress(), self._initial_page_rows, False
         self.held_at, self.held_at_time = asked_at
         return fence is not None
 
-    async def release(self) -> None:
-        """Let the next process begin at once."""
-        async with self.database.transaction() as session:
-            await session.execute(text(_RELEASE), {"reader": self._reader, "fence": self._fence})
-
-    async def read(self, limit: int = PAGE_ROWS) -> list[Delivery]:
-        """The next rows in log order, at most `limit`; none when the reader is up to date. Renews the lease."""
-        if await self.is_up_to_date():
-            return []
-        rows = await self._read(limit)
-        self.is_resting = not rows
-        return rows
-
-    async def is_up_to_date(self) -> bool:
-        """Whether another look would bring nothing, as far as can be told cheaply: nothing is written.
-
-        False as well when the lease wants to be renewed, or was lost, or when the last look brought something.
-        """
-        if not self.is_resting or time.monotonic() > self.held_at + RENEW_SECONDS:
-            return False
-        return await self._finds_nothing()
-
-    async def _finds_nothing(self) -> bool:
-        async with self.database.transaction() as session:
-            connection = await session.connection()
-            return (await connection.exec_driver_sql(FINDS_NOTHING, (self._fence, self._reader))).scalar() is True
-
     async def renew(self) -> None:
-        """Hold on to the lease. Raises LeaseLost when another process has taken over."""
-        async with self.database.transaction() as session:
-            await self._hold(session)
+        """Renew the lease; may run at the same time as the other methods. Raises LeaseLost."""
+        asked_at = clocks()
+        async with self._connection() as connection:
+            if await (await send(connection, _RENEW, LEASE_SECONDS, self._reader, self._fence)).fetchone() is None:
+                raise LeaseLost(self._reader)
+        self.held_at, self.held_at_time = asked_at
 
-    async def _read(self, limit: int) -> list[Delivery]:
-        async with self.database.transaction() as session:
-            rows = await self._read_page(session, limit)
-        self._done = None
-        return [Delivery.of_row(row) for row in rows]
+    async def release(self) -> None:
+        """Give up the lease, so that the next process can take it at once."""
+        async with self._connection() as connection:
+            await send(connection, _RELEASE, self._reader, self._fence)
 
-    async def _read_page(self, session: AsyncSession, limit: int) -> Sequence[RowMapping]:
-        cursor = await self._hold(session, self._done)
-        while True:
-            window = cursor if cursor["window_to"] is not None else await self._open_window(session)
-            if window is None:
-                return []
-            asked = {**window, **self._topics, "limit": limit}
-            rows = (await session.execute(self._page, asked)).mappings().all()
-            if rows:
-                return rows
-            # The window was read to its end; the next one may be there already.
-            await session.execute(text(_CLOSE_WINDOW), {"reader": self._reader})
-            cursor = await self._hold(session)
+    async def read(self) -> list[Delivery]:
+        """`read_page`, decoded."""
+        return [decode(row) for row in await self.read_page()]
 
-    def mark_done(self, log_id: int) -> None:
-        """Everything up to this row of the page is done for good; the cursor moves with the next read, or `settle`."""
-        self._done = log_id
+    async def read_page(self) -> list[EncodedRow]:
+        """The rows after those read before, in log order, at most `page_rows`. Renews the lease.
+
+        Empty when there is nothing new, or when the window was read to its end and not all of it is acknowledged.
+
+        Raises:
+            LeaseLost: another process has taken over.
+        """
+        progress = self._progress
+        if (progress.at_end and progress.is_under_way) or (progress == _Progress() and await self.is_up_to_date()):
+            return []
+        page_rows = self.page_rows
+        has_window, page = await self._move_and_read(page_rows)
+        progress = self._progress
+        if page:
+            progress.read, progress.at_end = id_of(page[-1]), len(page) < page_rows
+        elif has_window:
+            # The rest of the window has no rows for this reader, or its last reader died before it could close it.
+            progress.at_end = True
+            return [] if progress.is_under_way else await self.read_page()
+        self._last_page_was_empty = not page
+        return page
+
+    def acknowledge(self, log_id: int) -> None:
+        """Everything up to this row is done; the cursor moves with the next `read_page` or `settle`."""
+        self._progress.acknowledged = log_id
+
+    async def advance(self, log_id: int) -> None:
+        """Acknowledge everything up to this row, and move the cursor at once. Raises LeaseLost."""
+        self.acknowledge(log_id)
+        await self.settle()
 
     async def settle(self) -> None:
         """Move the cursor past what is acknowledged, and read nothing. Raises LeaseLost."""
-        if self._done is not None:
-            async with self.database.transaction() as session:
-                await self._hold(session, self._done)
-            self._done = None
+        async with self._connection() as connection:
+            await self._move(connection)
 
-    async def advance(self, log_id: int) -> None:
-        """Everything up to this row of the page is done for good, and the cursor says so. Raises LeaseLost."""
-        self.mark_done(log_id)
-        await self.settle()
+    async def is_up_to_date(self) -> bool:
+        """A cheap check, which writes nothing, whether another read would bring nothing.
 
-    async def _hold(self, session: AsyncSession, done: int | None = None) -> dict[str, Any]:
-        """Renew the lease, and move the cursor past what is done in its window."""
-        query = {"reader": self._reader, "fence": self._fence, "seconds": LEASE_SECONDS, "done": done}
-        asked_at = clocks()
-        row = (await session.execute(text(_HOLD), query)).mappings().one_or_none()
-        if row is None:
+        Also False when the lease is due for renewal or was lost, or when the last read returned rows.
+        """
+        if not self._last_page_was_empty or time.monotonic() > self.held_at + RENEW_SECONDS:
+            return False
+        async with self._connection() as connection:
+            return await (await send(connection, _IS_UP_TO_DATE, self._fence, self._reader)).fetchone() == (True,)
+
+    async def _move_and_read(self, page_rows: int) -> tuple[bool, list[EncodedRow]]:
+        me = (self._reader, self._fence)
+        async with self._connection() as connection:
+            if not await self._move(connection):
+                return False, []
+            # These statements lock nothing: a process that is stopped in the middle of them blocks no other process.
+            start = self._progress.read if self._progress.is_under_way else 0
+            query, topics = (_PAGE, []) if self._topics is None else (_PAGE_OF_TOPICS, [self._topics])
+            async with pipelined(connection):
+                await send(connection, _NO_SORT)
+                page = await send(connection, query, start, *me, *me, *me, *topics, page_rows)
+            ((printed,),) = await page.fetchall()
+            return True, printed.split(ROW_SEPARATOR) if printed else []
+
+    async def _move(self, connection: DriverConnection) -> bool:
+        """Renew the lease and move the cursor; whether a window is open now. Raises LeaseLost."""
+        progress, reader, asked_at = self._progress, self._reader, clocks()
+        moved = await send(
+            connection, _MOVE, progress.closes, progress.acknowledged, reader, LEASE_SECONDS, reader, self._fence
+        )
+        cursor = await moved.fetchone()
+        if cursor is None:
             raise LeaseLost(self._reader)
+        if progress.closes:
+            self._progress = _Progress()
         self.held_at, self.held_at_time = asked_at
-        return dict(row)
+        return bool(cursor[0])
 
-    async def _open_window(self, session: AsyncSession) -> dict[str, Any] | None:
-        row = (await session.execute(text(_OPEN_WINDOW), {"reader": self._reader})).mappings().one_or_none()
-        return dict(row) if row is not None else None
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[DriverConnection]:
+        """A connection in autocommit mode, so that the cursor's lock never waits for this process to commit.
+
+        A process that is stopped between a statement and its commit would keep the lock, and its successor waiting.
+        """
+        async with self.database.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                yield await driver_connection(connection)
+            except psycopg.OperationalError as error:
+                await connection.invalidate(error)
+                raise sqlalchemy_error(connection.dialect, error) from error
 
 
-#: A process that is stopped in the middle of a transaction has locked the cursor: the server ends it for the successor.
-LET_GO = f"set_config('idle_in_transaction_session_timeout', '{LEASE_SECONDS // 2}s', true)"
-#: For the transactions of a reader. Nobody waits for the disk: when the server dies, a cursor may have gone back a
-#: little, and what was read is read again. And nothing is sorted, so that pages come from the primary key in its order:
-#: a planner without statistics would rather read the whole window for each page, and sort it.
-QUICKLY = f"{LET_GO}, set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"
-
-_HOLDER = f"""
-select (select lease_owner from outbox_cursor
-         where reader = :reader and lease_owner <> :owner and lease_until >= clock_timestamp()), {LET_GO}"""  # noqa: S608 (a setting of our own)
+_HOLDER = """
+select lease_owner from outbox_cursor where reader = %s and lease_owner <> %s and lease_until >= clock_timestamp()"""
 
 _ACQUIRE = """
 insert into outbox_cursor as c (reader, lease_owner, lease_until, fence)
-values (:reader, :owner, clock_timestamp() + make_interval(secs => :seconds), 1)
+values (%s, %s, clock_timestamp() + make_interval(secs => %s), 1)
 on conflict (reader) do update
    set lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, fence = c.fence + 1
- where c.lease_owner is null or c.lease_owner in (excluded.lease_owner, :dead) or c.lease_until < clock_timestamp()
+ where c.lease_owner is null or c.lease_owner in (excluded.lease_owner, %s::text)
+       or c.lease_until < clock_timestamp()
 returning fence"""
 
-_RELEASE = """
-update outbox_cursor set lease_owner = null, lease_until = null where reader = :reader and fence = :fence"""
+_RELEASE = "update outbox_cursor set lease_owner = null, lease_until = null where reader = %s and fence = %s"
 
-# The fence alone decides: a lease that ran out and was not taken by anybody is still ours to renew.
-_HOLD = f"""
-with quickly as materialized (select {QUICKLY})
-update outbox_cursor set lease_until = clock_timestamp() + make_interval(secs => :seconds), updated_at = now(),
-       last_id = coalesce(cast(:done as bigint), last_id)
-  from quickly
- where reader = :reader and fence = :fence
-returning window_from::text, window_to::text, last_id"""  # noqa: S608 (settings of our own)
+#: For statements that move the cursor, which need not wait for the disk: if the server crashes, the cursor may go back
+#: a little, and what was read is read again. Sorting is off, so that rows come from an index in its order: without
+#: statistics the planner would read the whole window for each page, and sort it.
+MOVE_SETTINGS = "set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)"
+_NO_SORT = "select set_config('enable_sort', 'off', true)"
 
-_OPEN_WINDOW = """
-with window_end as materialized (
-        select outbox_window_end(c.window_from, pg_snapshot_xmin(pg_current_snapshot())) as xid
-          from outbox_cursor c where c.reader = :reader),
-     waiting as (select min(o.id) as first_id from outbox o, outbox_cursor c, window_end w
-                  where c.reader = :reader and o.xid >= c.window_from and o.xid < w.xid)
-update outbox_cursor c set window_to = e.xid, last_id = w.first_id - 1
-  from waiting w, window_end e
- where c.reader = :reader and w.first_id is not null
-returning c.window_from::text, c.window_to::text, c.last_id"""
+# The fencing token alone decides: a lease that ran out and was not taken over can still be renewed.
+_RENEW = f"""
+with settings as materialized (select {MOVE_SETTINGS})
+update outbox_cursor c set lease_until = clock_timestamp() + make_interval(secs => %s), updated_at = now()
+  from settings
+ where c.reader = %s and c.fence = %s
+returning true"""  # noqa: S608 (constants)
 
-#: Takes the fence and the reader, by place: the relay asks on a line of its own.
-FINDS_NOTHING = """
+# The end of a window is computed only where a window is to be opened.
+_MOVE = f"""
+with told as materialized (select %s::boolean as closes, %s::bigint as done, {MOVE_SETTINGS}),
+     mine as materialized (
+        select case when told.closes then c.window_to else c.window_from end as window_from,
+               told.closes or c.window_to is null as opens
+          from outbox_cursor c, told where c.reader = %s),
+     open as materialized (
+        select window_from, outbox_window_end(window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to
+          from mine where opens),
+     waiting as materialized (
+        select min(o.id) as first_id from outbox o, open where o.xid >= open.window_from and o.xid < open.window_to)
+update outbox_cursor c
+   set window_from = mine.window_from,
+       window_to = case when not opens then c.window_to when first_id is not null then open.window_to end,
+       last_id = case when opens then coalesce(first_id - 1, 0) else greatest(c.last_id, done) end,
+       lease_until = clock_timestamp() + make_interval(secs => %s), updated_at = now()
+  from told, mine left join open on true, waiting
+ where c.reader = %s and c.fence = %s
+returning c.window_to is not null"""  # noqa: S608 (constants)
+
+_IS_UP_TO_DATE = """
 select c.fence = %s and c.window_to is null and not exists (
            select from outbox o where o.xid >= c.window_from and o.xid < pg_snapshot_xmin(pg_current_snapshot()))
   from outbox_cursor c where c.reader = %s"""
 
-_ROWS = """
-select id, message_id, topic, key, schema_version, occurred_at, organization_id, payload,
-       correlation_id, traceparent, actor
-  from outbox
- where id > :last_id and xid >= cast(:window_from as xid8) and xid < cast(:window_to as xid8)"""
-_PAGE = f"{_ROWS} order by id limit :limit"
-_PAGE_OF_TOPICS = f"{_ROWS} and topic = any(cast(:topics as text[])) order by id limit :limit"
 
-_CLOSE_WINDOW = """
-update outbox_cursor set window_from = window_to, window_to = null, last_id = 0 where reader = :reader"""
+def _page_query(condition: str) -> str:
+    # The bounds are scalar subqueries, so that rows come in the order of the primary key; a null bound ends the scan at
+    # once. The rows are aggregated in the order in which they come.
+    return f"""
+select string_agg({ENCODE_ROW}, E'{ROW_SEPARATOR}')
+  from (select *
+          from outbox
+         where id > (select greatest(last_id, %s::bigint) from outbox_cursor
+                      where reader = %s and fence = %s and window_to is not null)
+           and xid >= (select window_from from outbox_cursor where reader = %s and fence = %s)
+           and xid < (select window_to from outbox_cursor where reader = %s and fence = %s){condition}
+         order by id limit %s) as page"""  # noqa: S608 (constants)
+
+
+_PAGE = _page_query("")
+_PAGE_OF_TOPICS = _page_query(" and topic = any(%s::text[])")

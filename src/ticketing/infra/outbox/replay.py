@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
 from ticketing.infra.db import Database
-from ticketing.infra.outbox.message import Delivery
+from ticketing.infra.outbox.encoded_rows import ENCODE_ROW, EncodedRow, id_of
 from ticketing.infra.outbox.reader import PAGE_ROWS
 
 _log = log.get_logger(__name__)
@@ -63,17 +63,17 @@ async def count(session: AsyncSession, part: Stretch, consumer: str) -> list[Rep
     return [Replayed(*row) for row in rows]
 
 
-async def pages(database: Database, part: Stretch, undone_by: str | None = None) -> AsyncIterator[list[Delivery]]:
+async def pages(database: Database, part: Stretch, undone_by: str | None = None) -> AsyncIterator[list[EncodedRow]]:
     """Its rows in log order, PAGE_ROWS at a time; with `undone_by`, those that this consumer's inbox does not know."""
     last_id = 0
     while True:
         async with database.transaction() as session:
             asked = {**part.asked, "behind": last_id, "limit": PAGE_ROWS, "consumer": undone_by}
-            rows = (await session.execute(text(_PAGE), asked)).mappings().all()
+            rows = [*await session.scalars(text(_PAGE), asked)]
         if not rows:
             return
-        last_id = rows[-1]["id"]
-        yield [Delivery.of_row(row) for row in rows]
+        last_id = id_of(rows[-1])
+        yield rows
 
 
 async def forget(database: Database, reader: str) -> bool:
@@ -98,7 +98,7 @@ select o.topic, count(*), count(*) filter (where not exists (
        min(o.occurred_at), max(o.occurred_at) {_PART} group by 1 order by 1"""  # noqa: S608 (constants)
 
 _PAGE = f"""
-select o.* {_PART} and o.id > :behind
+select {ENCODE_ROW} {_PART} and o.id > :behind
    and (cast(:consumer as text) is null or not exists (
            select from inbox i where i.consumer = :consumer and i.message_id = o.message_id))
  order by o.id limit :limit"""  # noqa: S608 (constants)

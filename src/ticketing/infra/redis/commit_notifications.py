@@ -1,6 +1,6 @@
-"""A nudge after a commit wakes those who read such facts in the outbox, and says which events have changed.
+"""A notification after each commit wakes the readers of the outbox, and says which subjects have changed.
 
-It may be lost at any time: readers poll as well, and what is copied of an event is good for a second at most.
+It may be lost at any time: readers poll as well, and cached responses are valid for one second at most.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from ticketing.infra import log
 from ticketing.infra.redis.client import messages
+from ticketing.infra.retry import log_outage, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 CHANNEL = "outbox"
@@ -22,22 +23,22 @@ CHANNEL = "outbox"
 QUIET_SECONDS = 0.01
 #: Without Redis, what is still untold is tried again so often.
 AGAIN_SECONDS = 1.0
-#: More events than this are not remembered while Redis is away; their copies will be too old long before it is back.
+#: More subjects than this are not remembered while Redis is away; their copies will be too old long before it is back.
 UNTOLD_MAX = 10_000
 
 _log = log.get_logger(__name__)
 
 
-def copies_key(event_id: UUID) -> str:
-    """Where Redis keeps the generation of an event's copies: gone with every change, drawn anew by the next reader."""
-    return f"copies:{event_id}"
+def copies_key(subject_id: UUID) -> str:
+    """The key of the generation of a subject's cached responses: changes delete it, the next reader draws a new one."""
+    return f"copies:{subject_id}"
 
 
 class News(NamedTuple):
-    """What a nudge says: who sends it, the events that have changed, and the topics of the facts."""
+    """A commit notification: the process that sent it, the subjects that have changed, and the messages' topics."""
 
     sender: UUID
-    event_ids: list[UUID]
+    subject_ids: list[UUID]
     topics: list[str]
 
 
@@ -55,19 +56,19 @@ class Nudge:
         self._topics: set[str] = set()
         self._on_its_way: frozenset[UUID] = frozenset()
 
-    def send(self, event_ids: Collection[UUID] = (), topics: Collection[str] = ()) -> None:
-        """Ask for a nudge that tells of these events, and wakes the readers of these topics; returns at once."""
+    def send(self, subject_ids: Collection[UUID] = (), topics: Collection[str] = ()) -> None:
+        """Schedule a notification about these subjects for the readers of these topics; returns at once."""
         self._topics.update(topics)
         if len(self._untold) < UNTOLD_MAX:
-            self._untold.update(event_ids)
+            self._untold.update(subject_ids)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._publish())
         else:
             self._again = True
 
-    def is_telling(self, event_id: UUID) -> bool:
+    def is_telling(self, subject_id: UUID) -> bool:
         """True while Redis may not have heard yet of a change that this process has made."""
-        return event_id in self._untold or event_id in self._on_its_way
+        return subject_id in self._untold or subject_id in self._on_its_way
 
     async def close(self) -> None:
         """Let the last nudge go out: a task that outlives its connection's pool leaks the connection."""
@@ -95,7 +96,7 @@ class Nudge:
                 # In this order: who hears of the change no longer finds what was copied before it.
                 if self._on_its_way:
                     pipe.unlink(*map(copies_key, self._on_its_way))
-                pipe.publish(CHANNEL, orjson.dumps(news._asdict()))
+                pipe.publish(CHANNEL, encode(news))
                 await pipe.execute()
         except (RedisError, OSError) as error:
             _log.debug("nudge_lost", error=type(error).__name__)
@@ -106,11 +107,18 @@ class Nudge:
         return True
 
 
+# `event_ids` are the subject ids: processes of the release before are notified while an update rolls out.
+
+
+def encode(news: News) -> bytes:
+    return orjson.dumps({"sender": news.sender, "event_ids": news.subject_ids, "topics": news.topics})
+
+
 def read(nudge: bytes) -> News:
-    """What a nudge says. Raises ValueError when it is none."""
+    """Decode a notification. Raises ValueError when it is malformed."""
     match orjson.loads(nudge):
-        case {"sender": str(sender), "event_ids": list(event_ids), "topics": list(topics)}:
-            return News(UUID(sender), [UUID(str(one)) for one in event_ids], [str(one) for one in topics])
+        case {"sender": str(sender), "event_ids": list(subject_ids), "topics": list(topics)}:
+            return News(UUID(sender), [UUID(str(one)) for one in subject_ids], [str(one) for one in topics])
     raise ValueError("a nudge names its sender, events and topics")
 
 
@@ -130,7 +138,7 @@ class Wake:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Listen for as long as the block lasts."""
-        task = asyncio.create_task(self._listen())
+        task = asyncio.create_task(run_until_stopped(self._listen, log_outage(_log, "nudges_lost")))
         try:
             yield
         finally:
@@ -140,14 +148,9 @@ class Wake:
                 await asyncio.wait({task}, timeout=0.5)
 
     async def _listen(self) -> None:
-        """Set the registered events at each nudge, for ever; without Redis the readers' polling goes on alone."""
-        while True:
-            try:
-                async for data in self._messages():
-                    self._hear(data)
-            except (RedisError, OSError) as error:
-                _log.warning("nudges_lost", error=type(error).__name__)
-                await asyncio.sleep(1)
+        """Set the registered events at each notification until Redis fails; readers poll as well."""
+        async for data in self._messages():
+            self._hear(data)
 
     def _hear(self, data: bytes) -> None:
         try:

@@ -1,4 +1,7 @@
-"""Facts about orders. They carry no name and no address: the log can't be cleaned, and who reacts reads the order."""
+"""Messages about orders.
+
+They carry no names and no addresses, because the log is append-only and cannot be erased. Consumers read the order.
+"""
 
 from typing import ClassVar, Self
 from uuid import UUID
@@ -10,56 +13,57 @@ from ticketing.modules.orders.locked_order import LockedOrder
 from ticketing.modules.orders.models import Order
 
 
-class _OrderFact(outbox.Message):
-    """What every fact about an order says; `total_minor` is in minor units of `currency`."""
+class _OrderMessage(outbox.Message):
+    """Fields of every message about an order. `total_minor` is in minor units of `currency`."""
 
     key_field: ClassVar[str] = "order_id"
+    subject_field: ClassVar[str | None] = "event_id"
 
     order_id: UUID
     event_id: UUID
     reservation_id: UUID
     user_id: UUID
-    reference: str = Field(description="the order's name, as a person reads it aloud")
+    reference: str = Field(description="the reference shown to the buyer, such as 7F3K-9QXM")
     total_minor: int
     currency: str
 
     @classmethod
     def of(cls, order: Order | LockedOrder, **more: object) -> Self:
-        """The fact about this order, as it is at this moment."""
+        """Build the message from the order's present state."""
         names = cls.model_fields.keys() - more.keys() - {"order_id"}
         known = {name: getattr(order, name) for name in names}
         return cls.model_validate({"order_id": order.id, **known, **more})
 
 
-class OrderCreated(_OrderFact):
-    """A buyer has said that they want what they hold."""
+class OrderCreated(_OrderMessage):
+    """A buyer ordered what they hold."""
 
     topic: ClassVar[str] = "order.created"
 
 
-class OrderPaid(_OrderFact):
-    """The money is there (or none was asked for) and the seats are sold to the order's reservation."""
+class OrderPaid(_OrderMessage):
+    """The payment arrived (or the total is 0), and the seats are sold to the order's reservation."""
 
     topic: ClassVar[str] = "order.paid"
 
 
-class OrderExpired(_OrderFact):
-    """The hold ran out before money came."""
+class OrderExpired(_OrderMessage):
+    """The hold expired before a payment arrived."""
 
     topic: ClassVar[str] = "order.expired"
 
 
-class OrderCancelled(_OrderFact):
-    """The buyer let the hold go, or the event was cancelled, before money came."""
+class OrderCancelled(_OrderMessage):
+    """The buyer released the hold, or the event was cancelled, before a payment arrived."""
 
     topic: ClassVar[str] = "order.cancelled"
 
 
-class OrderRefunded(_OrderFact):
-    """`amount_minor` went back to the buyer just now; `refunded_minor` is all that has gone back so far."""
+class OrderRefunded(_OrderMessage):
+    """A refund of `amount_minor` succeeded. `refunded_minor` is the sum of all refunds so far."""
 
     topic: ClassVar[str] = "order.refunded"
 
-    amount_minor: int = Field(description="what went back just now")
-    refunded_minor: int = Field(description="all that has gone back so far")
+    amount_minor: int = Field(description="the amount of this refund")
+    refunded_minor: int = Field(description="the sum of all refunds of this order so far")
     status: str

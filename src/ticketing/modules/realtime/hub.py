@@ -5,7 +5,6 @@ there, they are read now and then, because a frame may have been lost on its way
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,11 +19,11 @@ from redis.exceptions import RedisError
 
 from ticketing.infra import log
 from ticketing.infra.app_state import AppState
-from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, tenancy
 from ticketing.infra.errors import Overloaded
 from ticketing.infra.redis import commit_notifications, messages
+from ticketing.infra.retry import OUTAGES, log_every_error, run_periodically, run_until_stopped
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel, Frame
 from ticketing.modules.realtime.frames import CHANNEL
@@ -58,6 +57,7 @@ class Hub:
         self._idle_since: dict[UUID, float] = {}
         self._lookups: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._polled: dict[UUID, Position] = {}
+        self._checked_at = 0.0
         #: True while frames arrive by Redis; False while we poll.
         self.is_live = False
         self.is_closing = False
@@ -75,7 +75,11 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen and poll for as long as the block lasts."""
-        loops = [asyncio.create_task(loop()) for loop in (self._listen, self._poll, self._watch_shutdown)]
+        loops = [
+            asyncio.create_task(run_until_stopped(self._listen, self._on_listen_error)),
+            asyncio.create_task(run_periodically(POLL_SECONDS, self._poll, log_every_error(_log, "polling_failed"))),
+            asyncio.create_task(self._watch_shutdown()),
+        ]
         try:
             yield
         finally:
@@ -127,21 +131,19 @@ class Hub:
         self.close()
 
     async def _listen(self) -> None:
-        """Hear frames for ever. Every beginning is a break in what was heard: `_hear` compares versions then."""
-        while True:
-            try:
-                async with self._redis.pubsub() as pubsub:
-                    await pubsub.psubscribe(f"{CHANNEL}*")
-                    await pubsub.subscribe(commit_notifications.CHANNEL)
-                    await self._hear(pubsub)
-            except (RedisError, OSError) as error:
-                if self.is_live:
-                    _log.warning("frames_not_heard", error=type(error).__name__)
-            except Exception as error:
-                _log.error("listening_failed", exc_info=error)
-            self.is_live = False
-            self._copies.hear(False)
-            await asyncio.sleep(random.uniform(0.5, 1.5))
+        """Receive frames until the connection fails. `_hear` compares versions first: earlier frames are missing."""
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.psubscribe(f"{CHANNEL}*")
+            await pubsub.subscribe(commit_notifications.CHANNEL)
+            await self._hear(pubsub)
+
+    def _on_listen_error(self, error: Exception) -> None:
+        if not isinstance(error, (RedisError, OSError)):
+            _log.error("listening_failed", exc_info=error)
+        elif self.is_live:
+            _log.warning("frames_not_heard", error=type(error).__name__)
+        self.is_live = False
+        self._copies.hear(False)
 
     async def _hear(self, pubsub: PubSub) -> None:
         async for message in messages(pubsub):
@@ -163,7 +165,7 @@ class Hub:
             return
         # Our own changes were forgotten when they were made, and since then they may have been read.
         if self._database.nudge is None or news.sender != self._database.nudge.sender:
-            self._copies.forget(news.event_ids)
+            self._copies.forget(news.subject_ids)
 
     def _take(self, name: bytes, data: bytes) -> None:
         try:
@@ -181,18 +183,11 @@ class Hub:
             _log.error("frame_unreadable", channel=repr(name), error=type(error).__name__)
 
     async def _poll(self) -> None:
-        checked_at = 0.0
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            now = asyncio.get_running_loop().time()
-            self._forget_idle(now)
-            if self.is_live and now - checked_at < CHECK_SECONDS:
-                continue
-            checked_at = now
-            try:
-                await self._compare_versions(is_patient=self.is_live)
-            except Exception as error:
-                _log.error("polling_failed", exc_info=error)
+        now = asyncio.get_running_loop().time()
+        self._forget_idle(now)
+        if not self.is_live or now - self._checked_at >= CHECK_SECONDS:
+            self._checked_at = now
+            await self._compare_versions(is_patient=self.is_live)
 
     def _forget_idle(self, now: float) -> None:
         for event_id, channel in list(self._channels.items()):

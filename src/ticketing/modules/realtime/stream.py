@@ -13,8 +13,8 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from ticketing.infra import log
-from ticketing.infra.bus import OUTAGES
 from ticketing.infra.errors import Unavailable
+from ticketing.infra.retry import OUTAGES
 from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.channel import Channel, Sent
 from ticketing.modules.realtime.hub import Hub

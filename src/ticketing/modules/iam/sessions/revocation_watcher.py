@@ -13,11 +13,10 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from ticketing.infra import log
-from ticketing.infra.bus import OUTAGES
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX
 from ticketing.infra.db import Database
+from ticketing.infra.retry import OUTAGES, log_outage, run_periodically
 from ticketing.infra.security.revoked_sessions import EndedSessions, ended_sessions
-from ticketing.infra.system.sleep import pause
 from ticketing.modules.iam.models import LogInSession
 
 POLL_SECONDS = 1.0
@@ -48,9 +47,7 @@ class EndedWatch:
         self._is_behind = True
 
     async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await pause(POLL_SECONDS, stop)
-            await self.look()
+        await run_periodically(POLL_SECONDS, self.look, log_outage(_log, "ended_sessions_unknown"), stop)
 
     async def look(self) -> None:
         """Take in what has ended lately; an outage is noted, and made up for later."""

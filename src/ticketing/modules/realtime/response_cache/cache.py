@@ -15,8 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from ticketing.infra import log
-from ticketing.infra.bus import OUTAGES
 from ticketing.infra.errors import TicketingError, Unavailable
+from ticketing.infra.retry import OUTAGES
 from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.response_cache.responses import Copy
 

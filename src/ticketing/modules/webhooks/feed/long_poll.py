@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from ticketing.infra import log
-from ticketing.infra.bus import OUTAGES
 from ticketing.infra.db import Database
 from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.retry import log_outage, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 #: Who would be one more is answered at once, and may ask again.
@@ -84,7 +84,8 @@ class Lookout:
     async def running(self) -> AsyncIterator[None]:
         """Look out for as long as the block lasts."""
         async with self._wake.listening():
-            looking = asyncio.create_task(self._look_for_ever())
+            on_error = log_outage(_log, "news_not_looked_for")
+            looking = asyncio.create_task(run_until_stopped(self._wait_and_look, on_error))
             try:
                 yield
             finally:
@@ -93,16 +94,12 @@ class Lookout:
                 with contextlib.suppress(asyncio.CancelledError):
                     await looking
 
-    async def _look_for_ever(self) -> None:
-        while True:
-            await self._somebody.wait()
-            await pause(POLL_SECONDS, self._nudged)
-            self._nudged.clear()  # before the look: a nudge that comes during it is not lost
-            try:
-                await self._look()
-            except OUTAGES as error:
-                _log.warning("news_not_looked_for", error=type(error).__name__)
-            await asyncio.sleep(LOOK_SECONDS)
+    async def _wait_and_look(self) -> None:
+        await self._somebody.wait()
+        await pause(POLL_SECONDS, self._nudged)
+        self._nudged.clear()  # before the look: a nudge that comes during it is not lost
+        await self._look()
+        await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         since: dict[UUID, int] = {}

@@ -1,0 +1,94 @@
+"""A consumer group that reads the log directly, without Kafka."""
+
+import asyncio
+import math
+import time
+
+from ticketing.infra import crash_points, log, metrics
+from ticketing.infra.bus import dead_letters
+from ticketing.infra.bus.batches import Runs, Shared
+from ticketing.infra.bus.delivery import AnyGroup, Group, Poison
+from ticketing.infra.db import Database
+from ticketing.infra.outbox import Delivery, lease_owner
+from ticketing.infra.outbox.reader import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, LeaseLost, LogReader
+from ticketing.infra.retry import OUTAGES, Stopped, log_outage, run_until_stopped
+from ticketing.infra.system.sleep import pause
+
+#: How often an idle consumer checks the log: a commit notification may be lost.
+POLL_SECONDS = 1.0
+
+_log = log.get_logger(__name__)
+
+
+class LogConsumer:
+    """Reads the log under the group's lease, and delivers messages in log order."""
+
+    def __init__(self, database: Database, group: AnyGroup, wake: asyncio.Event, attempts_max: int) -> None:
+        """`wake` is set by commit notifications. A message that fails `attempts_max` times becomes a dead letter."""
+        self._database, self._group, self._wake, self._attempts_max = database, group, wake, attempts_max
+        self.reader = LogReader(database, group.name, lease_owner.this_process(), group.topics)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop` is set, through outages of the database."""
+
+        async def step() -> None:
+            try:
+                if await self.reader.acquire():
+                    await self._read(stop)
+                else:
+                    await pause(STANDBY_SECONDS, stop)
+            except LeaseLost:
+                _log.warning("lease_lost", group=self._group.name)
+
+        await run_until_stopped(step, log_outage(_log, "log_unavailable", group=self._group.name), stop)
+        await self._release()
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._wake.clear()  # before the read: a notification that arrives during it is not lost
+            page = await self.reader.read()
+            if page:
+                await self.consume(page, stop)
+                crash_points.at("after_effect_before_cursor")
+                self.reader.acknowledge(page[-1].log_id)
+                metrics.record_read(self._group.name, len(page), page[-1].occurred_at)
+            if len(page) < PAGE_ROWS:
+                await pause(self._group.rest_seconds, stop)
+            if not page:
+                await pause(POLL_SECONDS, stop, self._wake)
+        await self.reader.settle()
+
+    async def consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
+        """Deliver every message of a page; poison goes to the dead letters, and its neighbours are delivered.
+
+        Raises:
+            Stopped: `stop` was set; the cursor has moved past the messages that were delivered.
+            LeaseLost: another process has taken over.
+        """
+        if not isinstance(self._group, Group):
+            await self._group.consume(self._database, page)
+            return
+        runs, done = Runs(Shared(self._database, self._group), self._attempts_max, stop), 0
+        try:
+            while done < len(page):
+                # A page of slow effects, such as emails, outlasts the lease; another process would repeat the rest.
+                if RENEW_SECONDS < time.monotonic() - self.reader.held_at < math.inf:
+                    await self.reader.renew()
+                done += await self._take(self._group, runs, page[done:])
+        except Stopped:
+            if done:
+                await self.reader.advance(page[done - 1].log_id)
+            raise
+
+    async def _take(self, group: Group, runs: Runs, deliveries: list[Delivery]) -> int:
+        try:
+            return await runs.take(deliveries)
+        except Poison as poison:
+            await dead_letters.bury(self._database, group, deliveries[0], poison)
+            return 1
+
+    async def _release(self) -> None:
+        try:
+            await self.reader.release()
+        except OUTAGES as error:
+            _log.info("lease_runs_out_by_itself", group=self._group.name, error=type(error).__name__)
