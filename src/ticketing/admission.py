@@ -1,6 +1,6 @@
-"""What every request passes before anything of it is believed: bounds on its size, and the limits of its lane.
+"""Admission: size limits and rate limits, checked before routing and authentication.
 
-No database is asked here, so what is refused costs next to nothing; what is let in has cost one round trip to Redis.
+No database is involved: a refused request costs next to nothing, an admitted one a single round trip to Redis.
 """
 
 import orjson
@@ -11,22 +11,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ticketing.infra import app_state, metrics, security
 from ticketing.infra.errors import BadRequest, TicketingError
 from ticketing.infra.http import error_handlers, request_limits
-from ticketing.infra.http.rate_limiter import Limiter, Verdict
-from ticketing.rate_limits import MIB, Visit, buckets_of, visit_of
+from ticketing.infra.http.rate_limiter import RateLimiter, Verdict
+from ticketing.rate_limits import MIB, RequestPolicy, buckets_of, policy_of
 
 
-class TooMany(TicketingError):
-    """These are too many requests at once; please wait a moment and try again."""
+class RateLimited(TicketingError):
+    """There were too many requests; please wait a moment and try again."""
 
     status, code = 429, "rate_limited"
 
-    def __init__(self, verdict: Verdict, lane: str) -> None:
-        super().__init__(limit=verdict.bucket.name, lane=lane)
+    def __init__(self, verdict: Verdict, limit_class: str) -> None:
+        super().__init__(limit=verdict.bucket.name, lane=limit_class)
         self.retry_after_seconds = verdict.retry_after_seconds
 
 
-class Gate:
-    """ASGI middleware before the router. Rate limits need the `Limiter` in `app.state`; RATE_LIMITS=off has none."""
+class Admission:
+    """ASGI middleware before the router. `app.state` has a `RateLimiter` unless RATE_LIMITS is off."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -35,62 +35,62 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        admission = _Admission(scope, receive)
+        admission = _RequestAdmission(scope, receive)
         try:
             receive = await admission.admit()
         except TicketingError as error:
-            await error_handlers.render(error)(scope, receive, admission.telling(send))
+            await error_handlers.render(error)(scope, receive, admission.add_headers(send))
         except HTTPException as error:
-            await error_handlers.render_http(error)(scope, receive, admission.telling(send))
+            await error_handlers.render_http(error)(scope, receive, admission.add_headers(send))
         else:
-            await self.app(scope, receive, admission.telling(send))
+            await self.app(scope, receive, admission.add_headers(send))
 
 
-class _Admission:
-    """One request at the gate."""
+class _RequestAdmission:
+    """The checks of one request."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope, self.receive = scope, receive
-        self.visit = visit_of(scope["method"], scope["path"])
+        self.policy = policy_of(scope["method"], scope["path"])
         self.verdict: Verdict | None = None
 
     async def admit(self) -> Receive:
-        """What the request's body can be read from.
+        """Check the request and return the `receive` from which its body is read.
 
         Raises:
-            TooMany: one of its limits is used up.
-            TicketingError, HTTPException: it is larger, deeper or slower than it may be.
+            RateLimited: one of its limits is exceeded.
+            TicketingError, HTTPException: it is larger, nested deeper or slower than allowed.
         """
         request_limits.check_head(self.scope)
-        limiter = app_state.of(self.scope["app"]).find(Limiter)
-        caller = security.identify(Request(self.scope)) if limiter or self.visit.body_bytes_max > MIB else ""
+        limiter = app_state.of(self.scope["app"]).find(RateLimiter)
+        caller = security.identify(Request(self.scope)) if limiter or self.policy.body_bytes_max > MIB else ""
         if not request_limits.has_body(self.scope):
-            # The server's own `receive` goes on: see realtime's slow viewers.
+            # The server's own `receive`: realtime finds the transport behind it to disconnect slow viewers.
             await self._count(limiter, caller, "")
             return self.receive
-        limited = request_limits.limited(self.scope, self.receive, _bytes_max(self.visit, caller))
-        if self.visit.names_in_body:
+        limited = request_limits.limited(self.scope, self.receive, _bytes_max(self.policy, caller))
+        if self.policy.counted_field:
             body = await _read_json(self.scope, limited)
-            await self._count(limiter, caller, _named(self.visit, body))
+            await self._count(limiter, caller, _named(self.policy, body))
             return request_limits.replay(body, self.receive)
         await self._count(limiter, caller, "")
-        if self.visit.is_streamed:
+        if self.policy.is_streamed:
             return limited
         return request_limits.replay(await _read_json(self.scope, limited), self.receive)
 
-    async def _count(self, limiter: Limiter | None, caller: str, named: str) -> None:
-        lane = self.visit.lane
-        if limiter is None or lane is None:
+    async def _count(self, limiter: RateLimiter | None, caller: str, named: str) -> None:
+        limits = self.policy.limits
+        if limiter is None or limits is None:
             return
         client = self.scope.get("client")
-        buckets = buckets_of(self.visit, client[0] if client else "", caller, named)
-        self.verdict = await limiter.check(buckets, is_kept_without_redis=lane.is_kept_without_redis)
+        buckets = buckets_of(self.policy, client[0] if client else "", caller, named)
+        self.verdict = await limiter.check(buckets, is_kept_without_redis=limits.is_kept_without_redis)
         if self.verdict is not None and not self.verdict.is_allowed:
-            metrics.RATE_LIMITED.labels(lane.name, self.verdict.bucket.name).inc()
-            raise TooMany(self.verdict, lane.name)
+            metrics.RATE_LIMITED.labels(limits.name, self.verdict.bucket.name).inc()
+            raise RateLimited(self.verdict, limits.name)
 
-    def telling(self, send: Send) -> Send:
-        """Add the RateLimit fields to the answer, when the request was counted."""
+    def add_headers(self, send: Send) -> Send:
+        """Wrap `send` so that the response to a counted request has the RateLimit header fields."""
         verdict = self.verdict
         if verdict is None:
             return send
@@ -103,9 +103,9 @@ class _Admission:
         return send_with_limits
 
 
-def _bytes_max(visit: Visit, caller: str) -> int:
-    # What is large is sent by people at work; nobody else gets that much of our memory.
-    return min(visit.body_bytes_max, MIB) if caller == "anonymous" else visit.body_bytes_max
+def _bytes_max(policy: RequestPolicy, caller: str) -> int:
+    # Large bodies are sent by organizers only; anonymous callers cannot make the process buffer more than 1 MiB.
+    return min(policy.body_bytes_max, MIB) if caller == "anonymous" else policy.body_bytes_max
 
 
 async def _read_json(scope: Scope, receive: Receive) -> bytes:
@@ -116,14 +116,14 @@ async def _read_json(scope: Scope, receive: Receive) -> bytes:
     return body
 
 
-def _named(visit: Visit, body: bytes) -> str:
-    """The event, or a fingerprint of the e-mail address, that a body names; empty when it names none."""
+def _named(policy: RequestPolicy, body: bytes) -> str:
+    """Return the event id, or a digest of the email address, in a body; empty when there is none."""
     try:
-        name = orjson.loads(body)[visit.names_in_body]
+        name = orjson.loads(body)[policy.counted_field]
     except (ValueError, KeyError, TypeError, IndexError):
         return ""
     if not isinstance(name, str):
         return ""
-    if visit.names_in_body == "email":
+    if policy.counted_field == "email":
         return security.keyed_digest(name.strip().casefold().encode())[:16].hex()
     return name

@@ -1,4 +1,4 @@
-"""What a person has to look at, beyond the log and the dead letters that `health` knows by itself."""
+"""Alerts of the whole platform, in addition to those of the log and the dead letters, which `health` defines."""
 
 from sqlalchemy import text
 
@@ -20,7 +20,7 @@ ALERTS = (
         text(f"select null, {_AGE.format(since='min(received_at)')} from payment_events where processed_at is null"),  # noqa: S608
     ),
     Alert(
-        # Of our own worker: what a receiver refuses is tried again later, and is not late until then.
+        # Measures our worker: a delivery that the receiver refused is due again at its next attempt, not before.
         "webhooks_not_delivered",
         60,
         "seconds",

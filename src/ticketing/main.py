@@ -1,4 +1,4 @@
-"""The application: routers, error handler, middleware and lifespan, and nothing else."""
+"""The application: routers, error handlers, middleware and lifespan."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ticketing.admission import Gate
+from ticketing.admission import Admission
 from ticketing.alerts import ALERTS
 from ticketing.infra import app_state, log, redis
 from ticketing.infra.app_state import AppState
@@ -14,7 +14,7 @@ from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.http import api_docs, error_handlers, idempotency, openapi_links, security_headers
 from ticketing.infra.http.envelope import ErrorEnvelope
-from ticketing.infra.http.rate_limiter import Limiter
+from ticketing.infra.http.rate_limiter import RateLimiter
 from ticketing.infra.http.request_context import RequestContext
 from ticketing.infra.http.server import Shutdown
 from ticketing.infra.redis.commit_notifications import Nudge, Wake
@@ -34,12 +34,12 @@ from ticketing.modules import (
 )
 from ticketing.web import mount_web
 
-# What buyers ask for in a rush first: routes are tried one after the other.
+# In order of traffic during a rush: routes are matched one after the other.
 MODULES = (reservations, realtime, events, orders, payments, tickets, iam, organizations, venues, webhooks, privacy)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The API and the pages. Raises ConfigurationError when the environment is wrong."""
+    """Create the application: the API and the pages. Raises ConfigurationError for invalid settings."""
     settings = settings or get_settings()
     app = FastAPI(
         title="Ticketing",
@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Metrics and logs are our own; the framework's would say what our logs leave out.
+        # We write our own metrics and logs; the framework's would contain values that our logs leave out.
         telemetry={"metrics": False, "logs": False},
         responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
     )
@@ -62,8 +62,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api_docs.install(app)
     openapi_links.install(app)
     _mount_pages(app)
-    app.add_middleware(reservations.QuickHolds)
-    app.add_middleware(Gate)
+    app.add_middleware(reservations.FastPathHolds)
+    app.add_middleware(Admission)
     app.add_middleware(realtime.FromMemory)
     if settings.allowed_origins:
         app.add_middleware(security_headers.allow_origins, origins=settings.allowed_origins)
@@ -98,7 +98,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shutdown = Shutdown()
     lookout = webhooks.Lookout(database, Wake(client), shutdown)
     state.provide(client, database, holds, checkup, shutdown, lookout)
-    limiter = Limiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
+    limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:
         state.provide(limiter)
     async with iam.watching(database), realtime.running(state), lookout.running():

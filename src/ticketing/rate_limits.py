@@ -1,12 +1,12 @@
-"""Who may ask how often, and how much they may send: the whole policy, on one screen.
+"""Rate limits and body size limits: the whole policy on one page.
 
-A lane is a kind of work with limits of its own, so that a rush of buyers never slows the door. A request finds its lane
-by the words of its address; a route that nobody has thought of here is `read` or `office`.
+A rate-limit class is a kind of work with separate limits, so that a rush of buyers never slows down check-in. The path
+of a request selects its class; unlisted routes fall into `read` or `office`.
 
-The numbers follow from people, not from what the machine can do. An address may be a school: five hundred people who
-buy within a minute have to pass, so addresses are wide and persons narrow. A key may be the door of an arena: fifty
-gates, a scan a second each. What an organization may do in all is twice what one address may, so that no stranger can
-use it up alone.
+The limits follow from how people use the platform, not from its capacity. One address may be a school network: 500
+people buying within a minute must pass, so limits per address are wide and limits per user narrow. One API key may
+serve an arena: 50 gates with one scan per second each. The limit of an organization is twice that of one address, so
+that a single client cannot exhaust it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ from ticketing.infra.http.rate_limiter import Bucket, Rate
 KIB, MIB = 1024, 1024 * 1024
 
 
-class By(StrEnum):
-    """What is counted. `KNOCKER` is an e-mail address tried from one address, `EMAIL` the same from everywhere."""
+class Dimension(StrEnum):
+    """What is counted. Values are public: they are the `limit` of a 429 and a label of its metric."""
 
     ADDRESS = "address"
     USER = "user"
@@ -31,147 +31,158 @@ class By(StrEnum):
     DEVICE = "device"
     TENANT = "tenant"
     EVENT = "event"
-    KNOCKER = "knocker"
+    #: An email address tried from one network address.
+    EMAIL_AT_ADDRESS = "knocker"
+    #: An email address tried from anywhere.
     EMAIL = "email"
 
 
 @dataclass(frozen=True)
-class Lane:
-    """Limits that hold together. Without Redis each process keeps them by itself, or lets the work pass uncounted."""
+class RateLimitClass:
+    """Limits that apply together. Without Redis, each process counts alone or admits the requests uncounted."""
 
     name: str
-    rates: Mapping[By, Rate]
+    rates: Mapping[Dimension, Rate]
     is_kept_without_redis: bool = True
 
 
-SIGN_IN = Lane(
+SIGN_IN = RateLimitClass(
     "sign_in",
-    # Guessing one password is slow from one address, and from all of them together; nobody alone locks somebody out.
-    {By.ADDRESS: Rate(600, 1200), By.USER: Rate(30, 30), By.KNOCKER: Rate(10, 10), By.EMAIL: Rate(30, 30)},
+    # Guessing the password of one account is slow from one address, and from all addresses together; a single
+    # attacker cannot lock the owner out.
+    {
+        Dimension.ADDRESS: Rate(600, 1200),
+        Dimension.USER: Rate(30, 30),
+        Dimension.EMAIL_AT_ADDRESS: Rate(10, 10),
+        Dimension.EMAIL: Rate(30, 30),
+    },
 )
-SALE = Lane(
+SALE = RateLimitClass(
     "sale",
     {
-        By.ADDRESS: Rate(6_000, 3_000),
-        By.USER: Rate(120, 120),
-        By.KEY: Rate(1_200, 600),
-        By.EVENT: Rate(600_000, 60_000),
+        Dimension.ADDRESS: Rate(6_000, 3_000),
+        Dimension.USER: Rate(120, 120),
+        Dimension.KEY: Rate(1_200, 600),
+        Dimension.EVENT: Rate(600_000, 60_000),
     },
 )
-SCAN = Lane(
+SCAN = RateLimitClass(
     "scan",
     {
-        By.ADDRESS: Rate(24_000, 6_000),
-        By.USER: Rate(12_000, 3_000),
-        By.KEY: Rate(12_000, 3_000),
-        By.DEVICE: Rate(600, 120),
-        By.TENANT: Rate(60_000, 12_000),
-        By.EVENT: Rate(60_000, 12_000),
+        Dimension.ADDRESS: Rate(24_000, 6_000),
+        Dimension.USER: Rate(12_000, 3_000),
+        Dimension.KEY: Rate(12_000, 3_000),
+        Dimension.DEVICE: Rate(600, 120),
+        Dimension.TENANT: Rate(60_000, 12_000),
+        Dimension.EVENT: Rate(60_000, 12_000),
     },
 )
-OFFICE = Lane(
+OFFICE = RateLimitClass(
     "office",
     {
-        By.ADDRESS: Rate(6_000, 3_000),
-        By.USER: Rate(600, 600),
-        By.KEY: Rate(1_200, 600),
-        By.DEVICE: Rate(600, 120),
-        By.TENANT: Rate(12_000, 6_000),
+        Dimension.ADDRESS: Rate(6_000, 3_000),
+        Dimension.USER: Rate(600, 600),
+        Dimension.KEY: Rate(1_200, 600),
+        Dimension.DEVICE: Rate(600, 120),
+        Dimension.TENANT: Rate(12_000, 6_000),
     },
 )
-READ = Lane(
+READ = RateLimitClass(
     "read",
     {
-        By.ADDRESS: Rate(24_000, 12_000),
-        By.USER: Rate(1_200, 600),
-        By.KEY: Rate(6_000, 1_200),
-        By.DEVICE: Rate(600, 120),
+        Dimension.ADDRESS: Rate(24_000, 12_000),
+        Dimension.USER: Rate(1_200, 600),
+        Dimension.KEY: Rate(6_000, 1_200),
+        Dimension.DEVICE: Rate(600, 120),
     },
     is_kept_without_redis=False,
 )
-LANES = (SIGN_IN, SALE, SCAN, OFFICE, READ)
+RATE_LIMIT_CLASSES = (SIGN_IN, SALE, SCAN, OFFICE, READ)
 
-#: Probes, files and documents that cost nothing; and what a provider sends, who has few addresses and signs each word.
+#: Probes, files and documents that cost next to nothing.
 UNLIMITED_ROOTS = {"health", "metrics", "static", "static-docs", "docs", "openapi.json", ".well-known", "favicon.ico"}
 
 
-class Visit(NamedTuple):
-    """What the address of a request says about it. `names_in_body` is the field of its body that is counted as well."""
+class RequestPolicy(NamedTuple):
+    """The limits of a request, derived from its method and path."""
 
-    lane: Lane | None
+    limits: RateLimitClass | None
     tenant: str = ""
     event: str = ""
-    names_in_body: str = ""
+    #: The field of the JSON body that is counted as well.
+    counted_field: str = ""
     body_bytes_max: int = MIB
-    #: The body is read piece by piece by its route: a large one, or one whose very bytes are signed.
+    #: The route reads the body in chunks, because it is large or its raw bytes are signed.
     is_streamed: bool = False
 
 
-def visit_of(method: str, path: str) -> Visit:
-    """The lane and bounds of a request. The path is the decoded one that the router sees, so both see the same."""
+def policy_of(method: str, path: str) -> RequestPolicy:
+    """Return the limits of a request. `path` is the decoded path that the router matches, so that both agree."""
     is_reading = method in {"GET", "HEAD", "OPTIONS"}
     match path.strip("/").split("/"):
-        case ["api", "v1", *words]:
-            return _api(words, is_reading)
+        case ["api", "v1", *segments]:
+            return _api(segments, is_reading)
         case [root, *_] if root in UNLIMITED_ROOTS:
-            return Visit(None, body_bytes_max=4 * KIB)
-    return Visit(READ if is_reading else OFFICE)
+            return RequestPolicy(None, body_bytes_max=4 * KIB)
+    return RequestPolicy(READ if is_reading else OFFICE)
 
 
-def _api(words: list[str], is_reading: bool) -> Visit:
-    match words:
+def _api(segments: list[str], is_reading: bool) -> RequestPolicy:
+    match segments:
         case ["payments", "webhooks", *_]:
-            return Visit(None, body_bytes_max=64 * KIB, is_streamed=True)
+            # Payment providers have few addresses and sign every request.
+            return RequestPolicy(None, body_bytes_max=64 * KIB, is_streamed=True)
         case ["auth", *_] if not is_reading:
-            return Visit(SIGN_IN, names_in_body="email")
+            return RequestPolicy(SIGN_IN, counted_field="email")
         case ["me", *rest] if not is_reading or rest == ["export"]:
-            return Visit(SIGN_IN)  # a password or a code is guessed here as well as at the log-in
+            return RequestPolicy(SIGN_IN)  # passwords and codes can be guessed here as well as at login
         case ["reservations"] if not is_reading:
-            return Visit(SALE, names_in_body="event_id")
+            return RequestPolicy(SALE, counted_field="event_id")
         case ["reservations" | "orders" | "payments", *_] if not is_reading:
-            return Visit(SALE)
+            return RequestPolicy(SALE)
         case ["orgs", tenant, "events", event, "check-ins", *_]:
-            return Visit(SCAN, tenant, event)
+            return RequestPolicy(SCAN, tenant, event)
         case ["orgs", tenant, "venues", "import"]:
-            return Visit(OFFICE, tenant, body_bytes_max=64 * MIB, is_streamed=True)
+            return RequestPolicy(OFFICE, tenant, body_bytes_max=64 * MIB, is_streamed=True)
         case ["orgs", tenant, *_]:
-            return Visit(OFFICE, tenant, body_bytes_max=4 * MIB)
-    return Visit(READ if is_reading else OFFICE)
+            return RequestPolicy(OFFICE, tenant, body_bytes_max=4 * MIB)
+    return RequestPolicy(READ if is_reading else OFFICE)
 
 
-def buckets_of(visit: Visit, address: str, caller: str, named: str) -> list[Bucket]:
-    """The limits that count this request: its address always, and whoever else it can be counted by.
+def buckets_of(policy: RequestPolicy, address: str, caller: str, named: str) -> list[Bucket]:
+    """Return the buckets that count this request: its address always, and every other known dimension.
 
-    `caller` is what `security.identify` says, `named` what its body names: a fingerprint of an e-mail, or an event.
+    `caller` is the result of `security.identify`, `named` the value of `counted_field`: the digest of an email address
+    or an event id.
     """
-    if visit.lane is None:
+    if policy.limits is None:
         return []
-    rates, name = visit.lane.rates, visit.lane.name
+    rates, name = policy.limits.rates, policy.limits.name
     return [
-        Bucket(f"limit:{name}:{by}:{who}", by, rates[by])
-        for by, who in _counted(visit, network_of(address), caller, named)
-        if by in rates
+        Bucket(f"limit:{name}:{dimension}:{counted}", dimension, rates[dimension])
+        for dimension, counted in _counted(policy, network_of(address), caller, named)
+        if dimension in rates
     ]
 
 
-def _counted(visit: Visit, address: str, caller: str, named: str) -> Iterator[tuple[By, str]]:
-    yield By.ADDRESS, address
-    kind, _, who = caller.partition(":")
-    if who:
-        yield By(kind), who
-        # Strangers count by their address alone, or they could use up what belongs to somebody else.
-        if tenant := _id(visit.tenant):
-            yield By.TENANT, tenant
-    if visit.names_in_body == "email" and named:
-        yield By.KNOCKER, f"{named}:{address}"
-        yield By.EMAIL, named
-    elif who and (event := _id(visit.event or named)):
-        yield By.EVENT, event
+def _counted(policy: RequestPolicy, address: str, caller: str, named: str) -> Iterator[tuple[Dimension, str]]:
+    yield Dimension.ADDRESS, address
+    kind, _, identity = caller.partition(":")
+    if identity:
+        yield Dimension(kind), identity
+        # Anonymous requests count by address only, or they could exhaust the limit of an organization or event.
+        if tenant := _id(policy.tenant):
+            yield Dimension.TENANT, tenant
+    if policy.counted_field == "email" and named:
+        yield Dimension.EMAIL_AT_ADDRESS, f"{named}:{address}"
+        yield Dimension.EMAIL, named
+    elif identity and (event := _id(policy.event or named)):
+        yield Dimension.EVENT, event
 
 
 @lru_cache(maxsize=4096)
 def _id(text: str) -> str:
-    """One spelling of an id; none for what is no id, which opens nothing anyway."""
+    """Normalize an id; empty when it is not an id, which no route accepts."""
     try:
         return UUID(text).hex
     except ValueError:
@@ -180,7 +191,7 @@ def _id(text: str) -> str:
 
 @lru_cache(maxsize=20_000)
 def network_of(address: str) -> str:
-    """What counts as one address: IPv4 as it is, IPv6 by the /64 that one subscriber has (RFC 6177 §2)."""
+    """Return what counts as one address: IPv4 unchanged, IPv6 by the /64 of one subscriber (RFC 6177 §2)."""
     try:
         parsed = ip_address(address)
     except ValueError:

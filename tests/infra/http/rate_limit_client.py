@@ -9,13 +9,13 @@ import sys
 import time
 
 from ticketing.infra.config import get_settings
-from ticketing.infra.http.rate_limiter import Bucket, Limiter, Rate
+from ticketing.infra.http.rate_limiter import Bucket, Rate, RateLimiter
 from ticketing.infra.redis import connect_for_limits
 
 
 async def hammer(bucket: Bucket, seconds: float, asks_per_second: float) -> dict[str, float]:
     """When it began and ended, how often it asked, and how often it was let in."""
-    limiter = Limiter(connect_for_limits(get_settings()))
+    limiter = RateLimiter(connect_for_limits(get_settings()))
     begun, asked, allowed = time.time(), 0, 0
 
     async def knock() -> None:

@@ -17,13 +17,13 @@ from tests.support.silent_server import silent_server
 from ticketing.infra.config import Settings
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.http import rate_limiter
-from ticketing.infra.http.rate_limiter import Bucket, Limiter, LocalLimiter, Rate
+from ticketing.infra.http.rate_limiter import Bucket, LocalRateLimiter, Rate, RateLimiter
 from ticketing.infra.redis import connect_for_limits
 
 
 @pytest.fixture
-async def limiter(settings: Settings) -> AsyncIterator[Limiter]:
-    limiter = Limiter(connect_for_limits(settings))
+async def limiter(settings: Settings) -> AsyncIterator[RateLimiter]:
+    limiter = RateLimiter(connect_for_limits(settings))
     yield limiter
     await limiter.close()
 
@@ -32,13 +32,13 @@ def bucket(name: str, per_minute: int, burst: int) -> Bucket:
     return Bucket(f"limit:test:{name}:{uuid4().hex}", name, Rate(per_minute, burst))
 
 
-async def take(limiter: Limiter, *buckets: Bucket) -> rate_limiter.Verdict:
+async def take(limiter: RateLimiter, *buckets: Bucket) -> rate_limiter.Verdict:
     verdict = await limiter.check(buckets)
     assert verdict is not None
     return verdict
 
 
-async def test_a_burst_passes_and_then_the_rate(limiter: Limiter) -> None:
+async def test_a_burst_passes_and_then_the_rate(limiter: RateLimiter) -> None:
     mine = bucket("user", 600, 3)  # one in a tenth of a second
     verdicts = [await take(limiter, mine) for _ in range(4)]
     assert [v.is_allowed for v in verdicts] == [True, True, True, False]
@@ -49,7 +49,7 @@ async def test_a_burst_passes_and_then_the_rate(limiter: Limiter) -> None:
     assert not (await take(limiter, mine)).is_allowed
 
 
-async def test_a_refusal_takes_from_none_of_the_others(limiter: Limiter) -> None:
+async def test_a_refusal_takes_from_none_of_the_others(limiter: RateLimiter) -> None:
     wide, narrow = bucket("address", 60, 100), bucket("user", 60, 1)
     assert (await take(limiter, wide, narrow)).is_allowed
     for _ in range(20):
@@ -58,7 +58,7 @@ async def test_a_refusal_takes_from_none_of_the_others(limiter: Limiter) -> None
     assert (await take(limiter, wide)).remaining == 98
 
 
-async def test_an_answer_tells_of_the_limit_that_would_refuse_next(limiter: Limiter) -> None:
+async def test_an_answer_tells_of_the_limit_that_would_refuse_next(limiter: RateLimiter) -> None:
     verdict = await take(limiter, bucket("address", 60, 100), bucket("user", 60, 5), bucket("tenant", 60, 50))
     assert (verdict.bucket.name, verdict.remaining) == ("user", 4)
     assert dict(verdict.headers) == {
@@ -68,7 +68,7 @@ async def test_an_answer_tells_of_the_limit_that_would_refuse_next(limiter: Limi
     }
 
 
-async def test_a_bucket_that_is_full_again_is_forgotten(limiter: Limiter, settings: Settings) -> None:
+async def test_a_bucket_that_is_full_again_is_forgotten(limiter: RateLimiter, settings: Settings) -> None:
     mine = bucket("user", 60_000, 10)
     await take(limiter, mine)
     async with Redis.from_url(settings.redis_url) as redis:
@@ -97,7 +97,7 @@ async def test_without_redis_this_process_counts_and_nobody_waits(
     monkeypatch.setattr(rate_limiter, "PAUSE_SECONDS", 0.3)
     mine, other = bucket("user", 60, 5), bucket("user", 60, 5)
     with EmbeddedValkey(tmp_path / "valkey") as server:
-        limiter = Limiter(connect_for_limits(settings.model_copy(update={"redis_url": server.url()})))
+        limiter = RateLimiter(connect_for_limits(settings.model_copy(update={"redis_url": server.url()})))
         assert (await take(limiter, mine)).remaining == 4
     begun = time.monotonic()
     assert [(await take(limiter, mine)).is_allowed for _ in range(7)] == [True] * 5 + [False] * 2
@@ -117,7 +117,9 @@ def _address(server: EmbeddedValkey) -> dict[str, object]:
 
 async def test_a_redis_that_hangs_costs_one_request_a_moment_and_the_others_nothing(settings: Settings) -> None:
     async with silent_server() as port:
-        limiter = Limiter(connect_for_limits(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}"})))
+        limiter = RateLimiter(
+            connect_for_limits(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}"}))
+        )
         begun = time.monotonic()
         for _ in range(100):
             assert (await take(limiter, bucket("user", 60, 5))).is_allowed
@@ -127,7 +129,7 @@ async def test_a_redis_that_hangs_costs_one_request_a_moment_and_the_others_noth
 
 def test_the_local_limits_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limiter, "LOCAL_BUCKETS_MAX", 10)
-    local, mine = LocalLimiter(), bucket("user", 60, 1)
+    local, mine = LocalRateLimiter(), bucket("user", 60, 1)
     assert local.check([mine]).is_allowed
     for _ in range(9):
         local.check([bucket("user", 60, 1)])
@@ -138,7 +140,7 @@ def test_the_local_limits_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_local_limits_too_take_all_or_nothing() -> None:
-    local, wide, narrow = LocalLimiter(), bucket("address", 60, 100), bucket("user", 60, 1)
+    local, wide, narrow = LocalRateLimiter(), bucket("address", 60, 100), bucket("user", 60, 1)
     assert local.check([wide, narrow]).is_allowed
     refused = [local.check([wide, narrow]) for _ in range(20)]
     assert {verdict.bucket.name for verdict in refused} == {"user"}

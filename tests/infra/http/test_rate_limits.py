@@ -1,4 +1,4 @@
-"""The limits as clients meet them: who is counted, in which lane, and what an answer says about it."""
+"""Rate limits as clients see them: what is counted, in which class, and what the response says about it."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from ticketing.infra.http.rate_limiter import Bucket, Rate, Verdict
 from ticketing.infra.redis import connect_for_limits
 from ticketing.main import create_app
 from ticketing.modules import payments
-from ticketing.rate_limits import LANES, OFFICE, READ, SALE, SIGN_IN, By, Lane
+from ticketing.rate_limits import OFFICE, RATE_LIMIT_CLASSES, READ, SALE, SIGN_IN, Dimension, RateLimitClass
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 async def fresh(settings: Settings) -> None:
-    """Nobody has asked for anything yet: tests share a Valkey, and an address."""
+    """Reset all limits: tests share a Valkey and a client address."""
     redis = connect_for_limits(settings)
     await redis.flushdb()
     await redis.aclose()
@@ -34,18 +34,16 @@ async def fresh(settings: Settings) -> None:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch, fresh: None) -> Callable[..., None]:
-    """Make a lane's limits so narrow that a test can use them up."""
+    """Return a function that sets limits of a class so low that a test can exceed them."""
 
-    def narrow(lane: Lane, per_minute: int = 60, **rates: int) -> None:
-        for by, burst in rates.items():
-            monkeypatch.setitem(lane.rates, By(by), Rate(per_minute, burst))
+    def narrow(limits: RateLimitClass, per_minute: int = 60, **rates: int) -> None:
+        for dimension, burst in rates.items():
+            monkeypatch.setitem(limits.rates, Dimension(dimension), Rate(per_minute, burst))
 
     return narrow
 
 
-async def test_who_asks_too_often_is_told_when_to_come_back(
-    client: httpx2.AsyncClient, narrow: Callable[..., None]
-) -> None:
+async def test_a_429_says_when_to_retry(client: httpx2.AsyncClient, narrow: Callable[..., None]) -> None:
     narrow(READ, address=3)
     answers = [await client.get(f"{API}/events") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
@@ -59,7 +57,7 @@ async def test_who_asks_too_often_is_told_when_to_come_back(
     data(await client.get(f"{API}/events"))
 
 
-async def test_a_probe_is_never_refused(client: httpx2.AsyncClient, narrow: Callable[..., None]) -> None:
+async def test_probes_are_not_limited(client: httpx2.AsyncClient, narrow: Callable[..., None]) -> None:
     narrow(READ, address=1)
     for _ in range(5):
         answer = await client.get("/health/live")
@@ -67,7 +65,7 @@ async def test_a_probe_is_never_refused(client: httpx2.AsyncClient, narrow: Call
         assert "RateLimit-Limit" not in answer.headers
 
 
-async def test_a_refusal_is_not_remembered_under_its_key(world: World, narrow: Callable[..., None]) -> None:
+async def test_a_429_is_not_stored_under_its_idempotency_key(world: World, narrow: Callable[..., None]) -> None:
     person = await world.person()
     narrow(OFFICE, user=1)
     body, key = {"name": "Hall", "slug": f"hall-{uuid4().hex[:8]}"}, uuid4().hex
@@ -77,9 +75,7 @@ async def test_a_refusal_is_not_remembered_under_its_key(world: World, narrow: C
     data(await person.post("/orgs", body, key=key), 201)
 
 
-async def test_two_people_behind_one_address_have_limits_of_their_own(
-    world: World, narrow: Callable[..., None]
-) -> None:
+async def test_two_users_behind_one_address_have_separate_limits(world: World, narrow: Callable[..., None]) -> None:
     first, second = await world.person(), await world.person()
     narrow(READ, user=1)
     data(await first.get("/me"))
@@ -87,7 +83,7 @@ async def test_two_people_behind_one_address_have_limits_of_their_own(
     data(await second.get("/me"))
 
 
-async def test_guessing_a_password_is_slow_for_one_address_and_open_for_the_others(
+async def test_password_guessing_limits_one_address_but_not_the_account(
     app: FastAPI, client: httpx2.AsyncClient, world: World, narrow: Callable[..., None]
 ) -> None:
     person = await world.person()
@@ -101,7 +97,7 @@ async def test_guessing_a_password_is_slow_for_one_address_and_open_for_the_othe
         data(await elsewhere.post(f"{API}/auth/login", json=right))
 
 
-async def test_a_rush_on_one_event_leaves_the_others_alone(world: World, narrow: Callable[..., None]) -> None:
+async def test_a_rush_on_one_event_does_not_limit_other_events(world: World, narrow: Callable[..., None]) -> None:
     tenant = await world.tenant()
     rushed, quiet = await world.show(tenant), await world.show(tenant)
     buyer = await world.person()
@@ -112,7 +108,7 @@ async def test_a_rush_on_one_event_leaves_the_others_alone(world: World, narrow:
     await world.hold(buyer, quiet, quiet.labels[0])
 
 
-async def test_the_door_is_not_slowed_by_buyers(world: World, narrow: Callable[..., None]) -> None:
+async def test_buyers_do_not_slow_down_check_in(world: World, narrow: Callable[..., None]) -> None:
     show = await world.show()
     narrow(SALE, address=1, user=1)
     narrow(READ, address=1, user=1)
@@ -121,27 +117,25 @@ async def test_the_door_is_not_slowed_by_buyers(world: World, narrow: Callable[.
         data(await show.tenant.admin.get(show.path("/check-ins/stats")))
 
 
-async def test_a_token_that_is_none_counts_for_its_address_alone(
-    client: httpx2.AsyncClient, narrow: Callable[..., None]
-) -> None:
+async def test_an_invalid_token_counts_by_address_only(client: httpx2.AsyncClient, narrow: Callable[..., None]) -> None:
     narrow(READ, address=2)
     headers = [{"Authorization": f"Bearer {n}"} for n in range(3)]
     statuses = [(await client.get(f"{API}/me", headers=each)).status_code for each in headers]
     assert statuses == [401, 401, 429]
 
 
-async def test_a_provider_is_not_limited(client: httpx2.AsyncClient, narrow: Callable[..., None]) -> None:
-    for lane in LANES:
-        narrow(lane, address=1)
+async def test_payment_webhooks_are_not_limited(client: httpx2.AsyncClient, narrow: Callable[..., None]) -> None:
+    for limits in RATE_LIMIT_CLASSES:
+        narrow(limits, address=1)
     answers = [await client.post(f"{API}/payments/webhooks/mock", content=b"{}") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [401] * 5
 
 
 @pytest.fixture
 async def without_redis(settings: Settings, narrow: Callable[..., None]) -> AsyncIterator[World]:
-    """An app whose Redis does not answer, with room for three of everything."""
-    for lane in LANES:
-        narrow(lane, per_minute=1, address=3)  # however slow the machine is, no fourth one
+    """An app whose Redis is unreachable, with a limit of three requests for everything."""
+    for limits in RATE_LIMIT_CLASSES:
+        narrow(limits, per_minute=1, address=3)  # even on a slow machine, a fourth request is refused
     app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:9"}))
     payments.use_transport(httpx2.ASGITransport(app))
     transport = httpx2.ASGITransport(app)
@@ -150,7 +144,7 @@ async def without_redis(settings: Settings, narrow: Callable[..., None]) -> Asyn
     payments.use_transport(None)
 
 
-async def test_without_redis_reads_pass_and_log_in_and_holds_are_kept_in_bounds(without_redis: World) -> None:
+async def test_without_redis_reads_pass_and_login_and_holds_are_limited(without_redis: World) -> None:
     begun = time.monotonic()
     person = await without_redis.person()
     for _ in range(10):
@@ -162,7 +156,7 @@ async def test_without_redis_reads_pass_and_log_in_and_holds_are_kept_in_bounds(
     assert time.monotonic() - begun < 10
 
 
-async def test_switched_off_nothing_is_counted(settings: Settings, narrow: Callable[..., None]) -> None:
+async def test_nothing_is_counted_when_rate_limits_are_off(settings: Settings, narrow: Callable[..., None]) -> None:
     narrow(READ, address=1)
     app = create_app(settings.model_copy(update={"rate_limits": "off"}))
     transport = httpx2.ASGITransport(app)
@@ -171,7 +165,7 @@ async def test_switched_off_nothing_is_counted(settings: Settings, narrow: Calla
             assert "RateLimit-Limit" not in (await one.get(f"{API}/events")).headers
 
 
-def test_a_wait_is_told_in_whole_seconds_and_never_as_none() -> None:
+def test_retry_after_is_at_least_one_whole_second() -> None:
     bucket = Bucket("limit:x", "user", Rate(60, 1))
     assert Verdict(bucket, 0, 1, 0).retry_after_seconds == 1
     assert Verdict(bucket, 0, 1_000_001, 0).retry_after_seconds == 2

@@ -1,4 +1,4 @@
-"""The interactive API document, from files of a package: it works without internet and without inline scripts."""
+"""Interactive API documentation, served from files of an installed package: no internet access, no inline scripts."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +50,7 @@ SwaggerUIBundle({
 
 
 def install(app: FastAPI) -> None:
-    """Add `/docs` and the files that it needs."""
+    """Add `/docs` and the files that it loads."""
     app.add_api_route("/docs", _page, include_in_schema=False)
     app.add_api_route("/static-docs/start.js", _start, include_in_schema=False)
     app.add_api_route("/static-docs/{name}", _file, include_in_schema=False)
@@ -71,7 +71,7 @@ async def _file(name: str) -> Response:
 
 
 def _folder() -> Path:
-    # The package is not imported: it is an application class of its own, and only its files are wanted.
+    # Importing the package would define its own application class; only its files are needed.
     spec = find_spec("fastapi_offline")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""The one shape of every JSON answer: success, message, data or errors, meta."""
+"""The shape of every JSON response: success, message, data or errors, meta."""
 
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Envelope(BaseModel, Generic[T]):
-    """A successful answer; used as the response model, so that the OpenAPI document shows what is inside."""
+    """A successful response; used as the response model, so that the OpenAPI document describes `data`."""
 
     success: bool = True
     message: str = "OK"
@@ -21,7 +21,7 @@ class Envelope(BaseModel, Generic[T]):
 
 
 class ErrorEntry(BaseModel):
-    """One thing that was wrong; `field` names the input that can be changed."""
+    """One error; `field` names the input that caused it."""
 
     code: str
     message: str
@@ -29,7 +29,7 @@ class ErrorEntry(BaseModel):
 
 
 class ErrorEnvelope(BaseModel):
-    """An answer that says no."""
+    """An error response."""
 
     success: bool = False
     message: str
@@ -38,17 +38,17 @@ class ErrorEnvelope(BaseModel):
 
 
 def envelope(data: T, message: str = "OK", **meta: Any) -> Envelope[T]:
-    """Wrap what a route returns."""
+    """Wrap the data that a route returns."""
     return Envelope(message=message, data=data, meta=meta or None)
 
 
 def error_response(status: int, message: str, errors: list[dict[str, Any]]) -> Response:
-    """Render the error envelope with the correlation id of this request."""
+    """Build an error response with the correlation id of the current request."""
     body = error_body(message, errors, log.correlation_id.get())
     return Response(body, status, media_type="application/json")
 
 
 def error_body(message: str, errors: list[dict[str, Any]], correlation_id: str) -> bytes:
-    """The error envelope of the request with this correlation id."""
+    """Build the JSON body of an error response."""
     meta = {"correlation_id": correlation_id}
     return orjson.dumps({"success": False, "message": message, "errors": errors, "meta": meta}, default=str)

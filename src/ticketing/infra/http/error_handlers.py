@@ -1,4 +1,4 @@
-"""Renders every error as the same envelope: our own, and those of the framework and of the database driver."""
+"""Exception handlers: errors of the platform, the framework and the database driver, in one envelope."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ticketing.infra import app_state, log
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.errors import BadRequest, TicketingError, Unavailable
-from ticketing.infra.http import security_headers
+from ticketing.infra.http import idempotency, security_headers
 from ticketing.infra.http.envelope import error_response
 
 _log = log.get_logger(__name__)
@@ -30,7 +30,7 @@ HTTP_CODES = {
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers of our errors, the framework's and the database driver's."""
+    """Register the handlers."""
     app.add_exception_handler(TicketingError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -42,14 +42,14 @@ def install(app: FastAPI) -> None:
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TicketingError)
     response = render(error)
-    claim = getattr(request.state, "claim", None)
-    if claim is not None:  # an Idempotency-Key was sent: a retry gets this same response
-        await claim.remember_failure(app_state.of(request.app).get(Database), response, error)
+    if (claim := idempotency.find_claim(request)) is not None:
+        # An Idempotency-Key was sent: a retry gets this same response.
+        await claim.store_error(app_state.of(request.app).get(Database), response, error)
     return response
 
 
 def render(error: TicketingError) -> Response:
-    """The response to one error, with `Retry-After` where a retry makes sense."""
+    """Return the response to an error, with `Retry-After` where a retry makes sense."""
     response = error_response(error.status, error.message, [error.as_entry()])
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
@@ -66,7 +66,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     content_type = request.headers.get("content-type", "")
     if request.method in {"POST", "PATCH", "PUT", "DELETE"} and _is_other_media(request, content_type):
         return error_response(415, HTTP_CODES[415][1], [{"code": HTTP_CODES[415][0], "message": HTTP_CODES[415][1]}])
-    # A body that a dependency reads as well is validated, and reported, more than once.
+    # A body that a dependency reads too is validated, and its errors reported, more than once.
     unique = {(entry["field"], entry["message"]): entry for entry in map(_field_entry, entries)}
     return error_response(422, "Some values are not valid.", list(unique.values()))
 
@@ -89,7 +89,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 def render_http(error: HTTPException) -> Response:
-    """The response to an error of the framework, or of the code that reads request bodies."""
+    """Return the response to an HTTPException of the framework or of `request_limits`."""
     code, message = HTTP_CODES.get(error.status_code, ("malformed", "This request can't be served."))
     response = error_response(error.status_code, message, [{"code": code, "message": message}])
     response.headers.update(error.headers or {})

@@ -1,4 +1,4 @@
-"""The types that request and response bodies are made of, with the limits that they all share."""
+"""Field types of request and response bodies, with the limits that all of them share."""
 
 import re
 from datetime import UTC, datetime
@@ -23,19 +23,19 @@ AMOUNT_MAX = 10**12
 
 
 class Body(BaseModel):
-    """What a client sends. An unknown field is an error: it is most often a misspelt one."""
+    """Base of request bodies. An unknown field is an error, because it is usually a misspelt one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Out(BaseModel):
-    """What a client receives."""
+    """Base of response bodies."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 def _printable(text: str) -> str:
-    # Postgres can't store NUL, and the other control characters have no business in a name or on a ticket.
+    # Postgres cannot store NUL; the other control characters make no sense in a name.
     if any((ord(c) < 32 and c not in "\n\t\r") or ord(c) == 127 for c in text):
         raise ValueError("must not contain control characters")
     if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
@@ -86,7 +86,7 @@ _DATED = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
 
 def _text_only(value: object) -> object:
-    # A bare number, also one in quotes, would be read as seconds since 1970, which nobody means.
+    # Pydantic reads a number, quoted or not, as seconds since 1970, which no client intends.
     if isinstance(value, int | float) or (isinstance(value, str) and not _DATED.match(value)):
         raise ValueError("must be an RFC 3339 time, such as 2027-05-01T19:30:00Z")
     return value
@@ -96,12 +96,12 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidat
 Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_timezone)]
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_utc)]
 
-#: A time as clients read it: RFC 3339 in UTC.
+#: A timestamp in a response: RFC 3339 in UTC.
 Moment = Annotated[datetime, PlainSerializer(lambda t: rfc3339(t), return_type=str, when_used="json")]
 
 
 def rfc3339(moment: datetime) -> str:
-    """`2027-05-01T19:30:00Z`, with microseconds when there are any."""
+    """Format as `2027-05-01T19:30:00Z`, with microseconds when they are not zero."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

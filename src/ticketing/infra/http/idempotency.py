@@ -1,6 +1,6 @@
-"""A retried POST has no second effect: the first answer is stored in the transaction that made it, and given again.
+"""Idempotency keys: the response of a POST is stored in the transaction that produced it and replayed to retries.
 
-A claim is an advisory lock of the transaction, so it is gone with a crashed process; nothing is ever left "in flight".
+A claim is a transaction-level advisory lock, so a crashed process releases it: no key stays "in flight".
 """
 
 from collections.abc import Callable, Coroutine
@@ -24,21 +24,21 @@ from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
 
 KEY_LENGTH_MAX = 255
 
-#: The number of a key's advisory lock. Two keys that share one would be in flight together, and that is all.
+#: The number of a key's advisory lock. On a hash collision, one of two concurrent requests is refused as in flight.
 LOCK_OF_KEY = "hashtextextended(caller || chr(10) || key, 0)"
 _LOCK = f"""
 select pg_try_advisory_xact_lock({LOCK_OF_KEY}) from (values (%s::text, %s::text)) as w (caller, key)"""  # noqa: S608
 _LOOK = "select fingerprint, status, body from idempotency_keys where caller = %s and key = %s"
-_REMEMBER = "insert into idempotency_keys (caller, key, fingerprint, status, body) values (%s, %s, %s, %s, %s)"
+_STORE = "insert into idempotency_keys (caller, key, fingerprint, status, body) values (%s, %s, %s, %s, %s)"
 
-#: A digest by each key of ours, the newest first: an answer may have been stored just before the keys were rotated.
+#: One digest per secret key, newest first: a response may have been stored before the keys were rotated.
 Fingerprint = list[bytes]
 
 _log = log.get_logger(__name__)
 
-#: Answers that say nothing about the request itself: the same request may fare better a moment later.
-_FORGOTTEN_CODES = {"seat_contended", "invalid", "idempotency_mismatch", "idempotency_in_flight"}
-_FORGOTTEN_STATUSES = {400, 401, 413, 415, 429}
+#: Errors that are not stored, because the same request may succeed a moment later.
+_NOT_STORED_CODES = {"seat_contended", "invalid", "idempotency_mismatch", "idempotency_in_flight"}
+_NOT_STORED_STATUSES = {400, 401, 413, 415, 429}
 
 
 class IdempotencyKeyMissing(BadRequest):
@@ -48,7 +48,7 @@ class IdempotencyKeyMissing(BadRequest):
 
 
 class IdempotencyInFlight(Conflict):
-    """The first request with this Idempotency-Key is still running; ask again in a moment."""
+    """The first request with this Idempotency-Key is still running; retry in a moment."""
 
     code, retry_after_seconds = "idempotency_in_flight", 1
 
@@ -59,8 +59,8 @@ class IdempotencyMismatch(TicketingError):
     status, code = 422, "idempotency_mismatch"
 
 
-class StoredAnswer(Base):
-    """The first answer to a caller's key."""
+class StoredResponse(Base):
+    """The first response to a caller's key."""
 
     __tablename__ = "idempotency_keys"
 
@@ -73,7 +73,7 @@ class StoredAnswer(Base):
 
 
 class Replay(Exception):
-    """The answer is known already."""
+    """Raised when the response to this key is already stored."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status, self.body = status, body
@@ -81,29 +81,29 @@ class Replay(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """This request is the first with its key, and leaves its answer under it."""
+    """The right of the first request with a key to store its response."""
 
     caller: str
     key: str
     fingerprint: Fingerprint
     is_sealed: bool = False
 
-    async def remember(self, session: AsyncSession, response: Response) -> None:
-        """Store the answer in the transaction that made it."""
-        if response.status_code in _FORGOTTEN_STATUSES:
+    async def store(self, session: AsyncSession, response: Response) -> None:
+        """Store the response in the transaction that produced it."""
+        if response.status_code in _NOT_STORED_STATUSES:
             return
-        async with statements.round_trip(session) as wire:
-            await send(wire, _REMEMBER, *self._values(response).values())
+        async with statements.round_trip(session) as connection:
+            await send(connection, _STORE, *self._values(response).values())
 
-    async def remember_failure(self, database: Database, response: Response, error: TicketingError) -> None:
-        """Store a refusal; its own transaction was rolled back, so this is one of its own."""
-        if not is_remembered(error):
+    async def store_error(self, database: Database, response: Response, error: TicketingError) -> None:
+        """Store an error response in a new transaction, since the request's own was rolled back."""
+        if not is_stored(error):
             return
         try:
             async with database.transaction() as session:
-                await session.execute(insert(StoredAnswer).values(self._values(response)).on_conflict_do_nothing())
+                await session.execute(insert(StoredResponse).values(self._values(response)).on_conflict_do_nothing())
         except SQLAlchemyError as lost:
-            # Nothing was changed, so a retry may run afresh; it must not cost the client the reason.
+            # The request changed nothing, so a retry may run again. The client still receives the original error.
             _log.warning("refusal_not_remembered", error=type(lost).__name__)
 
     def _values(self, response: Response) -> dict[str, Any]:
@@ -117,9 +117,9 @@ class Claim:
         }
 
 
-def is_remembered(error: TicketingError) -> bool:
-    """Whether a retry is to be refused with the same words, rather than tried afresh."""
-    return error.code not in _FORGOTTEN_CODES and error.status not in _FORGOTTEN_STATUSES and error.status < 500
+def is_stored(error: TicketingError) -> bool:
+    """Whether a retry gets this same error response instead of being executed again."""
+    return error.code not in _NOT_STORED_CODES and error.status not in _NOT_STORED_STATUSES and error.status < 500
 
 
 async def claim(
@@ -127,7 +127,7 @@ async def claim(
     session: Db,
     idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
 ) -> None:
-    """Claim the key of a POST, when it has one; raises what `open_claim` raises."""
+    """Claim the key of a POST that has one. Raises what `open_claim` raises."""
     if idempotency_key is None:
         return
     caller, fingerprint = security.identify(request), await fingerprint_of(request)
@@ -136,28 +136,34 @@ async def claim(
     request.state.session = session
 
 
+def find_claim(request: Request) -> Claim | None:
+    """Return the claim that this request holds, if it sent a key."""
+    claim: Claim | None = getattr(request.state, "claim", None)
+    return claim
+
+
 async def fingerprint_of(request: Request) -> Fingerprint:
-    """What makes two requests the same: address and body."""
+    """Return the digests of URL and body by which two requests are compared."""
     return security.keyed_digests(f"{request.url.path}?{request.url.query}\n".encode() + await request.body())
 
 
 async def open_claim(
     session: AsyncSession, caller: str, key: str, fingerprint: Fingerprint, is_sealed: bool = False
 ) -> Claim:
-    """Look the key up under a lock of this transaction.
+    """Look the key up while holding its lock for this transaction.
 
     Raises:
-        Replay: the request was answered before.
+        Replay: the response is already stored.
         IdempotencyMismatch, IdempotencyInFlight, Invalid: see the classes.
     """
     check_key(key)
-    async with statements.round_trip(session) as wire:
-        lock = await send(wire, _LOCK, caller, key)
-        # A statement after the lock's: its snapshot must be younger than the commit of whoever held the lock.
-        answer = await send(wire, _LOOK, caller, key)
+    async with statements.round_trip(session) as connection:
+        lock = await send(connection, _LOCK, caller, key)
+        # A separate statement: its snapshot must be newer than the commit of the lock's previous holder.
+        found = await send(connection, _LOOK, caller, key)
     if await lock.fetchone() != (True,):
         raise IdempotencyInFlight
-    if (stored := await answer.fetchone()) is None:
+    if (stored := await found.fetchone()) is None:
         return Claim(caller, key, fingerprint, is_sealed)
     used_for, status, body = stored
     if used_for not in fingerprint:
@@ -166,14 +172,14 @@ async def open_claim(
 
 
 def check_key(key: str) -> None:
-    """Raises Invalid when this is no key that we take."""
+    """Raises Invalid when the key is empty, too long or not printable."""
     if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isprintable():
         raise Invalid("Send 1 to 255 printable characters.", field="Idempotency-Key")
 
 
 async def forget(session: AsyncSession, caller: str) -> None:
-    """Forget every answer to this caller, who is named as `security.identify` does it."""
-    await session.execute(delete(StoredAnswer).where(StoredAnswer.caller == caller))
+    """Delete every stored response of this caller, named as by `security.identify`."""
+    await session.execute(delete(StoredResponse).where(StoredResponse.caller == caller))
 
 
 async def require_key(
@@ -193,7 +199,7 @@ IdempotencyKey = Annotated[str, Depends(require_key)]
 
 
 class Route(APIRoute):
-    """A route whose POST honours Idempotency-Key. Every module's router is made of these."""
+    """A route whose POST honours Idempotency-Key: the route class of every module's router."""
 
     is_sealed = False
 
@@ -207,27 +213,27 @@ class Route(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_once(request: Request) -> Response:
-            # The function-scoped transaction is still open here, and commits when this returns.
+            # The function-scoped transaction is still open here; it commits after this function returns.
             response = await handle(request)
-            if (mine := getattr(request.state, "claim", None)) is not None:
-                await mine.remember(request.state.session, response)
+            if (claim := find_claim(request)) is not None:
+                await claim.store(request.state.session, response)
             return response
 
         return handle_once
 
 
 class SealedRoute(Route):
-    """A route whose answers hold a secret (tokens, keys): they are stored encrypted."""
+    """A route whose responses contain a secret (tokens, keys): they are stored encrypted."""
 
     is_sealed = True
 
 
 def install(app: FastAPI) -> None:
-    """Let the app answer replays."""
+    """Register the handler that sends stored responses."""
     app.add_exception_handler(Replay, _on_replay)
 
 
-async def _on_replay(request: Request, answer: Exception) -> Response:
-    assert isinstance(answer, Replay)
+async def _on_replay(request: Request, replay: Exception) -> Response:
+    assert isinstance(replay, Replay)
     headers = {"Idempotency-Replayed": "true"}
-    return Response(answer.body, answer.status, headers, media_type="application/json")
+    return Response(replay.body, replay.status, headers, media_type="application/json")

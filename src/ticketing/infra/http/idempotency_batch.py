@@ -1,30 +1,30 @@
-"""The keys of a whole batch: claimed, looked up and remembered in three statements; the rules are idempotency.py's."""
+"""Idempotency keys of a batch: claimed, looked up and stored in three statements. The rules are in idempotency.py."""
 
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple, TypedDict
 
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.http.idempotency import LOCK_OF_KEY
 
 
 class KeyClaim(NamedTuple):
-    """A caller, as `security.identify` names one, and the key that it has sent."""
+    """A caller, named as by `security.identify`, and the key that it sent."""
 
     caller: str
     key: str
 
 
 class Stored(NamedTuple):
-    """The first answer to a key."""
+    """The first response to a key."""
 
     fingerprint: bytes
     status: int
     body: bytes
 
 
-class AnswerRow(TypedDict):
-    """What is remembered of a request: its fingerprint in hexadecimal digits, and an answer in JSON."""
+class ResponseRow(TypedDict):
+    """A response to store; `fingerprint` is in hexadecimal, `body` is JSON."""
 
     caller: str
     key: str
@@ -37,30 +37,30 @@ class AnswerRow(TypedDict):
 ClaimedKeys = tuple[set[int], dict[int, Stored]]
 
 
-async def claim_keys(wire: Wire, claims: Collection[KeyClaim]) -> PendingQuery[ClaimedKeys]:
+async def claim_keys(connection: DriverConnection, claims: Collection[KeyClaim]) -> PendingQuery[ClaimedKeys]:
     """Lock the keys, then look them up: in a second statement, whose snapshot is newer than the locks."""
     wanted = rows([{"n": n, "caller": caller, "key": key} for n, (caller, key) in enumerate(claims)])
-    return PendingQuery(_claimed, await send(wire, _LOCK, wanted), await send(wire, _LOOK, wanted))
+    return PendingQuery(_claimed, await send(connection, _LOCK, wanted), await send(connection, _LOOK, wanted))
 
 
 def _claimed(locks: Iterable[tuple[Any, ...]], stored: Iterable[tuple[Any, ...]]) -> ClaimedKeys:
     return {n for (n,) in locks}, {n: Stored(*response) for n, *response in stored}
 
 
-async def remember_all(wire: Wire, answers: list[AnswerRow]) -> None:
-    """Store answers to keys that were claimed in this transaction."""
-    await send(wire, _REMEMBER, rows(answers))
+async def store_responses(connection: DriverConnection, responses: list[ResponseRow]) -> None:
+    """Store the responses to keys that were claimed in this transaction."""
+    await send(connection, _STORE, rows(responses))
 
 
 _CLAIMS = "from json_to_recordset(%s::json) as w (n integer, caller text, key text)"
-# OFFSET 0: each lock is tried once, whatever the planner thinks of the condition outside.
+# OFFSET 0 is an optimization fence: each lock is tried exactly once.
 _LOCK = f"""
 select n from (select w.n, pg_try_advisory_xact_lock({LOCK_OF_KEY}) as is_ours {_CLAIMS} offset 0) as tried
  where not is_ours"""  # noqa: S608 (only constants)
 _LOOK = f"""
 select w.n, k.fingerprint, k.status, k.body {_CLAIMS}
   join idempotency_keys k on k.caller = w.caller and k.key = w.key"""
-_REMEMBER = """
+_STORE = """
 insert into idempotency_keys (caller, key, fingerprint, status, body)
 select caller, key, decode(fingerprint, 'hex'), status, convert_to(body, 'UTF8')
   from json_to_recordset(%s::json) as w (caller text, key text, fingerprint text, status smallint, body text)"""

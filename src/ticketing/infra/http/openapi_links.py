@@ -1,7 +1,7 @@
-"""Links of the OpenAPI document: what can be done next with the thing that a POST has just made.
+"""Links of the OpenAPI document: the operations that accept the id of a resource that a POST has created.
 
-They follow from the names that every path and body uses: the `data.id` of a 201 is the `{x_id}` that follows the POST's
-own path, and the `x_id` of other bodies. So nobody writes them, and a new route has its own.
+Links are derived from the naming of paths and bodies: the `data.id` of a 201 is the `{x_id}` that follows the POST's
+own path, and the `x_id` of other bodies. New routes get their links without further code.
 
 Source of the format: OpenAPI 3.1, Link Object and Runtime Expressions.
 """
@@ -14,14 +14,14 @@ from fastapi import FastAPI
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _PARAMETER = re.compile(r"{(\w+)}")
-_MADE_ID = "$response.body#/data/id"
+_CREATED_ID = "$response.body#/data/id"
 
 Document = dict[str, Any]
 Operation = dict[str, Any]
 
 
 def install(app: FastAPI) -> None:
-    """Add the links to the document, once, when it is first asked for."""
+    """Add the links to the document when it is first generated."""
     describe = app.openapi
 
     def describe_with_links() -> Document:
@@ -36,21 +36,21 @@ def install(app: FastAPI) -> None:
 
 def _add_links(document: Document) -> None:
     for path, operation in list(_operations(document)):
-        name = _name_of_made(document, path)
-        if name and _makes_something(document, operation):
+        name = _created_parameter(document, path)
+        if name and _creates_resource(document, operation):
             operation["responses"]["201"]["links"] = dict(_links(document, path, operation["operationId"], name))
 
 
 def _links(document: Document, path: str, source: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every operation that takes the new id, and needs no id beside it that the POST did not have."""
-    known = {each: f"$request.path.{each}" for each in _PARAMETER.findall(path)} | {name: _MADE_ID}
+    """Yield every operation that takes the new id and no other id that the POST lacks."""
+    known = {each: f"$request.path.{each}" for each in _PARAMETER.findall(path)} | {name: _CREATED_ID}
     for target_path, target in _operations(document):
         needed = _PARAMETER.findall(target_path)
         if target["operationId"] == source or not known.keys() >= set(needed):
             continue
         link: dict[str, Any] = {"operationId": target["operationId"], "parameters": {n: known[n] for n in needed}}
         if name in _fields(document, target):
-            link["requestBody"] = {name: _MADE_ID}
+            link["requestBody"] = {name: _CREATED_ID}
         if name in needed or "requestBody" in link:
             yield target["operationId"], link
 
@@ -60,19 +60,19 @@ def _operations(document: Document) -> Iterator[tuple[str, Operation]]:
         yield from [(path, operations[method]) for method in _METHODS if method in operations]
 
 
-def _name_of_made(document: Document, path: str) -> str | None:
-    """What other paths call the thing that is made here: `/orgs` makes `org_id`."""
+def _created_parameter(document: Document, path: str) -> str | None:
+    """Return the path parameter of the resource created at `path`: `org_id` for `/orgs`."""
     for other in document["paths"]:
         if found := re.match(re.escape(path) + r"/{(\w+_id)}(?:/|$)", other):
             return found[1]
     return None
 
 
-def _makes_something(document: Document, operation: Operation) -> bool:
+def _creates_resource(document: Document, operation: Operation) -> bool:
     content = operation["responses"].get("201", {}).get("content", {}).get("application/json", {})
     envelope = _resolve(document, content.get("schema", {}))
-    made = _resolve(document, envelope.get("properties", {}).get("data", {}))
-    return "id" in made.get("properties", {})
+    created = _resolve(document, envelope.get("properties", {}).get("data", {}))
+    return "id" in created.get("properties", {})
 
 
 def _fields(document: Document, operation: Operation) -> set[str]:

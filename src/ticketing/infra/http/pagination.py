@@ -1,4 +1,4 @@
-"""Pages by cursor: a list that grows while it is read neither skips nor repeats a row."""
+"""Cursor pagination: a list that grows while it is read neither skips nor repeats a row."""
 
 import base64
 import binascii
@@ -26,14 +26,14 @@ class PageQuery:
         self.after = _read(cursor) if cursor else None
 
     def after_id(self) -> UUID:
-        """The cursor of a list that is ordered by id alone. Raises Invalid when it is another list's."""
+        """Return the cursor of a list ordered by id alone. Raises Invalid for a cursor of another list."""
         try:
             return UUID(str((self.after or [None])[-1]))
         except ValueError:
             raise Invalid("Use a cursor that an earlier page gave.", field="cursor") from None
 
     def cut(self, rows: Sequence[T], position: Callable[[T], list[Any]]) -> tuple[list[T], str | None]:
-        """Cut `limit + 1` rows to a page, and the cursor of the next one: the `position` of the last row kept."""
+        """Cut `limit + 1` rows to one page. Return it with the next cursor: the `position` of its last row."""
         kept = list(rows[: self.limit])
         return kept, write_cursor(position(kept[-1])) if len(rows) > self.limit else None
 
@@ -42,7 +42,7 @@ Page = Annotated[PageQuery, Depends()]
 
 
 def write_cursor(position: list[Any]) -> str:
-    """A position as clients keep it: texts and whole numbers, the most important one last."""
+    """Encode a position, a list of strings and integers that ends with the row's id."""
     return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
 
 
@@ -57,5 +57,5 @@ def _read(cursor: str) -> list[Any]:
 
 
 def _is_storable(part: object) -> bool:
-    # Postgres answers a number beyond its largest, or a NUL, with an error of its own.
+    # Postgres raises an error for NUL and for integers beyond bigint.
     return "\0" not in part if isinstance(part, str) else isinstance(part, int) and abs(part) < 2**63

@@ -1,7 +1,7 @@
-"""How often somebody may ask: GCRA over several limits at once, in Redis for all processes, or in this one without it.
+"""Rate limiting with GCRA over several limits at once: in Redis for all processes, in memory while Redis is away.
 
-GCRA keeps one number per limit: the time at which its bucket would be empty of what it has granted ("theoretical
-arrival time", ITU-T I.371). Requests are granted one by one at the rate, and `burst` of them may come at once.
+GCRA keeps one timestamp per limit, the "theoretical arrival time" of ITU-T I.371: when everything granted so far will
+have drained at the rate. Up to `burst` requests may arrive at once.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from redis.exceptions import RedisError
 from ticketing.infra import log, metrics
 
 MINUTE_US = 60_000_000
-#: After Redis has failed, so long nobody waits for it again; then one request tries.
+#: After a failure, Redis is not contacted for this long; then a single request tries it.
 PAUSE_SECONDS = 5.0
-#: Of requests that are asked about together; the others wait for the next trip.
+#: Requests per round trip; further ones wait for the next.
 BATCH_MAX = 100
-#: Of buckets in this process; the one that was asked about longest ago makes room.
+#: Buckets kept in memory without Redis; the least recently used one is evicted.
 LOCAL_BUCKETS_MAX = 50_000
 
-# All or nothing: what one limit refuses is not taken from the others, or else being refused would cost. One clock for
-# all processes: Redis'. `%.0f` because Lua writes a large number with fourteen digits, and a time in µs has sixteen.
-# The arguments are, for each request of a batch: the number of its keys, then interval and burst of each.
+# All or nothing: a request that one limit refuses takes nothing from the others, so that a refusal costs nothing.
+# Redis' clock is the clock of all processes. `%.0f` because Lua prints large numbers with 14 digits, and a time in µs
+# has 16. The arguments are, for each request of a batch: its number of keys, then interval and burst of each.
 SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -66,19 +66,19 @@ _log = log.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a minute in the long run, and so many at once."""
+    """A sustained rate per minute, and the burst allowed at once."""
 
     per_minute: int
     burst: int
 
     @property
     def interval_us(self) -> int:
-        """Microseconds between two requests at this rate."""
+        """Microseconds between two requests at the sustained rate."""
         return MINUTE_US // self.per_minute
 
 
 class Bucket(NamedTuple):
-    """Somebody's share of one limit; `name` says in an answer what was counted ("address", "user")."""
+    """One counter of one limit. `name` tells clients what is counted ("address", "user")."""
 
     key: str
     name: str
@@ -87,7 +87,7 @@ class Bucket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The limit that refused, or the one that would refuse next. `wait_us` is 0 when the request may go on."""
+    """The limit that refused, or the one closest to refusing. `wait_us` is 0 when the request is allowed."""
 
     bucket: Bucket
     remaining: int
@@ -104,7 +104,7 @@ class Verdict:
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The fields of draft-ietf-httpapi-ratelimit-headers-06: how many at once, how many left, seconds to full."""
+        """The fields of draft-ietf-httpapi-ratelimit-headers-06: burst, remaining requests, seconds until full."""
         fields = {
             b"ratelimit-limit": self.bucket.rate.burst,
             b"ratelimit-remaining": self.remaining,
@@ -113,16 +113,16 @@ class Verdict:
         return [(name, str(value).encode()) for name, value in fields.items()]
 
 
-class LocalLimiter:
-    """The same arithmetic in this process alone."""
+class LocalRateLimiter:
+    """The same algorithm in the memory of this process."""
 
     def __init__(self) -> None:
         self._full_at: OrderedDict[str, int] = OrderedDict()
 
     def check(self, buckets: Sequence[Bucket]) -> Verdict:
-        """Take from all of the buckets, or from none."""
+        """Take one request from all buckets, or from none."""
         now = time.monotonic_ns() // 1000
-        verdicts = [self._look(bucket, now) for bucket in buckets]
+        verdicts = [self._peek(bucket, now) for bucket in buckets]
         worst = max(verdicts, key=lambda verdict: (verdict.wait_us, -verdict.remaining))
         if worst.is_allowed:
             for verdict in verdicts:
@@ -132,7 +132,7 @@ class LocalLimiter:
                 self._full_at.popitem(last=False)
         return worst
 
-    def _look(self, bucket: Bucket, now: int) -> Verdict:
+    def _peek(self, bucket: Bucket, now: int) -> Verdict:
         interval = bucket.rate.interval_us
         full_at = max(self._full_at.get(bucket.key, 0), now)
         room = now + interval * bucket.rate.burst - full_at - interval
@@ -141,11 +141,11 @@ class LocalLimiter:
         return Verdict(bucket, room // interval, 0, full_at + interval - now)
 
 
-_Waiting = tuple[Sequence[Bucket], "asyncio.Future[Verdict]"]
+_PendingCheck = tuple[Sequence[Bucket], "asyncio.Future[Verdict]"]
 
 
-def _written(batch: list[_Waiting]) -> tuple[list[str], list[int]]:
-    """The script's keys and arguments."""
+def _encode(batch: list[_PendingCheck]) -> tuple[list[str], list[int]]:
+    """Return the keys and arguments of the script."""
     keys = [bucket.key for buckets, _ in batch for bucket in buckets]
     arguments: list[int] = []
     for buckets, _ in batch:
@@ -155,28 +155,28 @@ def _written(batch: list[_Waiting]) -> tuple[list[str], list[int]]:
     return keys, arguments
 
 
-class Limiter:
-    """Redis decides; while it is away, this process does, and no request waits for a Redis that is known to be away."""
+class RateLimiter:
+    """Checks limits in Redis. During an outage it checks them in memory, and no request waits for Redis."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis, self._local = redis, LocalLimiter()
+        self._redis, self._local = redis, LocalRateLimiter()
         self._script = redis.register_script(SCRIPT)
-        self._waiting: list[_Waiting] = []
+        self._pending: list[_PendingCheck] = []
         self._sending: asyncio.Task[None] | None = None
         self._try_again_at: float | None = None
 
     async def check(self, buckets: Sequence[Bucket], *, is_kept_without_redis: bool = True) -> Verdict | None:
-        """What the limits say, in one round trip; None when Redis is away and this can go on uncounted.
+        """Check the limits in one round trip. Return None when Redis is away and the limits are not kept without it.
 
-        All limits hold or none is touched: whoever is refused has used nothing up.
+        A refused request takes nothing from any bucket.
         """
-        if self._may_try():
+        if self._may_try_redis():
             try:
-                verdict = await self._ask(buckets)
+                verdict = await self._check_in_redis(buckets)
             except (RedisError, OSError, TimeoutError) as error:
-                self._give_up(error)
+                self._pause_redis(error)
             else:
-                self._recover()
+                self._resume_redis()
                 return verdict
         metrics.RATE_LIMITS_WITHOUT_REDIS.inc()
         return self._local.check(buckets) if is_kept_without_redis else None
@@ -186,46 +186,46 @@ class Limiter:
             await self._sending
         await self._redis.aclose()
 
-    async def _ask(self, buckets: Sequence[Bucket]) -> Verdict:
-        """Requests that come while a batch is on its way are the next batch: a rush costs few trips."""
+    async def _check_in_redis(self, buckets: Sequence[Bucket]) -> Verdict:
+        """Requests that arrive during a round trip form the next batch, so that a burst costs few round trips."""
         loop = asyncio.get_running_loop()
-        waiting: _Waiting = (buckets, loop.create_future())
-        self._waiting.append(waiting)
+        pending: _PendingCheck = (buckets, loop.create_future())
+        self._pending.append(pending)
         if self._sending is None or self._sending.done():
-            self._sending = loop.create_task(self._send())
-        return await waiting[1]
+            self._sending = loop.create_task(self._send_batches())
+        return await pending[1]
 
-    async def _send(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+    async def _send_batches(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
             try:
-                answers = await self._script(*_written(batch))
+                results = await self._script(*_encode(batch))
             except Exception as error:
-                # Whoever waits behind the batch would wait as long for the same.
-                batch, self._waiting = batch + self._waiting, []
+                # Fail the checks queued behind the batch too: they would only run into the same timeout.
+                batch, self._pending = batch + self._pending, []
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
             else:
-                for (buckets, future), (number, *rest) in zip(batch, answers, strict=True):
-                    if not future.done():  # the client may have left
+                for (buckets, future), (number, *rest) in zip(batch, results, strict=True):
+                    if not future.done():  # cancelled when the client disconnects
                         future.set_result(Verdict(buckets[number - 1], *rest))
 
-    def _may_try(self) -> bool:
+    def _may_try_redis(self) -> bool:
         if self._try_again_at is None:
             return True
         now = asyncio.get_running_loop().time()
         if now < self._try_again_at:
             return False
-        self._try_again_at = now + PAUSE_SECONDS  # one tries, the others go on without
+        self._try_again_at = now + PAUSE_SECONDS  # this request tries; the others continue without
         return True
 
-    def _give_up(self, error: Exception) -> None:
+    def _pause_redis(self, error: Exception) -> None:
         if self._try_again_at is None:
             _log.warning("limits_without_redis", error=type(error).__name__)
         self._try_again_at = asyncio.get_running_loop().time() + PAUSE_SECONDS
 
-    def _recover(self) -> None:
+    def _resume_redis(self) -> None:
         if self._try_again_at is not None:
             _log.info("limits_in_redis_again")
             self._try_again_at = None

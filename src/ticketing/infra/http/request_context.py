@@ -1,4 +1,4 @@
-"""What every request passes: a correlation id, whose it is, security headers, one metric and one log line."""
+"""Per-request context: correlation id, client address, security headers, one metric and one log line."""
 
 import random
 import re
@@ -10,18 +10,18 @@ from ticketing.infra import log, metrics
 from ticketing.infra.config import Settings, trusted_proxies
 from ticketing.infra.http import security_headers
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-#: What is read here of a request's headers.
+#: The request headers read here.
 _READ = {b"x-correlation-id", b"traceparent", b"user-agent"}
-#: Probes and scrapes come every few seconds and say nothing.
+#: Probes and scrapes arrive every few seconds and would only fill the log.
 _UNLOGGED = ("/health", "/metrics", "/static")
 
 USER_AGENT_LENGTH_MAX = 200
 
 
 class RequestContext:
-    """Plain ASGI: it costs a request nothing but itself, and leaves streams alone."""
+    """Plain ASGI middleware: cheaper than BaseHTTPMiddleware, and it does not buffer streams."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
@@ -34,13 +34,13 @@ class RequestContext:
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
         correlation_id = headers.get(b"x-correlation-id", "")
-        if not _SANE_ID.fullmatch(correlation_id):
+        if not _VALID_ID.fullmatch(correlation_id):
             correlation_id = f"{random.getrandbits(128):032x}"
         traceparent = headers.get(b"traceparent", "")
         log.correlation_id.set(correlation_id)
         log.traceparent.set(traceparent if _TRACEPARENT.fullmatch(traceparent) else "")
         log.actor.set("")
-        # The one place that believes a proxy; limits and the audit log read the address from the scope.
+        # The only place that trusts proxy headers; rate limits and the audit log read the address from the scope.
         scope["client"] = trusted_proxies.client_of(scope, self.trusted_proxies)
         log.client_address.set(scope["client"][0] if scope.get("client") else "")
         log.user_agent.set(_readable(headers.get(b"user-agent", ""))[:USER_AGENT_LENGTH_MAX])
@@ -57,16 +57,16 @@ class RequestContext:
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            _tell(scope, status, time.perf_counter() - started)
+            _record_request(scope, status, time.perf_counter() - started)
 
 
 def _readable(text: str) -> str:
-    """Without control characters, which a database does not take and a reader of the audit log would not see."""
+    """Remove unprintable characters: Postgres rejects some of them, and they are invisible in the audit log."""
     return text if text.isprintable() else "".join(character for character in text if character.isprintable())
 
 
-def _tell(scope: Scope, status: int, seconds: float) -> None:
-    # The route's template, never the path: a path has ids in it, and a metric per id is a leak.
+def _record_request(scope: Scope, status: int, seconds: float) -> None:
+    # The route's template, not the path: paths contain ids, and a metric per id would grow without bound.
     route = getattr(scope.get("route"), "path", "unmatched")
     metrics.count_request(scope["method"], route, status, seconds)
     if not scope["path"].startswith(_UNLOGGED):

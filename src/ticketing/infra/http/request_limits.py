@@ -1,4 +1,4 @@
-"""A limit on everything that a client can send before we know who it is: head, address, body, depth and patience."""
+"""Limits on what an unauthenticated client can send: headers, URL, body size, JSON depth and duration."""
 
 import asyncio
 import re
@@ -12,17 +12,17 @@ HEAD_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 ADDRESS_BYTES_MAX = 8 * 1024
 PARAMETERS_MAX = 100
-#: No body of ours is deeper than five.
+#: No request body of the API needs more than five levels.
 DEPTH_MAX = 32
-#: A body has so long to arrive, and a second more for each BODY_BYTES_PER_SECOND that did arrive.
+#: A body must arrive within this time, extended by 1 s for each BODY_BYTES_PER_SECOND received.
 BODY_SECONDS = 20.0
 BODY_BYTES_PER_SECOND = 32 * 1024
 
-# Possessive, and every quote finds an end: a search that gives up may be made to begin again at every character.
+# Possessive, and an unclosed string matches to the end, so that hostile input cannot cause quadratic backtracking.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-#: A client that is told so has no further use for its connection, and what it still sends is not read.
+#: The rest of the refused body is not read, so the connection cannot be reused.
 _CLOSE = {"Connection": "close"}
 
 
@@ -50,9 +50,9 @@ def check_head(scope: Scope) -> None:
 
 
 def is_head_too_large(scope: Scope) -> bool:
-    """Whether there are more headers, or more bytes in them, than we take."""
+    """Whether the number or the total size of the headers exceeds its limit."""
     headers, size = scope["headers"], 0
-    for name, value in headers:  # half the time of a generator's, at every request
+    for name, value in headers:  # half the time of `sum` over a generator, on every request
         size += len(name) + len(value)
     return len(headers) > HEADERS_MAX or size > HEAD_BYTES_MAX
 
@@ -66,9 +66,9 @@ def has_body(scope: Scope) -> bool:
 
 
 def limited(scope: Scope, receive: Receive, bytes_max: int) -> Receive:
-    """Read a body no further than its limit, and wait for it no longer than a decent client needs.
+    """Wrap `receive` with limits on the body's size and on the time that it takes to arrive.
 
-    What it gives raises HTTPException 413 or 408.
+    The returned callable raises HTTPException 413 or 408.
     """
     announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     is_too_long = announced.isdigit() and (len(announced) > 15 or int(announced) > bytes_max)
@@ -79,7 +79,7 @@ def limited(scope: Scope, receive: Receive, bytes_max: int) -> Receive:
         nonlocal received, is_whole
         if is_too_long:
             raise HTTPException(413, headers=_CLOSE)
-        if is_whole:  # what comes now is the news that the client has left, for which there is no hurry
+        if is_whole:  # the next message is the disconnect, which has no deadline
             return await receive()
         try:
             async with asyncio.timeout_at(begun + BODY_SECONDS + received / BODY_BYTES_PER_SECOND):
@@ -95,7 +95,7 @@ def limited(scope: Scope, receive: Receive, bytes_max: int) -> Receive:
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises BadRequest when the client leaves in the middle, and what `receive` raises."""
+    """Read the whole body. Raises BadRequest when the client disconnects midway, and what `receive` raises."""
     pieces, is_more = [], True
     while is_more:
         message = await receive()
@@ -107,23 +107,23 @@ async def read_body(receive: Receive) -> bytes:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """What gives a body that was read already once more, and then whatever else there is to hear."""
-    is_given = False
+    """Return a `receive` that yields a body that was already read, then continues with the original."""
+    is_sent = False
 
     async def receive_again() -> Message:
-        nonlocal is_given
-        if is_given:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        is_given = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_again
 
 
 def is_too_deep(body: bytes) -> bool:
-    """Whether this JSON is nested deeper than DEPTH_MAX, or its many brackets have no partners.
+    """Whether this JSON is nested deeper than DEPTH_MAX. Unbalanced brackets beyond that number count as too deep.
 
-    Each round takes the innermost brackets away, in C: a body of a megabyte costs milliseconds.
+    Each pass removes the innermost brackets with `bytes.replace`: 1 MB takes milliseconds.
     """
     if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
         return False

@@ -1,4 +1,4 @@
-"""What browsers are told on every answer, and which other sites may read our answers."""
+"""Security headers of every response, and CORS."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,9 @@ from ticketing.infra.config import Settings
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-#: An answer of the API is no page: it may load nothing, frame nothing, be framed by nobody and send no form.
+#: For API responses, which are not pages: load nothing, frame nothing, no framing, no forms.
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-#: What people look at and nobody else has any business with.
+#: Browser features that no page uses.
 NO_FEATURES = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 HSTS = "max-age=31536000"
 
@@ -30,7 +30,7 @@ PREFLIGHT_SECONDS = 600
 
 
 def defaults(settings: Settings) -> RawHeaders:
-    """The headers of every answer that does not say otherwise itself."""
+    """Return the headers for responses that do not set them themselves."""
     headers = {
         "Content-Security-Policy": API_POLICY,
         "Cross-Origin-Opener-Policy": "same-origin",
@@ -46,14 +46,14 @@ def defaults(settings: Settings) -> RawHeaders:
 
 
 def complete(headers: Iterable[tuple[bytes, bytes]], missing: RawHeaders) -> RawHeaders:
-    """The headers of an answer, with those of `missing` that it does not have."""
+    """Add those headers of `missing` that the response does not have."""
     present = list(headers)
     names = {name.lower() for name, _ in present}
     return [*present, *(header for header in missing if header[0] not in names)]
 
 
 def allow_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
-    """Let pages of these origins read our answers. Nothing that a browser adds by itself is ever accepted from them."""
+    """Allow pages of these origins to read responses. Credentials that a browser attaches are never accepted."""
     return CORSMiddleware(
         app,
         allow_origins=origins,

@@ -1,4 +1,4 @@
-"""The HTTP server's settings, and the bounds that it does not bring: how long and how large a request's head may be."""
+"""uvicorn's configuration, with two limits that it lacks: size and duration of a request's head."""
 
 import asyncio
 import signal
@@ -15,12 +15,12 @@ from ticketing.infra.app_state import AppState
 from ticketing.infra.system import garbage_collection
 
 DRAIN_SECONDS = 10
-"""How long a stopping API process lets running requests finish; open event streams are cut after it."""
-#: Of what has arrived and is no part of a body yet. The exact limits are `bounds.check_head`'s, which answers better.
+"""How long a stopping API process lets running requests finish; open event streams are then closed."""
+#: Bytes received before a body starts. `request_limits.check_head` has the exact limits and a better error response.
 UNPARSED_BYTES_MAX = 64 * 1024
-#: A connection that has sent no whole head by then was not opened to ask for something.
+#: A connection that has not sent a complete request head within this time is closed.
 HEAD_SECONDS = 15.0
-#: A stopping process takes one request more on an open connection: it may have been under way when it was told to stop.
+#: A stopping process accepts one more request per open connection within this time: it may already be in transit.
 LAST_REQUEST_SECONDS = 0.5
 
 
@@ -29,12 +29,12 @@ class Shutdown(asyncio.Event):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, whose parser would otherwise collect a header without end, and wait for it for ever."""
+    """uvicorn's protocol with limits: its parser buffers a header of any size and waits for it indefinitely."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._unparsed_bytes = 0
-        self._patience: asyncio.TimerHandle | None = None
+        self._head_timeout: asyncio.TimerHandle | None = None
         self.is_ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -46,7 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        # Counted before the parser sees it, and begun afresh at each step that it gets on: a head, a piece of a body.
+        # Counted before parsing, and reset whenever the parser makes progress: a complete head, a chunk of a body.
         self._unparsed_bytes += len(data)
         super().data_received(data)
         if self._unparsed_bytes > UNPARSED_BYTES_MAX and not self.transport.is_closing():
@@ -55,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._patience is None:  # the first wait began with the connection
+        if self._head_timeout is None:  # the first timeout starts with the connection
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
@@ -74,7 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def shutdown(self) -> None:
-        """The process is to stop. uvicorn's own closes an idle connection at once, with what lies unread in it."""
+        """Close the connection gracefully. uvicorn would close an idle connection at once, and lose unread data."""
         self.is_ending = True
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(LAST_REQUEST_SECONDS, self._end_idle)
@@ -86,25 +86,25 @@ class BoundedProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _wait_for_head(self) -> None:
-        self._patience = self.loop.call_later(HEAD_SECONDS, self._end_patience)
+        self._head_timeout = self.loop.call_later(HEAD_SECONDS, self._on_head_timeout)
 
     def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._head_timeout is not None:
+            self._head_timeout.cancel()
+            self._head_timeout = None
 
-    def _end_patience(self) -> None:
-        self._patience = None
+    def _on_head_timeout(self) -> None:
+        self._head_timeout = None
         if not self.transport.is_closing():
             self.transport.close()
 
 
 def _refusal() -> bytes:
-    """No request has come of this, so no middleware will answer it."""
-    words, correlation_id = "The request's headers are too large or too many.", uuid4().hex
-    errors = [{"code": "headers_too_large", "message": words}]
+    """Return a raw 431 response: the request never reaches the middleware."""
+    message, correlation_id = "The request's headers are too large or too many.", uuid4().hex
+    errors = [{"code": "headers_too_large", "message": message}]
     meta = {"correlation_id": correlation_id}
-    body = orjson.dumps({"success": False, "message": words, "errors": errors, "meta": meta})
+    body = orjson.dumps({"success": False, "message": message, "errors": errors, "meta": meta})
     head = (
         "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/json\r\nConnection: close\r\n"
         f"X-Correlation-ID: {correlation_id}\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
@@ -128,11 +128,11 @@ class _Server(uvicorn.Server):
 
 
 def run(factory: str, listener: socket.socket) -> bool:
-    """Answer requests in this process until SIGINT or SIGTERM; False when it did not start.
+    """Serve requests in this process until SIGINT or SIGTERM. Return False when the server did not start.
 
-    `factory` makes the application: "module:function".
+    `factory` is the import string of the function that creates the application: "module:function".
     """
-    # uvicorn sends itself the signal once more when it has drained; being told to stop is no failure.
+    # uvicorn raises the signal again after draining; ignored, because a requested stop is not a failure.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     garbage_collection.pause()
@@ -142,7 +142,7 @@ def run(factory: str, listener: socket.socket) -> bool:
 
 
 def configure(app: Any, **options: Any) -> uvicorn.Config:
-    """What every server of ours is started with."""
+    """Return the configuration shared by every server of the platform."""
     return uvicorn.Config(
         app,
         **{
@@ -152,7 +152,7 @@ def configure(app: Any, **options: Any) -> uvicorn.Config:
             "access_log": False,
             "log_config": None,
             "server_header": False,
-            # Whom to believe is decided by TRUSTED_PROXIES, in one place: RequestContext.
+            # RequestContext is the only place that reads proxy headers, according to TRUSTED_PROXIES.
             "proxy_headers": False,
             "timeout_graceful_shutdown": DRAIN_SECONDS,
             **options,
