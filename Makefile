@@ -26,13 +26,22 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-annotate --no-header --no-emit-index-url $(ARGS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test mutants fuzz chaos lint fmt docs bench lock clean
+.PHONY: help run check test mutants fuzz chaos lint fmt docs bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo", see ARGS=--help
 	@exec $(PY) -m ticketing.cli up --with-parent $(ARGS)
+
+# For the inner loop: within 90 s once mypy has its cache. Tests that would begin later than CHECK_SECONDS are skipped.
+CHECK_SECONDS ?= 45
+check: $(DEV_READY) ## Check style, types, structure and the tests of what has changed, within 90 s
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check --quiet
+	@$(PY) -m mypy
+	@exec $(PY) -m pytest -n 2 --dist loadfile -q -rfE -m "not kafka and not browser" \
+		-p tests.support.time_budget --seconds $(CHECK_SECONDS) $(ARGS) $$($(PY) -m audits.changed_tests)
 
 # tests/support/distribution.py says which tests share a process, and which come first.
 test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from audits.changed_tests import select_tests
 from audits.dependencies import judge
 from audits.secrets import find_secrets, list_files
 
@@ -61,3 +62,20 @@ def test_what_could_not_be_asked_is_said_in_one_line_and_fails_only_where_it_mus
     assert (status, len(said)) == (0, 1)
     assert "not audited" in said[0]
     assert judge(answer, is_required=True)[0] == 1
+
+
+def test_changed_files_lead_to_their_tests(tmp_path: Path) -> None:
+    for name in ("infra/db/test_session.py", "modules/orders/test_orders.py", "browser/test_buying.py"):
+        (tmp_path / "tests" / name).parent.mkdir(parents=True)
+        (tmp_path / "tests" / name).touch()
+    changed = [
+        "src/ticketing/infra/db/session.py",
+        "src/ticketing/modules/orders/sub/checkout.py",
+        "src/ticketing/modules/orders/api.py",
+        "tests/browser/test_buying.py",
+        "migrations/versions/new.py",
+        "README.md",
+    ]
+    # The folder of the migrations' tests takes the place of a file in it.
+    assert select_tests(changed, tmp_path) == ["tests/modules/orders", "tests/infra/db"]
+    assert select_tests(changed[:1], tmp_path) == ["tests/infra/db/test_session.py"]

@@ -132,7 +132,7 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
     yield platform
     platform.process.kill()
     platform.process.wait()
-    assert wait_for(lambda: not platform.running(), 30), platform.running()
+    assert wait_for(lambda: not platform.running(), 120), platform.running()
 
 
 READS_PROC = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
@@ -144,8 +144,8 @@ def test_up_opens_mends_and_closes(opened: Opened) -> None:
     assert opened.answers()
     for fallen in (opened.pids("serve --fd")[0], opened.pids("--only consumers")[0], opened.pids("bin/postgres")[0]):
         os.kill(fallen, signal.SIGKILL)
-    assert wait_for(lambda: len(opened.pids("serve --fd")) == 2 and bool(opened.pids("--only consumers")), 30)
-    assert wait_for(opened.answers, 30)
+    assert wait_for(lambda: len(opened.pids("serve --fd")) == 2 and bool(opened.pids("--only consumers")), 120)
+    assert wait_for(opened.answers, 120)
     for name in ("api-", "consumers", "PostgreSQL"):
         assert f"{name}" in opened.said()
     assert "was ended by SIGKILL; starting it again" in opened.said()
@@ -163,7 +163,7 @@ def test_a_killed_up_leaves_no_orphans_and_the_next_one_has_the_data(opened: Ope
     assert f"is in use by process {opened.process.pid}" in sentence(second, 1)
     opened.process.kill()
     opened.process.wait()
-    assert wait_for(lambda: not opened.running(), 30), opened.running()
+    assert wait_for(lambda: not opened.running(), 120), opened.running()
     begun = time.monotonic()
     again = Opened(opened.folder).wait_until_open()
     assert time.monotonic() - begun < OPEN_SECONDS
@@ -174,7 +174,7 @@ def test_a_killed_up_leaves_no_orphans_and_the_next_one_has_the_data(opened: Ope
 
 @READS_PROC
 def test_up_can_be_stopped_while_it_opens(opened: Opened) -> None:
-    assert wait_for(lambda: "Opening" in opened.said(), 30)
+    assert wait_for(lambda: "Opening" in opened.said(), 120)
     opened.process.send_signal(signal.SIGINT)
     assert opened.process.wait(60) == 0, opened.said()
     assert opened.running() == {}

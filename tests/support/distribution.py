@@ -88,8 +88,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: rank_of(item.nodeid))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--seconds", default=0):  # there, the order is that of the arguments
+        items.sort(key=lambda item: rank_of(item.nodeid))
 
 
 @pytest.hookimpl(trylast=True)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,24 @@ async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = PATIENC
             return answer
         assert time.monotonic() < deadline, "it never became true"
         await asyncio.sleep(0.05)
+
+
+async def is_taken_over_in_time(next_buyer: Person, held: dict[str, Any]) -> None:
+    """Ask for the seat of a hold until it is granted: not before the hold's end, and at once when asked a second later.
+
+    Compares the times of request and hold, not how soon this test notices.
+    """
+    ends = datetime.fromisoformat(held["expires_at"])
+    body = {"event_id": held["event_id"], "seats": [item["seat"] for item in held["items"]]}
+    while True:
+        asked = datetime.now(UTC)
+        answer = await next_buyer.post("/reservations", body)
+        if answer.status_code != 409:
+            break
+        assert asked < ends + timedelta(seconds=1), "the seat is not back a second after the end of its hold"
+        await asyncio.sleep(0.05)
+    assert answer.status_code == 201, answer.text
+    assert datetime.now(UTC) >= ends
 
 
 async def tickets_of(

@@ -42,7 +42,7 @@ class Stage:
     def start(self, name: str, script: str, stage: int = 0, **more: object) -> Child:
         child = self.child(name, script, stage, **more)
         self.supervisor.start(child)
-        assert self.supervisor.wait_until(lambda: "up" in child.log.read_text(), 10)  # type: ignore[union-attr]
+        assert self.supervisor.wait_until(lambda: "up" in child.log.read_text(), 60)  # type: ignore[union-attr]
         return child
 
 
@@ -59,7 +59,7 @@ def test_a_fallen_child_is_started_again_and_said_so(stage: Stage) -> None:
     first = child.process
     assert first is not None
     os.kill(first.pid, SIGKILL)
-    assert stage.supervisor.wait_until(lambda: child.is_running and child.process is not first, 10)
+    assert stage.supervisor.wait_until(lambda: child.is_running and child.process is not first, 60)
     assert stage.said == [f"api-1 was ended by SIGKILL; starting it again in 0.5 s. Its log: {child.log}"]
 
 
@@ -69,7 +69,7 @@ def test_the_delay_grows_while_a_child_keeps_falling_and_has_a_limit(
     monkeypatch.setattr(module, "RESTART_SECONDS", 0.01)
     monkeypatch.setattr(module, "RESTART_SECONDS_MAX", 0.04)
     stage.supervisor.start(stage.child("relay", "raise SystemExit(3)"))
-    assert stage.supervisor.wait_until(lambda: len(stage.said) >= 4, 20)
+    assert stage.supervisor.wait_until(lambda: len(stage.said) >= 4, 60)
     delays = [line.partition(" again in ")[2].split(" ")[0] for line in stage.said[:4]]
     assert delays == ["0.01", "0.02", "0.04", "0.04"]
     assert "relay ended with status 3" in stage.said[0]
@@ -79,7 +79,7 @@ def test_a_child_that_ran_well_is_forgiven(stage: Stage, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "RAN_WELL_SECONDS", 0.0)
     monkeypatch.setattr(module, "RESTART_SECONDS", 0.01)
     stage.supervisor.start(stage.child("relay", "pass"))
-    assert stage.supervisor.wait_until(lambda: len(stage.said) >= 3, 20)
+    assert stage.supervisor.wait_until(lambda: len(stage.said) >= 3, 60)
     assert all("again in 0.01 s" in line for line in stage.said)
 
 
@@ -134,18 +134,18 @@ def test_stages_end_in_order(stage: Stage) -> None:
 
 
 def test_a_child_that_does_not_listen_is_killed_after_its_time(stage: Stage) -> None:
-    child = stage.start("deaf", STUBBORN, stop_steps=((SIGTERM, 0.3), (SIGKILL, 5.0)))
+    child = stage.start("deaf", STUBBORN, stop_steps=((SIGTERM, 0.3), (SIGKILL, 30.0)))
     process = child.process
     begun = time.monotonic()
     stage.supervisor.stop()
     assert process is not None
     assert process.returncode == -SIGKILL
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - begun < 30
     stage.supervisor = Supervisor(tell=stage.said.append)
 
 
 def test_a_second_request_to_stop_hastens(stage: Stage) -> None:
-    stage.start("deaf", STUBBORN, stop_steps=((SIGTERM, 60.0), (SIGKILL, 5.0)))
+    stage.start("deaf", STUBBORN, stop_steps=((SIGTERM, 300.0), (SIGKILL, 30.0)))
     stage.supervisor.handle_signals()
     try:
         os.kill(os.getpid(), signal.SIGINT)
@@ -153,7 +153,7 @@ def test_a_second_request_to_stop_hastens(stage: Stage) -> None:
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         begun = time.monotonic()
         stage.supervisor.stop()
-        assert 0.3 <= time.monotonic() - begun < 5
+        assert 0.3 <= time.monotonic() - begun < 30
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -163,11 +163,11 @@ def test_a_second_request_to_stop_hastens(stage: Stage) -> None:
 def test_waiting_ends_when_somebody_asks_us_to_stop(stage: Stage) -> None:
     stage.supervisor.stop_requests = 1
     with pytest.raises(Stopping):
-        stage.supervisor.wait_until(lambda: False, 10)
+        stage.supervisor.wait_until(lambda: False, 60)
 
 
 def test_a_program_that_runs_once_gives_its_status_and_is_not_started_again(stage: Stage) -> None:
-    assert stage.supervisor.run_once(stage.child("migrate", "raise SystemExit(4)"), 20) == 4
+    assert stage.supervisor.run_once(stage.child("migrate", "raise SystemExit(4)"), 60) == 4
     assert stage.supervisor.run_once(stage.child("slow", POLITE), 0.5) == -SIGTERM
     assert stage.said == []
 
@@ -179,7 +179,7 @@ def test_a_log_that_grew_too_large_is_put_aside(stage: Stage, monkeypatch: pytes
     stage.supervisor.start(child)
     assert child.log is not None
     aside = child.log.with_suffix(".log.1")
-    assert stage.supervisor.wait_until(aside.exists, 10)
+    assert stage.supervisor.wait_until(aside.exists, 60)
     assert aside.read_text() == "up\n"
     assert child.log.read_text() == ""
 
@@ -205,11 +205,11 @@ it.run()
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     log = tmp_path / "log"
-    assert wait_for(lambda: "up" in log.read_text(), 10)
+    assert wait_for(lambda: "up" in log.read_text(), 60)
     parent.kill()
     parent.communicate()
-    assert wait_for(lambda: "drained" in log.read_text(), 10)
-    assert wait_for(lambda: not _is_running(pid), 10)
+    assert wait_for(lambda: "drained" in log.read_text(), 60)
+    assert wait_for(lambda: not _is_running(pid), 60)
 
 
 def _is_running(pid: int) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.infra.bus.message_fixtures import BellRung, Counter, make_counter, ring, rung
 from tests.support.drain import drain_group
+from tests.support.time_limits import PATIENCE_SECONDS
 from ticketing.infra import log, outbox
 from ticketing.infra.bus import Group, Retry
 from ticketing.infra.bus.dead_letters import DeadLetter
@@ -98,7 +99,7 @@ async def test_a_message_that_waits_out_an_outage_stops_with_its_process(
     while len(counter.calls) < 2:  # noqa: ASYNC110 (the handler is not ours to signal from)
         await asyncio.sleep(0.01)
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, PATIENCE_SECONDS)
     counter.fail.clear()
     await drain_group(database, group)
     assert await rung(database) == [1]
@@ -155,7 +156,7 @@ async def test_a_running_consumer_is_woken_by_a_nudge(database: Database, group:
     await asyncio.sleep(0.3)  # it has found nothing, and sleeps
     await ring(database, 1)
     wake.set()
-    await _eventually(lambda: rung(database), [1], seconds=0.5)
+    await _eventually(lambda: rung(database), [1], seconds=PATIENCE_SECONDS)
     stop.set()
     await running
 
@@ -164,7 +165,7 @@ async def test_a_consumer_that_stops_leaves_its_cursor_behind_what_is_done(datab
     await ring(database, 1, 2)
     consumer, stop = LogConsumer(database, group, asyncio.Event(), 3), asyncio.Event()
     running = asyncio.create_task(consumer.run(stop))
-    await _eventually(lambda: rung(database), [1, 2], seconds=10)
+    await _eventually(lambda: rung(database), [1, 2], seconds=PATIENCE_SECONDS)
     stop.set()
     await running
     successor = LogReader(database, group.name, "who goes on")

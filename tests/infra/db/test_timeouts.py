@@ -41,7 +41,7 @@ def settings(settings: Settings, wire: Proxy) -> Settings:
 
 @pytest.fixture
 async def database(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    monkeypatch.setattr(timeouts, "MARGIN_SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "CLIENT_MARGIN_SECONDS", 0.5)
     database = Database(settings, statement_seconds=0.5)
     yield database
     await database.close()
@@ -57,10 +57,10 @@ async def test_an_answer_that_is_swallowed_on_its_way_is_not_waited_for(database
     wire.passes.clear()
     began = time.monotonic()
     with pytest.raises(OperationalError):
-        await asyncio.wait_for(ask(database), 10)
-    assert time.monotonic() - began < 8
+        await asyncio.wait_for(ask(database), 60)
+    assert time.monotonic() - began < 30
     wire.mend()
-    await asyncio.wait_for(ask(database), 10)
+    await asyncio.wait_for(ask(database), 60)
 
 
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_its_connection_lives(
@@ -76,7 +76,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_its_co
 
 async def test_work_that_asks_for_patience_has_it_for_one_transaction(database: Database) -> None:
     async with database.transaction() as session:
-        await timeouts.be_patient(session)
+        await timeouts.allow_long_statements(session)
         await session.execute(text("select pg_sleep(1.5)"))
     with pytest.raises(OperationalError):
         await ask(database, "select pg_sleep(1.5)")
@@ -88,13 +88,13 @@ async def test_a_pool_of_connections_to_nobody_is_replaced_before_anybody_notice
     monkeypatch.setattr("ticketing.infra.db.session.PING_AFTER_SECONDS", 0.0)
     await asyncio.gather(*(ask(database, "select pg_sleep(0.2)") for _ in range(5)))
     wire.forget_clients()
-    await asyncio.wait_for(asyncio.gather(*(ask(database) for _ in range(10))), 20)
+    await asyncio.wait_for(asyncio.gather(*(ask(database) for _ in range(10))), 60)
 
 
 async def test_a_transaction_that_goes_on_too_long_lets_go_of_its_locks(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeouts, "SLACK_SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "TRANSACTION_MARGIN_SECONDS", 0.5)
     database = Database(settings, statement_seconds=0.5)
     async with database.transaction() as session:
         await session.execute(text("select 1"))
@@ -109,7 +109,7 @@ async def test_a_transaction_that_goes_on_too_long_lets_go_of_its_locks(
 async def test_a_client_that_is_frozen_in_a_pipeline_lets_go_of_its_locks(
     database_url: str, owner: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeouts, "SLACK_SECONDS", 0.5)
+    monkeypatch.setattr(timeouts, "TRANSACTION_MARGIN_SECONDS", 0.5)
     arguments = timeouts.connect_arguments(0.5)
     open_line = arguments.pop("async_creator_fn")
     frozen = await open_line(database_url.replace("+psycopg", ""), **arguments)
@@ -119,7 +119,7 @@ async def test_a_client_that_is_frozen_in_a_pipeline_lets_go_of_its_locks(
     frozen.pgconn.send_flush_request()
     frozen.pgconn.flush()
     await asyncio.sleep(3)
-    await asyncio.wait_for(ask(owner, "lock table outbox_cursor"), 5)
+    await asyncio.wait_for(ask(owner, "lock table outbox_cursor"), 60)
     frozen.pgconn.finish()
 
 
@@ -129,7 +129,7 @@ async def test_a_hold_whose_database_answers_nothing_is_refused_in_time_and_made
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
     wire.passes.clear()
-    async with asyncio.timeout(timeouts.STATEMENT_SECONDS + timeouts.MARGIN_SECONDS + 10):
+    async with asyncio.timeout(timeouts.STATEMENT_SECONDS + timeouts.CLIENT_MARGIN_SECONDS + 30):
         answer = await buyer.post("/reservations", body, key="once")
     assert refusal(answer, 503)["code"] == "dependency_down"
     assert answer.headers["Retry-After"]
@@ -152,7 +152,7 @@ async def test_a_subscription_whose_other_end_is_gone_is_noticed(settings: Setti
         assert (await waiting)["data"] == b"here I am"
         wire.forget_clients()
         with pytest.raises((redis.Lost, OSError)):
-            await asyncio.wait_for(anext(heard), 5)
+            await asyncio.wait_for(anext(heard), 60)
     await client.aclose()
     await wire.close()
 
@@ -170,6 +170,6 @@ async def test_a_server_that_writes_to_a_frozen_client_lets_go_too(database_url:
         found = await looking.execute("select from pg_stat_activity where pid = %s", [pid])
         return not found.rowcount
 
-    assert await eventually(is_gone, 30)
+    assert await eventually(is_gone)
     await looking.close()
     frozen.close()

@@ -12,7 +12,7 @@ from ticketing.infra.redis.commit_notifications import Nudge, Wake
 
 async def wake_up(sender: Nudge, topic: str, waiting: asyncio.Event) -> None:
     """Nudge until it is felt: the one who listens may not have begun."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not waiting.is_set():
             sender.send([], [topic])
             await asyncio.sleep(0.02)

@@ -149,7 +149,8 @@ async def test_a_longer_page_takes_no_more_queries(world: World, app: Any) -> No
     statements: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
+        if "revoked_at" not in statement:  # asked once a second, beside every request
+            statements.append(statement)
 
     sqlalchemy_event.listen(app.state.get(Database).engine.sync_engine, "before_cursor_execute", note)
     counts = []

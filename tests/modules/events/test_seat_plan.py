@@ -57,7 +57,8 @@ async def test_a_hall_takes_no_more_statements_than_a_room(world: World, app: An
     statements: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
+        if "revoked_at" not in statement:  # asked once a second, beside every request
+            statements.append(statement)
 
     sqlalchemy_event.listen(app.state.get(Database).engine.sync_engine, "before_cursor_execute", note)
     counts = []

@@ -46,7 +46,7 @@ async def test_an_operator_ends_somebodys_log_ins_and_is_told_how_many(
     phone = await _log_in(ada)
     assert await asyncio.to_thread(log_out, ada.email.upper()) == (0, f"{ada.email} is logged out: 2 log-ins ended.")
     for log_in in (ada, phone):
-        await eventually(lambda log_in=log_in: _is_refused(log_in), seconds=2)  # type: ignore[misc]
+        await eventually(lambda log_in=log_in: _is_refused(log_in))  # type: ignore[misc]
         body = {"refresh_token": log_in.refresh_token}
         refusal(await ada.client.post(f"{API}/auth/refresh", json=body), 401)
     data(await eve.get("/me"))

@@ -14,6 +14,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
 from tests.modules.realtime.live import until
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import API, Show, data
 from ticketing.infra import outbox
 from ticketing.infra.db import Database
@@ -84,7 +85,7 @@ async def held_up(owner: Database) -> AsyncIterator[None]:
 async def begin(owner: Database, question: Awaitable[httpx2.Response]) -> asyncio.Future[httpx2.Response]:
     """Ask, and come back when a reading waits in the database."""
     asking = asyncio.ensure_future(question)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await _is_anybody_waiting(owner):
             assert not asking.done()
             await asyncio.sleep(0.01)

@@ -178,5 +178,5 @@ async def test_the_first_change_is_shown_at_once_and_the_next_ones_together(map_
         take(channel, frame(12, (1, "h")), frame(13, (2, "h")))
         assert not wake.is_set()
         assert await channel.next_after(here) is None
-        await asyncio.wait_for(wake.wait(), 0.5)
+        await asyncio.wait_for(wake.wait(), 30)
         assert data(await channel.next_after(here))["changes"] == [[1, "h"], [2, "h"]]

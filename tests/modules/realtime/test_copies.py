@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from tests.modules.realtime.copying import LONG_SECONDS, answers, begin, block_seat, held_up, know, letters, statements
 from tests.modules.realtime.live import show_changes, until
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import API, World, data, refusal
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -125,7 +126,7 @@ async def test_a_hold_that_runs_out_is_available_at_that_instant(app: FastAPI, w
         assert await letters(world.client, show) == "ha"
     assert asked == []
     while await letters(world.client, show) == "ha":
-        assert clock() - began < 5
+        assert clock() - began < PATIENCE_SECONDS
         await asyncio.sleep(0.02)
     assert clock() - began > 0.5
 
@@ -138,7 +139,7 @@ async def test_a_change_whose_news_is_lost_is_seen_when_the_copy_has_had_its_tim
     await know(app, world.client, show)
     assert await letters(world.client, show) == "aa"
     await block_seat(app.state.worker_database, show, 0)  # which tells nobody
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await letters(world.client, show) == "aa":  # noqa: ASYNC110 (nobody tells us)
             await asyncio.sleep(0.02)
 
@@ -167,7 +168,7 @@ async def test_the_version_follows_the_frames(app: FastAPI, world: World) -> Non
     await world.hold(await world.person(), show, "Stalls-A-1")
     assert data(await world.client.get(path))["version"] == 0
     await show_changes(app)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while data(await world.client.get(path))["version"] == 0:  # noqa: ASYNC110 (nobody tells us)
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.modules.realtime.live import Viewer, Watch, show_changes, until
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import World
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.embedded.valkey import EmbeddedValkey
@@ -41,7 +42,7 @@ async def test_without_redis_viewers_are_told_by_polling_and_with_it_again_by_fr
     viewer = await watch(f"/api/v1/events/{show.id}/stream")
     assert (await viewer.next()).data["seats"] == "aaa"
     own_valkey.stop()
-    await until(lambda: not app.state.get(Hub).is_live, 10)
+    await until(lambda: not app.state.get(Hub).is_live)
     await world.hold(buyer, show, "Stalls-A-1")
     await show_changes(app)  # the frame is lost, and the cursor moves on
     polled = await viewer.next()
@@ -49,7 +50,7 @@ async def test_without_redis_viewers_are_told_by_polling_and_with_it_again_by_fr
     late = await watch(f"/api/v1/events/{show.id}/stream")
     assert (await late.next()).data["seats"] == "haa"
     own_valkey.start()
-    await until(lambda: app.state.get(Hub).is_live, 10)
+    await until(lambda: app.state.get(Hub).is_live)
     await world.hold(buyer, show, "Stalls-A-2")
     await show_changes(app)
     heard = await viewer.next()
@@ -99,9 +100,9 @@ async def test_a_server_that_is_told_to_stop_says_good_bye_and_stops_at_once(
         with pytest.raises(TimeoutError):
             await viewer.next(1)
         process.send_signal(signal.SIGTERM)
-        assert await viewer.rest(3) == []
+        assert await viewer.rest() == []
         assert len(viewer.retries) == 2
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await process.wait()
         viewer.leave()
     finally:
@@ -111,7 +112,7 @@ async def test_a_server_that_is_told_to_stop_says_good_bye_and_stops_at_once(
 
 
 async def _open_patiently(port: int, path: str) -> Viewer:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await Viewer.open(port, path)

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from tests.modules.realtime.copying import LONG_SECONDS, answers, begin, block_seat, held_up, know, letters, statements
 from tests.modules.realtime.live import until
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import API, Show, World, data
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
@@ -46,7 +47,7 @@ async def stranger(other: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def until_letters(client: httpx2.AsyncClient, show: Show, seats: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await letters(client, show) != seats:  # noqa: ASYNC110 (nobody tells us)
             await asyncio.sleep(0.01)
 
@@ -219,7 +220,7 @@ async def hear(app: FastAPI) -> AsyncIterator[Callable[..., object]]:
 
         async def listen(sender: UUID, event_ids: set[UUID]) -> list[bytes]:
             nudges, missing = [], set(event_ids)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while missing:
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
                     if message and commit_notifications.read(message["data"])[0] == sender:

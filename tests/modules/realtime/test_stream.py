@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from tests.modules.realtime.live import Viewer, Watch, serve, show_changes, until
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import Show, World, refusal
 from ticketing.infra.config import Settings
 from ticketing.modules.realtime import Hub, hub, metrics, queries, stream
@@ -274,7 +275,7 @@ async def test_a_viewer_that_does_not_drain_is_dropped(
         await until(lambda: hub.streams == 2)
         channel = hub.find(UUID(show.id))
         assert channel is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while hub.streams == 2:
                 # Each of these makes everybody take a snapshot, until the slow one's buffers are full.
                 channel.jump(Position("another", channel.position.version + 1))

@@ -65,4 +65,4 @@ async def test_a_process_that_is_told_to_stop_answers_whoever_waits(
         writer.close()
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b'"next_cursor"' in answer
-    assert time.monotonic() - begun < http_server.DRAIN_SECONDS
+    assert time.monotonic() - begun < 20  # and not 25, for which it would have waited

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.modules.webhooks.receiver import Receiver, answer, receiving
+from tests.support.time_limits import PATIENCE_SECONDS
 from ticketing.modules.webhooks import CheckedBackend, Sender
 from ticketing.modules.webhooks.delivery import sender as sending
 from ticketing.modules.webhooks.delivery.sender import Answer, headers_of
@@ -35,7 +36,7 @@ async def test_whoever_hangs_is_left_when_the_time_is_up(
     monkeypatch.setattr(sending, "TRY_SECONDS", 0.5)
 
     async def hang(writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(30)
+        await asyncio.sleep(300)
 
     async def drip_head(writer: asyncio.StreamWriter) -> None:
         for letter in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000:
@@ -48,7 +49,7 @@ async def test_whoever_hangs_is_left_when_the_time_is_up(
         begun = time.monotonic()
         found = await send(sender, receiver.url)
         assert (found.status_code, found.error) == (None, "timed_out")
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < PATIENCE_SECONDS
 
 
 async def test_an_answer_without_end_is_read_as_far_as_anybody_wants_to_know(

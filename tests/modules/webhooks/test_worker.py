@@ -11,18 +11,18 @@ from tests.modules.realtime.live import until
 from tests.modules.webhooks.conftest import Working, bring, hook
 from tests.modules.webhooks.facts import painted, write
 from tests.modules.webhooks.receiver import Receiver, receiving
+from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import World, data
 from ticketing.infra import metrics
 from ticketing.infra.db import Database
 from ticketing.modules.webhooks import Sender, clean_webhooks
 from ticketing.modules.webhooks.delivery import dispatcher
 from ticketing.modules.webhooks.delivery import metrics as delivery_metrics
-from ticketing.workers import webhooks
 from ticketing.workers.scheduler import JOBS
 
 
 async def hang(writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(60)
+    await asyncio.sleep(300)
 
 
 async def test_who_hangs_holds_up_nobody_else_and_is_asked_a_few_times_at_once(
@@ -39,10 +39,10 @@ async def test_who_hangs_holds_up_nobody_else_and_is_asked_a_few_times_at_once(
             begun = time.monotonic()
             await write(database, *[painted(quick_one, str(n)) for n in range(20)])
             await until(lambda: len(receiver.told) == 20)
-            assert time.monotonic() - begun < 10
+            assert time.monotonic() - begun < PATIENCE_SECONDS
             assert slow.most_open == dispatcher.AT_ONCE
             stopping = time.monotonic()
-        assert time.monotonic() - stopping < webhooks.FAREWELL_SECONDS + 5, "it does not wait for who hangs"
+        assert time.monotonic() - stopping < PATIENCE_SECONDS, "it does not wait for who hangs"
 
 
 async def test_what_is_being_sent_when_the_worker_stops_is_written_down(
