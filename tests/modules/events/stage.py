@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from tests.support.world import Show
 from ticketing.infra.db import Database, statements
-from ticketing.infra.db.pipeline import Wire, wire_of
+from ticketing.infra.db.pipeline import DriverConnection, driver_connection
 from ticketing.modules import events
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -28,32 +28,34 @@ class Stage:
         self.place = (self.organization_id, self.event_id)
 
     @asynccontextmanager
-    async def batch(self) -> AsyncIterator[Wire]:
+    async def batch(self) -> AsyncIterator[DriverConnection]:
         """The connection of a transaction, as a batch of holds has it."""
         async with self.database.engine.begin() as connection:
-            yield await wire_of(connection)
+            yield await driver_connection(connection)
 
-    async def look(self, wire: Wire, labels: Iterable[str]) -> tuple[dict[str, events.FreeSeat], dict[str, bool]]:
+    async def look(
+        self, connection: DriverConnection, labels: Iterable[str]
+    ) -> tuple[dict[str, events.FreeSeat], dict[str, bool]]:
         """The free ones of these seats, locked, and of the others whether they are taken; both by label."""
         wanted = [(self.event_id, label) for label in labels]
-        free, lost = await (await events.lock_seats(wire, self.organization_id, wanted)).fetch()
+        free, lost = await (await events.lock_seats(connection, self.organization_id, wanted)).fetch()
         in_order = sorted(free.items(), key=lambda found: found[1].number)
         return {label: seat for (_, label), seat in in_order}, {label: taken for (_, label), taken in lost.items()}
 
-    async def lock(self, wire: Wire, labels: Iterable[str]) -> dict[str, events.FreeSeat]:
-        return (await self.look(wire, labels))[0]
+    async def lock(self, connection: DriverConnection, labels: Iterable[str]) -> dict[str, events.FreeSeat]:
+        return (await self.look(connection, labels))[0]
 
     async def take(
         self, labels: Iterable[str], reservation_id: UUID | None = None, until: datetime = LATER
     ) -> list[events.FreeSeat] | None:
         """Hold all of these seats, in a transaction of their own, or none; they come in the order of their numbers."""
         wanted, owner = list(labels), reservation_id or uuid4()
-        async with self.batch() as wire:
-            locked = await self.lock(wire, wanted)
+        async with self.batch() as connection:
+            locked = await self.lock(connection, wanted)
             if len(locked) < len(wanted):
                 return None
             held = [self.held(seat.number, owner, until) for seat in locked.values()]
-            await events.hold_locked(wire, self.organization_id, held)
+            await events.hold_locked(connection, self.organization_id, held)
         return list(locked.values())
 
     def held(self, number: int, reservation_id: UUID, until: datetime = LATER) -> events.SeatHold:
@@ -61,17 +63,17 @@ class Stage:
 
     async def take_places(self, quantities: dict[UUID, int]) -> bool:
         """Hold places of each of these ticket types, or none."""
-        async with self.batch() as wire:
-            left = await (await events.lock_places(wire, self.organization_id, quantities)).fetch()
+        async with self.batch() as connection:
+            left = await (await events.lock_places(connection, self.organization_id, quantities)).fetch()
             if any(left.get(ticket_type_id, 0) < quantity for ticket_type_id, quantity in quantities.items()):
                 return False
-            await events.hold_places(wire, self.organization_id, quantities)
+            await events.hold_places(connection, self.organization_id, quantities)
         return True
 
     async def sell(self, reservation_id: UUID, numbers: list[int]) -> None:
         async with self.database.transaction() as session:
-            async with statements.round_trip(session) as wire:
-                sold = await events.sell_seats(wire, *self.place, reservation_id, numbers)
+            async with statements.round_trip(session) as connection:
+                sold = await events.sell_seats(connection, *self.place, reservation_id, numbers)
             await sold.fetch()
 
     async def seats(self) -> list[Any]:

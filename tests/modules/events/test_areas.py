@@ -34,12 +34,12 @@ async def test_places_are_held_sold_and_given_back(stage: Stage) -> None:
 async def test_more_places_than_are_left_can_not_be_held(stage: Stage) -> None:
     ticket_type_id = UUID(stage.show.area_type_id)
     assert await stage.take_places({ticket_type_id: 8})
-    async with stage.batch() as wire:
-        locked = await events.lock_places(wire, stage.organization_id, [ticket_type_id])
+    async with stage.batch() as connection:
+        locked = await events.lock_places(connection, stage.organization_id, [ticket_type_id])
         assert await locked.fetch() == {ticket_type_id: 2}
     with pytest.raises(DivisionByZero):
-        async with stage.batch() as wire:
-            await events.hold_places(wire, stage.organization_id, {ticket_type_id: 3})
+        async with stage.batch() as connection:
+            await events.hold_places(connection, stage.organization_id, {ticket_type_id: 3})
     assert await stage.counters() == (8, 0)
 
 
@@ -48,8 +48,8 @@ async def test_a_type_of_another_organization_or_one_that_prices_seats_has_no_pl
 ) -> None:
     other = await world.show(capacity=5)
     wanted = {UUID(id) for id in (other.seat_type_id, other.area_type_id, str(uuid4()))}
-    async with stage.batch() as wire:
-        assert await (await events.lock_places(wire, stage.organization_id, wanted)).fetch() == {}
+    async with stage.batch() as connection:
+        assert await (await events.lock_places(connection, stage.organization_id, wanted)).fetch() == {}
 
 
 async def test_more_than_was_held_can_not_be_given_back_or_sold(stage: Stage) -> None:

@@ -13,11 +13,11 @@ from tests.modules.events.test_seat_plan import renew_plan
 from tests.modules.venues.plans import plan, row, seat
 from tests.support.world import World, data
 from ticketing.infra.db import Database
-from ticketing.infra.db.pipeline import send, wire_of
+from ticketing.infra.db.pipeline import driver_connection, send
 from ticketing.modules import events
 from ticketing.modules.events.inventory import seat_rows
-from ticketing.modules.events.inventory.best_seats import FREE_LETTERS
-from ticketing.modules.events.inventory.seat_rows import PLAN_ROWS, Read
+from ticketing.modules.events.inventory.best_seats import FREE_STATUSES
+from ticketing.modules.events.inventory.seat_rows import PLAN_ROWS, RunQuery
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ class Reader:
 
     async def __call__(self, query: str, *values: Any) -> Sequence[Sequence[Any]]:
         self.plans += query == PLAN_ROWS
-        return await (await send(await wire_of(self.connection), query, *values)).fetchall()
+        return await (await send(await driver_connection(self.connection), query, *values)).fetchall()
 
 
 @asynccontextmanager
@@ -48,9 +48,9 @@ async def free_seats(stage: Stage) -> events.FreeSeats:
         return (await events.read_free_seats(read, stage.organization_id, [stage.event_id]))[stage.event_id]
 
 
-async def find(stage: Stage, quantity: int, **wish: str) -> list[str]:
+async def find(stage: Stage, quantity: int, **chosen: str) -> list[str]:
     seats = await free_seats(stage)
-    return [seats.label(number).removeprefix("Stalls-") for number in seats.choose(quantity, **wish)]
+    return [seats.label(number).removeprefix("Stalls-") for number in seats.choose(quantity, **chosen)]
 
 
 async def take(stage: Stage, *labels: str) -> None:
@@ -134,7 +134,7 @@ async def imported(world: World, database: Database, **zone: Any) -> Stage:
     return Stage(database, show)
 
 
-async def rows_of(stage: Stage, read: Read, version: int = 1) -> seat_rows.SeatRows:
+async def rows_of(stage: Stage, read: RunQuery, version: int = 1) -> seat_rows.SeatRows:
     return await seat_rows.rows_of_plan(read, stage.organization_id, UUID(stage.show.venue_id), version)
 
 
@@ -190,8 +190,8 @@ async def test_the_letters_are_those_of_the_map(stage: Stage, database: Database
     assert await stage.take(["Stalls-A-3"], uuid4(), EARLIER)
     data(await admin.post(stage.show.path("/seats/block"), {"seats": ["Stalls-B-5"]}))
     async with reading(database) as read:
-        [(_, _, _, letters, _)] = await read(FREE_LETTERS, stage.organization_id, [stage.event_id])
-    assert letters == data(await admin.get(f"/events/{stage.show.id}/availability"))["seats"] == "shaaaaaaab"
+        [(_, _, _, statuses, _)] = await read(FREE_STATUSES, stage.organization_id, [stage.event_id])
+    assert statuses == data(await admin.get(f"/events/{stage.show.id}/availability"))["seats"] == "shaaaaaaab"
 
 
 async def test_a_plan_is_read_once_however_many_ask(stage: Stage, database: Database) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticketing.modules import events
-from ticketing.modules.events.inventory.best_seats import FreeSeats, LettersOfAnotherPlan
-from ticketing.modules.events.inventory.seat_rows import PlanHasHoles, PlanRow, SeatRows
+from ticketing.modules.events.inventory.best_seats import FreeSeats, SeatCountMismatch
+from ticketing.modules.events.inventory.seat_rows import PlanRow, SeatNumbersNotConsecutive, SeatRows
 
 #: The model is slow, and how slow depends on who else uses the machine.
 unhurried = settings(deadline=None)
@@ -38,8 +38,8 @@ class House:
             PlanRow(row.start, section, [str(number) for number in row], list(drawing.upper()))
             for row, section, drawing in zip(self.rows, self.sections, self.drawings, strict=True)
         ]
-        letters = "".join("a" if seat.islower() else "s" for seat in self.seats)
-        return FreeSeats(SeatRows.of(rows), letters, self.prices)
+        statuses = "".join("a" if seat.islower() else "s" for seat in self.seats)
+        return FreeSeats(SeatRows.of(rows), statuses, self.prices)
 
     def free(self) -> set[int]:
         return {n for n, seat in enumerate(self.seats) if seat.islower() and seat.upper() in self.prices}
@@ -173,13 +173,13 @@ def test_a_single_seat_does_not_break_up_a_pair() -> None:
 
 def test_letters_have_to_be_those_of_the_plan() -> None:
     rows = SeatRows.of([PlanRow(0, "X", ["X-1-1", "X-1-2"], ["A", "A"])])
-    for letters in ("a", "aaa"):
-        with pytest.raises(LettersOfAnotherPlan):
-            FreeSeats(rows, letters, {"A"})
+    for statuses in ("a", "aaa"):
+        with pytest.raises(SeatCountMismatch):
+            FreeSeats(rows, statuses, {"A"})
 
 
 def test_a_plan_with_a_hole_in_its_numbers_is_refused() -> None:
-    with pytest.raises(PlanHasHoles):
+    with pytest.raises(SeatNumbersNotConsecutive):
         SeatRows.of([PlanRow(0, "X", ["X-1-1"], ["A"]), PlanRow(2, "X", ["X-2-1"], ["A"])])
 
 

@@ -229,6 +229,6 @@ async def test_a_draft_can_not_be_found_by_buyers(world: World, database: Databa
 
 
 async def sale_of(database: Database, show: Show) -> Any:
-    async with Stage(database, show).batch() as wire:
-        asked = await events.query_sale_terms(wire, UUID(show.tenant.id), [UUID(show.id)])
+    async with Stage(database, show).batch() as connection:
+        asked = await events.query_sale_terms(connection, UUID(show.tenant.id), [UUID(show.id)])
         return (await asked.fetch()).get(UUID(show.id))

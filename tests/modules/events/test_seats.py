@@ -35,8 +35,8 @@ async def test_a_held_a_sold_and_an_unknown_seat_are_not_locked_and_told_apart(s
     await stage.take(labels(1), buyer)
     await stage.sell(buyer, [0])
     await stage.take(labels(2))
-    async with stage.batch() as wire:
-        free, lost = await stage.look(wire, wanted)
+    async with stage.batch() as connection:
+        free, lost = await stage.look(connection, wanted)
     assert free == {"Stalls-A-3": events.FreeSeat(2, "Stalls", None)}
     assert lost == {"Stalls-A-1": True, "Stalls-A-2": True}
 
@@ -50,8 +50,8 @@ async def test_a_hold_that_has_run_out_is_overwritten_and_reported(stage: Stage)
 
 
 async def test_a_seat_that_another_transaction_has_locked_is_skipped_and_not_taken(stage: Stage) -> None:
-    async with stage.batch() as wire:
-        assert list(await stage.lock(wire, labels(3))) == labels(3)
+    async with stage.batch() as connection:
+        assert list(await stage.lock(connection, labels(3))) == labels(3)
         async with stage.batch() as other:
             free, lost = await stage.look(other, labels(2, 3))
             assert (list(free), lost) == (labels(2), {"Stalls-A-3": False})
@@ -61,8 +61,8 @@ async def test_holding_what_is_not_free_stops_the_whole_transaction(stage: Stage
     await stage.take(labels(1))
     both = [stage.held(number, uuid4()) for number in (0, 1)]
     with pytest.raises(DivisionByZero):
-        async with stage.batch() as wire:
-            await events.hold_locked(wire, stage.organization_id, both)
+        async with stage.batch() as connection:
+            await events.hold_locked(connection, stage.organization_id, both)
     assert await stage.letters() == "haaaaa"
 
 

@@ -16,13 +16,13 @@ async def test_a_type_prices_the_seats_of_its_categories(world: World, database:
     (listed,) = data(await show.tenant.admin.get(show.path("/ticket-types")))
     assert (listed["name"], listed["price"]) == ("Seat", {"amount": 4500, "currency": "EUR"})
     assert (listed["categories"], listed["capacity"], listed["available"]) == (["Stalls"], None, None)
-    async with Stage(database, show).batch() as wire:
-        asked = await events.query_sale_terms(wire, UUID(show.tenant.id), [UUID(show.id)])
+    async with Stage(database, show).batch() as connection:
+        asked = await events.query_sale_terms(connection, UUID(show.tenant.id), [UUID(show.id)])
         assert await asked.fetch() == {}, "nobody has seen it yet"
     data(await show.tenant.admin.post(show.path("/seats/sync")))
     data(await show.tenant.admin.post(show.path("/publish")))
-    async with Stage(database, show).batch() as wire:
-        asked = await events.query_sale_terms(wire, UUID(show.tenant.id), [UUID(show.id)])
+    async with Stage(database, show).batch() as connection:
+        asked = await events.query_sale_terms(connection, UUID(show.tenant.id), [UUID(show.id)])
         (sale,) = (await asked.fetch()).values()
     assert {category: offer.price_minor for category, offer in sale.by_category.items()} == {"Stalls": 4500}
     assert (sale.areas, sale.currency, sale.refusal) == ({}, "EUR", None)

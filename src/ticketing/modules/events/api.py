@@ -1,4 +1,4 @@
-"""Routes of events for everybody."""
+"""Public routes of events."""
 
 from typing import Annotated
 from uuid import UUID
@@ -11,9 +11,8 @@ from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.fields import SeatLabel
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.events import layout as seat_lists
-from ticketing.modules.events import queries, search, staff_api, views
-from ticketing.modules.events.inventory.counts import count_lately, count_shared
+from ticketing.modules.events import layout, queries, search, staff_api, views
+from ticketing.modules.events.inventory.counts import count_recent, count_shared
 from ticketing.modules.events.models import Event
 from ticketing.modules.events.schemas import EventOut, SeatmapOut, SeatOut
 
@@ -21,58 +20,58 @@ router = APIRouter(tags=["events"], route_class=idempotency.Route)
 router.include_router(staff_api.router)
 
 
-async def _seen_event(event_id: UUID, session: Db, viewer: iam.OptionalUser) -> Event:
+async def _visible_event(event_id: UUID, session: Db, viewer: iam.OptionalUser) -> Event:
     return await queries.get_public_event(session, event_id, viewer)
 
 
-SeenEvent = Annotated[Event, Depends(_seen_event)]
+VisibleEvent = Annotated[Event, Depends(_visible_event)]
 
 
 @router.get("/events")
 async def list_events(
     wanted: Annotated[search.EventQuery, Depends()], page: Page, session: Db
 ) -> Envelope[list[EventOut]]:
-    """Published events, by the time of their start."""
+    """List published events by start time."""
     rows = await search.list_published(session, wanted, page)
     kept, cursor = page.cut(rows, lambda event: search.position_of(event, wanted.sort))
-    return envelope(await views.describe_events(session, kept, count_lately), next_cursor=cursor)
+    return envelope(await views.describe_events(session, kept, count_recent), next_cursor=cursor)
 
 
 @router.get("/events/{event_id}")
-async def get_event(event: SeenEvent, session: Db) -> Envelope[EventOut]:
-    """One event, with what is left of it at this moment."""
+async def get_event(event: VisibleEvent, session: Db) -> Envelope[EventOut]:
+    """Get an event with its current availability."""
     return envelope(await views.describe_event(session, event, count_shared))
 
 
 @router.get("/events/{event_id}/seats", responses={200: {"model": Envelope[list[SeatOut]]}})
 async def list_seats(
-    event: SeenEvent,
+    event: VisibleEvent,
     session: Db,
     section: SeatLabel | None = None,
-    status: seat_lists.Status | None = None,
+    status: layout.Status | None = None,
 ) -> Response:
-    """The event's seats with their states, all of them or those of one section or state."""
-    body = await seat_lists.list_seats(session, event, section, status)
+    """List the event's seats with their status, optionally of one section or status."""
+    body = await layout.list_seats(session, event, section, status)
     return Response(body, media_type="application/json")
 
 
 @router.get("/events/{event_id}/seatmap", responses={200: {"model": Envelope[SeatmapOut]}, 304: {}})
 async def get_seatmap(
-    event: SeenEvent,
+    event: VisibleEvent,
     session: Db,
     accept_encoding: Annotated[str, Header()] = "",
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
-    """Where the seats are, without their states: it never changes for a version of the plan."""
-    layout = await seat_lists.get_layout(session, event)
-    if layout is None:
-        return Response(seat_lists.wrap(seat_lists.NO_SEATS), media_type="application/json")
+    """Get the layout of the seats without their status; it never changes for a version of the plan."""
+    found = await layout.get_layout(session, event)
+    if found is None:
+        return Response(layout.wrap(layout.NO_SEATS), media_type="application/json")
     audience = "public" if event.is_public else "private"
-    headers = {"ETag": layout.etag, "Cache-Control": f"{audience}, max-age=31536000, immutable"}
+    headers = {"ETag": found.etag, "Cache-Control": f"{audience}, max-age=31536000, immutable"}
     headers["Vary"] = "Accept-Encoding"
-    if layout.etag.removeprefix("W/") in if_none_match or if_none_match.strip() == "*":
+    if found.etag.removeprefix("W/") in if_none_match or if_none_match.strip() == "*":
         return Response(status_code=304, headers=headers)
     if "gzip" in accept_encoding:
         headers["Content-Encoding"] = "gzip"
-        return Response(layout.gzipped, headers=headers, media_type="application/json")
-    return Response(layout.plain, headers=headers, media_type="application/json")
+        return Response(found.gzipped, headers=headers, media_type="application/json")
+    return Response(found.plain, headers=headers, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Facts about events and their seats."""
+"""Messages about events and their seats."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -9,7 +9,7 @@ from ticketing.infra.outbox import Message
 
 
 class EventMessage(Message):
-    """A fact about one event. Facts of one event stay in order."""
+    """A message about one event. Messages of one event stay in order."""
 
     key_field: ClassVar[str] = "event_id"
     subject_field: ClassVar[str | None] = "event_id"
@@ -18,14 +18,14 @@ class EventMessage(Message):
 
 
 class SeatsMessage(EventMessage):
-    """Something on the map has changed: these seats, and the counters of these ticket types."""
+    """These seats of the map, and the counters of these ticket types, have changed."""
 
     seat_numbers: list[int] = Field(default_factory=list, description="seats of the map that have changed")
     ticket_type_ids: list[UUID] = Field(default_factory=list, description="types whose counters have moved")
 
 
 class EventCreated(EventMessage):
-    """A draft of an event exists; nobody but its organization sees it."""
+    """A draft of an event was created; only its organization can see it."""
 
     topic = "event.created"
 
@@ -33,21 +33,21 @@ class EventCreated(EventMessage):
 
 
 class EventUpdated(EventMessage):
-    """An event has other values now."""
+    """Fields of an event were changed."""
 
     topic = "event.updated"
 
-    changed: list[str] = Field(description="names of the fields that have another value now")
+    changed: list[str] = Field(description="names of the changed fields")
 
 
 class EventPublished(EventMessage):
-    """Everybody sees the event from here on, and it is sold in its time."""
+    """The event is public from now on, and on sale during its sale window."""
 
     topic = "event.published"
 
 
 class EventCancelled(EventMessage):
-    """The event does not take place; what is pending ends, and money goes back by refunds."""
+    """The event was cancelled: pending orders end, and payments are returned by refunds."""
 
     topic = "event.cancelled"
 
@@ -59,27 +59,27 @@ class EventCompleted(EventMessage):
 
 
 class TicketTypeCreated(SeatsMessage):
-    """Something more can be bought."""
+    """A ticket type was created."""
 
     topic = "ticket_type.created"
 
 
 class SeatsSynced(SeatsMessage):
-    """All seats are new, too many to list: `seat_numbers` is empty, and a viewer has to load the map again."""
+    """All seats were created; `seat_numbers` is empty, and viewers have to load the map again."""
 
     topic = "seats.synced"
 
-    seats: int = Field(description="how many there are now")
+    seats: int = Field(description="number of seats")
     plan_version: int = Field(description="of the venue's seating plan")
 
 
 class SeatsBlocked(SeatsMessage):
-    """The house keeps these seats back."""
+    """Seats were taken off sale by the organization."""
 
     topic = "seats.blocked"
 
 
 class SeatsUnblocked(SeatsMessage):
-    """These seats are for sale again."""
+    """Blocked seats are on sale again."""
 
     topic = "seats.unblocked"

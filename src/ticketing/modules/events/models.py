@@ -1,4 +1,4 @@
-"""Events, what is sold for them, and their seats. The seat row alone says who owns a seat."""
+"""Tables of events, ticket types and seats. The seat row alone defines the owner of a seat."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +23,7 @@ from ticketing.infra.db import Base, Identified
 class EventStatus(StrEnum):
     """draft -> published -> cancelled | completed; a draft may be cancelled too."""
 
-    #: Seen by its organization only; nothing can be held.
+    #: Visible to its organization only; nothing can be held.
     DRAFT = "draft"
     #: Public; on sale while the sale window is open.
     PUBLISHED = "published"
@@ -32,7 +32,7 @@ class EventStatus(StrEnum):
 
 
 class SeatStatus(StrEnum):
-    """A seat's state; the first letter of the word is what the map and the table carry."""
+    """A seat's status; the map and the table store its first letter."""
 
     AVAILABLE = "a"
     HELD = "h"
@@ -71,10 +71,10 @@ class Event(Identified, Base):
     sales_end_at: Mapped[datetime | None]
     hold_seconds: Mapped[int] = mapped_column(Integer)
     max_per_order: Mapped[int] = mapped_column(Integer)
-    #: Over all orders of one person; null is as many as they like.
+    #: Over all orders of one person; null for no limit.
     max_per_buyer: Mapped[int | None] = mapped_column(Integer)
     status: Mapped[EventStatus] = mapped_column(Text, default=EventStatus.DRAFT)
-    #: Null for what the public has never seen: a draft, also one that was cancelled.
+    #: Null until the event is published: for drafts, cancelled ones included.
     published_at: Mapped[datetime | None]
 
     @property
@@ -83,7 +83,7 @@ class Event(Identified, Base):
 
 
 class TicketType(Identified, Base):
-    """What is sold: it prices the seats of its categories, or carries a capacity of its own (general admission)."""
+    """Prices the seats of its categories, or has a capacity of its own (general admission)."""
 
     __tablename__ = "ticket_types"
     __table_args__ = (
@@ -101,7 +101,7 @@ class TicketType(Identified, Base):
     event_id: Mapped[UUID]
     name: Mapped[str] = mapped_column(Text)
     price_minor: Mapped[int] = mapped_column(BigInteger)
-    #: General admission: how many there are. Null for a type that prices seats.
+    #: Number of general-admission places. Null for a type that prices seats.
     capacity: Mapped[int | None] = mapped_column(Integer)
     held: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
     sold: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
@@ -109,7 +109,7 @@ class TicketType(Identified, Base):
 
 
 class CategoryPrice(Base):
-    """Which ticket type prices a category of seats; one per category, by key."""
+    """The ticket type that prices a category of seats; one per category."""
 
     __tablename__ = "category_prices"
     __table_args__ = (
@@ -126,9 +126,9 @@ class CategoryPrice(Base):
 
 
 class EventSeat(Base):
-    """A seat of one event. Narrow, because it is the row that everybody wants; its place on the map is in the plan.
+    """A seat of one event. The row is narrow, because it is the most contended one; its position is in the plan.
 
-    A trigger refuses to hand a sold seat, or a seat under a running hold, to another reservation.
+    A trigger refuses to give a sold seat, or a seat under an active hold, to another reservation.
     """
 
     __tablename__ = "event_seats"
@@ -138,7 +138,7 @@ class EventSeat(Base):
         CheckConstraint("status in ('a', 'h', 's', 'b')", name="status"),
         CheckConstraint("(status in ('h', 's')) = (reservation_id is not null)", name="owner"),
         CheckConstraint("(status = 'h') = (held_until is not null)", name="held_until"),
-        # Room for updates in the same page: a seat changes state several times in its life.
+        # Free space for HOT updates: a seat changes its status several times.
         {"postgresql_with": {"fillfactor": "70"}},
     )
 

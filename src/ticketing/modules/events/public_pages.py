@@ -1,4 +1,4 @@
-"""What the pages show before any script has run: the API's own answers."""
+"""Data for the server-rendered pages: the same objects that the API returns."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
-from ticketing.modules.events.inventory.counts import count_lately
+from ticketing.modules.events.inventory.counts import count_recent
 from ticketing.modules.events.queries import get_public_event
 from ticketing.modules.events.schemas import EventOut
 from ticketing.modules.events.search import EventQuery, list_published
@@ -18,13 +18,13 @@ SHOWN = 50
 async def describe_upcoming(session: AsyncSession) -> list[EventOut]:
     """The next published events, soonest first."""
     rows = await list_published(session, EventQuery(), PageQuery(limit=SHOWN))
-    return await describe_events(session, rows[:SHOWN], count_lately)
+    return await describe_events(session, rows[:SHOWN], count_recent)
 
 
 async def find_published(session: AsyncSession, event_id: str) -> EventOut | None:
-    """An event as everybody may see it; None for drafts, unknown ones, and what is no id at all."""
+    """A published event as the public sees it; None for drafts, unknown ids, and strings that are not ids."""
     try:
         event = await get_public_event(session, UUID(event_id), None)
     except (NotFound, ValueError):
         return None
-    return await describe_event(session, event, count_lately)
+    return await describe_event(session, event, count_recent)

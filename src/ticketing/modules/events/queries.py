@@ -1,4 +1,4 @@
-"""Reading events, and who may see them. The tenant filter lives here."""
+"""Queries of events, and their visibility. The tenant filter is applied here."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from ticketing.modules.events.models import Event, TicketType
 
 
 async def get_event(session: AsyncSession, event_id: UUID) -> Event:
-    """An event in any state, of any organization whose events this transaction may see.
+    """An event in any status, of any organization whose events this transaction can see.
 
     Raises:
         NotFound: there is none.
@@ -28,13 +28,13 @@ async def get_event(session: AsyncSession, event_id: UUID) -> Event:
 async def get_own_event(
     session: AsyncSession, organization_id: UUID, event_id: UUID, *, is_locked: bool = False
 ) -> Event:
-    """An event of this organization; `is_locked` keeps others from changing it until the transaction ends.
+    """An event of this organization; `is_locked` prevents changes by others until the transaction ends.
 
     Raises:
-        NotFound: there is none, or it is another organization's: the two look the same.
+        NotFound: it is unknown or another organization's.
     """
     query = select(Event).where(Event.organization_id == organization_id, Event.id == event_id)
-    # The key stays what it is, so this lock lets holds and orders refer to the event all the while.
+    # FOR NO KEY UPDATE: concurrent holds and orders can still reference the event.
     query = query.with_for_update(key_share=True).execution_options(populate_existing=True) if is_locked else query
     event = (await session.execute(query)).scalar_one_or_none()
     if event is None:
@@ -43,12 +43,12 @@ async def get_own_event(
 
 
 async def get_public_event(session: AsyncSession, event_id: UUID, viewer: iam.Identity | None) -> Event:
-    """An event as the public sees it: a draft is shown to members of its organization only.
+    """An event as the public sees it; a draft is visible to members of its organization only.
 
-    From here on the transaction may read what the organization shows: seats, prices, plans.
+    Lets the transaction read the public data of the organization: seats, prices, plans.
 
     Raises:
-        NotFound: there is none, or this viewer may not know of it.
+        NotFound: it is unknown, or not visible to this viewer.
     """
     event = await get_event(session, event_id)
     if not event.is_public and not await _is_member(session, event, viewer):
@@ -65,7 +65,7 @@ async def _is_member(session: AsyncSession, event: Event, viewer: iam.Identity |
 
 
 def ends_at() -> ColumnElement[datetime]:
-    """When the event ends; one without an end is taken to be over a day after its start."""
+    """The end of the event; one day after its start if it has none."""
     return func.coalesce(Event.ends_at, Event.starts_at + text("interval '1 day'"))
 
 
@@ -75,7 +75,7 @@ def is_over() -> ColumnElement[bool]:
 
 
 async def list_own_events(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[Event]:
-    """One page and one more, newest first, in all states."""
+    """One page plus one event, newest first, in any status."""
     query = select(Event).where(Event.organization_id == organization_id)
     if page.after is not None:
         query = query.where(Event.id < page.after_id())
@@ -83,11 +83,11 @@ async def list_own_events(session: AsyncSession, organization_id: UUID, page: Pa
 
 
 async def list_ticket_types(session: AsyncSession, event_id: UUID) -> list[TicketType]:
-    """What is sold for an event, in the order in which it was made."""
-    return list(await session.scalars(select(TicketType).where(_sold_for(event_id)).order_by(TicketType.id)))
+    """The ticket types of an event, in order of creation."""
+    return list(await session.scalars(select(TicketType).where(_of_event(event_id)).order_by(TicketType.id)))
 
 
-def _sold_for(event_id: UUID) -> ColumnElement[bool]:
-    # The index leads with the organization; the event alone says which one that is.
+def _of_event(event_id: UUID) -> ColumnElement[bool]:
+    # The index starts with the organization, which only the event knows.
     owner = select(Event.organization_id).where(Event.id == event_id).scalar_subquery()
     return and_(TicketType.organization_id == owner, TicketType.event_id == event_id)

@@ -1,4 +1,4 @@
-"""Bodies about events, ticket types and seats."""
+"""Request and response bodies of events, ticket types and seats."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -31,7 +31,7 @@ PerBuyer = Annotated[
 
 
 class CreateEvent(Body):
-    """An event begins as a draft."""
+    """The event is created as a draft."""
 
     title: Name
     venue_id: UUID | None = None
@@ -47,7 +47,7 @@ class CreateEvent(Body):
 
 
 class UpdateEvent(Body):
-    """What is left out stays as it is; null empties what may be empty."""
+    """Omitted fields stay unchanged; null clears an optional field."""
 
     title: Name | None = None
     venue_id: UUID | None = None
@@ -70,7 +70,7 @@ class UpdateEvent(Body):
 
 
 class CreateTicketType(Body):
-    """What is sold: either it prices seats by their categories, or it has a capacity of its own."""
+    """Either prices seats by their categories, or has a capacity of its own (general admission)."""
 
     name: Name
     price: Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX, description="Minor units of the event's currency")]
@@ -84,7 +84,7 @@ class ChooseSeats(Body):
 
     @field_validator("seats")
     @classmethod
-    def _no_twins(cls, seats: list[str]) -> list[str]:
+    def _no_duplicates(cls, seats: list[str]) -> list[str]:
         if len(set(seats)) < len(seats):
             raise ValueError("names a seat twice")
         return seats
@@ -105,7 +105,7 @@ class VenueBrief(Out):
 
 
 class TicketTypeOut(Out):
-    """The numbers belong to general admission, and are null for a type that prices seats."""
+    """The counts are for general admission, and null for a type that prices seats."""
 
     id: UUID
     event_id: UUID
@@ -120,7 +120,7 @@ class TicketTypeOut(Out):
 
 
 class Availability(Out):
-    """Seats and places together; what is left over is blocked by the house."""
+    """Seats and places together; the remainder is blocked."""
 
     capacity: int = 0
     available: int = 0
@@ -162,7 +162,7 @@ class BlockedOut(Out):
 
 
 class SeatOut(Out):
-    """A seat of an event; only the OpenAPI document reads this, the rows come out of Postgres as they are sent."""
+    """A seat of an event. For the OpenAPI document only: Postgres builds the JSON."""
 
     number: int
     label: str
@@ -194,7 +194,7 @@ class CategoryOut(Out):
 
 
 class SeatmapOut(Out):
-    """Where everything is; like SeatOut for the OpenAPI document only."""
+    """The layout of the seats. For the OpenAPI document only, like SeatOut."""
 
     plan_version: int | None
     width: float

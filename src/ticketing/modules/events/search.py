@@ -1,4 +1,4 @@
-"""Finding published events."""
+"""Search of published events."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.models import Event, EventStatus
 
-#: No customer can say a later start (see `fields.Timestamp`): what begins then is a rehearsal's, and on no list.
+#: Later than any start that the API accepts (see `fields.Timestamp`): events of rehearsals, which are never listed.
 UNLISTED_FROM = datetime(2201, 1, 1, tzinfo=UTC)
 
 Words = Annotated[LongText, StringConstraints(max_length=200)]
@@ -25,7 +25,7 @@ Words = Annotated[LongText, StringConstraints(max_length=200)]
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """`?q=&city=&from=&to=&organization=&sort=`: what is left out does not narrow the search."""
+    """`?q=&city=&from=&to=&organization=&sort=`; every parameter is optional."""
 
     q: Annotated[Words | None, Query(description="In the title, or the venue's name or city")] = None
     city: Annotated[Words | None, Query()] = None
@@ -36,26 +36,26 @@ class EventQuery:
 
 
 async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> list[Event]:
-    """One page and one more, by the time of the start; from here on what their organizations show can be read.
+    """One page plus one event, by start time. Lets the transaction read the public data of their organizations.
 
     Raises:
         Invalid: the cursor belongs to another search.
     """
     is_listed = (Event.status == EventStatus.PUBLISHED) & (Event.starts_at < UNLISTED_FROM)
     query = select(Event).where(is_listed, *_conditions(wanted))
-    is_rising = wanted.sort == "starts_at"
+    is_ascending = wanted.sort == "starts_at"
     place = tuple_(Event.starts_at, Event.id)
     if page.after is not None:
         last = tuple_(*_position(page.after, wanted.sort))
-        query = query.where(place > last if is_rising else place < last)
-    order = (Event.starts_at, Event.id) if is_rising else (Event.starts_at.desc(), Event.id.desc())
+        query = query.where(place > last if is_ascending else place < last)
+    order = (Event.starts_at, Event.id) if is_ascending else (Event.starts_at.desc(), Event.id.desc())
     found = list(await session.scalars(query.order_by(*order).limit(page.limit + 1)))
     await tenancy.show(session, {event.organization_id for event in found})
     return found
 
 
 def position_of(event: Event, sort: str) -> list[Any]:
-    """Where the next page goes on after this event."""
+    """The cursor of the page after this event."""
     return [sort, event.starts_at.isoformat(), str(event.id)]
 
 

@@ -1,4 +1,4 @@
-"""Events from draft to end: every change of state, with its fact and its line in the audit log."""
+"""The life cycle of events: every change of status, with its message and its audit log entry."""
 
 from typing import Any
 from uuid import UUID
@@ -21,19 +21,19 @@ from ticketing.modules.events.messages import (
 )
 from ticketing.modules.events.models import Event, EventSeat, EventStatus, TicketType
 
-#: Events that one run of the scheduler completes; the next run takes the rest.
+#: Events completed per run of the scheduler; the next run continues.
 COMPLETED_MAX = 500
 
 _CHECKED = ("venue_id", "starts_at", "ends_at", "sales_start_at", "sales_end_at")
 
 
-class WrongState(Conflict):
-    """This is not possible in the event's present state."""
+class WrongStatus(Conflict):
+    """This is not possible in the event's present status."""
 
     code = "event_state"
 
 
-class AlreadyPriced(Conflict):
+class EventInUse(Conflict):
     """The venue and the currency can't change once there are ticket types or seats."""
 
     code = "event_in_use"
@@ -43,14 +43,14 @@ async def create_event(session: AsyncSession, access: organizations.Access, fiel
     """Create a draft.
 
     Raises:
-        Invalid: the venue is unknown, or two times contradict each other.
+        Invalid: the venue is unknown, or an end is not after its start.
     """
     await _check(session, access.organization_id, fields)
     event = Event(id=new_id(), organization_id=access.organization_id, status=EventStatus.DRAFT, **fields)
     session.add(event)
-    await session.flush()  # What the session writes next refers to it, and its created_at is answered.
+    await session.flush()  # later rows reference it, and the response has its created_at
     await session.refresh(event, ["created_at"])
-    organizations.record(session, access, "event.created", f"event:{event.id}", None, _facts(event, fields))
+    organizations.record(session, access, "event.created", f"event:{event.id}", None, _audited(event, fields))
     outbox.publish(session, EventCreated(organization_id=event.organization_id, event_id=event.id, title=event.title))
     return event
 
@@ -61,23 +61,23 @@ async def update_event(
     """Change a draft or a published event.
 
     Raises:
-        NotFound, WrongState, AlreadyPriced, Invalid: see the classes.
+        NotFound, WrongStatus, EventInUse, Invalid: see the classes.
     """
     event = await get_open_event(session, access, event_id)
-    before = _facts(event, fields)
+    before = _audited(event, fields)
     changed = [name for name, value in fields.items() if getattr(event, name) != value]
     if {"venue_id", "currency"} & set(changed) and await _is_in_use(session, event):
-        raise AlreadyPriced(field="venue_id" if "venue_id" in changed else "currency")
-    # Checked before a field is set: the next query would write the row, and the database's refusal says too little.
+        raise EventInUse(field="venue_id" if "venue_id" in changed else "currency")
+    # Checked before any field is set: the next query flushes the row, and a constraint violation names no field.
     await _check(session, event.organization_id, {name: fields.get(name, getattr(event, name)) for name in _CHECKED})
     for name in changed:
         setattr(event, name, fields[name])
     if "venue_id" in changed:
         event.plan_version = None
     if changed:
-        organizations.record(session, access, "event.updated", f"event:{event.id}", before, _facts(event, fields))
-        fact = EventUpdated(organization_id=event.organization_id, event_id=event.id, changed=changed)
-        outbox.publish(session, fact)
+        organizations.record(session, access, "event.updated", f"event:{event.id}", before, _audited(event, fields))
+        message = EventUpdated(organization_id=event.organization_id, event_id=event.id, changed=changed)
+        outbox.publish(session, message)
     return event
 
 
@@ -85,8 +85,8 @@ async def publish_event(session: AsyncSession, access: organizations.Access, eve
     """Make a draft public.
 
     Raises:
-        NotFound, WrongState: see the classes.
-        Invalid: nothing is sold yet, or some categories of seats have no price; they are under `categories`.
+        NotFound, WrongStatus: see the classes.
+        Invalid: there is no ticket type, or some `categories` of seats have no price.
     """
     event = await queries.get_own_event(session, access.organization_id, event_id, is_locked=True)
     _require(event, EventStatus.DRAFT)
@@ -98,17 +98,17 @@ async def publish_event(session: AsyncSession, access: organizations.Access, eve
 
 
 async def cancel_event(session: AsyncSession, access: organizations.Access, event_id: UUID) -> Event:
-    """Cancel a draft or a published event. What was sold stays sold: giving money back is an act of its own.
+    """Cancel a draft or a published event. Orders stay paid: refunds are separate actions.
 
     Raises:
-        NotFound, WrongState: see the classes.
+        NotFound, WrongStatus: see the classes.
     """
     event = await get_open_event(session, access, event_id)
     return await _move(session, access, event, EventStatus.CANCELLED, EventCancelled)
 
 
 async def complete_past_events(session: AsyncSession) -> int:
-    """Complete published events that are over by Postgres' clock; answers how many. The scheduler calls this."""
+    """Complete published events that have ended by Postgres' clock, and return their number. For the scheduler."""
     over = select(Event.id).where(Event.status == EventStatus.PUBLISHED, queries.is_over()).order_by(Event.id)
     over = over.limit(COMPLETED_MAX).with_for_update(skip_locked=True, key_share=True)
     done = update(Event).where(Event.id.in_(over)).values(status=EventStatus.COMPLETED)
@@ -120,10 +120,10 @@ async def complete_past_events(session: AsyncSession) -> int:
 
 
 async def get_open_event(session: AsyncSession, access: organizations.Access, event_id: UUID) -> Event:
-    """An event of this organization that can still be changed, locked for the rest of the transaction.
+    """An event of this organization that can still be changed, locked until the transaction ends.
 
     Raises:
-        NotFound, WrongState: see the classes.
+        NotFound, WrongStatus: see the classes.
     """
     event = await queries.get_own_event(session, access.organization_id, event_id, is_locked=True)
     _require(event, EventStatus.DRAFT, EventStatus.PUBLISHED)
@@ -132,7 +132,7 @@ async def get_open_event(session: AsyncSession, access: organizations.Access, ev
 
 def _require(event: Event, *states: EventStatus) -> None:
     if event.status not in states:
-        raise WrongState(f"This event is {event.status}; it has to be {' or '.join(states)}.", status=event.status)
+        raise WrongStatus(f"This event is {event.status}; it has to be {' or '.join(states)}.", status=event.status)
 
 
 async def _move(
@@ -158,7 +158,7 @@ async def _is_in_use(session: AsyncSession, event: Event) -> bool:
 
 
 async def _check(session: AsyncSession, organization_id: UUID, fields: dict[str, Any]) -> None:
-    """Raises Invalid when the venue is unknown here, or when two times contradict each other."""
+    """Raise Invalid if the venue is unknown in this organization, or if an end is not after its start."""
     venue_id, ends_at = fields["venue_id"], fields["ends_at"]
     sales_start_at, sales_end_at = fields["sales_start_at"], fields["sales_end_at"]
     if ends_at is not None and ends_at <= fields["starts_at"]:
@@ -169,8 +169,8 @@ async def _check(session: AsyncSession, organization_id: UUID, fields: dict[str,
         raise Invalid("There is no such venue here.", field="venue_id")
 
 
-def _facts(event: Event, fields: dict[str, Any]) -> dict[str, Any]:
-    """What the audit log keeps: the present values of these fields, as JSON."""
+def _audited(event: Event, fields: dict[str, Any]) -> dict[str, Any]:
+    """The present values of these fields as JSON, for the audit log."""
     return {name: _plain(getattr(event, name)) for name in fields}
 
 

@@ -1,4 +1,4 @@
-"""Routes of events for those who work in an organization."""
+"""Routes of events for members of an organization."""
 
 from typing import Annotated
 from uuid import UUID
@@ -37,7 +37,7 @@ async def create_event(body: CreateEvent, access: Editor, session: Db) -> Envelo
 
 @router.get("")
 async def list_events(page: Page, access: Reader, session: Db) -> Envelope[list[EventOut]]:
-    """The organization's events in all states, newest first."""
+    """List the organization's events in any status, newest first."""
     rows = await queries.list_own_events(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda event: [str(event.id)])
     return envelope(await views.describe_events(session, kept), next_cursor=cursor)
@@ -45,14 +45,14 @@ async def list_events(page: Page, access: Reader, session: Db) -> Envelope[list[
 
 @router.get("/{event_id}")
 async def get_event(event_id: UUID, access: Reader, session: Db) -> Envelope[EventOut]:
-    """One event of the organization, in whatever state."""
+    """Get an event of the organization in any status."""
     event = await queries.get_own_event(session, access.organization_id, event_id)
     return envelope(await views.describe_event(session, event))
 
 
 @router.patch("/{event_id}")
 async def update_event(event_id: UUID, body: UpdateEvent, access: Editor, session: Db) -> Envelope[EventOut]:
-    """Change a draft or a published event; what is left out stays as it is."""
+    """Change a draft or a published event; omitted fields stay unchanged."""
     event = await service.update_event(session, access, event_id, body.model_dump(exclude_unset=True))
     return envelope(await views.describe_event(session, event))
 
@@ -84,14 +84,14 @@ async def create_ticket_type(
 
 @router.get("/{event_id}/ticket-types")
 async def list_ticket_types(event_id: UUID, access: Reader, session: Db) -> Envelope[list[TicketTypeOut]]:
-    """What is sold for an event, oldest first."""
+    """List the ticket types of an event, oldest first."""
     event = await queries.get_own_event(session, access.organization_id, event_id)
     return envelope((await views.describe_ticket_types(session, [event]))[event.id])
 
 
 @router.post("/{event_id}/seats/sync")
 async def sync_seats(event_id: UUID, access: Editor, session: Db) -> Envelope[SyncedOut]:
-    """Copy the venue's plan into the event; doing it again changes nothing."""
+    """Copy the venue's seating plan into the event. Idempotent."""
     event = await service.get_open_event(session, access, event_id)
     seats = await seat_plan.sync_seats(session, access, event)
     return envelope(SyncedOut(seats=seats, plan_version=event.plan_version or 0))
@@ -99,7 +99,7 @@ async def sync_seats(event_id: UUID, access: Editor, session: Db) -> Envelope[Sy
 
 @router.post("/{event_id}/seats/block")
 async def block_seats(event_id: UUID, body: ChooseSeats, access: Editor, session: Db) -> Envelope[BlockedOut]:
-    """Keep available seats back for the house, all or none."""
+    """Take available seats off sale, all or none."""
     event = await service.get_open_event(session, access, event_id)
     await seat_plan.block_seats(session, access, event, body.seats)
     return envelope(BlockedOut(seats=len(body.seats)))
@@ -107,7 +107,7 @@ async def block_seats(event_id: UUID, body: ChooseSeats, access: Editor, session
 
 @router.post("/{event_id}/seats/unblock")
 async def unblock_seats(event_id: UUID, body: ChooseSeats, access: Editor, session: Db) -> Envelope[BlockedOut]:
-    """Give blocked seats to the public, all or none."""
+    """Put blocked seats back on sale, all or none."""
     event = await service.get_open_event(session, access, event_id)
     await seat_plan.unblock_seats(session, access, event, body.seats)
     return envelope(BlockedOut(seats=len(body.seats)))

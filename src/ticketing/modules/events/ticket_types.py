@@ -1,9 +1,9 @@
-"""What is sold for an event: prices for categories of seats, and general admission with a capacity."""
+"""Ticket types of an event: prices for categories of seats, and general admission with a capacity."""
 
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import exists, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,7 +12,7 @@ from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.messages import TicketTypeCreated
-from ticketing.modules.events.models import CategoryPrice, Event, TicketType
+from ticketing.modules.events.models import CategoryPrice, Event, EventSeat, TicketType
 from ticketing.modules.events.schemas import CreateTicketType
 
 
@@ -34,7 +34,7 @@ async def create_ticket_type(
     """Add a ticket type to an event that the caller has locked.
 
     Raises:
-        Invalid: it is neither of the two kinds, or both; some categories (under `categories`) are not in the plan.
+        Invalid: it has both categories and a capacity, or neither; or the plan lacks some `categories`.
         NameTaken, CategoryPriced: see the classes.
     """
     if (body.capacity is None) == (body.categories is None):
@@ -44,8 +44,8 @@ async def create_ticket_type(
     await _refuse_unknown(session, event, categories)
     ticket_type = await _insert(session, event, body)
     await _price(session, ticket_type, categories)
-    facts: dict[str, Any] = {"event_id": str(event.id), **body.model_dump(exclude_none=True)}
-    organizations.record(session, access, "ticket_type.created", f"ticket_type:{ticket_type.id}", None, facts)
+    audited: dict[str, Any] = {"event_id": str(event.id), **body.model_dump(exclude_none=True)}
+    organizations.record(session, access, "ticket_type.created", f"ticket_type:{ticket_type.id}", None, audited)
     place = {"organization_id": event.organization_id, "event_id": event.id}
     outbox.publish(session, TicketTypeCreated(**place, ticket_type_ids=[ticket_type.id]))
     return ticket_type
@@ -73,7 +73,7 @@ async def _price(session: AsyncSession, ticket_type: TicketType, categories: lis
         return
     place = {"organization_id": ticket_type.organization_id, "event_id": ticket_type.event_id}
     is_its = (CategoryPrice.organization_id == place["organization_id"], CategoryPrice.event_id == place["event_id"])
-    # The event's row is locked, so nobody else prices a category between this look and the insert.
+    # The event's row is locked, so no other transaction can price a category between this query and the insert.
     taken = list(await session.scalars(select(CategoryPrice.category).where(*is_its)))
     if twice := sorted(set(taken) & set(categories)):
         raise CategoryPriced(field="categories", categories=twice)
@@ -95,21 +95,20 @@ async def _refuse_unknown(session: AsyncSession, event: Event, categories: list[
 
 
 async def list_unpriced(session: AsyncSession, organization_id: UUID, event_id: UUID) -> list[str]:
-    """Categories of this event's seats that no ticket type prices."""
-    place = {"organization_id": organization_id, "event_id": event_id}
-    return list((await session.execute(_UNPRICED, place)).scalars())
+    """The categories of the event's seats that no ticket type prices, sorted."""
+    is_priced = exists().where(
+        CategoryPrice.organization_id == EventSeat.organization_id,
+        CategoryPrice.event_id == EventSeat.event_id,
+        CategoryPrice.category == EventSeat.category,
+    )
+    unpriced = select(EventSeat.category).where(
+        EventSeat.organization_id == organization_id, EventSeat.event_id == event_id, ~is_priced
+    )
+    return list(await session.scalars(unpriced.distinct().order_by(EventSeat.category)))
 
 
 async def refuse_unpriced(session: AsyncSession, event: Event) -> None:
-    """Raises Invalid, with the categories under `categories`, when some of the event's seats have no price."""
+    """Raise Invalid, with the `categories`, if some of the event's seats have no price."""
     if unpriced := await list_unpriced(session, event.organization_id, event.id):
         message = "Every category of seats needs a ticket type that prices it."
         raise Invalid(message, field="ticket_types", categories=unpriced)
-
-
-_UNPRICED = text("""
-select distinct category from event_seats e
- where organization_id = :organization_id and event_id = :event_id
-   and not exists (select from category_prices c where c.organization_id = e.organization_id
-                                                   and c.event_id = e.event_id and c.category = e.category)
- order by category""")

@@ -1,4 +1,4 @@
-"""Events as clients read them: a page of events takes a handful of grouped queries, whatever its length."""
+"""Events as the API returns them: a page of events takes a fixed number of queries, whatever its length."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from ticketing.modules.events.schemas import (
 
 
 async def describe_event(session: AsyncSession, event: Event, count: Count = count_now) -> EventOut:
-    """One event with everything around it."""
+    """One event with its organization, venue, ticket types and availability."""
     return (await describe_events(session, [event], count))[0]
 
 
 async def describe_events(session: AsyncSession, events: Sequence[Event], count: Count = count_now) -> list[EventOut]:
-    """Events with everything around them, in the order in which they are given."""
+    """Events with their organizations, venues, ticket types and availability, in the given order."""
     owners = await organizations.list_organizations(session, {event.organization_id for event in events})
     places = await venues.list_venues_by_ids(session, {event.venue_id for event in events if event.venue_id})
     types = await describe_ticket_types(session, events)
@@ -60,7 +60,7 @@ async def describe_ticket_types(session: AsyncSession, events: Sequence[Event]) 
 
 
 def describe_ticket_type(ticket_type: TicketType, currency: str, categories: Sequence[str]) -> TicketTypeOut:
-    """One ticket type, as its row and the categories that it prices say."""
+    """One ticket type with the categories that it prices."""
     capacity = ticket_type.capacity
     return TicketTypeOut(
         id=ticket_type.id,

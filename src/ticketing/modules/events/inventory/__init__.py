@@ -1,1 +1,1 @@
-"""What an event has for sale: its seats, its general admission, and who holds or owns them."""
+"""The inventory of an event: its seats and general-admission places, and their owners."""

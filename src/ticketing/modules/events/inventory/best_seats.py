@@ -1,47 +1,49 @@
-"""Choosing seats for somebody who only says how many: side by side, no lonely seat left behind, and best first.
+"""Choose the best available seats for a quantity: side by side, without leaving single seats, and best first.
 
-The rule, in the order in which it decides:
+The criteria, in order of priority:
 
-1. *Side by side*: consecutive numbers in one row of one section. When no free stretch is long enough, the group is
-   split into as few parts as can be: the longest stretch first, until the rest fits in one.
-2. *Nobody is left alone*: a lonely seat is a free one, beside those that are chosen, whose other neighbour is not free
-   (taken, or the end of the row). Of all places for a part, those that make the fewest lonely seats are looked at:
-   a row farther back without one comes before a better row with one.
-3. *Best first*: of these, the one with the lowest number, for the plan's order is the order of quality.
+1. *Side by side*: consecutive numbers in one row of one section. If no run of free seats is long enough, the group is
+   split into as few parts as possible: the longest run first, until the rest fits in one run.
+2. *No single seats*: a single seat is a free seat next to the chosen ones whose other neighbour is not free (taken, or
+   the end of the row). Only the positions that leave the fewest single seats are considered: a row farther back without
+   one is preferred to a better row with one.
+3. *Best first*: of these, the position with the lowest number, because the plan's order is the order of quality.
 
-Free is a seat that is available at this instant, a run-out hold included, and whose category has a price. A wish for a
-category or a section narrows what may be chosen, and not what counts as free: a neighbour of another category is not
-alone with a seat of this one.
+A seat is free if it is available now, lapsed holds included, and its category has a price. A requested category or
+section limits which seats can be chosen, not which seats count as free: a free neighbour of another category still
+keeps a seat from being single.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from ticketing.modules.events.inventory.general_admission import SoldOut
-from ticketing.modules.events.inventory.seat_rows import Read, SeatRows, rows_of_plan
+from ticketing.modules.events.inventory.seat_rows import RunQuery, SeatRows, rows_of_plan
 from ticketing.modules.events.inventory.seats import FREE
 
 
-class LettersOfAnotherPlan(Exception):
-    """There is not one letter for each seat of the plan: a bug, never the client's fault."""
+class SeatCountMismatch(Exception):
+    """The number of statuses differs from the number of seats of the plan: a bug, never the client's fault."""
 
 
 class FreeSeats:
-    """The free seats of one event at one moment, for several groups one after the other. It touches no database."""
+    """The free seats of one event at one moment, from which several groups are chosen in turn. Does no I/O."""
 
-    def __init__(self, rows: SeatRows, letters: str, prices: Collection[str]) -> None:
-        """`letters` has one per seat, at the index of its number, `a` for a free one; `prices` are priced categories.
+    def __init__(self, rows: SeatRows, statuses: str, prices: Collection[str]) -> None:
+        """`statuses` has one character per seat, at the index of its number, `a` if free.
+
+        `prices` are the categories that have a price.
 
         Raises:
-            LettersOfAnotherPlan: there are more letters than seats, or fewer.
+            SeatCountMismatch: there are more statuses than seats, or fewer.
         """
-        if len(letters) != len(rows.labels):
-            raise LettersOfAnotherPlan(f"{len(letters)} letters for {len(rows.labels)} seats")
+        if len(statuses) != len(rows.labels):
+            raise SeatCountMismatch(f"{len(statuses)} statuses for {len(rows.labels)} seats")
         self._rows = rows
-        self._free = rows.free_bits(letters) & _union(rows.category_bits.get(category, 0) for category in prices)
+        self._free = rows.free_bits(statuses) & _union(rows.category_bits.get(category, 0) for category in prices)
 
     def choose(self, quantity: int, category: str | None = None, section: str | None = None) -> list[int]:
-        """The numbers of the best seats for a group of one or more, in order; they stay free until `take`.
+        """The numbers of the best seats for a group, in order; they stay free until `take`.
 
         Raises:
             SoldOut: fewer than `quantity` are free, with how many under `available`.
@@ -52,7 +54,7 @@ class FreeSeats:
         free, numbers = self._free, list[int]()
         while len(numbers) < quantity:
             length, starts = _longest(wanted, quantity - len(numbers))
-            start = _least_lonely(free, starts, length)
+            start = _fewest_singles(free, starts, length)
             part = ((1 << length) - 1) << start
             free, wanted = free ^ part, wanted ^ part
             first = self._rows.number_at(start)
@@ -60,7 +62,7 @@ class FreeSeats:
         return sorted(numbers)
 
     def take(self, numbers: Iterable[int]) -> None:
-        """From here on these seats are free for nobody; some of them may not have been."""
+        """Mark these seats as taken; some of them may be taken already."""
         self._free = _without(self._free, _union(1 << self._rows.bit_of(number) for number in numbers))
 
     def label(self, number: int) -> str:
@@ -82,20 +84,36 @@ class FreeSeats:
         return wanted
 
 
-async def read_free_seats(read: Read, organization_id: UUID, event_ids: Sequence[UUID]) -> dict[UUID, FreeSeats]:
-    """By event, at this moment; one without seats is missing. Nothing is locked or held yet."""
+# One statement for venue, version and statuses, so that no change of the plan can come between them. Ordered by the
+# primary key, so that the statuses are concatenated as they are read. Events without seats have no row.
+FREE_STATUSES = f"""
+select e.id, e.venue_id, e.plan_version,
+       coalesce((select string_agg(case when {FREE} then 'a' else s.status end, '' order by s.number)
+                   from event_seats s where s.organization_id = e.organization_id and s.event_id = e.id), ''),
+       array(select c.category from category_prices c
+              where c.organization_id = e.organization_id and c.event_id = e.id)
+  from events e
+ where e.organization_id = %s and e.id = any(%s::uuid[]) and e.plan_version is not null"""  # noqa: S608 (only constants)
+
+
+async def read_free_seats(
+    run_query: RunQuery, organization_id: UUID, event_ids: Sequence[UUID]
+) -> dict[UUID, FreeSeats]:
+    """The free seats by event; an event without seats is missing. Locks nothing."""
     free = {}
-    for event_id, venue_id, plan_version, letters, prices in await read(FREE_LETTERS, organization_id, list(event_ids)):
-        rows = await rows_of_plan(read, organization_id, venue_id, plan_version)
-        free[event_id] = FreeSeats(rows, letters, prices)
+    for event_id, venue_id, plan_version, statuses, prices in await run_query(
+        FREE_STATUSES, organization_id, list(event_ids)
+    ):
+        rows = await rows_of_plan(run_query, organization_id, venue_id, plan_version)
+        free[event_id] = FreeSeats(rows, statuses, prices)
     return free
 
 
-# In what follows a bit of `starts` is the first seat of a stretch; the seat beside it is one bit up.
+# Below, a bit of `starts` is the first seat of a run; the next seat is one bit higher.
 
 
 def _longest(wanted: int, most: int) -> tuple[int, int]:
-    """How long the longest stretch of `wanted` is, at most `most`, and where all of that length begin."""
+    """The length of the longest run of `wanted`, at most `most`, and the starts of all runs of that length."""
     length, starts = 1, wanted
     halves = []
     while 2 * length <= most and (doubled := starts & starts >> length):
@@ -107,8 +125,8 @@ def _longest(wanted: int, most: int) -> tuple[int, int]:
     return length, starts
 
 
-def _least_lonely(free: int, starts: int, length: int) -> int:
-    """The first of these stretches, of those that leave the fewest lonely seats beside them."""
+def _fewest_singles(free: int, starts: int, length: int) -> int:
+    """The first of the runs that leave the fewest single seats beside them."""
     before = _without(free << 1, free << 2)
     after = _without(free >> length, free >> length + 1)
     best = _without(starts, before | after) or _without(starts, before & after) or starts
@@ -124,15 +142,3 @@ def _union(parts: Iterable[int]) -> int:
     for part in parts:
         union |= part
     return union
-
-
-# Venue, version and letters come from one statement: whoever gives the event another plan can't come between them.
-# Ordered by the primary key, so the letters are joined as they are read. Events without seats have no row.
-FREE_LETTERS = f"""
-select e.id, e.venue_id, e.plan_version,
-       coalesce((select string_agg(case when {FREE} then 'a' else s.status end, '' order by s.number)
-                   from event_seats s where s.organization_id = e.organization_id and s.event_id = e.id), ''),
-       array(select c.category from category_prices c
-              where c.organization_id = e.organization_id and c.event_id = e.id)
-  from events e
- where e.organization_id = %s and e.id = any(%s::uuid[]) and e.plan_version is not null"""  # noqa: S608 (only constants)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 
 # In id order, as everywhere, so that two batches with the same two ticket types can't deadlock.
 _LOCK = """
@@ -22,13 +22,13 @@ select 1 / cast(count(*) = %s as integer) from held"""
 
 
 async def lock_places(
-    wire: Wire, organization_id: UUID, ticket_type_ids: Collection[UUID]
+    connection: DriverConnection, organization_id: UUID, ticket_type_ids: Collection[UUID]
 ) -> PendingQuery[dict[UUID, int]]:
     """Lock the counters of these ticket types; the rows are the available places of each."""
-    return PendingQuery(dict, await send(wire, _LOCK, organization_id, sorted(ticket_type_ids)))
+    return PendingQuery(dict, await send(connection, _LOCK, organization_id, sorted(ticket_type_ids)))
 
 
-async def hold_places(wire: Wire, organization_id: UUID, quantities: Mapping[UUID, int]) -> None:
+async def hold_places(connection: DriverConnection, organization_id: UUID, quantities: Mapping[UUID, int]) -> None:
     """Add to counters that `lock_places` has locked. The transaction fails if one of them has too little room."""
     wanted = [{"id": ticket_type_id, "quantity": quantity} for ticket_type_id, quantity in quantities.items()]
-    await send(wire, _HOLD, rows(wanted), organization_id, len(wanted))
+    await send(connection, _HOLD, rows(wanted), organization_id, len(wanted))

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import TicketingError
 from ticketing.modules.events.models import Event, EventStatus
 
@@ -75,11 +75,11 @@ select t.event_id, array(select c.category from category_prices c
 
 
 async def query_sale_terms(
-    wire: Wire, organization_id: UUID, event_ids: Collection[UUID]
+    connection: DriverConnection, organization_id: UUID, event_ids: Collection[UUID]
 ) -> PendingQuery[dict[UUID, SaleTerms]]:
     """By event; an unknown event, or one that was never published, is missing."""
     wanted = (organization_id, list(event_ids))
-    return PendingQuery(_parse, await send(wire, _EVENTS, *wanted), await send(wire, _OFFERS, *wanted))
+    return PendingQuery(_parse, await send(connection, _EVENTS, *wanted), await send(connection, _OFFERS, *wanted))
 
 
 def _parse(events: Iterable[tuple[Any, ...]], offers: Iterable[tuple[Any, ...]]) -> dict[UUID, SaleTerms]:

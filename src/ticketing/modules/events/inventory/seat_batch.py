@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.modules.events.inventory.seats import FREE
 
 #: An event, and the label of one of its seats.
@@ -57,11 +57,13 @@ select w.n, lost.is_taken, l.number, l.category, l.reservation_id
  where l.n is not null or lost.is_taken is not null"""  # noqa: S608 (only constants)
 
 
-async def lock_seats(wire: Wire, organization_id: UUID, wanted: Collection[SeatKey]) -> PendingQuery[LockedSeats]:
+async def lock_seats(
+    connection: DriverConnection, organization_id: UUID, wanted: Collection[SeatKey]
+) -> PendingQuery[LockedSeats]:
     """Lock the free seats among those that a batch wants, and find out why the others are not free."""
     spots = list(dict.fromkeys(wanted))
     named = rows([{"n": n, "event_id": event_id, "label": label} for n, (event_id, label) in enumerate(spots)])
-    return PendingQuery(partial(_locked, spots), await send(wire, _LOCK, named, organization_id, organization_id))
+    return PendingQuery(partial(_locked, spots), await send(connection, _LOCK, named, organization_id, organization_id))
 
 
 def _locked(spots: list[SeatKey], found: Iterable[tuple[Any, ...]]) -> LockedSeats:
@@ -87,6 +89,6 @@ with held as (
 select 1 / cast(count(*) = %s as integer) from held"""  # noqa: S608 (only constants)
 
 
-async def hold_locked(wire: Wire, organization_id: UUID, seats: list[SeatHold]) -> None:
+async def hold_locked(connection: DriverConnection, organization_id: UUID, seats: list[SeatHold]) -> None:
     """Hold seats that `lock_seats` found free. The transaction fails if one of them is not."""
-    await send(wire, _HOLD, rows(seats), organization_id, len(seats))
+    await send(connection, _HOLD, rows(seats), organization_id, len(seats))
