@@ -11,7 +11,7 @@ from ticketing.infra.bus import Group
 from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database, statements
-from ticketing.infra.kafka import consumer, take_turns
+from ticketing.infra.kafka import consumer, shorten_switch_interval
 from ticketing.infra.redis.commit_notifications import Wake
 from ticketing.infra.system import garbage_collection
 from ticketing.modules.reservations import ReservationCreated
@@ -51,5 +51,5 @@ async def _consume_log(settings: Settings, database: Database, group: Group, sto
 if __name__ == "__main__":
     # as in the workers
     garbage_collection.rest()
-    take_turns()
+    shorten_switch_interval()
     asyncio.run(main())

@@ -148,9 +148,9 @@ def check() -> None:
 async def _check(settings: Settings, url: str) -> "list[Verdict]":
     from ticketing import invariants
     from ticketing.infra.db import Database
-    from ticketing.infra.db.timeouts import PATIENT_SECONDS
+    from ticketing.infra.db.timeouts import LONG_STATEMENT_SECONDS
 
-    database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
+    database = Database(settings, url=url, statement_seconds=LONG_STATEMENT_SECONDS)
     try:
         async with database.transaction() as session:
             return await invariants.check(session)
@@ -168,7 +168,7 @@ def _run_workers(names: set[str]) -> None:
     from ticketing.infra import kafka
 
     garbage_collection.rest()
-    kafka.take_turns()
+    kafka.shorten_switch_interval()
 
     async def run() -> None:
         stop = asyncio.Event()

@@ -36,7 +36,7 @@ def show_status() -> None:
         async with database.transaction() as session:
             partitions = await status.read_partitions(session)
             readers = await status.read_readers(session, over_kafka=settings.is_distributed)
-            pins = await status.read_pins(session)
+            pins = await status.read_horizon_holders(session)
         outbox_list.show("partition", outbox_list.PARTITION, [*map(outbox_list.partition_row, partitions)])
         outbox_list.show("reader", outbox_list.READER, [*map(outbox_list.reader_row, readers)])
         if pins:

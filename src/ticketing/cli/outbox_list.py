@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ticketing.infra.outbox.replay import Replayed
-from ticketing.infra.outbox.status import ROWS_MAX, Partition, Pin, Reader
+from ticketing.infra.outbox.replay import TopicCount
+from ticketing.infra.outbox.status import ROWS_MAX, HorizonHolder, Partition, Reader
 
 PARTITION = ("partition", "rows", "bytes", "oldest", "newest")
 READER = ("reader", "unread", "oldest unread", "cursor", "lease", "lease until", "seen")
@@ -49,12 +49,12 @@ def reader_row(one: Reader) -> tuple[str, ...]:
     )
 
 
-def pin_row(one: Pin) -> tuple[str, ...]:
+def pin_row(one: HorizonHolder) -> tuple[str, ...]:
     return one.application, str(one.pid or "-"), "-" if one.seconds is None else seconds(one.seconds)
 
 
-def replay_row(one: Replayed, has_inbox: bool) -> tuple[str, ...]:
-    return one.topic, str(one.rows), str(one.undone) if has_inbox else "-", _time(one.from_at), _time(one.to_at)
+def replay_row(one: TopicCount, has_inbox: bool) -> tuple[str, ...]:
+    return one.topic, str(one.rows), str(one.unprocessed) if has_inbox else "-", _time(one.from_at), _time(one.to_at)
 
 
 def seconds(age: float) -> str:

@@ -20,7 +20,7 @@ from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import known_topics
 from ticketing.infra.outbox import replay as outbox_replay
 from ticketing.infra.outbox.encoded_rows import decode
-from ticketing.infra.outbox.replay import Stretch
+from ticketing.infra.outbox.replay import ReplayRange
 from ticketing.workers import consumers, relay
 
 
@@ -62,7 +62,7 @@ async def _publish(
                 topics,
                 partitions=settings.kafka_partitions,
                 replication_factor=settings.kafka_replication_factor,
-                patience_seconds=10,
+                timeout_seconds=10,
             )
             async for page in outbox_replay.pages(database, part):
                 await producer.publish(map(record_of, page))
@@ -92,7 +92,7 @@ async def _bring(
         total += rows
         if yes and part is not None:
             consumer = LogConsumer(database, group, asyncio.Event(), settings.consumer_max_attempts)
-            async for page in outbox_replay.pages(database, part, undone_by=group.name):
+            async for page in outbox_replay.pages(database, part, unprocessed_by=group.name):
                 await consumer.consume([decode(row) for row in page], asyncio.Event())
     if not yes:
         return _tell(f"{total} messages would be brought")
@@ -102,14 +102,14 @@ async def _bring(
 
 async def _look(
     database: Database, reader: str, consumer: str, since: ColumnElement[Any], topics: Sequence[str]
-) -> tuple[Stretch | None, int]:
+) -> tuple[ReplayRange | None, int]:
     """What there is to replay, shown by topic, and how many messages that is."""
     async with database.transaction() as session:
-        part = await outbox_replay.stretch(session, reader, since, topics)
+        part = await outbox_replay.find_range(session, reader, since, topics)
         found = await outbox_replay.count(session, part, consumer) if part is not None else []
     has_inbox = consumer != relay.READER
     outbox_list.show(consumer, outbox_list.REPLAY, [outbox_list.replay_row(one, has_inbox) for one in found])
-    return part, sum(one.undone if has_inbox else one.rows for one in found)
+    return part, sum(one.unprocessed if has_inbox else one.rows for one in found)
 
 
 def _tell(sentence: str) -> None:

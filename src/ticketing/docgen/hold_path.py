@@ -138,7 +138,7 @@ STEPS = (
         "relay",
         "With Kafka, the relay reads pages of the outbox log under a lease and publishes them; its cursor moves after "
         "the broker has acknowledged.",
-        (Relay.carry, LogReader.read_page, KafkaProducer.publish),
+        (Relay.relay_pages, LogReader.read_page, KafkaProducer.publish),
         ("notification",),
     ),
     Step(

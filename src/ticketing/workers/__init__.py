@@ -1,4 +1,4 @@
-"""The processes behind the API: relay, consumers, scheduler, webhooks. They alone, with main.py, see every module."""
+"""The worker processes: relay, consumers, scheduler, webhooks. Like main.py, they may import every module."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -21,7 +21,7 @@ WORKERS: dict[str, Worker] = {
 
 
 async def run(only: set[str], stop: asyncio.Event) -> None:
-    """Run the named workers until `stop` is set; each finishes what it has in hand."""
+    """Run the named workers until `stop` is set; each finishes its current batch."""
     settings = get_settings()
     log.configure(settings.log_format, settings.log_level, "+".join(sorted(only)))
     if settings.metrics_port is not None:

@@ -1,4 +1,4 @@
-"""Who reacts to what, on one screen; and the loop that brings the messages, from the log itself or from Kafka."""
+"""Every consumer group with the messages that it handles, and the process that runs them."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ _log = log.get_logger(__name__)
 
 
 def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
-    """The whole policy: each consumer group, and the messages that it reacts to."""
+    """Every consumer group: its name, its messages, and their handlers."""
     return [
         Group(
             "orders",
@@ -26,7 +26,7 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 reservations.ReservationCancelled: orders.cancel_order,
             },
         ),
-        # One by one: what is noted of a refund must not stay locked while the provider is told of the next.
+        # One per transaction: the rows of a refund must not stay locked during the request for the next one.
         Group("payments", {payments.RefundRequested: payments.send_refund}, together_max=1),
         Group("tickets", {orders.OrderPaid: tickets.issue_tickets}),
         OutwardGroup(
@@ -40,20 +40,20 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
             },
             mailer.send,
         ),
-        # One by one: each locks all that a person has bought.
+        # One per transaction: each locks all orders of a person.
         Group("privacy", {iam.UserErased: privacy.forget_person}, together_max=1),
         realtime.SeatFrames(connection),
     ]
 
 
 async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
-    """Consume until `stop` is set: each group from Kafka where there is one, else from the log by its own cursor."""
+    """Run every group until `stop` is set: from Kafka if configured, else from the log with a cursor per group."""
     connection = redis.connect(settings)
     try:
-        wake, everybody = Wake(connection), groups(connection, mail.connect(settings))
+        wake, all_groups = Wake(connection), groups(connection, mail.connect(settings))
         async with wake.listening(), asyncio.TaskGroup() as tasks:
-            _log.info("consumers_ready", groups=[group.name for group in everybody])
-            for group in everybody:
+            _log.info("consumers_ready", groups=[group.name for group in all_groups])
+            for group in all_groups:
                 if settings.is_distributed:
                     tasks.create_task(kafka_consumer.consume(settings, database, group, stop))
                 else:

@@ -1,4 +1,4 @@
-"""The state of the log and its readers, measured every few seconds for /metrics and the alerts."""
+"""Measures the log, its readers and the dead letters every few seconds, for /metrics and the alerts."""
 
 import asyncio
 
@@ -19,14 +19,14 @@ _log = log.get_logger(__name__)
 
 
 async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
-    """Measure until `stop` is set. What can't be measured is told and tried again."""
+    """Measure until `stop` is set. Failures are logged, and the next measurement follows as usual."""
     groups = await group_topics(settings)
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
 
     async def measure() -> None:
-        nonlocal told
+        nonlocal reported
         await measure_log(settings, database)
-        told = await measure_letters(database, told)
+        reported = await measure_dead_letters(database, reported)
         if settings.is_distributed:
             await measure_kafka(settings, database, groups)
 
@@ -43,7 +43,7 @@ async def group_topics(settings: Settings) -> dict[str, list[str]]:
 
 
 async def measure_log(settings: Settings, database: Database) -> None:
-    """Those readers that count; one that was forgotten stays at what was told of it last until this process ends."""
+    """Readers that count. The gauges of a forgotten reader keep their last value until this process ends."""
     async with database.transaction() as session:
         readers = await status.read_readers(session, over_kafka=settings.is_distributed)
         metrics.OUTBOX_BYTES.set(await status.read_bytes(session))
@@ -53,21 +53,21 @@ async def measure_log(settings: Settings, database: Database) -> None:
             metrics.OUTBOX_OLDEST.labels(reader.reader).set(reader.seconds)
 
 
-async def measure_letters(database: Database, told: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Set the gauge of open letters, and to 0 what was `told` before and has none; returns what is told now."""
+async def measure_dead_letters(database: Database, reported: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Set the gauge of dead letters, and reset those `reported` before that have none now; returns the labels set."""
     async with database.transaction() as session:
         rows = await session.execute(text("select consumer, topic, count(*) from dead_letters group by 1, 2"))
         found = {(row[0], row[1]): int(row[2]) for row in rows}
-    for labels in told | found.keys():
+    for labels in reported | found.keys():
         metrics.DEAD_LETTERS_OPEN.labels(*labels).set(found.get(labels, 0))
     return set(found)
 
 
 async def measure_kafka(settings: Settings, database: Database, groups: dict[str, list[str]]) -> None:
-    """Ask the broker how far each group is, and write down what lags."""
+    """Measure the lag of each group at the broker, and store it."""
     lags = await asyncio.to_thread(kafka_lag.measure, settings.kafka_bootstrap_servers, groups)
     async with database.transaction() as session:
-        await kafka_lag.note(session, lags)
+        await kafka_lag.record_lags(session, lags)
     sums: dict[tuple[str, str], int] = {}
     for lag in lags:
         sums[lag.consumer, lag.topic] = sums.get((lag.consumer, lag.topic), 0) + lag.messages

@@ -1,7 +1,8 @@
-"""The relay carries the outbox log to Kafka: in order, one process at a time, its cursor behind the acknowledgements.
+"""The relay publishes the outbox log to Kafka: in order, from one process at a time, at least once.
 
-A record may be published twice, after a failure or by a relay that was paused while another took over; none is left
-out. Each copy comes behind everything older, so a reader that skips known message ids sees the order of the log.
+The cursor moves after the broker has acknowledged. A record may be published twice, after a failure or by a relay that
+was paused while another took over; none is skipped. Each copy follows everything older, so a consumer that ignores
+known message ids sees the order of the log.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from ticketing.infra import bus, crash_points, log, metrics, redis
 from ticketing.infra.bus import dead_letters
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
-from ticketing.infra.kafka import LATE_SECONDS, KafkaUnavailable, ensure_topics
+from ticketing.infra.kafka import RECORD_AGE_MAX_SECONDS, KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import known_topics, lease_owner
@@ -23,23 +24,23 @@ from ticketing.infra.retry import OUTAGES, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 READER = "relay"
-#: Between nudges a relay looks by itself, for one may be lost: soon after there was something, and ever more rarely.
-LOOK_SECONDS, POLL_SECONDS = 0.01, 1.0
-#: After a page that was not full.
+#: Poll interval, in case a commit notification is lost: short after a page, then doubling up to the maximum.
+POLL_MIN_SECONDS, POLL_MAX_SECONDS = 0.01, 1.0
+#: Pause after a page that was not full, so that the next page has more rows.
 REST_SECONDS = 0.01
-#: So long after the lease was renewed does the last record of a page go to librdkafka, which has PUBLISH_SECONDS more.
+#: Deadline after the renewal of the lease for handing a page to librdkafka, which has PUBLISH_SECONDS more to send it.
 PAGE_SECONDS_MAX = 1.5
 PAGE_ROWS_MAX = 10_000
-#: A page is as large as goes through in this time: far from the limit, and the way to the broker may become slow.
+#: Pages grow until publishing one takes this long: far below the deadline, as the broker may become slower.
 PAGE_SECONDS = 0.3
-assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < LATE_SECONDS, "a broker may refuse what is in time"
-assert LATE_SECONDS < LEASE_SECONDS, "a successor may publish while we still do"
+assert PAGE_SECONDS_MAX + PUBLISH_SECONDS < RECORD_AGE_MAX_SECONDS, "the broker may reject records that are in time"
+assert RECORD_AGE_MAX_SECONDS < LEASE_SECONDS, "a successor may publish while this process still does"
 
 _log = log.get_logger(__name__)
 
 
 async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
-    """Relay until `stop` is set. Without Kafka there is nothing to carry: the consumers read the log themselves."""
+    """Relay until `stop` is set. Without Kafka there is nothing to do: consumers read the log directly."""
     if not settings.is_distributed:
         return
     connection = redis.connect(settings)
@@ -54,13 +55,13 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
         await connection.aclose()
 
 
-def fitting(page_rows: int, rows: int, seconds: float) -> int:
-    """How large pages may be from now on, where they had `page_rows` at most, and `rows` of them took so long."""
+def next_page_rows(page_rows: int, rows: int, seconds: float) -> int:
+    """The new page size: at most twice the current `page_rows`, given that publishing `rows` took `seconds`."""
     return max(PAGE_ROWS, min(int(rows / seconds * PAGE_SECONDS), 2 * page_rows, PAGE_ROWS_MAX))
 
 
 class Relay:
-    """Carries pages from the log to Kafka while the lease is held, and stands by while another relay holds it."""
+    """Publishes pages of the log to Kafka while it holds the lease, and is on standby while another relay holds it."""
 
     def __init__(
         self,
@@ -73,64 +74,64 @@ class Relay:
         self._settings, self._reader, self._producer = settings, reader, producer
         self._wake, self._stop = wake, stop
         self._ensured: set[str] = set()
-        self._look_seconds = LOOK_SECONDS
+        self._poll_seconds = POLL_MIN_SECONDS
 
     async def run(self) -> None:
         """Relay until `stop` is set, through outages of the broker and the database."""
-        await run_until_stopped(self._acquire_and_carry, _on_outage, self._stop)
+        await run_until_stopped(self._acquire_and_relay, _on_outage, self._stop)
         await self._release()
 
-    async def _acquire_and_carry(self) -> None:
+    async def _acquire_and_relay(self) -> None:
         try:
             if await self._reader.acquire():
                 # After every outage: a broker that lost its disk has lost its topics too.
                 self._ensured.clear()
                 await self._ensure(set(known_topics()))
-                await self.carry()
+                await self.relay_pages()
             else:
                 await pause(STANDBY_SECONDS, self._stop)
         except LeaseLost:
             _log.warning("lease_lost", group=READER)
 
-    async def carry(self) -> None:
-        """Page after page until `stop` is set; raises LeaseLost when another relay has taken over."""
+    async def relay_pages(self) -> None:
+        """Publish page after page until `stop` is set. Raises LeaseLost when another relay has taken over."""
         page = await self._reader.read_page()
         while not self._stop.is_set():
             if page:
-                page = await self._carry_page(page)
+                page = await self._relay_page(page)
             else:
                 await self._wait()
                 page = await self._reader.read_page()
         await self._reader.settle()
 
-    async def _carry_page(self, page: list[EncodedRow]) -> list[EncodedRow]:
-        """Publish it while the next one is read, and return that."""
+    async def _relay_page(self, page: list[EncodedRow]) -> list[EncodedRow]:
+        """Publish a page while the next one is read; returns the next page."""
         await self._ensure(set(map(topic_of, page)))
         sending = asyncio.create_task(self._deliver(page))
         try:
             ahead = await self._reader.read_page()
         finally:
-            # Whatever became of the reading: no two pages are ever under way.
+            # Even if the read failed: two pages must never be published concurrently.
             await sending
         crash_points.at("after_produce_before_cursor")
         self._reader.acknowledge(id_of(page[-1]))
         metrics.record_read(READER, len(page), decode(page[-1]).occurred_at)
         if ahead:
             return ahead
-        # Whatever is written meanwhile is carried together.
+        # Rows that are written during the pause are published together.
         await pause(REST_SECONDS, self._stop)
-        self._look_seconds = LOOK_SECONDS
+        self._poll_seconds = POLL_MIN_SECONDS
         return await self._reader.read_page()
 
     async def _deliver(self, page: Sequence[EncodedRow]) -> None:
-        """Publish these; one that the broker will never take goes to the dead letters, and the log goes on."""
+        """Publish rows; one that the broker will never accept becomes a dead letter."""
         try:
             await self._publish(page)
         except RecordRefused as refusal:
             if len(page) == 1:
-                await self._bury(page[0], refusal)
+                await self._store_dead_letter(page[0], refusal)
                 return
-            # In halves, to find it. What was published before it is published again, behind what is older.
+            # Bisect to find it. Rows that were published before it are published again, after older ones.
             half = len(page) // 2
             await self._deliver(page[:half])
             await self._deliver(page[half:])
@@ -143,29 +144,32 @@ class Relay:
         began_at = time.monotonic()
         with metrics.RELAY_PUBLISH_SECONDS.time():
             await self._producer.publish(map(record_of, page), until, self._reader.held_at_time)
-        self._reader.page_rows = fitting(self._reader.page_rows, len(page), time.monotonic() - began_at)
+        self._reader.page_rows = next_page_rows(self._reader.page_rows, len(page), time.monotonic() - began_at)
 
-    async def _bury(self, row: EncodedRow, refusal: RecordRefused) -> None:
+    async def _store_dead_letter(self, row: EncodedRow, refusal: RecordRefused) -> None:
         poison = bus.Poison(refusal, 1)
         letter = dead_letters.letter(READER, decode(row), poison, f"outbox/{id_of(row)}")
         await dead_letters.keep(self._reader.database, letter)
 
     async def _wait(self) -> None:
-        """Until a nudge comes; and look by ourselves, soon at first, for a fact may wait for another transaction."""
-        await pause(self._look_seconds, self._wake, self._stop)
-        self._look_seconds = LOOK_SECONDS if self._wake.is_set() else min(2 * self._look_seconds, POLL_SECONDS)
-        # Cleared before the read: a nudge that comes during it is not lost.
+        """Wait for a commit notification, or until the poll interval has passed.
+
+        The interval is short at first: a committed row may be held back by another transaction that is about to end.
+        """
+        await pause(self._poll_seconds, self._wake, self._stop)
+        self._poll_seconds = POLL_MIN_SECONDS if self._wake.is_set() else min(2 * self._poll_seconds, POLL_MAX_SECONDS)
+        # Cleared before the read: a notification that arrives during it is not lost.
         self._wake.clear()
 
     async def _ensure(self, topics: set[str]) -> None:
-        """Also for a page: the log may hold facts of a newer version, whose topics nobody here knows."""
+        """Create missing topics; also for each page: a newer release may have written messages with unknown topics."""
         if missing := topics - self._ensured:
             await ensure_topics(
                 self._settings.kafka_bootstrap_servers,
                 missing,
                 partitions=self._settings.kafka_partitions,
                 replication_factor=self._settings.kafka_replication_factor,
-                patience_seconds=5,
+                timeout_seconds=5,
             )
             self._ensured |= missing
 

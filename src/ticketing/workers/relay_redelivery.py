@@ -1,4 +1,4 @@
-"""The relay's own dead letters: what a broker would not take is published when an operator says that it will now."""
+"""Replays dead letters of the relay: records that the broker rejected are published again."""
 
 from ticketing.infra import bus
 from ticketing.infra.db import Database
@@ -9,7 +9,7 @@ from ticketing.workers import relay
 
 
 class Republish:
-    """A consumer group to whoever replays: its effect is a record on Kafka, the same however often it is there."""
+    """A consumer group for the replay of dead letters; its effect is a record on Kafka, which may be repeated."""
 
     name = relay.READER
     rest_seconds = 0.0
@@ -19,7 +19,7 @@ class Republish:
         self.topics = sorted(set(known_topics()))
 
     async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
-        """Publish them. Raises RecordRefused, or Retry while no broker takes anything."""
+        """Publish the messages. Raises RecordRefused, or Retry while the broker is unavailable."""
         try:
             await self._producer.publish([record_of(encoded_rows.encode(delivery)) for delivery in deliveries])
         except RecordRefused:

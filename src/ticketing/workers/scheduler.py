@@ -1,6 +1,6 @@
-"""Jobs by the clock: sweep what has run out, keep the log's partitions, look again at webhooks that came too early.
+"""Periodic jobs: sweep lapsed holds, maintain the partitions of the log, retry provider webhooks that came too early.
 
-Nothing correct depends on these running on time: a hold that has run out is free at that instant, swept or not.
+Correctness does not depend on them running on time: a lapsed hold is free at that instant, swept or not.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from ticketing.infra.retry import OUTAGES
 from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
 from ticketing.workers import lag_metrics
 
-#: Days of log partitions that are made ahead: the scheduler may be away for a long weekend.
+#: Partitions are created this many days ahead: the scheduler may be down for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
 CLEAN_ROWS = 5000
 
@@ -38,32 +38,32 @@ async def expire_reservations(session: AsyncSession, settings: Settings) -> int:
 
 async def keep_partitions(session: AsyncSession, settings: Settings) -> int:
     await session.execute(text("select make_outbox_partitions(:days)"), {"days": PARTITIONS_AHEAD_DAYS})
-    # Those that are old enough and that every reader has read to the end; the others stay, however old they are.
-    given = {"days": settings.outbox_retention_days, "over_kafka": settings.is_distributed}
-    return int(await session.scalar(text("select drop_outbox_partitions(:days, :over_kafka)"), given) or 0)
+    # Only partitions that are old enough and that every reader has read to the end are dropped.
+    parameters = {"days": settings.outbox_retention_days, "over_kafka": settings.is_distributed}
+    return int(await session.scalar(text("select drop_outbox_partitions(:days, :over_kafka)"), parameters) or 0)
 
 
-async def note_horizon(session: AsyncSession, settings: Settings) -> int:
-    """Where a window of the log may end for those who read this hour some day; forgotten with the log itself."""
+async def record_horizon(session: AsyncSession, settings: Settings) -> int:
+    """Record where a window of the log may end, for a feed that reads it later; deleted with the log itself."""
     days = timedelta(days=settings.outbox_retention_days + 1)
     await session.execute(delete(Horizon).where(Horizon.seen_at < func.now() - days))
-    present = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8)
-    await session.execute(insert(Horizon).values(xid=present).on_conflict_do_nothing())
+    horizon = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8)
+    await session.execute(insert(Horizon).values(xid=horizon).on_conflict_do_nothing())
     return 0
 
 
 async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
-    """Forget deliveries that can't come again, because the log no longer has them."""
+    """Delete inbox rows of messages that can't be redelivered, because the log no longer has them."""
     days = timedelta(days=settings.outbox_retention_days + 1)
     key = tuple_(InboxRow.consumer, InboxRow.message_id)
-    # Older than the log itself: a partition that a slow reader keeps can bring back all that is in it.
+    # Older than the log itself: a partition that is kept for a slow reader can be replayed.
     end = func.least(func.now() - days, func.outbox_begins_at())
     old = select(InboxRow.consumer, InboxRow.message_id).where(InboxRow.done_at < end)
     return await _delete(session, delete(InboxRow).where(key.in_(old.limit(CLEAN_ROWS))))
 
 
-async def clean_answers(session: AsyncSession, settings: Settings) -> int:
-    """Forget the first answers to old Idempotency-Keys."""
+async def clean_responses(session: AsyncSession, settings: Settings) -> int:
+    """Delete stored responses of old idempotency keys."""
     hours = timedelta(hours=settings.idempotency_retention_hours)
     key = tuple_(StoredResponse.caller, StoredResponse.key)
     old = select(StoredResponse.caller, StoredResponse.key).where(StoredResponse.created_at < func.now() - hours)
@@ -103,20 +103,20 @@ async def forget_old_buyers(session: AsyncSession, settings: Settings) -> int:
 
 
 async def finish_erasures(session: AsyncSession, settings: Settings) -> int:
-    """All in one go: the number is that of the people who were erased within an hour."""
+    """All in one transaction: at most the people who were erased within the last hour."""
     await privacy.finish_erasures(session)
     return 0
 
 
-#: Job, and seconds between its runs; None stands for EXPIRY_SWEEP_SECONDS.
+#: Each job and its interval in seconds; None: the setting EXPIRY_SWEEP_SECONDS.
 JOBS: dict[str, tuple[Job, float | None]] = {
     "expire_reservations": (expire_reservations, None),
     "retry_webhooks": (retry_webhooks, 10),
     "complete_events": (complete_events, 60),
     "keep_partitions": (keep_partitions, 3600),
-    "note_horizon": (note_horizon, 10),
+    "note_horizon": (record_horizon, 10),
     "clean_inbox": (clean_inbox, 60),
-    "clean_answers": (clean_answers, 60),
+    "clean_answers": (clean_responses, 60),
     "clean_sessions": (clean_sessions, 60),
     "clean_mail_tokens": (clean_mail_tokens, 600),
     "empty_webhooks": (empty_webhooks, 3600),
@@ -127,7 +127,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
 
 
 async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
-    """Run the jobs until `stop` is set; the one that runs then finishes."""
+    """Run the jobs until `stop` is set; running jobs finish."""
     scheduler = AsyncIOScheduler(timezone="UTC")
     running: set[asyncio.Task[int]] = set()
 
@@ -150,7 +150,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
 
 
 async def run_job(name: str, job: Job, settings: Settings, database: Database) -> int:
-    """Run a job to its end, a transaction at a time, unless another process is at it; the number of rows done."""
+    """Run a job until nothing is left, one transaction at a time, unless another process runs it; the row count."""
     total = 0
     try:
         while (done := await _run_once(name, job, settings, database)) > 0:
@@ -167,8 +167,8 @@ async def run_job(name: str, job: Job, settings: Settings, database: Database) -
 async def _run_once(name: str, job: Job, settings: Settings, database: Database) -> int:
     async with database.transaction() as session:
         await allow_long_statements(session)
-        mine = await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"job:{name}", 0))))
-        done = await job(session, settings) if mine else 0
+        is_ours = await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"job:{name}", 0))))
+        done = await job(session, settings) if is_ours else 0
         if done:
             crash_points.at("before_job_commits")
         return done

@@ -1,6 +1,6 @@
-"""Brings facts to the addresses that organizations have named: reads the log for each endpoint, and sends what is due.
+"""Delivers messages to webhook endpoints: reads the log for each endpoint, and sends the deliveries that are due.
 
-Several processes share the work: rows that one has locked or claimed are left out by the others.
+Several processes share the work: each skips rows that another one has locked or claimed.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ from ticketing.infra.retry import OUTAGES, log_outage, run_periodically, run_unt
 from ticketing.infra.system.sleep import pause
 from ticketing.modules.webhooks import CheckedBackend, Sender, fan_out, find_due, record_backlog, take_turn
 
-#: A nudge may be lost, and what is tried again falls due by the clock.
+#: A commit notification may be lost, and retries become due without one.
 POLL_SECONDS = 1.0
-#: Between two looks, however many nudges come.
-LOOK_SECONDS = 0.25
-#: Endpoints that have their turn at the same time in this process.
+#: The shortest interval between two reads, however many notifications arrive.
+READ_INTERVAL_SECONDS = 0.25
+#: The most endpoints that this process sends to at the same time.
 TURNS_MAX = 64
-#: On the way out, what is being sent may end; what does not is sent again when its claim runs out.
-FAREWELL_SECONDS = 5.0
+#: How long requests in flight may take at shutdown. Those cancelled then are sent again after their claim expires.
+SHUTDOWN_SECONDS = 5.0
 MEASURE_SECONDS = 10.0
 
 _log = log.get_logger(__name__)
 
 
 async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
-    """Read and send until `stop` is set. An outage of the database is waited for, however long it lasts."""
+    """Read and send until `stop` is set, through outages of the database."""
     connection = redis.connect(settings)
     wake = Wake(connection)
     sender = Sender(CheckedBackend(allow_private=settings.webhook_private_addresses == "allow"))
@@ -44,16 +44,16 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
 
 
 class Webhooks:
-    """One process' share of the work."""
+    """The part of one process."""
 
     def __init__(self, database: Database, sender: Sender, wake: asyncio.Event, stop: asyncio.Event) -> None:
         self._database, self._sender, self._wake, self._stop = database, sender, wake, stop
-        #: Set when there may be something to send, or room to send it.
+        #: Set when a delivery may be due, or when an endpoint is finished.
         self._due = asyncio.Event()
         self._turns: dict[UUID, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Until `stop` is set."""
+        """Run until `stop` is set."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_until_stopped(self._read, log_outage(_log, "webhooks_wait"), self._stop))
             tasks.create_task(self._send_until_stopped())
@@ -65,7 +65,7 @@ class Webhooks:
         found = await fan_out(self._database)
         # Also without new messages: tests and redeliveries are not in the log.
         self._due.set()
-        await pause(LOOK_SECONDS, self._stop)
+        await pause(READ_INTERVAL_SECONDS, self._stop)
         if not found:
             await pause(POLL_SECONDS, self._stop, self._wake)
 
@@ -94,7 +94,7 @@ class Webhooks:
 
     async def _end_turns(self) -> None:
         if self._turns:
-            _, late = await asyncio.wait(self._turns.values(), timeout=FAREWELL_SECONDS)
+            _, late = await asyncio.wait(self._turns.values(), timeout=SHUTDOWN_SECONDS)
             for turn in late:
                 turn.cancel()
             await asyncio.gather(*late, return_exceptions=True)

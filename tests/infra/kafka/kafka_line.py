@@ -145,6 +145,12 @@ class Line:
                 found += [each for each in reader.consume(count - len(found), timeout=0.1) if not each.error()]
         return sorted(found, key=lambda record: (record.partition(), record.offset()))
 
+    def all_records(self) -> list[KafkaMessage]:
+        """Everything that the topic contains by now. Blocks."""
+        with Consumer(self._reader_settings("ends")) as reader:
+            ends = [reader.get_watermark_offsets(each, timeout=60)[1] for each in self._partitions()]
+        return self.records(sum(ends))
+
     def dead_letters(self, count: int) -> list[KafkaMessage]:
         return self.records(count, self.topic + DEAD_LETTER_SUFFIX)
 

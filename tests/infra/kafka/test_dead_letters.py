@@ -44,7 +44,7 @@ async def run(database: Database, statements: str) -> None:
 
 
 async def until_letters(line: Line, count: int) -> list[DeadLetter]:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(found := await letters(line.database)) < count:
         assert time.monotonic() < end, f"{len(found)} of {count} letters"
         await asyncio.sleep(0.05)

@@ -12,37 +12,38 @@ from ticketing.infra.kafka import Record, ensure_topics
 from ticketing.infra.kafka import producer as kafka_producer
 from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.outbox.reader import LEASE_SECONDS, PAGE_ROWS
-from ticketing.workers.relay import PAGE_ROWS_MAX, PAGE_SECONDS_MAX, fitting
+from ticketing.workers.relay import PAGE_ROWS_MAX, PAGE_SECONDS_MAX, next_page_rows
 
 
 def test_pages_grow_while_they_go_through_quickly_and_have_a_limit() -> None:
     sizes = [PAGE_ROWS]
     while sizes[-1] < PAGE_ROWS_MAX:
-        sizes.append(fitting(sizes[-1], sizes[-1], seconds=sizes[-1] / 100_000))
+        sizes.append(next_page_rows(sizes[-1], sizes[-1], seconds=sizes[-1] / 100_000))
     assert sizes == [500, 1000, 2000, 4000, 8000, 10_000]
-    assert fitting(10_000, 10_000, seconds=0.1) == PAGE_ROWS_MAX
+    assert next_page_rows(10_000, 10_000, seconds=0.1) == PAGE_ROWS_MAX
 
 
 def test_a_way_that_becomes_slow_gets_small_pages_again() -> None:
-    assert fitting(10_000, 10_000, seconds=2) == 1500
-    assert fitting(1500, 1500, seconds=2.9) == PAGE_ROWS
+    assert next_page_rows(10_000, 10_000, seconds=2) == 1500
+    assert next_page_rows(1500, 1500, seconds=2.9) == PAGE_ROWS
 
 
 def test_a_few_rows_that_took_long_do_not_stop_the_next_ones() -> None:
-    assert fitting(PAGE_ROWS, 1, seconds=1) == PAGE_ROWS
+    assert next_page_rows(PAGE_ROWS, 1, seconds=1) == PAGE_ROWS
 
 
 @pytest.mark.kafka
 async def test_what_is_published_is_not_kept_for_more_to_come(
     kafka_broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(kafka_producer.PRODUCER_SETTINGS, "linger.ms", 2500)
+    monkeypatch.setitem(kafka_producer.PRODUCER_SETTINGS, "linger.ms", 50_000)
+    monkeypatch.setitem(kafka_producer.PRODUCER_SETTINGS, "message.timeout.ms", 60_000)
     topic = f"lingering.{uuid4().hex[:8]}"
     await ensure_topics(kafka_broker.bootstrap, [topic], partitions=1)
     producer = KafkaProducer(kafka_broker.bootstrap, "lingering")
     try:
         await producer.publish([Record(topic, "A", "first", {})])  # the topic gets its leader meanwhile
-        await asyncio.wait_for(producer.publish([Record(topic, "A", "second", {})]), 2)
+        await asyncio.wait_for(producer.publish([Record(topic, "A", "second", {})]), 40)
     finally:
         await producer.close()
 

@@ -121,10 +121,10 @@ def window_to(cursor: str) -> str:
 
 async def note_horizon(database: Database) -> None:
     from ticketing.infra.config import get_settings
-    from ticketing.workers.scheduler import note_horizon
+    from ticketing.workers.scheduler import record_horizon
 
     async with database.transaction() as session:
-        await note_horizon(session, get_settings())
+        await record_horizon(session, get_settings())
 
 
 async def test_types_choose_by_name_and_by_prefix(world: World) -> None:

@@ -2,22 +2,20 @@
 
 from ticketing.infra.kafka.client import (
     DEAD_LETTER_SUFFIX,
-    LATE_SECONDS,
+    RECORD_AGE_MAX_SECONDS,
     KafkaUnavailable,
     client_settings,
     ensure_topics,
-    ping,
-    take_turns,
+    shorten_switch_interval,
 )
 from ticketing.infra.kafka.records import Record
 
 __all__ = [
     "DEAD_LETTER_SUFFIX",
-    "LATE_SECONDS",
+    "RECORD_AGE_MAX_SECONDS",
     "KafkaUnavailable",
     "Record",
     "client_settings",
     "ensure_topics",
-    "ping",
-    "take_turns",
+    "shorten_switch_interval",
 ]

@@ -1,4 +1,4 @@
-"""Kafka carries the log to consumer groups: topics are ensured, every delivery is acknowledged, headers are kept."""
+"""Settings that all Kafka clients share, and the creation of topics."""
 
 import asyncio
 import logging
@@ -17,27 +17,27 @@ from ticketing.infra import log
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 90
 ADMIN_SECONDS = 10
-#: A broker refuses a record that bears an older time: what a stopped process still had in hand when it wakes up.
-LATE_SECONDS = 5.25
+#: A broker rejects a record with an older timestamp: what a process that was stopped still had buffered.
+RECORD_AGE_MAX_SECONDS = 5.25
 
-#: librdkafka is waited for on threads, and what they bring waits for the interpreter first: so long at most while the
-#: loop is busy. Python's own 5 ms, a few times over, were a quarter of the way from a commit to its effect.
+#: Calls to librdkafka block threads, and their results wait for the interpreter lock: at most this long while the event
+#: loop is busy. Python's default of 5 ms, several times per message, was a quarter of the delay from commit to effect.
 SWITCH_SECONDS = 0.001
 
 _log = log.get_logger(__name__)
 
 
 class KafkaUnavailable(Exception):
-    """No broker answered in time."""
+    """No broker responded in time."""
 
 
-def take_turns() -> None:
-    """Once in a process whose threads speak to Kafka."""
+def shorten_switch_interval() -> None:
+    """Call once in a process that uses a Kafka client (see SWITCH_SECONDS)."""
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def client_settings(bootstrap: str, name: str) -> dict[str, Any]:
-    """What every client of ours has in common. Outages are told by us, once a try, and not ten times a second."""
+    """Settings of every client. Its own log is quiet: callers log an outage once per attempt, not 10 times a second."""
     return {
         "bootstrap.servers": bootstrap,
         "client.id": f"ticketing-{name}",
@@ -45,13 +45,13 @@ def client_settings(bootstrap: str, name: str) -> dict[str, Any]:
         "log_level": 2,
         "error_cb": _on_error,
         "reconnect.backoff.max.ms": 2000,
-        # A broker that does not answer is left alone and asked anew; the library would wait for a minute.
+        # Reconnect to a broker that does not respond. The default is one minute.
         "socket.timeout.ms": 5_000,
     }
 
 
 def _on_error(error: KafkaError) -> None:
-    """Wrong credentials and the like; that a broker is away shows in what fails because of it."""
+    """Log wrong credentials and the like. An unavailable broker shows in the calls that fail because of it."""
     if error.code() not in {KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._ALL_BROKERS_DOWN}:
         _log.warning("kafka_error", code=error.name(), error=error.str())
 
@@ -62,35 +62,35 @@ async def ensure_topics(
     *,
     partitions: int = 6,
     replication_factor: int = 1,
-    patience_seconds: float = 60,
+    timeout_seconds: float = 60,
 ) -> None:
-    """Create the topics and their `<topic>.dlq` unless they exist; waits while the broker is still starting.
+    """Create the topics and their `<topic>.dlq` unless they exist; retries while the broker is starting.
 
     Raises:
-        KafkaUnavailable: it did not answer within `patience_seconds`.
+        KafkaUnavailable: no broker responded within `timeout_seconds`.
     """
-    wanted = sorted(set(topics))
-    in_time = {"message.timestamp.before.max.ms": str(int(LATE_SECONDS * 1000))}
-    normal = [NewTopic(topic, partitions, replication_factor, config=in_time) for topic in wanted]
-    # One partition: dead letters are few, and a person reads them in the order in which they came.
+    names = sorted(set(topics))
+    max_age = {"message.timestamp.before.max.ms": str(int(RECORD_AGE_MAX_SECONDS * 1000))}
+    normal = [NewTopic(topic, partitions, replication_factor, config=max_age) for topic in names]
+    # One partition: dead letters are few, and are read in the order in which they were published.
     retention = {"retention.ms": str(DEAD_LETTER_RETENTION_DAYS * 86_400_000)}
-    dead = [NewTopic(t + DEAD_LETTER_SUFFIX, 1, replication_factor, config=retention) for t in wanted]
-    await asyncio.to_thread(_create_topics, bootstrap, [*normal, *dead], patience_seconds)
+    dead = [NewTopic(t + DEAD_LETTER_SUFFIX, 1, replication_factor, config=retention) for t in names]
+    await asyncio.to_thread(_create_topics, bootstrap, [*normal, *dead], timeout_seconds)
 
 
-def _create_topics(bootstrap: str, topics: list[NewTopic], patience_seconds: float) -> None:
-    end = time.monotonic() + patience_seconds
-    # The client must outlive its futures: they are cancelled with it.
+def _create_topics(bootstrap: str, topics: list[NewTopic], timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    # The client must outlive its futures, which are cancelled when it is destroyed.
     admin = AdminClient(client_settings(bootstrap, "admin"))
     while True:
         try:
-            existing = admin.list_topics(timeout=min(ADMIN_SECONDS, max(1, end - time.monotonic()))).topics
+            existing = admin.list_topics(timeout=min(ADMIN_SECONDS, max(1, deadline - time.monotonic()))).topics
             missing = [topic for topic in topics if topic.topic not in existing]
             for future in admin.create_topics(missing, request_timeout=ADMIN_SECONDS).values() if missing else ():
                 _await_creation(future)
             return
         except KafkaException as error:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise KafkaUnavailable(str(error)) from error
             time.sleep(0.5)
 
@@ -99,18 +99,6 @@ def _await_creation(future: Future[None]) -> None:
     try:
         future.result(ADMIN_SECONDS + 5)
     except KafkaException as error:
-        # Another process was quicker, which is as good.
+        # Created by another process meanwhile.
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
-
-
-async def ping(bootstrap: str, patience_seconds: float = 2) -> None:
-    """Ask for the brokers, for a health check. Raises KafkaUnavailable when none answers in time."""
-    await asyncio.to_thread(_ping, bootstrap, patience_seconds)
-
-
-def _ping(bootstrap: str, patience_seconds: float) -> None:
-    try:
-        AdminClient(client_settings(bootstrap, "ping")).list_topics(timeout=patience_seconds)
-    except KafkaException as error:
-        raise KafkaUnavailable(str(error)) from error

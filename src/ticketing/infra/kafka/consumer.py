@@ -1,6 +1,6 @@
-"""Consumer groups on Kafka: the bus does the work, and an offset is committed only after the effect it stands for.
+"""Consumer groups on Kafka: the bus processes the messages, and an offset is committed only after the effect.
 
-Redelivery is normal here (a crash, a rebalance, a rewound offset) and harmless: the inbox knows what was done.
+Redelivery is normal (a crash, a rebalance, a rewound offset) and harmless: the inbox knows what was processed.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from ticketing.infra.db import Database
 from ticketing.infra.kafka.client import KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import BATCH_MESSAGES, Member, Partition, partition_of
-from ticketing.infra.kafka.partition_queues import CLOSE_SECONDS, Lane, Work, open_lane
+from ticketing.infra.kafka.partition_queues import CLOSE_SECONDS, MessageQueue, QueueContext, open_queue
 from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.infra.retry import run_until_stopped
 from ticketing.infra.system.sleep import pause
 
-#: A member asks so long for messages before it sees to other things.
+#: How long one fetch waits for messages.
 POLL_SECONDS = 0.5
-#: The same while some lane is full and may want to be fed again.
+#: The same while a queue is full: it may soon have room.
 FULL_POLL_SECONDS = 0.05
 
 _log = log.get_logger(__name__)
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 async def consume(settings: Settings, database: Database, group: bus.AnyGroup, stop: asyncio.Event) -> None:
-    """Be a member of the group until `stop` is set; finishes what it has begun, commits, and leaves the group."""
+    """Be a member of the group until `stop` is set; then finish the current batches, commit, and leave the group."""
     producer = KafkaProducer(settings.kafka_bootstrap_servers, f"{group.name}.dlq")
     try:
         await consume_with(settings, database, group, stop, DeadLetters(group.name, producer, database, stop))
@@ -48,9 +48,9 @@ async def consume_with(
     dead_letters: DeadLetters,
     client: Mapping[str, Any] | None = None,
 ) -> None:
-    """`consume`, with dead letters that somebody else opens and closes, and other settings of the Kafka client."""
+    """`consume` with the caller's dead letters, and with other settings of the Kafka client."""
     bootstrap = settings.kafka_bootstrap_servers
-    work = Work(database, group, dead_letters, settings.consumer_max_attempts)
+    context = QueueContext(database, group, dead_letters, settings.consumer_max_attempts)
 
     async def step() -> None:
         await ensure_topics(
@@ -58,9 +58,9 @@ async def consume_with(
             group.topics,
             partitions=settings.kafka_partitions,
             replication_factor=settings.kafka_replication_factor,
-            patience_seconds=5,
+            timeout_seconds=5,
         )
-        await _Consumer(bootstrap, work, stop, client).run()
+        await _Consumer(bootstrap, context, stop, client).run()
 
     def on_error(error: Exception) -> None:
         if not isinstance(error, (KafkaException, KafkaUnavailable)):
@@ -71,64 +71,66 @@ async def consume_with(
 
 
 class _Consumer:
-    """Feeds lanes with what a member fetches. The member blocks, so it has a thread; its calls come one by one."""
+    """Fills queues with the messages of one membership. Its calls block, so they run on a thread, one at a time."""
 
-    def __init__(self, bootstrap: str, work: Work, stop: asyncio.Event, client: Mapping[str, Any] | None) -> None:
-        self._work, self._stop = work, stop
-        self._member = Member(bootstrap, work.group.name, self._let_go, client)
-        #: By partition; a group that takes all together has one lane, whose key is None.
-        self._lanes: dict[Partition | None, Lane] = {}
+    def __init__(
+        self, bootstrap: str, context: QueueContext, stop: asyncio.Event, client: Mapping[str, Any] | None
+    ) -> None:
+        self._context, self._stop = context, stop
+        self._member = Member(bootstrap, context.group.name, self._on_revoke, client)
+        #: By partition; a group that takes all messages together has one queue, whose key is None.
+        self._queues: dict[Partition | None, MessageQueue] = {}
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{work.group.name}")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{context.group.name}")
 
     async def run(self) -> None:
         try:
-            await self._call(lambda: self._member.join(self._work.group.topics))
+            await self._call(lambda: self._member.join(self._context.group.topics))
             while not self._stop.is_set():
-                await self._turn()
+                await self._fetch()
         finally:
             try:
-                await self._close([*self._lanes])
+                await self._close([*self._queues])
             finally:
                 await self._call(self._member.leave)
                 self._thread.shutdown(wait=False)
 
-    async def _turn(self) -> None:
-        """What has come goes to the lanes, which work while the member asks for more: its membership lives by that."""
-        full = {key for key, lane in self._lanes.items() if lane.is_full}
+    async def _fetch(self) -> None:
+        """Queue what has arrived. Queues are processed while the next fetch runs, which keeps the membership alive."""
+        full = {key for key, queue in self._queues.items() if queue.is_full}
         seconds = FULL_POLL_SECONDS if full else POLL_SECONDS
         messages = await self._call(lambda: self._member.fetch(seconds, lambda each: self._key(each) in full))
         for message in messages:
-            self._find_lane(partition_of(message)).add(message)
-        for lane in self._lanes.values():
-            lane.raise_failure()
+            self._find_queue(partition_of(message)).add(message)
+        for queue in self._queues.values():
+            queue.raise_failure()
         if 0 < len(messages) < BATCH_MESSAGES:
-            # What comes meanwhile is fetched together, from all partitions.
-            await pause(self._work.group.rest_seconds, self._stop)
+            # Messages that arrive during the pause are fetched together, from all partitions.
+            await pause(self._context.group.rest_seconds, self._stop)
 
     def _key(self, partition: Partition) -> Partition | None:
-        return partition if isinstance(self._work.group, bus.Group) else None
+        return partition if isinstance(self._context.group, bus.Group) else None
 
-    def _find_lane(self, partition: Partition) -> Lane:
-        if (key := self._key(partition)) not in self._lanes:
-            self._lanes[key] = open_lane(self._work, self._member.settled)
-        return self._lanes[key]
+    def _find_queue(self, partition: Partition) -> MessageQueue:
+        if (key := self._key(partition)) not in self._queues:
+            self._queues[key] = open_queue(self._context, self._member.mark_processed)
+        return self._queues[key]
 
-    def _let_go(self, partitions: set[Partition], is_ours: bool) -> None:
-        """On the member's thread: the loop goes on meanwhile, and with it the lanes that have to come to rest."""
+    def _on_revoke(self, partitions: set[Partition], is_owned: bool) -> None:
+        """Runs on the member's thread; the event loop goes on meanwhile, and closes the queues."""
         closing = asyncio.run_coroutine_threadsafe(self._hand_over(partitions), self._loop)
-        if is_ours:
+        if is_owned:
             with suppress(TimeoutError):
                 closing.result(3 * CLOSE_SECONDS)
 
     async def _hand_over(self, partitions: set[Partition]) -> None:
-        if (common := self._lanes.get(None)) is not None:
-            common.drop(partitions)
+        if (common := self._queues.get(None)) is not None:
+            common.discard(partitions)
         await self._close(partitions)
 
     async def _close(self, keys: Collection[Partition | None]) -> None:
-        lanes = [lane for key in keys if (lane := self._lanes.pop(key, None)) is not None]
-        await asyncio.gather(*(lane.close() for lane in lanes))
+        queues = [queue for key in keys if (queue := self._queues.pop(key, None)) is not None]
+        await asyncio.gather(*(queue.close() for queue in queues))
 
     async def _call(self, function: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(self._thread, function)

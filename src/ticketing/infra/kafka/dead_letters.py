@@ -1,4 +1,4 @@
-"""Dead letters over Kafka: the message as it came, on `<topic>.dlq` for others, and in our table for the operator."""
+"""Dead letters over Kafka: the record is copied to `<topic>.dlq`, and a row is written for the operator."""
 
 import asyncio
 import base64
@@ -20,18 +20,18 @@ _log = log.get_logger(__name__)
 
 
 class DeadLetters:
-    """Where one consumer group puts what it gives up."""
+    """The dead letters of one consumer group."""
 
     def __init__(self, group: str, producer: KafkaProducer, database: Database, stop: asyncio.Event) -> None:
         self._group, self._producer, self._database, self._stop = group, producer, database, stop
 
     async def bury(self, message: KafkaMessage, poison: bus.Poison) -> None:
-        """Publish it and write it down, for as long as that takes: before both are there, the message is not done.
+        """Publish the record and write the row, with retries: the message is not done before both exist.
 
-        A crash in between publishes it once more; the row is written once.
+        A crash in between publishes the record again; the row is written once.
 
         Raises:
-            Stopped: `stop` was set first; the message is delivered again.
+            Stopped: `stop` was set first; the message will be redelivered.
         """
         record, row = dead_letter(message, self._group, poison), describe(message, self._group, poison)
 
@@ -51,7 +51,7 @@ class DeadLetters:
 
 
 def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record:
-    """Key, value and headers stay as they were; a letter that was replayed tells of its last failure only."""
+    """Key, value and headers are kept; headers about an earlier failure are replaced."""
     origin = {
         "dlq_group": group,
         "dlq_error": tell_error(poison.error),
@@ -67,18 +67,18 @@ def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record
 
 
 def describe(message: KafkaMessage, group: str, poison: bus.Poison) -> DeadLetter:
-    """The row about it, also when it is no message of ours."""
+    """The row for the operator, also for a record that the relay did not write."""
     place = f"{message.topic()}/{message.partition()}/{message.offset()}"
     try:
         delivery = read_delivery(message)
     except ValueError:
-        return _stranger(message, group, poison, place)
-    # A table of JSON can't hold this character; whatever has it was not written by us either.
+        return _foreign_letter(message, group, poison, place)
+    # JSON columns can't store this character; the relay never writes it.
     is_storable = "\0" not in delivery.key and b"\\u0000" not in (message.value() or b"")
-    return letter(group, delivery, poison, place) if is_storable else _stranger(message, group, poison, place)
+    return letter(group, delivery, poison, place) if is_storable else _foreign_letter(message, group, poison, place)
 
 
-def _stranger(message: KafkaMessage, group: str, poison: bus.Poison, place: str) -> DeadLetter:
+def _foreign_letter(message: KafkaMessage, group: str, poison: bus.Poison, place: str) -> DeadLetter:
     return DeadLetter(
         consumer=group,
         organization_id=None,
@@ -96,7 +96,7 @@ def _stranger(message: KafkaMessage, group: str, poison: bus.Poison, place: str)
 
 
 def _id_of(message: KafkaMessage, place: str) -> UUID:
-    """The same for the same record. An offset alone says little: a broker that lost its disk counts anew."""
+    """A stable id. The offset alone is ambiguous: a broker that lost its disk reuses offsets."""
     return uuid5(NAMESPACE_URL, f"{place}/{message.timestamp()}/{sha256(message.value() or b'').hexdigest()}")
 
 

@@ -1,4 +1,4 @@
-"""How far consumer groups are behind on Kafka: the broker is asked, and what lags is written down for the alert."""
+"""The lag of consumer groups on Kafka: measured at the broker, and stored for the alert."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,13 +13,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from ticketing.infra.db import Base
 from ticketing.infra.kafka.client import client_settings
 
-PATIENCE_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 
-Place = tuple[str, int]
+Partition = tuple[str, int]
 
 
 class KafkaLag(Base):
-    """A partition that has messages which a group has not done; `since` is when its offset moved last."""
+    """A partition with messages that a group has not processed; `since` is when its committed offset last moved."""
 
     __tablename__ = "kafka_lag"
 
@@ -32,7 +32,7 @@ class KafkaLag(Base):
 
 
 class Lag(NamedTuple):
-    """So many messages of a partition a group has not done."""
+    """The number of messages of a partition that a group has not processed."""
 
     consumer: str
     topic: str
@@ -42,13 +42,13 @@ class Lag(NamedTuple):
 
 
 def measure(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> list[Lag]:
-    """Every partition of the topics that each group reads, also those where nothing lags. Blocking.
+    """The lag of every partition that each group reads, including those without lag. Blocking.
 
     Raises:
-        KafkaException: the broker did not answer within PATIENCE_SECONDS.
+        KafkaException: the broker did not respond within TIMEOUT_SECONDS.
     """
     admin = AdminClient(client_settings(bootstrap, "lag"))
-    known = admin.list_topics(timeout=PATIENCE_SECONDS).topics
+    known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
     topics = {topic for wanted in groups.values() for topic in wanted} & known.keys()
     places = [TopicPartition(topic, number) for topic in sorted(topics) for number in known[topic].partitions]
     if not places:
@@ -59,35 +59,37 @@ def measure(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> list[Lag]:
     for group, wanted in groups.items():
         for each in _committed(admin, group, [place for place in places if place.topic in wanted]):
             place = (each.topic, each.partition)
-            # A group that has committed nothing yet begins at the first message that there is.
-            done = max(each.offset, first[place])
-            found.append(Lag(group, *place, done, max(0, end[place] - done)))
+            # A group that has not committed yet starts at the oldest message.
+            committed = max(each.offset, first[place])
+            found.append(Lag(group, *place, committed, max(0, end[place] - committed)))
     return found
 
 
-def _offsets(admin: AdminClient, places: list[TopicPartition], spec: OffsetSpec) -> dict[Place, int]:
-    asked = admin.list_offsets({place: spec for place in places}, request_timeout=PATIENCE_SECONDS)
-    return {(place.topic, place.partition): future.result().offset for place, future in asked.items()}
+def _offsets(admin: AdminClient, places: list[TopicPartition], spec: OffsetSpec) -> dict[Partition, int]:
+    futures = admin.list_offsets({place: spec for place in places}, request_timeout=TIMEOUT_SECONDS)
+    return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
 
 
 def _committed(admin: AdminClient, group: str, places: list[TopicPartition]) -> list[TopicPartition]:
-    asked = [ConsumerGroupTopicPartitions(group, places)]
-    (future,) = admin.list_consumer_group_offsets(asked, request_timeout=PATIENCE_SECONDS).values()
+    request = [ConsumerGroupTopicPartitions(group, places)]
+    (future,) = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_SECONDS).values()
     found: list[TopicPartition] = future.result().topic_partitions
     return found
 
 
-async def note(session: AsyncSession, lags: Iterable[Lag]) -> None:
-    """Keep what lags, each with the time since when its offset has stood still; what has caught up is forgotten."""
+async def record_lags(session: AsyncSession, lags: Iterable[Lag]) -> None:
+    """Store the partitions with lag, each with the time of its last commit, and delete those without."""
     rows: list[dict[str, Any]] = [lag._asdict() for lag in lags if lag.messages > 0]
-    await session.execute(text(_FORGET), {"kept": [f"{r['consumer']} {r['topic']} {r['partition']}" for r in rows]})
+    await session.execute(
+        text(_DELETE_CAUGHT_UP), {"kept": [f"{r['consumer']} {r['topic']} {r['partition']}" for r in rows]}
+    )
     if rows:
-        await session.execute(text(_NOTE), rows)
+        await session.execute(text(_UPSERT), rows)
 
 
-_FORGET = """
+_DELETE_CAUGHT_UP = """
 delete from kafka_lag where consumer || ' ' || topic || ' ' || partition <> all (cast(:kept as text[]))"""
-_NOTE = """
+_UPSERT = """
 insert into kafka_lag as k (consumer, topic, partition, committed, messages)
 values (:consumer, :topic, :partition, :committed, :messages)
 on conflict (consumer, topic, partition) do update

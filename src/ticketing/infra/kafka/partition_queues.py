@@ -1,6 +1,6 @@
-"""Lanes: what a consumer has fetched and not done yet, worked off in order in each and side by side between them.
+"""Queues of messages that a consumer has fetched and not processed: each in order, all of them concurrently.
 
-A lane that waits out an outage of its own message holds up nobody else: the others go on, and so does the member.
+A queue that waits for the end of an outage does not delay the other queues, nor the membership.
 """
 
 import asyncio
@@ -21,77 +21,77 @@ from ticketing.infra.kafka.records import read_delivery
 from ticketing.infra.outbox import Delivery
 from ticketing.infra.retry import retry
 
-#: Transactions that one member has open at a time.
+#: The most transactions that one member has open at a time.
 TRANSACTIONS_MAX = 4
 
-#: With so many waiting messages a lane is fed no more, and with so few again.
+#: A queue is full from this many messages on, and until it is down to LOW_MESSAGES.
 FULL_MESSAGES = 400
 LOW_MESSAGES = 100
-#: How long the work in hand may take when a lane is closed. Then it is cut off, which undoes its transaction.
+#: How long the current batch may take when a queue is closed. Then it is cancelled, which rolls its transaction back.
 CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Work:
-    """What the lanes of one consumer have in common."""
+class QueueContext:
+    """What the queues of one consumer share."""
 
     database: Database
     group: bus.AnyGroup
     dead_letters: DeadLetters
     attempts_max: int
-    #: Each transaction takes a connection of the pool, which other groups share.
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS_MAX))
+    #: Each transaction takes a connection from the pool, which other groups use as well.
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS_MAX))
 
     @cached_property
     def shared(self) -> Shared:
-        """What the lanes of partitions share, beside the places for those that go alone."""
-        assert isinstance(self.group, bus.Group)  # another has one lane
-        return Shared(self.database, self.group, self.places)
+        """The batches that the queues of partitions fill together."""
+        assert isinstance(self.group, bus.Group)  # any other group has one queue
+        return Shared(self.database, self.group, self.slots)
 
 
-class Lane:
-    """What waits of one partition, or of all for a group that takes them together; a task while there is any."""
+class MessageQueue:
+    """The fetched messages of one partition, or of all for a group that takes them together; a task processes them."""
 
-    def __init__(self, work: Work, settled: Callable[[KafkaMessage], None]) -> None:
-        self.work, self._settled = work, settled
+    def __init__(self, context: QueueContext, mark_processed: Callable[[KafkaMessage], None]) -> None:
+        self.context, self._mark_processed = context, mark_processed
         self._waiting: deque[KafkaMessage] = deque()
         self._task: asyncio.Task[None] | None = None
         self._is_full = False
-        #: Ends the lane's waiting, and with it the lane.
+        #: Ends back-off, and with it the task.
         self.stop = asyncio.Event()
 
     @property
-    def hand_max(self) -> int:
-        """So many messages are taken in hand at once."""
-        raise AssertionError("a lane says how it works")
+    def batch_max(self) -> int:
+        """The most messages that `process` is given at once."""
+        raise NotImplementedError
 
-    async def take(self, messages: list[KafkaMessage]) -> int:
-        """Deal with the first few of these for good; how many they were. Raises bus.Stopped."""
-        raise AssertionError("a lane says how it works")
+    async def process(self, messages: list[KafkaMessage]) -> int:
+        """Process the first of these messages; how many of them. Raises bus.Stopped."""
+        raise NotImplementedError
 
     def add(self, message: KafkaMessage) -> None:
         self._waiting.append(message)
         if self._task is None or self._task.done():
             self.raise_failure()
-            self._task = asyncio.create_task(self._work_off())
+            self._task = asyncio.create_task(self._process_all())
 
     @property
     def is_full(self) -> bool:
-        """True from FULL_MESSAGES on, and until no more than LOW_MESSAGES are left."""
+        """True above FULL_MESSAGES, and then until at most LOW_MESSAGES are left."""
         self._is_full = len(self._waiting) > (LOW_MESSAGES if self._is_full else FULL_MESSAGES)
         return self._is_full
 
     def raise_failure(self) -> None:
-        """Raises what has ended the work, if that was no stop of ours."""
+        """Raise the error that ended the task, unless it was closed."""
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()
 
-    def drop(self, partitions: Collection[Partition]) -> None:
-        """Somebody else does what waits of these."""
+    def discard(self, partitions: Collection[Partition]) -> None:
+        """Drop the waiting messages of partitions that another member owns now."""
         self._waiting = deque(each for each in self._waiting if partition_of(each) not in partitions)
 
     async def close(self) -> None:
-        """Begin nothing more, and come to rest: what is in hand is finished and settled, or undone."""
+        """Start no other batch; finish the current one, or roll it back after CLOSE_SECONDS."""
         self.stop.set()
         if self._task is None:
             return
@@ -100,64 +100,66 @@ class Lane:
             await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
         self.raise_failure()
 
-    async def _work_off(self) -> None:
+    async def _process_all(self) -> None:
         while self._waiting and not self.stop.is_set():
-            hand = [self._waiting.popleft() for _ in range(min(self.hand_max, len(self._waiting)))]
+            batch = [self._waiting.popleft() for _ in range(min(self.batch_max, len(self._waiting)))]
             try:
-                taken = await self.take(hand)
+                processed = await self.process(batch)
             except bus.Stopped:
                 return
             crash_points.at("after_effect_before_offset")
-            for message in hand[:taken]:
-                self._settled(message)
-            self._waiting.extendleft(reversed(hand[taken:]))
+            for message in batch[:processed]:
+                self._mark_processed(message)
+            self._waiting.extendleft(reversed(batch[processed:]))
 
 
-class PartitionLane(Lane):
-    """The messages of one partition, in runs that share their transactions with those of the other partitions."""
+class PartitionQueue(MessageQueue):
+    """The messages of one partition, in batches that share transactions with those of the other partitions."""
 
-    def __init__(self, work: Work, settled: Callable[[KafkaMessage], None]) -> None:
-        super().__init__(work, settled)
-        self._runs = Runs(work.shared, work.attempts_max, self.stop)
+    def __init__(self, context: QueueContext, mark_processed: Callable[[KafkaMessage], None]) -> None:
+        super().__init__(context, mark_processed)
+        self._runs = Runs(context.shared, context.attempts_max, self.stop)
 
     @property
-    def hand_max(self) -> int:
+    def batch_max(self) -> int:
         return self._runs.size
 
-    async def take(self, messages: list[KafkaMessage]) -> int:
+    async def process(self, messages: list[KafkaMessage]) -> int:
         deliveries: list[Delivery] = []
         try:
-            # As far as they can be read: one that can't is dealt with when it is the first.
+            # Up to the first malformed record, which becomes a dead letter once it is first.
             for message in messages:
                 deliveries.append(read_delivery(message))
         except ValueError as error:
             if not deliveries:
-                await self.work.dead_letters.bury(messages[0], bus.Poison(error, 1))
+                await self.context.dead_letters.bury(messages[0], bus.Poison(error, 1))
                 return 1
         try:
             return await self._runs.take(deliveries)
         except bus.Poison as poison:
-            await self.work.dead_letters.bury(messages[0], poison)
+            await self.context.dead_letters.bury(messages[0], poison)
             return 1
 
 
-class CommonLane(Lane):
-    """All messages of all partitions at once, for a group whose effect is the same however often."""
+class SharedQueue(MessageQueue):
+    """The messages of all partitions, for a group that takes many at once and whose effect is idempotent."""
 
-    def __init__(self, work: Work, group: bus.BatchGroup, settled: Callable[[KafkaMessage], None]) -> None:
-        super().__init__(work, settled)
+    def __init__(
+        self, context: QueueContext, group: bus.BatchGroup, mark_processed: Callable[[KafkaMessage], None]
+    ) -> None:
+        super().__init__(context, mark_processed)
         self._group = group
 
     @property
-    def hand_max(self) -> int:
+    def batch_max(self) -> int:
         return FULL_MESSAGES
 
-    async def take(self, messages: list[KafkaMessage]) -> int:
+    async def process(self, messages: list[KafkaMessage]) -> int:
         readable = [pair for message in messages if (pair := await self._read_or_bury(message))]
         try:
             await self._consume([delivery for _, delivery in readable], attempts_max=1)
         except bus.Poison:
-            # One of them is at fault: its neighbours go through.
+            # One message is at fault: each is processed alone, so that the others succeed.
             for message, delivery in readable:
                 await self._consume_or_bury(message, delivery)
         return len(messages)
@@ -166,28 +168,28 @@ class CommonLane(Lane):
         try:
             return message, read_delivery(message)
         except ValueError as error:
-            await self.work.dead_letters.bury(message, bus.Poison(error, 1))
+            await self.context.dead_letters.bury(message, bus.Poison(error, 1))
             return None
 
     async def _consume_or_bury(self, message: KafkaMessage, delivery: Delivery) -> None:
         try:
-            await self._consume([delivery], self.work.attempts_max)
+            await self._consume([delivery], self.context.attempts_max)
         except bus.Poison as poison:
-            await self.work.dead_letters.bury(message, poison)
+            await self.context.dead_letters.bury(message, poison)
 
     async def _consume(self, deliveries: list[Delivery], attempts_max: int) -> None:
-        """Raises Poison after so many failures that were no outage, and Stopped."""
+        """Raises Poison after `attempts_max` failures that are not outages, and Stopped."""
 
         async def attempt() -> None:
-            async with self.work.places:
-                await self._group.consume(self.work.database, deliveries)
+            async with self.context.slots:
+                await self._group.consume(self.context.database, deliveries)
 
         if deliveries:
             await retry(attempt, Attempts(attempts_max, group=self._group.name).on_error, self.stop)
 
 
-def open_lane(work: Work, settled: Callable[[KafkaMessage], None]) -> Lane:
-    """The lane that suits the group."""
-    if isinstance(work.group, bus.Group):
-        return PartitionLane(work, settled)
-    return CommonLane(work, work.group, settled)
+def open_queue(context: QueueContext, mark_processed: Callable[[KafkaMessage], None]) -> MessageQueue:
+    """The kind of queue that the group needs; `mark_processed` is called with each message after its effect."""
+    if isinstance(context.group, bus.Group):
+        return PartitionQueue(context, mark_processed)
+    return SharedQueue(context, context.group, mark_processed)

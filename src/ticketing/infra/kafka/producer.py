@@ -1,4 +1,4 @@
-"""Batches of records for Kafka: each is acknowledged, or none of them may leave any more."""
+"""Publishes batches of records: every record is acknowledged, or the rest of the batch is discarded."""
 
 import asyncio
 import math
@@ -16,44 +16,44 @@ from ticketing.infra import crash_points
 from ticketing.infra.kafka.client import client_settings
 from ticketing.infra.kafka.records import Record
 
-#: Well below the outbox lease, so that a relay which can't publish gives up before another may take over.
+#: Well below the lease duration, so that a relay which can't publish stops before another may take over.
 PUBLISH_SECONDS = 3.0
 
 PRODUCER_SETTINGS: dict[str, Any] = {
     "acks": "all",
     "enable.idempotence": True,
-    # A record that fails must not be overtaken by those behind it: the producer stops and is thrown away.
+    # Records after one that failed must not be sent: the producer raises a fatal error, and is replaced.
     "enable.gapless.guarantee": True,
-    # Counted from `produce` on by a clock that goes on while the process is stopped: who wakes up too late finds that
-    # what waited has expired, and sends none of it.
+    # Counted from `produce` by a clock that runs while the process is stopped: when a process resumes too late, its
+    # queued records have expired, and none is sent.
     "message.timeout.ms": int(PUBLISH_SECONDS * 1000),
     "request.timeout.ms": int(PUBLISH_SECONDS * 1000),
-    # Those that went well are the ones that did not fail; to be told so of each would cost as much as to send it.
+    # Records without an error were delivered; a report for each would cost as much as sending it.
     "delivery.report.only.error": True,
-    # While a page is handed over; its end waits for nothing. Small batches cost the broker twice as much.
+    # For records in the middle of a page; `flush` ends the wait. Small batches cost the broker twice as much.
     "linger.ms": 50,
     "compression.type": "lz4",
 }
 
-#: What a broker answers to a record that it will never take; everything else is an outage.
+#: Errors for a record that the broker will never accept; every other error is an outage.
 _REFUSALS = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD}
 
-#: A fatal error is raised by whatever serves callbacks, and by a flaw of the library around the next callback's answer.
+#: A fatal error is raised by any call that runs callbacks; a bug of the library wraps it in a SystemError.
 _RAISED = (KafkaException, SystemError)
 
 
 class DeliveryFailed(Exception):
-    """Not every record was acknowledged. Any number of them may be in the log all the same, in their order."""
+    """Not every record was acknowledged. Any number of them may have been published all the same, in order."""
 
 
 class RecordRefused(DeliveryFailed):
-    """The broker will never take one of these records, however often it is sent."""
+    """The broker will never accept one of these records."""
 
 
 class KafkaProducer:
     """Publishes batches and returns only when each record is on all in-sync replicas.
 
-    librdkafka blocks, so it lives on a thread of its own: the shared pool is small, and passwords are hashed there.
+    librdkafka blocks, so it has its own thread: the shared thread pool is small, and also hashes passwords.
     """
 
     def __init__(self, bootstrap: str, name: str) -> None:
@@ -63,19 +63,19 @@ class KafkaProducer:
         self._errors: list[KafkaError] = []
 
     async def publish(self, records: Iterable[Record], until: float = math.inf, at: float | None = None) -> None:
-        """Publish in this order, per key. Nothing leaves later than PUBLISH_SECONDS after `until` (`time.monotonic`).
+        """Publish in this order, per key. Nothing is sent later than PUBLISH_SECONDS after `until` (`time.monotonic`).
 
-        They bear the time `at` (`time.time`; None: when each is handed over), and a broker takes none that is older
-        than LATE_SECONDS.
+        `at` is the timestamp of the records (`time.time`; None: the time of each `produce`). The broker rejects records
+        older than RECORD_AGE_MAX_SECONDS.
 
         Raises:
-            DeliveryFailed: publish them all again; whoever reads them knows repetitions by their message id.
-            RecordRefused: the same, but to publish them all again is in vain.
+            DeliveryFailed: publish all of them again; consumers recognize repetitions by the message id.
+            RecordRefused: publishing all of them again would fail as well.
         """
         await asyncio.get_running_loop().run_in_executor(self._thread, self._publish, records, until, at)
 
     async def close(self) -> None:
-        """Let go of the connection; nothing is waiting to be sent, because `publish` waits."""
+        """Close the connection; nothing is queued, because `publish` waits."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._discard)
         self._thread.shutdown(wait=False)
 
@@ -88,15 +88,15 @@ class KafkaProducer:
         except _RAISED as error:
             self._errors += [cause.args[0] for cause in (error, error.__cause__) if isinstance(cause, KafkaException)]
         except BufferError:
-            pass  # more than fits: what there is has not left in time
+            pass  # the queue is full: records were not sent in time
         if unsettled or self._errors or not is_whole:
             if self._errors or (self._producer is not None and len(self._producer) > 0):
-                # What is still queued must not leave later, behind records that are published again by then.
+                # Queued records must not be sent later, after records that are published again by then.
                 self._discard()
             raise self._failure(unsettled)
 
     def _connect(self) -> Producer:
-        """A producer that knows its brokers: what they take to answer at first is no record's time."""
+        """A connected producer: connecting does not count towards the timeout of the records."""
         if self._producer is None:
             producer = Producer(self._settings)
             producer.list_topics(timeout=PUBLISH_SECONDS)
@@ -104,7 +104,7 @@ class KafkaProducer:
         return self._producer
 
     def _enqueue(self, producer: Producer, records: Iterable[Record], until: float, at: int) -> bool:
-        """False when the time was up first. It is looked at before each record: we may be stopped between any two."""
+        """False when `until` passed first. Checked before each record: the process may be stopped between any two."""
         produce, clock, on_delivery = producer.produce, time.monotonic, self._on_delivery
         for topic, key, value, headers in records:
             crash_points.at("amid_produce")
@@ -120,7 +120,7 @@ class KafkaProducer:
     def _failure(self, unsettled: int) -> DeliveryFailed:
         kind = RecordRefused if any(error.code() in _REFUSALS for error in self._errors) else DeliveryFailed
         reasons = sorted({error.name() for error in self._errors})[:5]
-        return kind(f"{max(unsettled, len(self._errors))} records not acknowledged: {reasons or 'the time was up'}")
+        return kind(f"{max(unsettled, len(self._errors))} records not acknowledged: {reasons or 'timed out'}")
 
     def _discard(self) -> None:
         producer, self._producer = self._producer, None

@@ -1,4 +1,4 @@
-"""The outbox log: messages, how they are published, and how they arrive."""
+"""The outbox log: how messages are declared, published and read."""
 
 from ticketing.infra.outbox.message import Delivery, Message, known_topics
 from ticketing.infra.outbox.models import UNREAD, Cursor, Horizon, OutboxRow, Xid8

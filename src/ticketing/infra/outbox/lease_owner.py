@@ -1,7 +1,7 @@
-"""Who holds a lease: a name from which another process of this machine can tell that its owner is dead.
+"""Names of lease owners, from which another process of the same machine can tell that the owner is dead.
 
-What is told here is only ever "dead for certain". A process that is stopped, that belongs to another machine or another
-container, or that can't be seen is not dead, and its lease runs out by itself.
+A process that is stopped, that runs on another machine or in another container, or that can't be inspected is not
+reported as dead: its lease runs out instead.
 """
 
 import os
@@ -10,37 +10,37 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_PIDS = Path("/proc/self/ns/pid")
-#: In /proc/<pid>/stat, behind the name in brackets: the state, and when the process was started, in ticks since boot.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
+#: Fields of /proc/<pid>/stat after the name in brackets: the state, and the start time in clock ticks since boot.
 _STATE, _STARTED = 0, 19
 _DEAD = {"Z", "X"}
 
 
 def this_process() -> str:
-    """`host:pid:machine:start`, where there is a /proc; `host:pid` elsewhere, of which nobody ever says it is dead."""
+    """`host:pid:machine:start`; without /proc `host:pid`, which `is_dead` never reports."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     stat = _stat(os.getpid())
     return f"{name}:{_machine()}:{stat[_STARTED]}" if stat and _machine() else name
 
 
 def is_dead(owner: str) -> bool:
-    """Whether this was a process of this machine since it was started, and is one no more."""
+    """Whether this was a process of this machine, since its last boot, that has ended."""
     match owner.split(":"):
         case [_, pid, machine, started, *_] if pid.isdecimal() and machine and machine == _machine():
-            return _is_gone(int(pid), started)
+            return _has_ended(int(pid), started)
     return False
 
 
-def _is_gone(pid: int, started: str) -> bool:
+def _has_ended(pid: int, started: str) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:  # somebody else's, but there
+    except OSError:  # it exists, and belongs to another user
         pass
     stat = _stat(pid)
-    # Killed and not yet collected by its parent; or the number is somebody else's by now.
+    # Killed and not yet reaped by its parent; or the pid was reused by another process.
     return stat is not None and (stat[_STATE] in _DEAD or stat[_STARTED] != started)
 
 
@@ -53,9 +53,9 @@ def _stat(pid: int) -> list[str] | None:
 
 @cache
 def _machine() -> str:
-    """This start of this kernel, and what its process numbers count from here: a container has its own."""
+    """Identifies this boot of this kernel and the pid namespace: a container has its own."""
     try:
-        seen = f"{_BOOT.read_text().strip()} {_PIDS.stat().st_ino}"
+        seen = f"{_BOOT_ID.read_text().strip()} {_PID_NAMESPACE.stat().st_ino}"
     except OSError:
         return ""
     return blake2b(seen.encode(), digest_size=6).hexdigest()

@@ -1,4 +1,4 @@
-"""Messages, as modules declare them and as they arrive."""
+"""Messages: as modules declare them, and as consumers receive them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Message(BaseModel):
-    """A fact on the bus, in the past tense. Subclasses are its published language: fields are added, never changed."""
+    """Something that happened; named in the past tense. Fields of a subclass are only added, never changed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     topic: ClassVar[str]
     schema_version: ClassVar[int] = 1
-    #: The field whose value keeps the order: all facts of one aggregate travel in one partition.
+    #: The field with the partition key: messages with the same key stay in order.
     key_field: ClassVar[str]
     #: The field with the id of what the message changes, for the commit notification: caches of it are invalidated.
     subject_field: ClassVar[str | None] = None
 
     organization_id: UUID | None = Field(
-        None, description="whose fact it is; null for facts about people, which belong to no tenant"
+        None, description="the tenant of the message; null for messages about people, which belong to no tenant"
     )
 
     @property
@@ -35,7 +35,7 @@ class Message(BaseModel):
 
 
 def known_topics(parent: type[Message] = Message) -> Iterator[str]:
-    """The topic of every message that some module publishes."""
+    """The topic of every message class that is loaded."""
     for message in parent.__subclasses__():
         if hasattr(message, "topic"):
             yield message.topic
@@ -44,7 +44,7 @@ def known_topics(parent: type[Message] = Message) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as it arrives, by whatever road: its payload and what the header says."""
+    """A message as a consumer receives it, from the log or from Kafka: its payload and its metadata."""
 
     message_id: UUID
     topic: str
@@ -56,5 +56,5 @@ class Delivery:
     correlation_id: str
     traceparent: str
     actor: str
-    #: Where it stands in the log; 0 when it came over Kafka.
+    #: The id of its row in the log; 0 when it was received from Kafka.
     log_id: int = 0

@@ -1,10 +1,10 @@
-"""The outbox is a log: facts are appended in the transaction that made them true, and readers move a cursor along it.
+"""The outbox log: messages are appended in the transaction of the change they describe; readers move a cursor along it.
 
 Rows are never updated. A reader takes windows of *finished* transactions: all rows whose transaction is older than the
-oldest one still running. Inside a window the order is that of `id`. A plain `id > last` would lose rows that commit
-late, and ordering by transaction would let two transactions on one reservation swap their facts: the second may have
-been given its number first. For the same reason a window ends earlier where its end would fall between two such facts
-(`outbox_window_end`, in the migrations).
+oldest one that is still running. Inside a window, rows are ordered by `id`. A plain `id > last` would skip rows that
+commit late. Ordering by transaction id would swap the messages of two transactions on one reservation: the one that
+writes second may have got its transaction id first. For the same reason a window ends earlier where its end would fall
+between two such messages (`outbox_window_end`, in the migrations).
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ from ticketing.infra.db import Base, new_id
 
 
 class Xid8(UserDefinedType[str]):
-    """A transaction's number that never wraps round; travels as text."""
+    """A transaction id that never wraps around; bound and returned as text."""
 
     cache_ok = True
 
@@ -28,7 +28,7 @@ class Xid8(UserDefinedType[str]):
 
 
 class OutboxRow(Base):
-    """One fact. Partitioned by time, so that old ones are dropped and not deleted."""
+    """One message. Partitioned by day, so that old rows are dropped and not deleted."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -45,7 +45,7 @@ class OutboxRow(Base):
     topic: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(Text)
     schema_version: Mapped[int] = mapped_column(SmallInteger)
-    #: Text to the server: it is written once and read whole, and who reads it takes it apart himself.
+    #: `json`, not `jsonb`: the server never looks into it, and returns it as it was written.
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     correlation_id: Mapped[str] = mapped_column(Text)
     traceparent: Mapped[str] = mapped_column(Text)
@@ -53,7 +53,7 @@ class OutboxRow(Base):
 
 
 class Horizon(Base):
-    """Where a window of the log could have ended: whoever reads days of it takes them window by window."""
+    """A place where a window of the log could have ended: a feed that reads days of the log takes them in windows."""
 
     __tablename__ = "log_horizons"
 
@@ -62,7 +62,7 @@ class Horizon(Base):
 
 
 class Cursor(Base):
-    """How far a reader has come, and who is reading for it."""
+    """The position of a reader, and the process that holds its lease."""
 
     __tablename__ = "outbox_cursor"
 
@@ -76,5 +76,5 @@ class Cursor(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-#: What a reader `r` has not read of rows `o`: by transaction and not by id, as it reads.
+#: SQL condition: the reader `r` has not read the row `o`. By transaction, as readers read, and not by id alone.
 UNREAD = "o.xid >= r.window_from and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)"

@@ -1,7 +1,7 @@
-"""The only way to append messages to the log: in the transaction that makes them true.
+"""The only way to append messages to the log: in the transaction of the change they describe.
 
-A message is written by whatever carries the transaction's next writes: the open round trip, the statements that wait
-for the next one, or the session's flush. A batch that has its connection in hand appends all of its rows at once.
+A message is sent with the transaction's next writes: in the open round trip, with the deferred statements, or with the
+session's flush. A batch that writes on a driver connection appends all of its rows in one statement.
 """
 
 from typing import Any, TypedDict
@@ -15,7 +15,7 @@ from ticketing.infra.log import Cause
 from ticketing.infra.outbox.message import Message
 from ticketing.infra.outbox.models import OutboxRow
 
-#: Takes an organization and `rows` of its messages.
+#: Parameters: an organization, and `rows` of its messages.
 APPEND = """
 insert into outbox (organization_id, message_id, topic, key, schema_version, payload, correlation_id, traceparent,
                     actor)
@@ -25,7 +25,7 @@ select %s::uuid, message_id, topic, key, schema_version, payload, correlation_id
 
 
 class MessageRow(TypedDict):
-    """A row of the log as plain values; the organization is the statement's first value."""
+    """A row of the log without its organization, which is a parameter of the statement."""
 
     message_id: UUID
     topic: str
@@ -38,7 +38,7 @@ class MessageRow(TypedDict):
 
 
 def message_row(kind: type[Message], key: UUID | str, payload: dict[str, Any], cause: Cause) -> MessageRow:
-    """The row of a message whose payload is already in its JSON form: what the model of its kind would dump."""
+    """The row of a message whose payload is already JSON: what `kind.model_dump(mode="json")` returns."""
     return {
         "message_id": new_id(),
         "topic": kind.topic,
@@ -52,7 +52,7 @@ def message_row(kind: type[Message], key: UUID | str, payload: dict[str, Any], c
 
 
 def publish(session: AsyncSession, *messages: Message) -> None:
-    """Append messages, in this order; they are true when the transaction commits, and gone when it rolls back."""
+    """Append messages in this order; they are published if and only if the transaction commits."""
     cause = Cause.here()
     for message in messages:
         notify_on_commit(session, message)
@@ -62,7 +62,7 @@ def publish(session: AsyncSession, *messages: Message) -> None:
 
 
 async def append(connection: DriverConnection, organization_id: UUID, messages: list[MessageRow]) -> None:
-    """Append messages of one organization, in this order, on a connection that is inside of a transaction."""
+    """Append messages of one organization in this order, inside the connection's open transaction."""
     await send(connection, APPEND, organization_id, rows(messages))
 
 

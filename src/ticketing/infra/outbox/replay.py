@@ -1,7 +1,7 @@
-"""The log, once more: an operator has a part of it published or delivered again, and forgets readers that are gone.
+"""Replays a part of the log, and forgets readers that are no longer used: for operators.
 
-A replay is in log order and brings each message under its own id, so that whoever knows ids skips what it has done.
-Only what its reader has left behind is replayed: the rest comes by itself.
+A replay is in log order and keeps the message ids, so that a consumer skips what it has already processed. It covers
+only what its reader has passed: the reader will read the rest itself.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -20,19 +20,19 @@ from ticketing.infra.outbox.reader import PAGE_ROWS
 _log = log.get_logger(__name__)
 
 
-class Replayed(NamedTuple):
-    """What a replay has of one topic; `undone` are those that the consumer's inbox does not know."""
+class TopicCount(NamedTuple):
+    """How much of one topic a replay covers; `unprocessed` counts the messages that are not in the consumer's inbox."""
 
     topic: str
     rows: int
-    undone: int
+    unprocessed: int
     from_at: datetime
     to_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """The part of the log that is replayed: rows of these topics from then on, to where the reader stands now."""
+class ReplayRange:
+    """The part of the log that is replayed: rows of these topics since a time, up to the reader's position."""
 
     since: datetime
     topics: tuple[str, ...]
@@ -41,35 +41,37 @@ class Stretch:
     last_id: int
 
     @property
-    def asked(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Any]:
         return {**asdict(self), "topics": list(self.topics)}
 
 
-async def stretch(
+async def find_range(
     session: AsyncSession, reader: str, since: ColumnElement[Any], topics: Collection[str]
-) -> Stretch | None:
-    """What `reader` has left behind of it; None when there is no such reader. `since` is a moment of the database."""
+) -> ReplayRange | None:
+    """The range that `reader` has passed; None if there is no such reader. `since` is evaluated by the database."""
     query = "select window_from::text, window_to::text, last_id from outbox_cursor where reader = :reader"
     cursor = (await session.execute(text(query), {"reader": reader})).one_or_none()
     if cursor is None:
         return None
-    moment = (await session.scalars(select(since))).one()
-    return Stretch(moment, tuple(sorted(topics)), *cursor)
+    since_at = (await session.scalars(select(since))).one()
+    return ReplayRange(since_at, tuple(sorted(topics)), *cursor)
 
 
-async def count(session: AsyncSession, part: Stretch, consumer: str) -> list[Replayed]:
-    """How much it is, by topic."""
-    rows = await session.execute(text(_COUNT), {**part.asked, "consumer": consumer})
-    return [Replayed(*row) for row in rows]
+async def count(session: AsyncSession, part: ReplayRange, consumer: str) -> list[TopicCount]:
+    """The size of the range, by topic."""
+    rows = await session.execute(text(_COUNT), {**part.parameters, "consumer": consumer})
+    return [TopicCount(*row) for row in rows]
 
 
-async def pages(database: Database, part: Stretch, undone_by: str | None = None) -> AsyncIterator[list[EncodedRow]]:
-    """Its rows in log order, PAGE_ROWS at a time; with `undone_by`, those that this consumer's inbox does not know."""
+async def pages(
+    database: Database, part: ReplayRange, unprocessed_by: str | None = None
+) -> AsyncIterator[list[EncodedRow]]:
+    """The rows in log order, PAGE_ROWS at a time; with `unprocessed_by`, only those not in that consumer's inbox."""
     last_id = 0
     while True:
         async with database.transaction() as session:
-            asked = {**part.asked, "behind": last_id, "limit": PAGE_ROWS, "consumer": undone_by}
-            rows = [*await session.scalars(text(_PAGE), asked)]
+            parameters = {**part.parameters, "behind": last_id, "limit": PAGE_ROWS, "consumer": unprocessed_by}
+            rows = [*await session.scalars(text(_PAGE), parameters)]
         if not rows:
             return
         last_id = id_of(rows[-1])
@@ -77,7 +79,7 @@ async def pages(database: Database, part: Stretch, undone_by: str | None = None)
 
 
 async def forget(database: Database, reader: str) -> bool:
-    """Let go of a reader that is gone for good: nothing is kept for it any more. False while somebody reads for it."""
+    """Delete a reader's cursor, so that no partition is kept for it; False while a process holds its lease."""
     async with database.transaction() as session:
         gone = await session.scalar(text(_FORGET), {"reader": reader})
     if gone is not None:
@@ -85,8 +87,8 @@ async def forget(database: Database, reader: str) -> bool:
     return gone is not None
 
 
-# Left behind are whole windows, and what was done of the one that is open. All of it has ended, so the order of ids is
-# that in which a reader that begins today would take it.
+# The reader has passed whole windows, and a part of the one that is open. All of these transactions have ended, so the
+# order of ids is the order in which a new reader would read them.
 _PART = """
   from outbox o
  where o.occurred_at >= :since and o.topic = any (cast(:topics as text[]))

@@ -1,4 +1,4 @@
-"""What state the log is in: its partitions, how far each reader has come, and who keeps all of them from going on."""
+"""The state of the log: its partitions, the position of each reader, and the transaction that holds the horizon."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.outbox.models import UNREAD
 
-#: Counting goes on to here: a backlog of this size says enough, and to count further would take from those who read.
+#: Counting stops here: the exact size of a larger backlog does not matter, and counting would slow the readers down.
 ROWS_MAX = 100_000
 
 
 class Partition(NamedTuple):
-    """A day of the log; the default partition holds rows of days that nobody has made one for."""
+    """A day of the log; the default partition holds rows of days without a partition."""
 
     name: str
     rows: int
@@ -23,7 +23,7 @@ class Partition(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """A cursor on the log, and who moves it. `unread` stops at ROWS_MAX; `seconds` is the age of the oldest unread."""
+    """A cursor and its lease. `unread` stops at ROWS_MAX; `seconds` is the age of the oldest unread row."""
 
     reader: str
     counts: bool
@@ -35,8 +35,8 @@ class Reader(NamedTuple):
     seconds: float
 
 
-class Pin(NamedTuple):
-    """The oldest transaction that writes: no reader comes past it."""
+class HorizonHolder(NamedTuple):
+    """The oldest transaction that writes: the horizon, which no reader passes."""
 
     pid: int | None
     application: str
@@ -50,24 +50,27 @@ async def read_partitions(session: AsyncSession) -> list[Partition]:
 
 
 async def _read_partition(session: AsyncSession, name: str) -> Partition:
-    # By name and through the log itself: row-level security lets nobody read a partition directly.
+    # By name and through the parent table: row-level security forbids reading a partition directly.
     row = (await session.execute(text(_PARTITION), {"name": name, "limit": ROWS_MAX})).one()
     return Partition(name, *row)
 
 
 async def read_readers(session: AsyncSession, *, over_kafka: bool) -> list[Reader]:
-    """Every reader that there is; `counts` says whether anything is kept for it, the way messages travel now."""
-    asked = {"road": "kafka" if over_kafka else "log", "limit": ROWS_MAX}
-    return [Reader(*row) for row in await session.execute(text(_READERS), asked)]
+    """Every reader; `counts` says whether rows are kept for it, with or without Kafka."""
+    parameters = {"road": "kafka" if over_kafka else "log", "limit": ROWS_MAX}
+    return [Reader(*row) for row in await session.execute(text(_READERS), parameters)]
 
 
-async def read_pins(session: AsyncSession) -> list[Pin]:
-    """Who holds the end of the log, and for how long; nobody, when nobody writes."""
-    return [Pin(*row) for row in await session.execute(text("select pid, application, seconds from outbox_pins()"))]
+async def read_horizon_holders(session: AsyncSession) -> list[HorizonHolder]:
+    """The transaction that holds the horizon, and for how long; empty when no transaction writes."""
+    return [
+        HorizonHolder(*row)
+        for row in await session.execute(text("select pid, application, seconds from outbox_pins()"))
+    ]
 
 
 async def read_bytes(session: AsyncSession) -> int:
-    """The log on the disk, with its indexes."""
+    """The size of the log on disk, with its indexes."""
     return int(await session.scalar(text(_BYTES)) or 0)
 
 
