@@ -1,4 +1,4 @@
-"""Every alert can fire, and says why."""
+"""Every alert fires on its condition, names its subject, and clears."""
 
 import inspect
 from dataclasses import replace
@@ -22,17 +22,17 @@ from ticketing.modules.events import SeatsUnblocked
 from ticketing.modules.health import Alert, monitor
 from ticketing.modules.health.alerts import log_alerts, read_alerts
 from ticketing.modules.health.checks import Dependencies
-from ticketing.modules.health.monitor import Checkup
+from ticketing.modules.health.monitor import HealthMonitor
 
-#: A fact of a day that nobody has made a partition for.
+#: A message of a day without a partition.
 STRAY = """
 insert into outbox (occurred_at, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
 values (now() + interval '40 days', gen_random_uuid(), 'bell.rung', 'k', 1, '{}', '', '', '')"""
 
 
 @pytest.fixture(autouse=True)
-def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitor, "REMEMBER_SECONDS", 0)
+def _uncached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "CACHE_SECONDS", 0)
 
 
 async def run(app: FastAPI, *statements: str) -> None:
@@ -49,10 +49,10 @@ async def firing(client: httpx2.AsyncClient) -> dict[str, Any]:
     return found
 
 
-def travel_over(app: FastAPI, bootstrap: str) -> None:
-    """Have the process that answers believe that messages travel over this broker."""
+def use_broker(app: FastAPI, bootstrap: str) -> None:
+    """Configure the process for a Kafka broker at this address; empty means the embedded log."""
     app.state.provide(app.state.get(Settings).model_copy(update={"kafka_bootstrap_servers": bootstrap}))
-    app.state.provide(Checkup(dependencies(app), ALERTS))
+    app.state.provide(HealthMonitor(dependencies(app), ALERTS))
 
 
 def dependencies(app: FastAPI) -> Dependencies:
@@ -71,9 +71,9 @@ async def publish(database: Database) -> None:
         outbox.publish(session, SeatsUnblocked(event_id=outbox.new_id()))
 
 
-async def test_nothing_fires_when_nothing_is_wrong(client: httpx2.AsyncClient, app: FastAPI) -> None:
+async def test_no_alert_fires_on_a_healthy_platform(client: httpx2.AsyncClient, app: FastAPI) -> None:
     for bootstrap in ("", "127.0.0.1:1"):
-        travel_over(app, bootstrap)
+        use_broker(app, bootstrap)
         alerts = data(await client.get("/health/alerts"))["alerts"]
         ours = {"outbox_lag", "outbox_pinned", "outbox_partitions", "dead_letters"}
         ours |= {"kafka_partition_stuck"} if bootstrap else set()
@@ -81,7 +81,7 @@ async def test_nothing_fires_when_nothing_is_wrong(client: httpx2.AsyncClient, a
         assert not any(alert["firing"] for alert in alerts)
 
 
-def test_every_rule_is_made_to_fire_and_to_rest_here(app: FastAPI) -> None:
+def test_every_alert_has_a_test_that_fires_and_clears_it(app: FastAPI) -> None:
     distributed = app.state.get(Settings).model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     rules = {alert.name for alert in (*log_alerts(distributed), *ALERTS)}
     assert rules == FIRED_BY.keys()
@@ -89,7 +89,7 @@ def test_every_rule_is_made_to_fire_and_to_rest_here(app: FastAPI) -> None:
         assert f'"{name}"' in inspect.getsource(test)
 
 
-async def test_a_reader_that_lags_is_named(client: httpx2.AsyncClient, app: FastAPI) -> None:
+async def test_a_lagging_reader_is_named(client: httpx2.AsyncClient, app: FastAPI) -> None:
     database = app.state.worker_database
     await publish(database)
     await read_all(database, "tickets")
@@ -110,7 +110,7 @@ async def test_a_reader_that_lags_is_named(client: httpx2.AsyncClient, app: Fast
     assert await firing(client) == {}
 
 
-async def test_a_log_that_nobody_reads_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+async def test_a_log_without_readers_is_reported(client: httpx2.AsyncClient, app: FastAPI) -> None:
     await publish(app.state.worker_database)
     await run(
         app,
@@ -120,7 +120,7 @@ async def test_a_log_that_nobody_reads_is_told(client: httpx2.AsyncClient, app: 
     assert (await firing(client))["outbox_lag"]["subject"] == "nobody"
 
 
-async def test_dead_letters_wait_for_somebody(client: httpx2.AsyncClient, app: FastAPI) -> None:
+async def test_a_dead_letter_fires_until_it_is_removed(client: httpx2.AsyncClient, app: FastAPI) -> None:
     await run(
         app,
         """insert into dead_letters (consumer, topic, key, message_id, message, error, attempts)
@@ -133,13 +133,15 @@ async def test_dead_letters_wait_for_somebody(client: httpx2.AsyncClient, app: F
     assert await firing(client) == {}
 
 
-async def test_who_holds_up_all_readers_is_named(client: httpx2.AsyncClient, app: FastAPI, settings: Settings) -> None:
-    """By the eyes of a request, which sees of others' transactions nothing but that they are there."""
+async def test_a_transaction_that_delays_all_readers_is_named(
+    client: httpx2.AsyncClient, app: FastAPI, settings: Settings
+) -> None:
+    """Read with the role of requests, which sees that other transactions exist and nothing more."""
     async with app.state.owner_database.transaction() as session:
         await session.execute(text("set local application_name = 'a report of last year'"))
         await session.execute(text("select pg_current_xact_id()"))
         assert "outbox_pinned" not in await firing(client)
-        # Nobody can change when a transaction began, so the rule has less patience here.
+        # A transaction's start time cannot be changed, so the threshold is lowered here.
         rule = next(one for one in log_alerts(settings) if one.name == "outbox_pinned")
         (pinned,) = await read_alerts([replace(rule, threshold=0.0)], dependencies(app))
         assert pinned.firing
@@ -148,7 +150,7 @@ async def test_who_holds_up_all_readers_is_named(client: httpx2.AsyncClient, app
     assert "outbox_pinned" not in await firing(client)
 
 
-async def test_a_day_without_a_partition_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+async def test_a_day_without_a_partition_is_reported(client: httpx2.AsyncClient, app: FastAPI) -> None:
     tomorrow = "to_char((now() at time zone 'UTC')::date + 1, 'YYYYMMDD')"
     await run(app, f"do $$ begin execute 'drop table outbox_' || {tomorrow}; end $$")
     missing = (await firing(client))["outbox_partitions"]
@@ -161,8 +163,8 @@ async def test_a_day_without_a_partition_is_told(client: httpx2.AsyncClient, app
     assert "outbox_partitions" not in await firing(client)
 
 
-async def test_a_kafka_partition_that_stands_still_is_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
-    travel_over(app, "127.0.0.1:1")
+async def test_a_stuck_kafka_partition_is_reported(client: httpx2.AsyncClient, app: FastAPI) -> None:
+    use_broker(app, "127.0.0.1:1")
     await run(app, "insert into kafka_lag values ('tickets', 'order.paid', 3, 17, 2, now() - interval '59 seconds')")
     assert await firing(client) == {}
     await run(app, "update kafka_lag set since = now() - interval '2 minutes'")
@@ -171,7 +173,9 @@ async def test_a_kafka_partition_that_stands_still_is_told(client: httpx2.AsyncC
     assert await firing(client) == {}
 
 
-async def test_holds_that_nobody_sweeps_are_told(client: httpx2.AsyncClient, app: FastAPI, world: World) -> None:
+async def test_lapsed_holds_that_are_not_swept_are_reported(
+    client: httpx2.AsyncClient, app: FastAPI, world: World
+) -> None:
     show = await world.show(rows=1, seats=1)
     await world.hold(await world.person(), show, "Stalls-A-1")
     assert "holds_not_swept" not in await firing(client)
@@ -182,7 +186,7 @@ async def test_holds_that_nobody_sweeps_are_told(client: httpx2.AsyncClient, app
     assert "holds_not_swept" not in await firing(client)
 
 
-async def test_webhooks_about_nothing_that_we_know_are_told(client: httpx2.AsyncClient, app: FastAPI) -> None:
+async def test_payment_webhooks_without_a_payment_are_reported(client: httpx2.AsyncClient, app: FastAPI) -> None:
     await run(
         app,
         """insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, body,
@@ -196,13 +200,13 @@ async def test_webhooks_about_nothing_that_we_know_are_told(client: httpx2.Async
     assert await firing(client) == {}
 
 
-async def test_webhooks_that_our_worker_leaves_lying_are_told(
+async def test_webhooks_that_the_worker_does_not_deliver_are_reported(
     client: httpx2.AsyncClient, app: FastAPI, world: World
 ) -> None:
     tenant = await world.tenant()
     path = tenant.path("/webhooks")
     made = data(await tenant.admin.post(path, {"url": "https://hooks.example.com/", "types": ["order.*"]}), 201)
-    await settle(app)
+    await read_everything(app)
     assert await firing(client) == {}
     data(await tenant.admin.post(f"{path}/{made['id']}/test"), 201)
     await run(app, "update webhook_deliveries set due_at = now() - interval '2 minutes'")
@@ -226,15 +230,15 @@ async def test_webhooks_that_our_worker_leaves_lying_are_told(
     assert await firing(client) == {}
 
 
-async def settle(app: FastAPI) -> None:
-    """Let every reader of the log have read to its end."""
+async def read_everything(app: FastAPI) -> None:
+    """Let every reader of the log read to its end."""
     database = app.state.worker_database
     await read_all(database, "orders")
     while await webhooks.fan_out(database):
         continue
 
 
-async def test_a_refund_that_was_promised_and_not_sent_is_told(
+async def test_a_requested_refund_that_is_not_sent_is_reported(
     client: httpx2.AsyncClient, app: FastAPI, world: World
 ) -> None:
     show, buyer = await world.show(rows=1, seats=1), await world.person()
@@ -255,12 +259,12 @@ async def test_a_refund_that_was_promised_and_not_sent_is_told(
     assert {"refunds_not_sent", "paid_without_tickets"}.isdisjoint(await firing(client))
 
 
-async def test_an_alert_that_cannot_be_read_fires_and_takes_no_other_with_it(
+async def test_an_unreadable_alert_fires_and_leaves_the_others_readable(
     client: httpx2.AsyncClient, app: FastAPI
 ) -> None:
-    broken, odd = text("select null, 1/0"), text("select null, 'many'")
+    broken, odd = "select null, 1/0", "select null, 'many'"
     alerts = (Alert("broken", 0, "count", broken), Alert("odd", 0, "count", odd), *ALERTS)
-    app.state.provide(Checkup(dependencies(app), alerts))
+    app.state.provide(HealthMonitor(dependencies(app), alerts))
     found = await firing(client)
     assert {name: alert["value"] for name, alert in found.items()} == {"broken": None, "odd": None}
     assert "zero" not in (await client.get("/health/alerts")).text
@@ -269,22 +273,22 @@ async def test_an_alert_that_cannot_be_read_fires_and_takes_no_other_with_it(
 async def test_without_postgres_every_alert_fires(client: httpx2.AsyncClient, app: FastAPI) -> None:
     settings = app.state.get(Settings).model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/x"})
     database = Database(settings)
-    app.state.provide(Checkup(Dependencies.of(settings, database, app.state.get(Redis)), ALERTS))
+    app.state.provide(HealthMonitor(Dependencies.of(settings, database, app.state.get(Redis)), ALERTS))
     assert len(await firing(client)) == 4 + len(ALERTS)
     await database.close()
 
 
-#: What shows each rule.
+#: The test of each alert.
 FIRED_BY = {
-    "outbox_lag": test_a_reader_that_lags_is_named,
-    "outbox_pinned": test_who_holds_up_all_readers_is_named,
-    "outbox_partitions": test_a_day_without_a_partition_is_told,
-    "dead_letters": test_dead_letters_wait_for_somebody,
-    "kafka_partition_stuck": test_a_kafka_partition_that_stands_still_is_told,
-    "holds_not_swept": test_holds_that_nobody_sweeps_are_told,
-    "webhooks_not_delivered": test_webhooks_that_our_worker_leaves_lying_are_told,
-    "webhooks_waiting": test_webhooks_about_nothing_that_we_know_are_told,
-    "payments_mismatched": test_webhooks_about_nothing_that_we_know_are_told,
-    "refunds_not_sent": test_a_refund_that_was_promised_and_not_sent_is_told,
-    "paid_without_tickets": test_a_refund_that_was_promised_and_not_sent_is_told,
+    "outbox_lag": test_a_lagging_reader_is_named,
+    "outbox_pinned": test_a_transaction_that_delays_all_readers_is_named,
+    "outbox_partitions": test_a_day_without_a_partition_is_reported,
+    "dead_letters": test_a_dead_letter_fires_until_it_is_removed,
+    "kafka_partition_stuck": test_a_stuck_kafka_partition_is_reported,
+    "holds_not_swept": test_lapsed_holds_that_are_not_swept_are_reported,
+    "webhooks_not_delivered": test_webhooks_that_the_worker_does_not_deliver_are_reported,
+    "webhooks_waiting": test_payment_webhooks_without_a_payment_are_reported,
+    "payments_mismatched": test_payment_webhooks_without_a_payment_are_reported,
+    "refunds_not_sent": test_a_requested_refund_that_is_not_sent_is_reported,
+    "paid_without_tickets": test_a_requested_refund_that_is_not_sent_is_reported,
 }

@@ -1,11 +1,11 @@
-"""The interactive document works without internet, and shows what the API is."""
+"""The interactive API documentation works without internet access and is complete."""
 
 import re
 
 import httpx2
 
 
-async def test_the_page_and_all_that_it_loads_come_from_here(client: httpx2.AsyncClient) -> None:
+async def test_the_docs_page_loads_everything_from_this_origin(client: httpx2.AsyncClient) -> None:
     page = await client.get("/docs")
     assert page.status_code == 200
     policy = page.headers["Content-Security-Policy"]
@@ -21,7 +21,7 @@ async def test_the_page_and_all_that_it_loads_come_from_here(client: httpx2.Asyn
     assert (await client.get("/static-docs/redoc.standalone.js")).status_code == 404
 
 
-async def test_the_document_shows_streams_and_health(client: httpx2.AsyncClient) -> None:
+async def test_the_document_contains_streams_and_health(client: httpx2.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     stream = document["paths"]["/api/v1/events/{event_id}/stream"]["get"]["responses"]["200"]
     assert "text/event-stream" in stream["content"]

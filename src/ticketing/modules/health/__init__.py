@@ -1,8 +1,8 @@
-"""Is this process alive, ready, and is there something that a person has to look at?"""
+"""Liveness, readiness, alerts and metrics of this process."""
 
 from ticketing.modules.health.alerts import Alert
 from ticketing.modules.health.api import router
 from ticketing.modules.health.checks import Dependencies
-from ticketing.modules.health.monitor import Checkup
+from ticketing.modules.health.monitor import HealthMonitor
 
-__all__ = ["Alert", "Checkup", "Dependencies", "router"]
+__all__ = ["Alert", "Dependencies", "HealthMonitor", "router"]

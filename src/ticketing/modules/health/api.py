@@ -1,4 +1,4 @@
-"""For load balancers, schedulers and the people on call; everything here is at the root and answers at once."""
+"""Health, alerts and metrics, at the root: for load balancers, orchestrators, Prometheus and the people on call."""
 
 from typing import Annotated, Any, cast
 
@@ -13,66 +13,66 @@ from ticketing.infra import app_state, log, metrics
 from ticketing.infra.db import Database
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.health.checks import Status
-from ticketing.modules.health.monitor import Checkup
+from ticketing.modules.health.monitor import HealthMonitor
 from ticketing.modules.health.schemas import AlertOut, AlertsOut, CheckOut, LiveOut, ReadyOut
 
 router = APIRouter(tags=["Operations"])
 
 
-async def _checkup(request: Request) -> Checkup:
-    return app_state.of(request.app).get(Checkup)
+async def _monitor(request: Request) -> HealthMonitor:
+    return app_state.of(request.app).get(HealthMonitor)
 
 
-OurCheckup = Annotated[Checkup, Depends(_checkup)]
+Monitor = Annotated[HealthMonitor, Depends(_monitor)]
 
 
 @router.get("/health/live")
 async def get_live() -> Envelope[LiveOut]:
-    """200 for as long as this process can answer at all; a probe that fails here means: restart it."""
+    """200 while this process can respond at all. When this probe fails, restart the process."""
     return envelope(LiveOut())
 
 
 @router.get("/health/ready", response_model=Envelope[ReadyOut])
-async def get_ready(checkup: OurCheckup) -> Response:
-    """503 while requests can't be served. Redis or the bus being away is told as degraded, and is not a reason."""
-    return _ready(await _all(checkup))
+async def get_ready(monitor: Monitor) -> Response:
+    """503 while requests can't be served. Without Redis or the bus the status is `degraded`, with 200."""
+    return _ready(await _all(monitor))
 
 
 @router.get("/health", response_model=Envelope[ReadyOut])
-async def get_health(checkup: OurCheckup) -> Response:
-    """The same, under the name that people try first."""
-    return _ready(await _all(checkup))
+async def get_health(monitor: Monitor) -> Response:
+    """The same as `/health/ready`, under the name that people try first."""
+    return _ready(await _all(monitor))
 
 
 @router.get("/health/db", response_model=Envelope[CheckOut])
-async def get_database(checkup: OurCheckup) -> Response:
-    """Postgres answers, on a connection of its own."""
-    return await _one(checkup, "database")
+async def get_database(monitor: Monitor) -> Response:
+    """Whether Postgres responds, on a dedicated connection."""
+    return await _one(monitor, "database")
 
 
 @router.get("/health/cache", response_model=Envelope[CheckOut])
-async def get_cache(checkup: OurCheckup) -> Response:
-    """Redis or Valkey answers."""
-    return await _one(checkup, "cache")
+async def get_cache(monitor: Monitor) -> Response:
+    """Whether Redis or Valkey responds."""
+    return await _one(monitor, "cache")
 
 
 @router.get("/health/bus", response_model=Envelope[CheckOut])
-async def get_bus(checkup: OurCheckup) -> Response:
-    """Messages travel: the readers of the log are at it, or the Kafka broker answers."""
-    return await _one(checkup, "bus")
+async def get_bus(monitor: Monitor) -> Response:
+    """Whether messages travel: the log's readers are active, or the Kafka broker responds."""
+    return await _one(monitor, "bus")
 
 
 @router.get("/health/alerts", response_model=Envelope[AlertsOut])
-async def get_alerts(checkup: OurCheckup) -> Response:
-    """503 while there is something that a person has to look at."""
-    readings = [AlertOut.model_validate(reading) for reading in await checkup.alerts()]
+async def get_alerts(monitor: Monitor) -> Response:
+    """503 while an alert fires."""
+    readings = [AlertOut.model_validate(reading) for reading in await monitor.alerts()]
     firing = [f"{reading.name} is firing" for reading in readings if reading.firing]
-    return _answer(AlertsOut(alerts=readings), firing, "alert_firing")
+    return _response(AlertsOut(alerts=readings), firing, "alert_firing")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def get_metrics(request: Request) -> Response:
-    """Prometheus text."""
+    """Metrics in the Prometheus text format."""
     _measure_pool(app_state.of(request.app).get(Database))
     return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -83,30 +83,30 @@ def _measure_pool(database: Database) -> None:
     metrics.DB_POOL.labels("idle").set(pool.checkedin())
 
 
-async def _all(checkup: Checkup) -> dict[str, CheckOut]:
-    return {name: CheckOut.model_validate(finding) for name, finding in (await checkup.check_all()).items()}
+async def _all(monitor: HealthMonitor) -> dict[str, CheckOut]:
+    return {name: CheckOut.model_validate(finding) for name, finding in (await monitor.check_all()).items()}
 
 
-async def _one(checkup: Checkup, name: str) -> Response:
-    check = CheckOut.model_validate(await checkup.check(name))
-    return _answer(check, [] if check.status is Status.OK else [f"{name} is {check.status}"])
+async def _one(monitor: HealthMonitor, name: str) -> Response:
+    check = CheckOut.model_validate(await monitor.check(name))
+    return _response(check, [] if check.status is Status.OK else [f"{name} is {check.status}"])
 
 
 def _ready(checks: dict[str, CheckOut]) -> Response:
     down = [f"{name} is down" for name, check in checks.items() if check.status is Status.DOWN]
     status = "ready" if all(check.status is Status.OK for check in checks.values()) else "degraded"
-    return _answer(ReadyOut(status="not_ready" if down else status, checks=checks), down)
+    return _response(ReadyOut(status="not_ready" if down else status, checks=checks), down)
 
 
-def _answer(data: BaseModel, complaints: list[str], code: str = "dependency_down") -> Response:
-    """The envelope of a success, or of a refusal that carries the same data: it is most wanted when things are bad."""
-    if not complaints:
+def _response(data: BaseModel, problems: list[str], code: str = "dependency_down") -> Response:
+    """A success, or a 503 that carries the same data: the details matter most when something is down."""
+    if not problems:
         return _json(200, envelope(data).model_dump(mode="json"))
     body = {
         "success": False,
-        "message": "; ".join(complaints).capitalize() + ".",
+        "message": "; ".join(problems).capitalize() + ".",
         "data": data.model_dump(mode="json"),
-        "errors": [{"code": code, "message": complaint} for complaint in complaints],
+        "errors": [{"code": code, "message": problem} for problem in problems],
         "meta": {"correlation_id": log.correlation_id.get()},
     }
     return _json(503, body)

@@ -1,4 +1,4 @@
-"""Answers about the state of this process and of what it needs."""
+"""Responses about the state of this process and its dependencies."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ class LiveOut(Out):
 
 
 class CheckOut(Out):
-    """One dependency. `is_critical`: without it this process is not ready."""
+    """One dependency. `is_critical`: the process is not ready without it."""
 
     status: Status
     is_critical: bool
@@ -20,14 +20,14 @@ class CheckOut(Out):
 
 
 class ReadyOut(Out):
-    """`ready`, `degraded` (we work, but not all is well) or `not_ready`."""
+    """`ready`, `degraded` (serving requests with a dependency impaired) or `not_ready`."""
 
     status: str
     checks: dict[str, CheckOut]
 
 
 class AlertOut(Out):
-    """One rule; it fires when its value is above the threshold, or can't be read (then `value` is null)."""
+    """One rule. It fires when its value is above the threshold, or cannot be read (`value` is null)."""
 
     name: str
     firing: bool
