@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import log
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.db.timeouts import PATIENT_SECONDS
+from ticketing.infra.db.timeouts import LONG_STATEMENT_SECONDS
 from ticketing.modules import iam, organizations
 
 Act = Callable[[AsyncSession, iam.User], Awaitable[str]]
@@ -34,7 +34,7 @@ async def revoke_support(session: AsyncSession, user: iam.User) -> str:
 async def act_on(settings: Settings, url: str, email: str, act: Act) -> str | None:
     """Do one of these about the person with this address; None when nobody has an account with it."""
     log.actor.set("operator")
-    database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
+    database = Database(settings, url=url, statement_seconds=LONG_STATEMENT_SECONDS)
     try:
         async with database.transaction() as session:
             user = await iam.find_user(session, email)

@@ -48,11 +48,11 @@ async def with_database(settings: Settings, use: "Callable[[Database], Awaitable
     """Use the database as a worker sees it. Raises ConfigurationError for a role that sees no tenant."""
     from ticketing.infra.db import Database
     from ticketing.infra.db.roles import check_workers
-    from ticketing.infra.db.timeouts import PATIENT_SECONDS
+    from ticketing.infra.db.timeouts import LONG_STATEMENT_SECONDS
 
     url = owners_url(settings)
     check_workers(url)
-    database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
+    database = Database(settings, url=url, statement_seconds=LONG_STATEMENT_SECONDS)
     try:
         return await use(database)
     finally:

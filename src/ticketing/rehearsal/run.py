@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from ticketing import invariants
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.db.timeouts import PATIENT_SECONDS
+from ticketing.infra.db.timeouts import LONG_STATEMENT_SECONDS
 from ticketing.rehearsal import cleanup, figures, report, scratch_event
 from ticketing.rehearsal.assertions import prove
 from ticketing.rehearsal.load.processes import Company
@@ -182,7 +182,7 @@ async def clean(settings: Settings, database_url: str, display: Display) -> int:
 @asynccontextmanager
 async def _database(settings: Settings, url: str) -> AsyncIterator[Database]:
     """A database that answers. Raises RehearsalError, in one sentence, when it does not, or no longer."""
-    database = Database(settings, url=url, statement_seconds=PATIENT_SECONDS)
+    database = Database(settings, url=url, statement_seconds=LONG_STATEMENT_SECONDS)
     try:
         try:
             async with database.transaction() as session:

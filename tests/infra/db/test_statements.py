@@ -23,26 +23,26 @@ WHO = "select current_setting('app.user_id', true)"
 
 
 async def who_calls(session: AsyncSession) -> str:
-    async with plain.round_trip(session) as wire:
-        answer = await send(wire, WHO)
+    async with plain.round_trip(session) as connection:
+        answer = await send(connection, WHO)
     return str((await answer.fetchall())[0][0])
 
 
 async def noted(session: AsyncSession) -> list[UUID]:
-    async with plain.round_trip(session) as wire:
-        rows = await send(wire, "select message_id from inbox where consumer = 'later' order by ctid")
+    async with plain.round_trip(session) as connection:
+        rows = await send(connection, "select message_id from inbox where consumer = 'later' order by ctid")
     return [row[0] for row in await rows.fetchall()]
 
 
 async def write_twice(database: Database, id: UUID) -> None:
-    async with database.transaction() as session, plain.round_trip(session) as wire:
-        await send(wire, NOTE, "one", id)
-        await send(wire, NOTE, "one", id)
+    async with database.transaction() as session, plain.round_trip(session) as connection:
+        await send(connection, NOTE, "one", id)
+        await send(connection, NOTE, "one", id)
 
 
 async def end_own_connection(database: Database) -> None:
-    async with database.transaction() as session, plain.round_trip(session) as wire:
-        await send(wire, "select pg_terminate_backend(pg_backend_pid())")
+    async with database.transaction() as session, plain.round_trip(session) as connection:
+        await send(connection, "select pg_terminate_backend(pg_backend_pid())")
 
 
 async def test_who_calls_is_said_before_the_first_plain_statement(database: Database) -> None:
@@ -78,8 +78,8 @@ async def test_what_was_done_to_models_before_comes_first(database: Database) ->
     id = uuid4()
     async with database.transaction() as session:
         session.add(InboxRow(consumer="one", message_id=id))
-        async with plain.round_trip(session) as wire:
-            found = await send(wire, "select 1 from inbox where message_id = %s", id)
+        async with plain.round_trip(session) as connection:
+            found = await send(connection, "select 1 from inbox where message_id = %s", id)
         assert await found.fetchall() == [(1,)]
 
 
@@ -127,13 +127,13 @@ async def test_what_may_wait_is_sent_in_its_place(database: Database) -> None:
     """Before the next statement, whoever makes it, and before the commit."""
     ids = [uuid4() for _ in range(5)]
     async with database.transaction() as session:
-        await plain.later(session, NOTE, "later", ids[0])
+        await plain.defer(session, NOTE, "later", ids[0])
         assert await noted(session) == [ids[0]]
-        await plain.later(session, NOTE, "later", ids[1])
+        await plain.defer(session, NOTE, "later", ids[1])
         assert len((await session.scalars(select(InboxRow).where(InboxRow.consumer == "later"))).all()) == 2
-        await plain.later(session, NOTE, "later", ids[2])
+        await plain.defer(session, NOTE, "later", ids[2])
         await plain.execute(session, NOTE, "later", ids[3])
-        await plain.later(session, NOTE, "later", ids[4])
+        await plain.defer(session, NOTE, "later", ids[4])
     async with database.transaction() as session:
         assert await noted(session) == ids
 
@@ -141,7 +141,7 @@ async def test_what_may_wait_is_sent_in_its_place(database: Database) -> None:
 async def wait_and(database: Database, *statements: str, error: Exception | None = None) -> None:
     async with database.transaction() as session:
         for statement in statements:
-            await plain.later(session, statement)
+            await plain.defer(session, statement)
         if error:
             raise error
 
@@ -150,7 +150,7 @@ async def test_what_waits_is_gone_with_its_transaction(database: Database) -> No
     with pytest.raises(LookupError):
         await wait_and(database, WRITE, error=LookupError())
     async with database.transaction() as session:
-        await plain.later(session, WRITE)
+        await plain.defer(session, WRITE)
         await session.rollback()
         assert await noted(session) == []
     async with database.transaction() as session:
@@ -169,7 +169,7 @@ async def test_what_waits_and_fails_fails_its_transaction(database: Database) ->
 async def test_who_calls_is_said_before_what_waits(database: Database) -> None:
     somebody = uuid4()
     async with database.transaction(somebody) as session:
-        await plain.later(session, f"select set_config('app.heard', ({WHO}), true)")
+        await plain.defer(session, f"select set_config('app.heard', ({WHO}), true)")
         answer = await plain.execute(session, "select current_setting('app.heard')")
         assert await answer.fetchone() == (str(somebody),)
 
@@ -177,21 +177,21 @@ async def test_who_calls_is_said_before_what_waits(database: Database) -> None:
 async def test_an_open_round_trip_takes_along_what_would_wait(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "LATER_MAX", 1)
+    monkeypatch.setattr(plain, "DEFERRED_MAX", 1)
     ids, fact = [uuid4() for _ in range(3)], SeatPainted(organization_id=uuid4(), seat_id=uuid4(), colour="red")
     async with database.transaction() as session:
-        async with plain.round_trip(session) as wire:
+        async with plain.round_trip(session) as connection:
             outbox.publish(session, fact)
-            await send(wire, NOTE, "later", ids[0])
-            await plain.later(session, NOTE, "later", ids[1])
-            await send(wire, NOTE, "later", ids[2])
+            await send(connection, NOTE, "later", ids[0])
+            await plain.defer(session, NOTE, "later", ids[1])
+            await send(connection, NOTE, "later", ids[2])
         assert await noted(session) == ids
         assert await session.scalar(select(func.count()).select_from(OutboxRow)) == 1
 
 
 async def test_no_more_waits_than_there_is_room_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain, "LATER_MAX", 3)
+    monkeypatch.setattr(plain, "DEFERRED_MAX", 3)
     async with database.transaction() as session:
         for waiting in (1, 2, 0, 1):
-            await plain.later(session, NOTE, "later", uuid4())
-            assert len((await plain._wire_of(session)).later) == waiting  # type: ignore[attr-defined]
+            await plain.defer(session, NOTE, "later", uuid4())
+            assert len((await plain._driver_connection(session)).deferred) == waiting  # type: ignore[attr-defined]

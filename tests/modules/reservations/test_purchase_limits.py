@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from tests.modules.payments.till import end_hold, rows
 from tests.modules.reservations.limited_buyer import LIMIT, LimitedBuyer, left, limited, post_hold
 from tests.support.world import API, PASSWORD, Person, World, data, refusal
-from ticketing.infra.db.pipeline import wire_of
+from ticketing.infra.db.pipeline import driver_connection
 from ticketing.modules.reservations import purchase_limits
 
 
@@ -135,7 +135,7 @@ async def test_a_batch_locks_and_counts_several_buyers_at_once(app: FastAPI, wor
     async def count() -> list[int]:
         async with app.state.worker_database.engine.connect() as connection:
             pending = await purchase_limits.lock_allowances(
-                await wire_of(connection), show.tenant.id, random.sample(buyers, 3)
+                await driver_connection(connection), show.tenant.id, random.sample(buyers, 3)
             )
             by_person = {buyer.user_id: allowance for buyer, allowance in (await pending.fetch()).items()}
             assert by_person[people[0].id].identity == by_person[people[1].id].identity

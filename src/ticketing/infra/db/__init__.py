@@ -5,9 +5,9 @@ from ticketing.infra.db.session import (
     Database,
     Db,
     Identified,
-    as_sqlalchemy_says,
     new_id,
     on_commit,
+    sqlalchemy_error,
 )
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "Database",
     "Db",
     "Identified",
-    "as_sqlalchemy_says",
     "new_id",
     "on_commit",
+    "sqlalchemy_error",
 ]

@@ -1,7 +1,7 @@
-"""The connection under a session, for batches: many rows in one statement, many statements in one round trip.
+"""The driver's connection below a session: many rows in one statement, many statements in one round trip.
 
-Rows travel as one JSON value: encoding a list in C costs a tenth of adapting its elements one by one, and Postgres
-takes it apart with `json_to_recordset`. Statements that are sent inside `pipelined` are answered together; the first
+Rows are sent as one JSON value: encoding a list in C costs a tenth of adapting its elements one by one, and Postgres
+takes it apart with `json_to_recordset`. Statements sent inside `pipelined` get their results together; the first
 fetch waits for all of them.
 """
 
@@ -13,39 +13,39 @@ import orjson
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-#: psycopg's own connection, which the pool lends us inside of SQLAlchemy's.
-Wire = psycopg.AsyncConnection[tuple[Any, ...]]
+#: psycopg's connection, which a pooled SQLAlchemy connection wraps.
+DriverConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
-#: Statements that nobody waits for, and their values.
-Waiting = list[tuple[str, tuple[Any, ...]]]
+#: Statements and their values, sent together with the next statement of their transaction.
+DeferredStatements = list[tuple[str, tuple[Any, ...]]]
 
 
-async def wire_of(connection: AsyncConnection) -> Wire:
-    """What lies under a connection of the pool; it shares its transaction."""
-    raw = await connection.get_raw_connection()
-    wire: Wire = raw.driver_connection  # type: ignore[assignment]
-    return wire
+async def driver_connection(pooled: AsyncConnection) -> DriverConnection:
+    """The driver's connection below a pooled one. Both are in the same transaction."""
+    raw = await pooled.get_raw_connection()
+    connection: DriverConnection = raw.driver_connection  # type: ignore[assignment]
+    return connection
 
 
 @asynccontextmanager
-async def pipelined(wire: Wire) -> AsyncIterator[None]:
-    """Send what the block executes without waiting for answers; the end of the block waits, and raises what failed."""
-    async with wire.pipeline():
+async def pipelined(connection: DriverConnection) -> AsyncIterator[None]:
+    """Send the block's statements without waiting for results. The end of the block waits, and raises any error."""
+    async with connection.pipeline():
         yield
 
 
-async def send(wire: Wire, query: str, *values: Any) -> Cursor:
-    """Execute a statement that is prepared once per connection. `query` has a `%s` for each value."""
-    return await wire.execute(query.encode(), values, prepare=True)
+async def send(connection: DriverConnection, query: str, *values: Any) -> Cursor:
+    """Execute a statement, prepared once per connection. `query` has a `%s` for each value."""
+    return await connection.execute(query.encode(), values, prepare=True)
 
 
-async def send_waiting(wire: Wire) -> None:
-    """Send what waits (see `plain.later`), in its order: for the beginning of a block that is `pipelined`."""
-    waiting: Waiting = wire.later  # type: ignore[attr-defined]
-    statements = waiting.copy()
-    waiting.clear()
+async def send_deferred(connection: DriverConnection) -> None:
+    """Send the deferred statements (see `statements.defer`) in their order, at the start of a `pipelined` block."""
+    deferred: DeferredStatements = connection.deferred  # type: ignore[attr-defined]
+    statements = deferred.copy()
+    deferred.clear()
     for query, values in statements:
-        await send(wire, query, *values)
+        await send(connection, query, *values)
 
 
 def rows(of: Any) -> str:

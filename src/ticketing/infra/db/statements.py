@@ -1,7 +1,7 @@
-"""Plain SQL inside of a session's transaction, for the few paths where a model per row would cost more than the row.
+"""Plain SQL in a session's transaction, for the hot paths in which a model per row would cost more than the row.
 
-What is sent in one block travels together and is answered together. Statements still run one after the other, each with
-a snapshot of its own: one that comes after a lock sees what the lock's last holder has committed.
+Statements of one block share a round trip. They still run one after the other, each with a snapshot of its own: a
+statement that comes after a lock sees what the lock's previous holder has committed.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,115 +12,127 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
-from ticketing.infra.db.pipeline import Cursor, Waiting, Wire, rows, send, send_waiting, wire_of
-from ticketing.infra.db.session import as_sqlalchemy_says
+from ticketing.infra.db.pipeline import (
+    Cursor,
+    DeferredStatements,
+    DriverConnection,
+    driver_connection,
+    rows,
+    send,
+    send_deferred,
+)
+from ticketing.infra.db.session import sqlalchemy_error
 
-#: More than this does not wait for whatever comes next.
-LATER_MAX = 100
+#: Deferred statements are sent when there are this many.
+DEFERRED_MAX = 100
 
-#: Sends statements along with those of whoever calls it.
-Write = Callable[[Wire], Awaitable[None]]
+#: Sends statements in the round trip of its caller.
+Write = Callable[[DriverConnection], Awaitable[None]]
 
 
 @asynccontextmanager
-async def round_trip(session: AsyncSession) -> AsyncIterator[Wire]:
-    """Send what the block executes in one round trip; the answers are there when it has ended.
+async def round_trip(session: AsyncSession) -> AsyncIterator[DriverConnection]:
+    """Send the block's statements in one round trip; their results can be fetched after the block.
 
     Raises:
-        DBAPIError: what failed, as the session itself would raise it.
+        DBAPIError: a statement failed, as the session itself would raise it.
     """
-    wire = await _wire_of(session)
-    appended: dict[tuple[str, Any], list[Any]] = {}
-    session.info["appended"] = appended
+    connection = await _driver_connection(session)
+    last: dict[tuple[str, Any], list[Any]] = {}
+    session.info["rows_of_round_trip"] = last
     try:
-        async with wire.pipeline():
-            await send_waiting(wire)
-            yield wire
-            for (query, key), added in appended.items():
-                await send(wire, query, key, rows(added))
+        async with connection.pipeline():
+            await send_deferred(connection)
+            yield connection
+            for (query, key), added in last.items():
+                await send(connection, query, key, rows(added))
     except psycopg.Error as error:
-        raise await _as_sqlalchemy_says(session, wire, error) from error
+        raise await _as_sqlalchemy_error(session, connection, error) from error
     finally:
-        del session.info["appended"]
+        del session.info["rows_of_round_trip"]
 
 
 async def execute(session: AsyncSession, query: str, *values: Any) -> Cursor:
-    """One statement that is not its transaction's first: alone it costs half of a round trip for many.
+    """Execute one statement without a pipeline, which costs half of what a `round_trip` does.
+
+    Meant for a statement that is not the first of its transaction.
 
     Raises:
         DBAPIError: it failed, as the session itself would raise it.
     """
-    wire = await _wire_of(session)
-    if _waiting(wire):
-        async with round_trip(session) as wire:
-            answer = await send(wire, query, *values)
-        return answer
+    connection = await _driver_connection(session)
+    if _deferred(connection):
+        async with round_trip(session) as connection:
+            cursor = await send(connection, query, *values)
+        return cursor
     try:
-        return await send(wire, query, *values)
+        return await send(connection, query, *values)
     except psycopg.Error as error:
-        raise await _as_sqlalchemy_says(session, wire, error) from error
+        raise await _as_sqlalchemy_error(session, connection, error) from error
 
 
-async def later(session: AsyncSession, query: str, *values: Any) -> None:
-    """A statement whose answer nobody needs: it goes along with the next one of its transaction, or before its commit.
+async def defer(session: AsyncSession, query: str, *values: Any) -> None:
+    """Send a statement, whose result is not needed, with the next one of its transaction or before its commit.
 
-    So messages that share a transaction don't wait for each of their writes. Order stays: whatever asks after it sees
-    what it did. What fails there fails the transaction, at its next statement or at its commit.
+    So messages that share a transaction do not each wait for their writes. The order stays: a later query sees the
+    statement's effect. If it fails, the transaction fails at its next statement or at its commit.
     """
-    wire = await _wire_of(session)
-    if "appended" in session.info:  # a round trip is open, and takes it along
-        await send(wire, query, *values)
+    connection = await _driver_connection(session)
+    if "rows_of_round_trip" in session.info:
+        await send(connection, query, *values)
         return
-    waiting = _waiting(wire)
-    waiting.append((query, values))
-    if len(waiting) >= LATER_MAX:
+    deferred = _deferred(connection)
+    deferred.append((query, values))
+    if len(deferred) >= DEFERRED_MAX:
         async with round_trip(session):
             pass
 
 
-def append_row(session: AsyncSession, query: str, key: Any, row: Any) -> bool:
-    """Let a row travel with what the transaction sends next: `query` takes a key and `rows` of what was given for it.
+def defer_row(session: AsyncSession, query: str, key: Any, row: Any) -> bool:
+    """Send a row with the transaction's next statements. `query` takes a key and the `rows` that were given for it.
 
-    In an open round trip, all rows of a query and key are one of its last statements. Where statements wait for the
-    next one (see `later`), the row waits behind them. Returns False when neither is the case.
+    In an open round trip, all rows of a query and key become one of its last statements. Behind deferred statements
+    (see `defer`) the row is deferred too. Returns False, and does nothing, when there is neither.
     """
-    if (appended := session.info.get("appended")) is not None:
-        appended.setdefault((query, key), []).append(row)
+    if (last := session.info.get("rows_of_round_trip")) is not None:
+        last.setdefault((query, key), []).append(row)
         return True
-    known: tuple[object, Wire] | None = session.info.get("wire")
-    if known is not None and known[0] is session.sync_session.get_transaction() and (waiting := _waiting(known[1])):
-        waiting.append((query, (key, rows([row]))))
+    known: tuple[object, DriverConnection] | None = session.info.get("driver_connection")
+    if known is not None and known[0] is session.sync_session.get_transaction() and (deferred := _deferred(known[1])):
+        deferred.append((query, (key, rows([row]))))
         return True
     return False
 
 
-def _waiting(wire: Wire) -> Waiting:
-    waiting: Waiting = wire.later  # type: ignore[attr-defined]
-    return waiting
+def _deferred(connection: DriverConnection) -> DeferredStatements:
+    deferred: DeferredStatements = connection.deferred  # type: ignore[attr-defined]
+    return deferred
 
 
-async def _wire_of(session: AsyncSession) -> Wire:
-    """The connection. When the transaction has just begun and who calls is still to be said (see db.py), that waits.
+async def _driver_connection(session: AsyncSession) -> DriverConnection:
+    """The connection of the session's transaction, after what was done to models so far.
 
-    It is asked for once in a transaction: the way through SQLAlchemy costs as much as a statement. What was done to
-    models before comes first.
+    Looked up once per transaction: going through SQLAlchemy costs as much as a statement. In a transaction that begins
+    here, the statement that names the caller (see `PersonalSession`) is deferred.
     """
     if session.new or session.dirty or session.deleted:
         await session.flush()
     transaction = session.sync_session.get_transaction()
-    known: tuple[object, Wire] | None = session.info.get("wire")
+    known: tuple[object, DriverConnection] | None = session.info.get("driver_connection")
     if known is not None and known[0] is transaction and transaction is not None:
         return known[1]
-    session.info["says_who_calls"] = True
-    wire = await wire_of(await session.connection())
-    # Taken by whoever asks when a transaction begins; one that ran before has said it.
-    if not session.info.pop("says_who_calls", False) and (user_id := session.info.get("user_id")) is not None:
-        _waiting(wire).append((tenancy.NAMING, (str(user_id),)))
-    session.info["wire"] = session.sync_session.get_transaction(), wire
-    return wire
+    session.info["defers_caller"] = True
+    connection = await driver_connection(await session.connection())
+    # The beginning of a transaction removes the key. A transaction that had begun before has named its caller.
+    if not session.info.pop("defers_caller", False) and (user_id := session.info.get("user_id")) is not None:
+        _deferred(connection).append((tenancy.SET_CALLER, (str(user_id),)))
+    session.info["driver_connection"] = session.sync_session.get_transaction(), connection
+    return connection
 
 
-async def _as_sqlalchemy_says(session: AsyncSession, wire: Wire, error: psycopg.Error) -> BaseException:
-    if wire.closed:
+async def _as_sqlalchemy_error(
+    session: AsyncSession, connection: DriverConnection, error: psycopg.Error
+) -> BaseException:
+    if connection.closed:
         await (await session.connection()).invalidate(error)
-    return as_sqlalchemy_says(session.get_bind().dialect, error)
+    return sqlalchemy_error(session.get_bind().dialect, error)

@@ -1,7 +1,8 @@
-"""Whose rows a transaction may touch: row-level security reads it from settings that end with the transaction.
+"""Which rows a transaction may touch. Row-level security reads it from settings that end with the transaction.
 
-Unset means no rows. `enter` comes after the right has been established (a membership, a key, an own order, an event on
-sale), never before: from then on the transaction reads and writes that organization's rows, and no other's.
+Without a setting there are no rows. `enter` comes after the caller's right has been established (a membership, a key,
+the caller's own order, an event on sale), never before: from then on the transaction reads and writes the rows of that
+organization, and of no other.
 """
 
 from collections.abc import Collection
@@ -10,55 +11,59 @@ from uuid import UUID
 from sqlalchemy import Uuid, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.db.pipeline import DriverConnection, send
 
-_ORGANIZATION, _SHOWN, _PERSON = "app.organization_id", "app.shown_organizations", "app.user_id"
-_ENTER = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
+_ORGANIZATION, _SHOWN, _CALLER = "app.organization_id", "app.shown_organizations", "app.user_id"
 
-#: Who calls: a person sees their own rows. A transaction begins with it (see db.py).
-NAMING = f"select set_config('{_PERSON}', %s, true)"
-_SHOW = f"select set_config('{_SHOWN}', %s, true)"
+#: Names the caller, so that the transaction sees the caller's own rows. Sent first (see `PersonalSession`).
+SET_CALLER = f"select set_config('{_CALLER}', %s, true)"
 
 
 async def enter(session: AsyncSession, organization_id: UUID) -> None:
-    """From here to the end of the transaction: this organization's rows, to read and to write."""
+    """Read and write the rows of this organization until the end of the transaction."""
     await session.execute(select(func.set_config(_ORGANIZATION, str(organization_id), True)))
 
 
-async def enter_wire(wire: Wire, organization_id: UUID, lock_seconds: float) -> None:
-    """`enter` for a batch, which also waits no longer than this for a lock of somebody else's."""
-    await send(wire, _ENTER, str(organization_id), f"{int(lock_seconds * 1000)}ms")
+_ENTER = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
 
 
-async def enter_where(wire: Wire, rows: str, *values: object) -> None:
-    """`enter` on the way, as the organization of the row that is found; nothing without one.
+async def enter_on(connection: DriverConnection, organization_id: UUID, lock_seconds: float) -> None:
+    """Send `enter` in a round trip, with a limit on how long each of the transaction's statements waits for a lock."""
+    await send(connection, _ENTER, str(organization_id), f"{int(lock_seconds * 1000)}ms")
 
-    `rows` is what follows FROM, with a `%s` for each value; it has to say whose row it may be.
+
+async def enter_owner_of(connection: DriverConnection, rows: str, *values: object) -> None:
+    """Send `enter` for the organization that owns the row that is found; does nothing without one.
+
+    `rows` is the text after FROM, with a `%s` for each value. It has to restrict whose row it may be.
     """
     query = f"select set_config('{_ORGANIZATION}', organization_id::text, true) from {rows}"  # noqa: S608 (constants)
-    await send(wire, query, *values)
-
-
-async def show(session: AsyncSession, organization_ids: Collection[UUID]) -> None:
-    """From here to the end of the transaction: what these organizations show to everybody, to read."""
-    await session.execute(select(func.set_config(_SHOWN, _listed(organization_ids), True)))
-
-
-async def show_wire(wire: Wire, organization_ids: Collection[UUID]) -> None:
-    """`show` among other statements of a round trip."""
-    await send(wire, _SHOW, _listed(organization_ids))
-
-
-def _listed(ids: Collection[UUID]) -> str:
-    return "{" + ",".join(sorted(map(str, ids))) + "}"
+    await send(connection, query, *values)
 
 
 async def enter_by(session: AsyncSession, look_up: str, *secrets: str) -> UUID | None:
-    """Enter the organization that a database function names for these secrets; None, and nothing, when there is none.
+    """Enter the organization that a database function finds by these secrets; None when there is none.
 
-    The functions are those of the migration, `organization_of_…`: the only questions that cross tenants.
+    The functions are the migration's `organization_of_…`: the only queries that cross tenants.
     """
     organization_id: UUID | None = await session.scalar(select(getattr(func, look_up)(*secrets, type_=Uuid)))
     if organization_id is not None:
         await enter(session, organization_id)
     return organization_id
+
+
+async def show(session: AsyncSession, organization_ids: Collection[UUID]) -> None:
+    """Read the public rows of these organizations (seats, prices, plans) until the end of the transaction."""
+    await session.execute(select(func.set_config(_SHOWN, _array(organization_ids), True)))
+
+
+_SHOW = f"select set_config('{_SHOWN}', %s, true)"
+
+
+async def show_on(connection: DriverConnection, organization_ids: Collection[UUID]) -> None:
+    """Send `show` in a round trip."""
+    await send(connection, _SHOW, _array(organization_ids))
+
+
+def _array(ids: Collection[UUID]) -> str:
+    return "{" + ",".join(sorted(map(str, ids))) + "}"

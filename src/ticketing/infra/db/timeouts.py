@@ -1,8 +1,8 @@
-"""Time limits of a connection to Postgres: an answer that does not come is not waited for, on either side of the line.
+"""Time limits of a connection to Postgres, on both sides.
 
-The server ends a statement that takes too long, and a transaction whose client has gone quiet: its locks go with it.
-But a network that swallows packets tells nobody, and TCP itself asks for a quarter of an hour. So this side hangs up
-too: the socket is shut down, every waiting call sees a lost connection, and the pool opens another one.
+The server ends a statement that takes too long, and a transaction whose client is silent, and so releases its locks.
+A network that drops packets produces no error, and TCP retransmits for a quarter of an hour. So the client has a limit
+of its own: it shuts the socket down, every waiting call gets a lost connection, and the pool opens another one.
 """
 
 import asyncio
@@ -13,34 +13,33 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.pipeline import Waiting, wire_of
+from ticketing.infra.db.pipeline import DeferredStatements, driver_connection
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 3
-#: A statement takes milliseconds; one that takes so long is waiting for something that does not come.
+#: `statement_timeout`. A statement takes milliseconds; one that takes this long waits for something that is stuck.
 STATEMENT_SECONDS = 6.0
-#: For work on a whole house, for jobs by the clock, and for an operator who looks at everything.
-PATIENT_SECONDS = 300.0
-#: So much later than the server gives a statement up we give up the server: its own words come where there is a line.
-MARGIN_SECONDS = 1.0
-#: No transaction lasts longer than its statements may and this: others wait for its locks, and all readers of the log
-#: for its end. A client that is frozen in a pipeline is not idle, and one that was refused something is in no
-#: transaction any more: it takes both limits.
-SLACK_SECONDS = 2.0
-#: Whether a connection lives is known in a moment.
+#: `statement_timeout` for work on a whole venue, for scheduled jobs, and for operators' queries over all tenants.
+LONG_STATEMENT_SECONDS = 300.0
+#: Client timeout = server `statement_timeout` + this margin, so that a reachable server reports the error first.
+CLIENT_MARGIN_SECONDS = 1.0
+#: `transaction_timeout` = `statement_timeout` + this margin: other transactions wait for its locks, and all readers of
+#: the outbox log for its end. A client that is stopped in the middle of a pipeline does not count as idle, and one
+#: whose statement failed is in no transaction any more, so both limits are needed.
+TRANSACTION_MARGIN_SECONDS = 2.0
+#: Limit of the ping that checks a pooled connection.
 PING_SECONDS = 1.0
 
 
 def connect_arguments(statement_seconds: float) -> dict[str, Any]:
-    """How to open a connection on which no statement may take longer than this."""
+    """Arguments for a connection on which no statement takes longer than `statement_seconds`."""
     limits = {
         "statement_timeout": statement_seconds,
-        "transaction_timeout": statement_seconds + SLACK_SECONDS,
-        # The server looks at this one only where it is the shorter one.
+        "transaction_timeout": statement_seconds + TRANSACTION_MARGIN_SECONDS,
+        # The server ignores this one unless it is the shorter one.
         "idle_in_transaction_session_timeout": statement_seconds,
     }
     options = [f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items()]
@@ -48,11 +47,11 @@ def connect_arguments(statement_seconds: float) -> dict[str, Any]:
         "async_creator_fn": BoundedConnection.connect,
         "application_name": "ticketing",
         "connect_timeout": CONNECT_SECONDS,
-        # A peer that has vanished is noticed by the system, also while nobody waits for it.
+        # The operating system detects a vanished peer, also while no call waits for it.
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
-        "tcp_user_timeout": int((STATEMENT_SECONDS + MARGIN_SECONDS) * 1000),
+        "tcp_user_timeout": int((STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS) * 1000),
         "options": " ".join(["-c timezone=UTC", *options]),
     }
 
@@ -61,42 +60,43 @@ _ENDED = (psycopg.errors.TransactionTimeout, psycopg.errors.IdleInTransactionSes
 
 
 class BoundedConnection(psycopg.AsyncConnection[Any]):
-    """psycopg's connection, which hangs up when an answer takes longer than `answer_seconds`."""
+    """psycopg's connection, closed when a result takes longer than `result_seconds`."""
 
-    answer_seconds = PATIENT_SECONDS + MARGIN_SECONDS
+    result_seconds = LONG_STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        #: What is sent with the next statement, or before the commit.
-        self.later: Waiting = []
+        #: Sent with the next statement, or before the commit.
+        self.deferred: DeferredStatements = []
 
     async def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
-        hanging_up = asyncio.get_running_loop().call_later(self.answer_seconds, self._hang_up)
+        timer = asyncio.get_running_loop().call_later(self.result_seconds, self._shut_down)
         try:
             return await super().wait(gen, *arguments, **options)
         except _ENDED as error:
-            # They come as "internal errors"; to whoever asks it is a lost connection like any other.
+            # psycopg classifies them as internal errors; to the caller they are a lost connection.
             raise psycopg.OperationalError(str(error)) from None
         finally:
-            hanging_up.cancel()
+            timer.cancel()
 
-    def _hang_up(self) -> None:
-        """Whoever waits reads the end of the connection, now; the descriptor stays libpq's to close."""
-        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as line:
-            line.shutdown(socket.SHUT_RDWR)
-
-
-async def be_patient(session: AsyncSession) -> None:
-    """This transaction may have statements that take as long as PATIENT_SECONDS."""
-    for limit in _PATIENT:
-        await session.execute(text(limit))
-    wire = await wire_of(await session.connection())
-    wire.answer_seconds = PATIENT_SECONDS + MARGIN_SECONDS  # type: ignore[attr-defined]
+    def _shut_down(self) -> None:
+        """Make waiting calls read the end of the stream at once. The file descriptor stays open for libpq to close."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as copy:
+            copy.shutdown(socket.SHUT_RDWR)
 
 
-_PATIENT = (
-    f"set local statement_timeout = {int(PATIENT_SECONDS * 1000)}",
-    # A running limit can be ended and begun, and not changed.
+async def allow_long_statements(session: AsyncSession) -> None:
+    """Let the statements of this transaction take up to LONG_STATEMENT_SECONDS."""
+    pooled = await session.connection()
+    for limit in _LONG_LIMITS:
+        await pooled.exec_driver_sql(limit)
+    connection = await driver_connection(pooled)
+    connection.result_seconds = LONG_STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS  # type: ignore[attr-defined]
+
+
+_LONG_LIMITS = (
+    f"set local statement_timeout = {int(LONG_STATEMENT_SECONDS * 1000)}",
+    # A running limit cannot be changed, only ended and started.
     "set local transaction_timeout = 0",
-    f"set local transaction_timeout = {int((PATIENT_SECONDS + SLACK_SECONDS) * 1000)}",
+    f"set local transaction_timeout = {int((LONG_STATEMENT_SECONDS + TRANSACTION_MARGIN_SECONDS) * 1000)}",
 )

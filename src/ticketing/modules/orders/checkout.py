@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id, statements
-from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import iam, reservations
 from ticketing.modules.orders.messages import OrderCreated
@@ -59,9 +59,9 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
         reservations.LimitExceeded: the address that the order names has too many places already; the hold stays.
     """
     reference = new_reference()
-    async with statements.round_trip(session) as wire:
-        locked = await reservations.LockedHold.ask_own(wire, wanted.reservation_id, user_id)
-        around = await send(wire, _SURROUNDINGS, reference, wanted.reservation_id)
+    async with statements.round_trip(session) as connection:
+        locked = await reservations.LockedHold.ask_own(connection, wanted.reservation_id, user_id)
+        around = await send(connection, _SURROUNDINGS, reference, wanted.reservation_id)
     hold, items = await locked.read()
     known = _Surroundings(*(await around.fetchall())[0])
     _check(hold, known, wanted)
@@ -71,8 +71,8 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
         reference = await _find_free_reference(session)
     order = await _insert(session, hold, items, wanted, reference)
     if order.total_minor == 0:
-        async with statements.round_trip(session) as wire:
-            deal = await Deal.ask(wire, "%s", order.id)
+        async with statements.round_trip(session) as connection:
+            deal = await Deal.ask(connection, "%s", order.id)
         if not await pay_order(session, order, deal, _nothing_more):
             raise HoldHasEnded
         order.status, order.paid_at = OrderStatus.PAID, known.now
@@ -81,7 +81,7 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
     return OrderOut.of(order, items, event, hold.expires_at)
 
 
-async def _nothing_more(wire: Wire) -> None:
+async def _nothing_more(connection: DriverConnection) -> None:
     """No money came, so nobody else has to be told."""
 
 
@@ -116,8 +116,8 @@ async def _check_address(session: AsyncSession, hold: reservations.HoldRow, emai
 async def _find_free_reference(session: AsyncSession) -> str:
     for _ in range(REFERENCE_TRIES_MAX):
         reference = new_reference()
-        async with statements.round_trip(session) as wire:
-            taken = await send(wire, _IS_TAKEN, reference)
+        async with statements.round_trip(session) as connection:
+            taken = await send(connection, _IS_TAKEN, reference)
         if await taken.fetchone() == (False,):
             return reference
     raise RuntimeError("no free order reference was found")
@@ -145,8 +145,8 @@ async def _insert(
         refunded_minor=0,
         currency=hold.currency,
     )
-    async with statements.round_trip(session) as wire:
-        await send(wire, _INSERT, *_values(order), rows([item._asdict() for item in items]))
+    async with statements.round_trip(session) as connection:
+        await send(connection, _INSERT, *_values(order), rows([item._asdict() for item in items]))
         outbox.publish(session, OrderCreated.of(order))
     return order
 

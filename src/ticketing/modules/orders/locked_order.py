@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pipeline import Cursor, DriverConnection, send
 
 
 class LockedOrder(NamedTuple):
@@ -21,9 +21,9 @@ class LockedOrder(NamedTuple):
     currency: str
 
     @classmethod
-    async def ask(cls, wire: Wire, which: str, *values: object) -> Cursor:
+    async def ask(cls, connection: DriverConnection, which: str, *values: object) -> Cursor:
         """Lock the order that `which` means: what stands after `id =`, with a `%s` for each value."""
-        return await send(wire, f"{_SELECT} where id = {which} for update", *values)
+        return await send(connection, f"{_SELECT} where id = {which} for update", *values)
 
     @classmethod
     async def read(cls, answer: Cursor) -> "LockedOrder | None":

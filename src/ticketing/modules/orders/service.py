@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import statements
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pipeline import Cursor, DriverConnection, send
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events, reservations
 from ticketing.modules.orders.locked_order import LockedOrder
@@ -29,9 +29,9 @@ class HoldHasEnded(Conflict):
     code = "reservation_expired"
 
 
-async def ask_payable(wire: Wire, order_id: UUID) -> Cursor:
+async def ask_payable(connection: DriverConnection, order_id: UUID) -> Cursor:
     """What `check_payable` judges by, in the round trip that locks the order."""
-    return await send(wire, _PAYABLE, order_id)
+    return await send(connection, _PAYABLE, order_id)
 
 
 async def check_payable(answer: Cursor) -> None:
@@ -71,11 +71,11 @@ class Deal:
         self._hold, self._event_status = hold, event_status
 
     @classmethod
-    async def ask(cls, wire: Wire, which: str, *values: object) -> "Deal":
+    async def ask(cls, connection: DriverConnection, which: str, *values: object) -> "Deal":
         """Of the order that `which` means, locked before; see `LockedOrder.ask`."""
         held_for = f"(select reservation_id from orders where id = {which})"  # noqa: S608 (a constant of the caller's)
-        hold = await reservations.LockedHold.ask(wire, held_for, *values)
-        return cls(hold, await send(wire, f"{_EVENT_STATUS} where o.id = {which}", *values))
+        hold = await reservations.LockedHold.ask(connection, held_for, *values)
+        return cls(hold, await send(connection, f"{_EVENT_STATUS} where o.id = {which}", *values))
 
     async def read(self) -> tuple[reservations.HoldRow, list[reservations.HeldItem], str]:
         """The hold, what it has, and the event's status."""
@@ -94,10 +94,10 @@ async def pay_order(session: AsyncSession, order: Order | LockedOrder, deal: Dea
         await _close(session, order, OrderStatus.CANCELLED)
         return False
 
-    async def note(wire: Wire) -> None:
-        await send(wire, _PAY, order.id)
+    async def note(connection: DriverConnection) -> None:
+        await send(connection, _PAY, order.id)
         outbox.publish(session, OrderPaid.of(order))
-        await then(wire)
+        await then(connection)
 
     if not await reservations.confirm(session, hold, items, note):
         await _close(session, order, OrderStatus.EXPIRED)

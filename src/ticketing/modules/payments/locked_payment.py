@@ -6,7 +6,7 @@ from uuid import UUID
 
 from ticketing.infra.db import tenancy
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.modules import orders
 
 
@@ -37,13 +37,13 @@ _COLUMNS = ", ".join(LockedPayment._fields)
 _LOCK_PAYMENT = f"select {_COLUMNS} from payments where {_NAMED} for update"  # noqa: S608
 
 
-async def lock_payment_of(wire: Wire, provider: str, provider_ref: str) -> PendingPayment:
+async def lock_payment_of(connection: DriverConnection, provider: str, provider_ref: str) -> PendingPayment:
     """Enter the organization of a provider's reference, then lock its order, payment and hold, in this order."""
     names = (provider, provider_ref)
-    await tenancy.enter_where(wire, _ORGANIZATION, *names)
-    order = await orders.lock_order_row(wire, _ORDER, *names)
-    payment = PendingQuery(_first, await send(wire, _LOCK_PAYMENT, *names))
-    return PendingPayment(order, payment, await orders.lock_sale(wire, _ORDER, *names))
+    await tenancy.enter_owner_of(connection, _ORGANIZATION, *names)
+    order = await orders.lock_order_row(connection, _ORDER, *names)
+    payment = PendingQuery(_first, await send(connection, _LOCK_PAYMENT, *names))
+    return PendingPayment(order, payment, await orders.lock_sale(connection, _ORDER, *names))
 
 
 def _first(found: Sequence[tuple[Any, ...]]) -> LockedPayment | None:

@@ -32,11 +32,11 @@ async def start_payment(
         NotFound: the order is unknown, or somebody else's.
         AlreadyPaid, orders.HoldHasEnded, events.EventNotOnSale.
     """
-    async with statements.round_trip(session) as wire:
-        await tenancy.enter_where(wire, "orders where id = %s and user_id = %s", order_id, user_id)
-        locked = await orders.lock_order_row(wire, "%s", order_id)
-        payable = await orders.check_payable(wire, order_id)
-        known = await send(wire, _LOOK, order_id)
+    async with statements.round_trip(session) as connection:
+        await tenancy.enter_owner_of(connection, "orders where id = %s and user_id = %s", order_id, user_id)
+        locked = await orders.lock_order_row(connection, "%s", order_id)
+        payable = await orders.check_payable(connection, order_id)
+        known = await send(connection, _LOOK, order_id)
     order = await locked.fetch()
     if order is None or order.user_id != user_id:
         raise NotFound
@@ -79,9 +79,9 @@ async def _begin(
 
 async def _insert(session: AsyncSession, payment: Payment) -> bool:
     """Whether webhooks wait that speak of it."""
-    async with statements.round_trip(session) as wire:
-        await send(wire, _INSERT, *[getattr(payment, name) for name in _COLUMNS])
-        waiting = await send(wire, _WAITING, payment.provider, payment.provider_ref)
+    async with statements.round_trip(session) as connection:
+        await send(connection, _INSERT, *[getattr(payment, name) for name in _COLUMNS])
+        waiting = await send(connection, _WAITING, payment.provider, payment.provider_ref)
         outbox.publish(session, PaymentCreated.of(payment))
     return await waiting.fetchone() == (True,)
 

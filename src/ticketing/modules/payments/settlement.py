@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, outbox
 from ticketing.infra.db import statements
-from ticketing.infra.db.pipeline import Cursor, Wire, send
+from ticketing.infra.db.pipeline import Cursor, DriverConnection, send
 from ticketing.modules import events, orders
 from ticketing.modules.payments import refunds
 from ticketing.modules.payments.locked_payment import LockedPayment, PendingPayment
@@ -73,8 +73,8 @@ async def _money_arrived(
 
     superseded: list[Cursor] = []
 
-    async def note(wire: Wire) -> None:
-        superseded.append(await _note_success(session, wire, payment, arrived_at))
+    async def note(connection: DriverConnection) -> None:
+        superseded.append(await _note_success(session, connection, payment, arrived_at))
 
     if await orders.pay_order(session, order, sale, note):
         await _tell_superseded(session, superseded[0])
@@ -95,11 +95,13 @@ async def _give_back(session: AsyncSession, due: LockedPayment, reason: str, arr
     await refunds.request_refund(session, payment, payment.amount_minor, reason, None)
 
 
-async def _note_success(session: AsyncSession, wire: Wire, payment: LockedPayment, arrived_at: datetime) -> Cursor:
+async def _note_success(
+    session: AsyncSession, connection: DriverConnection, payment: LockedPayment, arrived_at: datetime
+) -> Cursor:
     """Answers the other payments of the order that were open, and are not any more."""
-    await send(wire, _SUCCEED, arrived_at, payment.id)
+    await send(connection, _SUCCEED, arrived_at, payment.id)
     outbox.publish(session, PaymentSucceeded.of(payment))
-    return await send(wire, _SUPERSEDE, payment.order_id, payment.id)
+    return await send(connection, _SUPERSEDE, payment.order_id, payment.id)
 
 
 async def _tell_superseded(session: AsyncSession, others: Cursor) -> None:
@@ -110,8 +112,8 @@ async def _tell_superseded(session: AsyncSession, others: Cursor) -> None:
 async def _money_will_not_come(session: AsyncSession, payment: LockedPayment) -> Outcome:
     if payment.status != PaymentStatus.PENDING:
         return "seen"
-    async with statements.round_trip(session) as wire:
-        await send(wire, _FAIL, payment.id)
+    async with statements.round_trip(session) as connection:
+        await send(connection, _FAIL, payment.id)
         outbox.publish(session, PaymentFailed.of(payment))
     return "applied"
 

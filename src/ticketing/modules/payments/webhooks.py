@@ -35,18 +35,18 @@ async def take_event(session: AsyncSession, provider: str, event: ProviderEvent)
     """Keep a verified webhook and do what it says; False when the payment that it speaks of is not known yet."""
     told = (event.type, event.provider_ref, event.amount_minor, event.currency)
     body = orjson.dumps(event.body).decode()
-    async with statements.round_trip(session) as wire:
+    async with statements.round_trip(session) as connection:
         # ON CONFLICT waits for a twin that is being taken at this moment, and leaves our transaction whole.
-        kept = await send(wire, _KEEP, provider, event.event_id, *told, body)
-        pending = await lock_payment_of(wire, provider, event.provider_ref)
+        kept = await send(connection, _KEEP, provider, event.event_id, *told, body)
+        pending = await lock_payment_of(connection, provider, event.provider_ref)
     row = await kept.fetchone() or await _find_undone(session, provider, event.event_id)
     return row is None or await _process(session, _as_kept(provider, event, row[0]), pending)
 
 
 async def _find_undone(session: AsyncSession, provider: str, event_id: str) -> tuple[Any, ...] | None:
     """When this webhook came first; None when it has had its effect since."""
-    async with statements.round_trip(session) as wire:
-        found = await send(wire, _UNDONE, provider, event_id)
+    async with statements.round_trip(session) as connection:
+        found = await send(connection, _UNDONE, provider, event_id)
     return await found.fetchone()
 
 
@@ -67,15 +67,15 @@ async def _process(session: AsyncSession, row: PaymentEvent, pending: PendingPay
     outcome = await settlement.apply(session, row, pending)
     if outcome is None:
         return False
-    async with statements.round_trip(session) as wire:
-        await send(wire, _DONE, outcome, row.provider, row.event_id)
+    async with statements.round_trip(session) as connection:
+        await send(connection, _DONE, outcome, row.provider, row.event_id)
     PAYMENTS.labels(row.provider, f"{row.type}:{outcome}").inc()
     return True
 
 
 async def _process_kept(session: AsyncSession, row: PaymentEvent) -> bool:
-    async with statements.round_trip(session) as wire:
-        pending = await lock_payment_of(wire, row.provider, row.provider_ref)
+    async with statements.round_trip(session) as connection:
+        pending = await lock_payment_of(connection, row.provider, row.provider_ref)
     return await _process(session, row, pending)
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.timeouts import be_patient
+from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.errors import Conflict
 from ticketing.infra.http import idempotency
 from ticketing.modules import iam, orders, organizations, payments, reservations, tickets
@@ -31,7 +31,7 @@ async def erase(
     """
     if not give_up_tickets and (left := await tickets.personal_data.list_usable(session, person.user_id)):
         raise TicketsLeft(tickets=[{"id": t.id, "event_id": t.event_id, "seat": t.seat_label} for t in left])
-    await be_patient(session)
+    await allow_long_statements(session)
     # Seats, then organizations, then the person: the order in which everybody else takes these locks.
     await reservations.personal_data.cancel_active(session, person.user_id)
     await organizations.personal_data.leave_everything(session, person)

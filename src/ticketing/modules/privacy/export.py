@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import Database, tenancy
-from ticketing.infra.db.timeouts import be_patient
+from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.http.fields import rfc3339
 from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules import organizations, reservations, tickets
@@ -47,7 +47,7 @@ async def read_spool(spool: Spool) -> AsyncIterator[bytes]:
 
 
 async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
-    await be_patient(session)
+    await allow_long_statements(session)
     now = await session.scalar(select(func.now()))
     assert now is not None
     tenants = await _list_tenants(session, user_id)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, outbox
 from ticketing.infra.db import statements
-from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import expire_due, expire_overtaken
 from ticketing.modules.reservations.items import HeldItem, HoldRow, message_fields, places, seat_numbers
@@ -42,8 +42,8 @@ async def confirm(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem
         SeatContended: another transaction has locked a lapsed hold on one of the seats; try again.
     """
     if hold.status == ReservationStatus.CONFIRMED:
-        async with statements.round_trip(session) as wire:
-            await then(wire)
+        async with statements.round_trip(session) as connection:
+            await then(connection)
         return True
     try:
         await (_sell if hold.is_running else _sell_late)(session, hold, items, then)
@@ -60,21 +60,21 @@ async def _sell(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem],
     try:
         await _write_sale(session, hold, items, then)
     except (events.SeatsLost, events.PlacesLost):
-        async with statements.round_trip(session) as wire:
-            await send(wire, _ROLLBACK)
+        async with statements.round_trip(session) as connection:
+            await send(connection, _ROLLBACK)
         raise
-    async with statements.round_trip(session) as wire:
-        await send(wire, _RELEASE)
+    async with statements.round_trip(session) as connection:
+        await send(connection, _RELEASE)
 
 
 async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
     where = (hold.organization_id, hold.event_id, hold.id)
     try:
-        async with statements.round_trip(session) as wire:
-            await send(wire, _SAVEPOINT)  # all or nothing, without aborting the caller's transaction
-            seats = await events.sell_seats(wire, *where, seat_numbers(items))
-            await _record_sale(session, wire, hold, items)
-            await then(wire)
+        async with statements.round_trip(session) as connection:
+            await send(connection, _SAVEPOINT)  # all or nothing, without aborting the caller's transaction
+            seats = await events.sell_seats(connection, *where, seat_numbers(items))
+            await _record_sale(session, connection, hold, items)
+            await then(connection)
     except IntegrityError as error:
         # The unique index refuses a seat that was sold to another buyer before the count is checked.
         if _ONE_CONFIRMED not in str(error.orig):
@@ -88,13 +88,15 @@ async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[Held
 async def _sell_late(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
     async with session.begin_nested():
         await _retake(session, hold, items)
-        async with statements.round_trip(session) as wire:
-            await _record_sale(session, wire, hold, items)
-            await then(wire)
+        async with statements.round_trip(session) as connection:
+            await _record_sale(session, connection, hold, items)
+            await then(connection)
 
 
-async def _record_sale(session: AsyncSession, wire: Wire, hold: HoldRow, items: Sequence[HeldItem]) -> None:
-    await send(wire, _CONFIRM, hold.id)
+async def _record_sale(
+    session: AsyncSession, connection: DriverConnection, hold: HoldRow, items: Sequence[HeldItem]
+) -> None:
+    await send(connection, _CONFIRM, hold.id)
     is_late = not hold.is_running
     outbox.publish(session, ReservationConfirmed(**message_fields(hold, items), is_late=is_late))
 

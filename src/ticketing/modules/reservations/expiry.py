@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, outbox
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.metrics import Counter
 from ticketing.modules import events
 from ticketing.modules.reservations.items import LapsedHold, message_fields, places
@@ -63,9 +63,11 @@ async def lock_lapsed(session: AsyncSession, reservation_ids: Collection[UUID]) 
     return await _fetch(session, _lapsed().where(Reservation.id.in_(reservation_ids)))
 
 
-async def query_lapsed_events(wire: Wire, organization_id: UUID, event_ids: Sequence[UUID]) -> PendingQuery[set[UUID]]:
+async def query_lapsed_events(
+    connection: DriverConnection, organization_id: UUID, event_ids: Sequence[UUID]
+) -> PendingQuery[set[UUID]]:
     """The events among these with reservations that have lapsed and are not expired yet."""
-    return PendingQuery(_first_column, await send(wire, _LAPSED_EVENTS, organization_id, event_ids))
+    return PendingQuery(_first_column, await send(connection, _LAPSED_EVENTS, organization_id, event_ids))
 
 
 def _first_column(found: Iterable[tuple[UUID]]) -> set[UUID]:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import Conflict, TicketingError
 
 
@@ -76,7 +76,7 @@ _COUNT_OF_RESERVATIONS = f"""{_PLACES}
 
 
 async def lock_allowances(
-    wire: Wire, organization_id: UUID, buyers: Collection[Buyer]
+    connection: DriverConnection, organization_id: UUID, buyers: Collection[Buyer]
 ) -> PendingQuery[dict[Buyer, Allowance]]:
     """Lock the allowances of buyers of one organization's events until the transaction ends, and count them.
 
@@ -86,8 +86,8 @@ async def lock_allowances(
     """
     listed = list(dict.fromkeys(buyers))
     wanted = rows([{"n": n, "event_id": b.event_id, "user_id": b.user_id} for n, b in enumerate(listed)])
-    locks = await send(wire, _LOCK_BUYERS, wanted)
-    return PendingQuery(partial(_locked, listed), locks, await send(wire, _COUNT, organization_id, wanted))
+    locks = await send(connection, _LOCK_BUYERS, wanted)
+    return PendingQuery(partial(_locked, listed), locks, await send(connection, _COUNT, organization_id, wanted))
 
 
 def _locked(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules.reservations.items import HeldItem, HoldRow, LapsedHold
@@ -50,20 +50,22 @@ select i.position, i.seat_number, i.seat_label, i.ticket_type_id, t.name, i.quan
   join ticket_types t on t.organization_id = i.organization_id and t.id = i.ticket_type_id"""
 
 
-async def lock_hold(wire: Wire, which: str, *values: object) -> PendingQuery[LockedHold]:
+async def lock_hold(connection: DriverConnection, which: str, *values: object) -> PendingQuery[LockedHold]:
     """Lock a reservation until the transaction ends, and read its items. Fetching raises NotFound.
 
     `which` is the SQL after `id =`, with a `%s` for each value.
     """
-    row = await send(wire, f"{_SELECT} where id = {which} for update", *values)
+    row = await send(connection, f"{_SELECT} where id = {which} for update", *values)
     # A second statement, so that its snapshot shows what the previous holder of the lock has committed.
-    return PendingQuery(_locked, row, await send(wire, f"{_ITEMS} where r.id = {which} order by i.position", *values))
+    return PendingQuery(
+        _locked, row, await send(connection, f"{_ITEMS} where r.id = {which} order by i.position", *values)
+    )
 
 
-async def lock_own_hold(wire: Wire, reservation_id: UUID, user_id: UUID) -> PendingQuery[LockedHold]:
+async def lock_own_hold(connection: DriverConnection, reservation_id: UUID, user_id: UUID) -> PendingQuery[LockedHold]:
     """Like `lock_hold`, for a buyer's own reservation: enters its organization. Another buyer's is not found."""
-    await tenancy.enter_where(wire, "reservations where id = %s and user_id = %s", reservation_id, user_id)
-    return await lock_hold(wire, "%s", reservation_id)
+    await tenancy.enter_owner_of(connection, "reservations where id = %s and user_id = %s", reservation_id, user_id)
+    return await lock_hold(connection, "%s", reservation_id)
 
 
 def _locked(found: Sequence[tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) -> LockedHold:

@@ -63,11 +63,11 @@ async def issue_tickets(session: AsyncSession, message: orders.OrderPaid) -> Non
 
 async def issue_for(session: AsyncSession, order_id: UUID) -> None:
     """The same for whoever knows the order: what has a ticket is left out, so once is enough and all."""
-    async with statements.round_trip(session) as wire:
+    async with statements.round_trip(session) as connection:
         # Locked, so that nobody else issues beside us, and an erasure comes before us and its order has no name any
         # more, or after us and finds the tickets.
-        locked = await orders.lock_order_row(wire, "%s", order_id)
-        missing = await send(wire, _MISSING, order_id)
+        locked = await orders.lock_order_row(connection, "%s", order_id)
+        missing = await send(connection, _MISSING, order_id)
     if (order := await locked.fetch()) is None:
         raise NotFound
     if units := [_Missing(*unit) for unit in await missing.fetchall()]:
@@ -84,7 +84,7 @@ async def _issue(session: AsyncSession, order: orders.LockedOrder, units: Sequen
         ticket_ids=[ticket["id"] for ticket in issued],
     )
     of_all = (order.organization_id, order.id, order.event_id, order.user_id, order.buyer_name)
-    await statements.later(session, _ISSUE, *of_all, rows(issued))
+    await statements.defer(session, _ISSUE, *of_all, rows(issued))
     outbox.publish(session, fact)
     TICKETS_ISSUED.inc(len(issued))
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
-from ticketing.infra.db.timeouts import be_patient
+from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.modules import organizations
 from ticketing.modules.venues import pretix_import
 from ticketing.modules.venues.generated_layout import draw_sections
@@ -67,7 +67,7 @@ async def _store(
 
 async def _store_plan(session: AsyncSession, venue: Venue, draft: Draft) -> None:
     plan = {"organization_id": venue.organization_id, "venue_id": venue.id, "version": venue.plan_version}
-    await be_patient(session)
+    await allow_long_statements(session)
     await session.execute(insert(SeatingPlan).values(**plan, layout=draft.layout))
     for columns in draft.chunks(CHUNK_SEATS):
         await session.execute(_INSERT_SEATS, {**plan, **columns})

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ticketing.infra.db import tenancy
-from ticketing.infra.db.pipeline import pipelined, wire_of
+from ticketing.infra.db.pipeline import driver_connection, pipelined
 from ticketing.infra.errors import TicketingError
 from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_remembered
 from ticketing.infra.http.idempotency_batch import AnswerRow, KeyClaim, Stored, claim_keys, remember_all
@@ -64,7 +64,7 @@ class Batch:
     async def run(self) -> None:
         """Decide and commit. If this raises, nothing was changed, unless the connection broke during the commit."""
         async with self._connection.begin():
-            self._wire = await wire_of(self._connection)
+            self._driver = await driver_connection(self._connection)
             free, lost = await self._read()
             inventory = await self._read_more(free, lost)
             granted = self._decide(inventory)
@@ -77,12 +77,14 @@ class Batch:
         return [hold for hold in self._holds if hold not in self.responses and hold.refusal is None]
 
     async def _read(self) -> tuple[_Free, _Lost]:
-        wire, organization_id = self._wire, self._organization_id
-        async with pipelined(wire):
-            await tenancy.enter_wire(wire, organization_id, LOCK_SECONDS)
-            keys = await claim_keys(wire, [KeyClaim(h.request.caller, h.request.key) for h in self._holds])
-            sales = await events.query_sale_terms(wire, organization_id, {h.request.event_id for h in self._holds})
-            seats = await events.lock_seats(wire, organization_id, _seat_keys(self._holds))
+        connection, organization_id = self._driver, self._organization_id
+        async with pipelined(connection):
+            await tenancy.enter_on(connection, organization_id, LOCK_SECONDS)
+            keys = await claim_keys(connection, [KeyClaim(h.request.caller, h.request.key) for h in self._holds])
+            sales = await events.query_sale_terms(
+                connection, organization_id, {h.request.event_id for h in self._holds}
+            )
+            seats = await events.lock_seats(connection, organization_id, _seat_keys(self._holds))
         self._replay(*await keys.fetch())
         self._sales = await sales.fetch()
         return await seats.fetch()
@@ -100,7 +102,7 @@ class Batch:
     async def _read_more(self, free: _Free, lost: _Lost) -> LockedInventory:
         holds = self._undecided
         if any(hold.request.best_available for hold in holds):
-            free |= await choose_best(self._wire, self._organization_id, holds, self._sales)
+            free |= await choose_best(self._driver, self._organization_id, holds, self._sales)
             for hold in holds:
                 if hold.refusal is not None:
                     self._refuse(hold, hold.refusal)
@@ -115,17 +117,17 @@ class Batch:
         buyers = [Buyer(h.request.event_id, h.request.user_id) for h in holds if h.request.event_id in limited]
         if not buyers:
             return {}
-        async with pipelined(self._wire):
-            allowances = await lock_allowances(self._wire, self._organization_id, buyers)
+        async with pipelined(self._driver):
+            allowances = await lock_allowances(self._driver, self._organization_id, buyers)
         return await allowances.fetch()
 
     async def _lock_places(self, holds: Iterable[PendingHold]) -> dict[UUID, int]:
         wanted = {ticket_type_id for hold in holds for ticket_type_id in hold.request.places}
         if not wanted:
             return {}
-        async with pipelined(self._wire):
-            places = await events.lock_places(self._wire, self._organization_id, wanted)
-            lapsed = await query_lapsed_events(self._wire, self._organization_id, list(self._sales))
+        async with pipelined(self._driver):
+            places = await events.lock_places(self._driver, self._organization_id, wanted)
+            lapsed = await query_lapsed_events(self._driver, self._organization_id, list(self._sales))
         self._to_sweep = await lapsed.fetch()
         return await places.fetch()
 
@@ -166,24 +168,24 @@ class Batch:
         return AsyncSession(self._connection, expire_on_commit=False, join_transaction_mode="rollback_only")
 
     async def _write(self, granted: list[GrantedHold]) -> None:
-        wire = self._wire
+        connection = self._driver
         stored = [_response_row(hold, response) for hold, response in self.responses.items() if not response.is_replay]
-        async with pipelined(wire):
+        async with pipelined(connection):
             if granted:
                 await self._write_holds(granted)
             if stored:
-                await remember_all(wire, stored)
-            await wire.commit()
+                await remember_all(connection, stored)
+            await connection.commit()
 
     async def _write_holds(self, granted: list[GrantedHold]) -> None:
-        wire, organization_id = self._wire, self._organization_id
+        connection, organization_id = self._driver, self._organization_id
         if seats := list(_seat_rows(granted)):
-            await events.hold_locked(wire, organization_id, seats)
+            await events.hold_locked(connection, organization_id, seats)
         if places := _places(granted):
-            await events.hold_places(wire, organization_id, places)
-        await insert_holds(wire, organization_id, granted)
+            await events.hold_places(connection, organization_id, places)
+        await insert_holds(connection, organization_id, granted)
         messages = [message_row(ReservationCreated, h.id, message_payload(h), h.pending.cause) for h in granted]
-        await append(wire, organization_id, messages)
+        await append(connection, organization_id, messages)
 
 
 def _seat_keys(holds: Iterable[PendingHold]) -> list[events.SeatKey]:

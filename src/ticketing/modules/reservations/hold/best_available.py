@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from ticketing.infra.db.pipeline import Wire, pipelined, send
+from ticketing.infra.db.pipeline import DriverConnection, pipelined, send
 from ticketing.modules import events
 from ticketing.modules.reservations.hold.requests import PendingHold
 
@@ -12,7 +12,10 @@ _LOCK_CHOICE = "select pg_advisory_xact_lock(hashtextextended('best of ' || %s, 
 
 
 async def choose_best(
-    wire: Wire, organization_id: UUID, holds: Iterable[PendingHold], sales: Mapping[UUID, events.SaleTerms]
+    connection: DriverConnection,
+    organization_id: UUID,
+    holds: Iterable[PendingHold],
+    sales: Mapping[UUID, events.SaleTerms],
 ) -> dict[events.SeatKey, events.FreeSeat]:
     """Choose seats for every hold that asks for the best available, and lock those that are still free.
 
@@ -21,16 +24,16 @@ async def choose_best(
     """
     listed = list(holds)
     event_ids = {hold.request.event_id for hold in listed if hold.request.best_available} & sales.keys()
-    await _lock_choices(wire, event_ids)
-    free = await _read_free(wire, organization_id, event_ids)
+    await _lock_choices(connection, event_ids)
+    free = await _read_free(connection, organization_id, event_ids)
     for hold in listed:
         if (seats := free.get(hold.request.event_id)) is not None:
             _choose(hold, seats)
         elif hold.request.best_available:
             hold.refusal = events.SoldOut(field="best_available", available=0)
     chosen = [(h.request.event_id, label) for h in listed if h.request.best_available for label in h.seats]
-    async with pipelined(wire):
-        pending = await events.lock_seats(wire, organization_id, chosen)
+    async with pipelined(connection):
+        pending = await events.lock_seats(connection, organization_id, chosen)
     locked, _ = await pending.fetch()  # a seat lost since it was chosen makes the hold contended: it chooses again
     return locked
 
@@ -49,17 +52,19 @@ def _choose(hold: PendingHold, seats: events.FreeSeats) -> None:
     seats.take(numbers)
 
 
-async def _lock_choices(wire: Wire, event_ids: Iterable[UUID]) -> None:
+async def _lock_choices(connection: DriverConnection, event_ids: Iterable[UUID]) -> None:
     """Serialize the choices of an event's best seats across batches, until each batch has committed.
 
     Concurrent batches would all choose the same best seats, and all but one would have to choose again.
     """
     for event_id in sorted(event_ids):
-        await send(wire, _LOCK_CHOICE, str(event_id))
+        await send(connection, _LOCK_CHOICE, str(event_id))
 
 
-async def _read_free(wire: Wire, organization_id: UUID, event_ids: Iterable[UUID]) -> dict[UUID, events.FreeSeats]:
+async def _read_free(
+    connection: DriverConnection, organization_id: UUID, event_ids: Iterable[UUID]
+) -> dict[UUID, events.FreeSeats]:
     async def run_query(query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return await (await send(wire, query, *values)).fetchall()
+        return await (await send(connection, query, *values)).fetchall()
 
     return await events.read_free_seats(run_query, organization_id, list(event_ids))

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from ticketing.infra.db import new_id
-from ticketing.infra.db.pipeline import Wire, rows, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import TicketingError
 from ticketing.infra.http.envelope import error_body
 from ticketing.infra.http.fields import rfc3339
@@ -99,7 +99,7 @@ select %s, reservation_id, position, event_id, seat_number, seat_label, ticket_t
                                          seat_label text, ticket_type_id uuid, quantity integer, price_minor bigint)"""
 
 
-async def insert_holds(wire: Wire, organization_id: UUID, holds: Sequence[GrantedHold]) -> None:
+async def insert_holds(connection: DriverConnection, organization_id: UUID, holds: Sequence[GrantedHold]) -> None:
     """Insert the reservations and their items."""
     reservations = [
         {
@@ -126,5 +126,5 @@ async def insert_holds(wire: Wire, organization_id: UUID, holds: Sequence[Grante
         for hold in holds
         for position, item in enumerate(hold.items)
     ]
-    await send(wire, _INSERT_RESERVATIONS, organization_id, rows(reservations))
-    await send(wire, _INSERT_ITEMS, organization_id, rows(items))
+    await send(connection, _INSERT_RESERVATIONS, organization_id, rows(reservations))
+    await send(connection, _INSERT_ITEMS, organization_id, rows(items))

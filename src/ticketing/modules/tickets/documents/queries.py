@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements, tenancy
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import Wire, send
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import NotFound
 from ticketing.modules import events, orders
 from ticketing.modules.tickets.codes import CodeClaims, keyring
@@ -60,14 +60,12 @@ class _Line(NamedTuple):
         return Place(self.section, self.row, self.seat)
 
 
-async def _query_print(wire: Wire, order_id: UUID) -> PendingQuery[tuple[_Show, dict[int, _Line]]]:
+async def _query_print(connection: DriverConnection, order_id: UUID) -> PendingQuery[tuple[_Show, dict[int, _Line]]]:
     """The order's show, and its lines by position. Fetching raises NotFound."""
-    return PendingQuery(_parse_print, await send(wire, _SHOW, order_id), await send(wire, _LINES, order_id))
+    return PendingQuery(_parse_print, await send(connection, _SHOW, order_id), await send(connection, _LINES, order_id))
 
 
-def _parse_print(
-    shows: Sequence[tuple[Any, ...]], lines: Sequence[tuple[Any, ...]]
-) -> tuple[_Show, dict[int, _Line]]:
+def _parse_print(shows: Sequence[tuple[Any, ...]], lines: Sequence[tuple[Any, ...]]) -> tuple[_Show, dict[int, _Line]]:
     if not shows:
         raise NotFound
     return _Show(*shows[0]), {position: _Line(*line) for position, *line in lines}
@@ -75,9 +73,9 @@ def _parse_print(
 
 async def list_passes(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> list[Pass]:
     """All that stands on these tickets, which are of one order."""
-    async with statements.round_trip(session) as wire:
-        await tenancy.show_wire(wire, [order.organization_id])
-        pending = await _query_print(wire, order.id)
+    async with statements.round_trip(session) as connection:
+        await tenancy.show_on(connection, [order.organization_id])
+        pending = await _query_print(connection, order.id)
     show, lines = await pending.fetch()
     return [_pass_of(ticket, show, lines[ticket.position]) for ticket in tickets]
 
@@ -88,9 +86,9 @@ async def list_passes_of_buyer(session: AsyncSession, order_id: UUID) -> tuple[s
     That is neither what is voided, nor what was given away, nor a cancelled event's. For workers, who see all rows.
     Raises NotFound.
     """
-    async with statements.round_trip(session) as wire:
-        pending = await _query_print(wire, order_id)
-        held = await send(wire, _HELD_BY_BUYER, order_id)
+    async with statements.round_trip(session) as connection:
+        pending = await _query_print(connection, order_id)
+        held = await send(connection, _HELD_BY_BUYER, order_id)
     show, lines = await pending.fetch()
     if show.status == events.EventStatus.CANCELLED:
         return show.buyer_email, []
