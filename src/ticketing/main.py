@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _mount_pages(app)
     app.add_middleware(reservations.FastPathHolds)
     app.add_middleware(Admission)
-    app.add_middleware(realtime.FromMemory)
+    app.add_middleware(realtime.ResponseCacheMiddleware)
     if settings.allowed_origins:
         app.add_middleware(security_headers.allow_origins, origins=settings.allowed_origins)
     app.add_middleware(RequestContext, settings=settings)
@@ -94,14 +94,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     client = redis.connect(settings)
     database = Database(settings, nudge=Nudge(client))
     holds = reservations.Holds(database, settings.reservation_extensions_max)
-    checkup = health.Checkup(health.Dependencies.of(settings, database, client), ALERTS)
+    monitor = health.HealthMonitor(health.Dependencies.of(settings, database, client), ALERTS)
     shutdown = Shutdown()
     lookout = webhooks.Lookout(database, Wake(client), shutdown)
-    state.provide(client, database, holds, checkup, shutdown, lookout)
+    state.provide(client, database, holds, monitor, shutdown, lookout)
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:
         state.provide(limiter)
-    async with iam.watching(database), realtime.running(state), lookout.running():
+    async with iam.watch_revocations(database), realtime.running(state), lookout.running():
         yield
     await holds.close()
     await database.close()

@@ -126,22 +126,22 @@ def test_a_token_is_verified_once_and_ends_at_its_second_all_the_same(monkeypatc
 
 
 def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_tokens, "REMEMBERED_MAX", 3)
+    monkeypatch.setattr(access_tokens, "CACHED_TOKENS_MAX", 3)
     first, *others = (access_tokens.issue_token(uuid4(), uuid4()) for _ in range(4))
     claims = [access_tokens.check_token(token) for token in (first, *others)]
     assert access_tokens.check_token(others[0]) is claims[1]
     again = access_tokens.check_token(first)
     assert again == claims[0]
     assert again is not claims[0]
-    assert len(access_tokens._remembered) == 3
+    assert len(access_tokens._cache) == 3
 
 
 def test_a_remembered_token_opens_nothing_once_its_log_in_has_ended() -> None:
     session_id = uuid4()
     token = access_tokens.issue_token(uuid4(), session_id)
     access_tokens.check_token(token)
-    access_tokens.ended_sessions.add([session_id])
-    with pytest.raises(access_tokens.SessionEnded):
+    access_tokens.revoked_sessions.add([session_id])
+    with pytest.raises(access_tokens.SessionRevoked):
         access_tokens.check_token(token)
 
 

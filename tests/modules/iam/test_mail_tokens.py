@@ -84,7 +84,7 @@ async def test_a_reset_that_no_consumer_has_looked_at_opens_nothing(
 
 async def test_a_bad_link_costs_no_hash(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """argon2 takes a hundred milliseconds; whoever sends rubbish does not get them."""
-    places = crypto._hashing_places
+    places = crypto._hashing_slots
     taken = 0
     while places.acquire(blocking=False):
         taken += 1

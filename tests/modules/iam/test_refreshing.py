@@ -145,6 +145,6 @@ async def test_a_successor_is_given_again_though_the_keys_were_rotated(
 )
 def test_a_client_is_known_by_its_network_and_not_by_its_last_digits(one: str, other: str, is_same: bool) -> None:
     assert (network_of(one) == network_of(other)) is is_same
-    assert Client("a phone", one).is_same_as(Client("a phone", other).fingerprint) is is_same
-    assert not Client("a phone", one).is_same_as(Client("a laptop", one).fingerprint)
-    assert not Client("a phone", one).is_same_as(None)
+    assert Client("a phone", one).has_fingerprint(Client("a phone", other).fingerprint) is is_same
+    assert not Client("a phone", one).has_fingerprint(Client("a laptop", one).fingerprint)
+    assert not Client("a phone", one).has_fingerprint(None)

@@ -1,4 +1,4 @@
-"""Passwords, digests and sealed values."""
+"""Password hashing, digests and encryption at rest."""
 
 from ticketing.infra.security.crypto import (
     SealUnknown,

@@ -1,6 +1,7 @@
-"""Access tokens: JWTs that name a person and a log-in, are verified without asking anybody, and soon run out.
+"""Access tokens: short-lived JWTs that name a user and a session, verified without database or network.
 
-Strict on purpose: we are the only ones who make them, so whatever differs from what we make is refused unread.
+Verification is strict: the platform is the only issuer, so a token that differs in form from what it issues is refused
+before it is parsed.
 """
 
 import base64
@@ -17,36 +18,36 @@ import jwt
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX, get_settings
 from ticketing.infra.errors import Unauthenticated
 from ticketing.infra.security.keyring import Keyring, get_keyring
-from ticketing.infra.security.revoked_sessions import ended_sessions
+from ticketing.infra.security.revoked_sessions import revoked_sessions
 
 ALGORITHM = "HS256"
 ISSUER = "ticketing"
 AUDIENCE = "ticketing-api"
-#: What the clocks of two of our machines may differ by.
+#: Largest clock difference between two machines of the platform.
 CLOCK_SKEW_SECONDS = 5
 
-# The three parts of a token of ours, in base64url without padding; the last is a digest of 32 bytes.
+# The three parts of a token in base64url without padding; the last is a digest of 32 bytes.
 _TOKEN = re.compile(r"([A-Za-z0-9_-]{1,200})\.[A-Za-z0-9_-]{1,800}\.[A-Za-z0-9_-]{43}")
 _signatures = jwt.PyJWS(algorithms=[ALGORITHM])
 
-#: Tokens that a process remembers to have verified, 10 MB or so; the one that came first makes room.
-REMEMBERED_MAX = 20_000
-_remembered: dict[tuple[Keyring, str], "Claims"] = {}
+#: Verified tokens cached per process, about 10 MB; the oldest entry is evicted.
+CACHED_TOKENS_MAX = 20_000
+_cache: dict[tuple[Keyring, str], "Claims"] = {}
 
 
 class TokenExpired(Unauthenticated):
-    """Your log-in has run out; refresh it."""
+    """This access token has expired; refresh it."""
 
     code = "token_expired"
 
 
-class SessionEnded(Unauthenticated):
-    """This log-in has ended; please log in again."""
+class SessionRevoked(Unauthenticated):
+    """This session has ended; please log in again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid access token says."""
+    """The claims of a valid access token."""
 
     user_id: UUID
     session_id: UUID
@@ -54,7 +55,7 @@ class Claims:
 
 
 def issue_token(user_id: UUID, session_id: UUID) -> str:
-    """An access token that lives for ACCESS_TOKEN_SECONDS, signed with the newest key."""
+    """Issue an access token, valid for ACCESS_TOKEN_SECONDS and signed with the newest key."""
     now, key = int(time.time()), get_keyring().newest
     claims = {
         "iss": ISSUER,
@@ -69,11 +70,11 @@ def issue_token(user_id: UUID, session_id: UUID) -> str:
 
 
 def read_token(token: str) -> Claims:
-    """Verify an access token. Neither database nor network is asked: all that decides is in the token and our keys.
+    """Verify an access token using only the token and the signing keys.
 
     Raises:
-        TokenExpired: it was good once.
-        Unauthenticated: it never was.
+        TokenExpired: the token is genuine but expired.
+        Unauthenticated: the token is not genuine.
     """
     try:
         return _claims_of(_verified(token))
@@ -82,35 +83,35 @@ def read_token(token: str) -> Claims:
 
 
 def check_token(token: str) -> Claims:
-    """`read_token`, and its log-in has not been ended; see `ended_sessions` for how soon that is known.
+    """Verify an access token and that its session is not revoked; `revoked_sessions` says how soon that is known.
 
     Raises:
         TokenExpired, Unauthenticated: as `read_token` does.
-        SessionEnded: the log-in is over, though the token would have lived on.
+        SessionRevoked: the session was ended before the token expired.
     """
-    claims = _recall(token)
-    if claims.session_id in ended_sessions:
-        raise SessionEnded
+    claims = _read_cached(token)
+    if claims.session_id in revoked_sessions:
+        raise SessionRevoked
     return claims
 
 
-def _recall(token: str) -> Claims:
-    """`read_token`, once: a token never changes, so what it said stays true until it runs out."""
-    # The keys are a part of the name: with others, this process has verified nothing yet.
+def _read_cached(token: str) -> Claims:
+    """Verify each token once: tokens are immutable, so the result is valid until the token expires."""
+    # The keyring is part of the cache key, so that a key rotation invalidates every entry.
     name = (get_keyring(), token)
-    claims = _remembered.get(name)
+    claims = _cache.get(name)
     if claims is None:
-        claims = _remembered[name] = read_token(token)
-        while len(_remembered) > REMEMBERED_MAX:
-            del _remembered[next(iter(_remembered))]
+        claims = _cache[name] = read_token(token)
+        while len(_cache) > CACHED_TOKENS_MAX:
+            del _cache[next(iter(_cache))]
     if claims.expires_at.timestamp() <= time.time():
-        del _remembered[name]
+        del _cache[name]
         raise TokenExpired
     return claims
 
 
 def _verified(token: str) -> Any:
-    """What a token of ours says. The header is one that we write ourselves, to the letter: nothing in it is obeyed."""
+    """Return the payload. The header must equal what `issue_token` writes, so nothing in it selects an algorithm."""
     shape = _TOKEN.fullmatch(token)
     header = _parse(base64.urlsafe_b64decode(shape[1] + "==")) if shape else None
     key = get_keyring().find(header.get("kid")) if isinstance(header, dict) else None
@@ -128,7 +129,7 @@ def _claims_of(claims: Any) -> Claims:
     if (iss, aud) != (ISSUER, AUDIENCE):
         raise Unauthenticated
     now = time.time()
-    # `type`, not `isinstance`: JSON's true is no time.
+    # `type`, not `isinstance`: a bool is an int.
     if not (type(issued_at) is type(expires_at) is type(starts_at) is int):
         raise Unauthenticated
     if max(issued_at, starts_at) > now + CLOCK_SKEW_SECONDS or expires_at > issued_at + ACCESS_TOKEN_SECONDS_MAX:
@@ -146,11 +147,11 @@ def _id(text: str) -> UUID:
 
 
 def _parse(raw: bytes) -> Any:
-    return json.loads(raw, object_pairs_hook=_without_doubles)
+    return json.loads(raw, object_pairs_hook=_without_duplicates)
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Two readers of a name that comes twice may each believe another value (RFC 8259 §4).
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Parsers differ in which value of a duplicate name they use (RFC 8259 §4).
     if len({name for name, _ in pairs}) != len(pairs):
-        raise ValueError("a name comes twice")
+        raise ValueError("duplicate name")
     return dict(pairs)

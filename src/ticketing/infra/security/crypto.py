@@ -1,4 +1,4 @@
-"""Password hashes, digests and seals: the few cryptographic acts of the platform, with one algorithm for each."""
+"""Password hashing, keyed digests and encryption at rest, with one algorithm for each."""
 
 import asyncio
 import hashlib
@@ -23,19 +23,19 @@ from ticketing.infra.security.keyring import ID_BYTES, get_keyring
 
 T = TypeVar("T")
 
-# argon2 takes 64 MiB and about 100 ms of a core each: more at once would only make all of them late.
+# One argon2 hash takes 64 MiB and about 100 ms of a core: more threads would only slow down all of them.
 _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
-# And who would wait longer than a few seconds is told so at once.
-_hashing_places = threading.BoundedSemaphore(100)
+# Bounds the queue to a few seconds; beyond it, requests fail at once with Overloaded.
+_hashing_slots = threading.BoundedSemaphore(100)
 
 
 def authorization(request: Request) -> tuple[str, str]:
-    """The scheme, in lower case, and the credentials of the Authorization header; two empty strings without one.
+    """Return scheme (lower case) and credentials of the Authorization header, or two empty strings.
 
-    Two such headers are no way to ask: a proxy before us may have believed the other one.
+    Two such headers are refused: a proxy in front of the platform may have evaluated the other one.
 
     Raises:
-        Unauthenticated: there is more than one.
+        Unauthenticated: there is more than one such header.
     """
     headers = request.headers.getlist("authorization")
     if len(headers) > 1:
@@ -45,7 +45,7 @@ def authorization(request: Request) -> tuple[str, str]:
 
 
 def find_claims(request: Request) -> Claims | None:
-    """What the request's access token says; None without a valid one."""
+    """Return the claims of the request's access token; None without a valid one."""
     try:
         scheme, credentials = authorization(request)
         return check_token(credentials) if scheme == "bearer" else None
@@ -54,7 +54,7 @@ def find_claims(request: Request) -> Claims | None:
 
 
 def identify(request: Request) -> str:
-    """Whose request this is, as a stable name for keys and limits; whether it is welcome is not judged here."""
+    """Return a stable name of the caller for idempotency keys and rate limits, without authorizing the request."""
     try:
         scheme, credentials = authorization(request)
     except Unauthenticated:
@@ -66,51 +66,51 @@ def identify(request: Request) -> str:
 
 
 def new_secret() -> str:
-    """An unguessable token of 256 bits."""
+    """Return an unguessable token of 256 bits."""
     return secrets.token_urlsafe(32)
 
 
 def fingerprint(secret: str) -> str:
-    """How a random secret is stored: it has 256 bits of its own, so a plain hash can't be searched."""
+    """Hash a random secret for storage. A plain hash is enough, because 256 random bits cannot be searched."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def keyed_digest(content: bytes, purpose: str = "digest") -> bytes:
-    """What may be compared but not searched: content that people chose, such as a body with a password in it.
+    """Digest content of low entropy, such as a body with a password, so that it can be compared but not searched.
 
-    A plain hash of it would let whoever reads the database try a billion passwords a second, past argon2.
+    A plain hash would let a reader of the database try a billion passwords per second, bypassing argon2.
     """
     return keyed_digests(content, purpose)[0]
 
 
 def keyed_digests(content: bytes, purpose: str = "digest") -> list[bytes]:
-    """The digest by every key that we know, the newest first: one that was stored may be of an older key."""
+    """Return the digests under every key, newest first, because a stored digest may be older than a key rotation."""
     return [hmac.digest(key.derive(purpose), content, "sha256") for key in get_keyring()]
 
 
 def is_keyed_digest(digest: bytes, content: bytes, purpose: str = "digest") -> bool:
-    """Whether `digest` is one of this content, by any key that we know."""
+    """Whether `digest` is a digest of this content under any key."""
     return any(hmac.compare_digest(digest, known) for known in keyed_digests(content, purpose))
 
 
 async def hash_password(password: str) -> str:
-    """argon2id with ARGON2_MEMORY_KIB, off the event loop. Raises Overloaded."""
-    return await _in_turn(lambda: str(_hasher().hash(password)))
+    """Hash with argon2id and ARGON2_MEMORY_KIB, outside the event loop. Raises Overloaded."""
+    return await _hash_in_thread(lambda: str(_hasher().hash(password)))
 
 
 async def verify_password(password: str, stored: str | None) -> bool:
-    """Compare; an unknown user (`None`) costs the same time as a known one. Raises Overloaded."""
-    matches = await _in_turn(lambda: bool(argon2.verify(password, stored or _nobodys_hash())))
+    """Verify a password. An unknown user (`None`) takes as long as a known one. Raises Overloaded."""
+    matches = await _hash_in_thread(lambda: bool(argon2.verify(password, stored or _dummy_hash())))
     return matches and stored is not None
 
 
-async def _in_turn(work: Callable[[], T]) -> T:
-    if not _hashing_places.acquire(blocking=False):
+async def _hash_in_thread(work: Callable[[], T]) -> T:
+    if not _hashing_slots.acquire(blocking=False):
         raise Overloaded
     try:
         return await asyncio.get_running_loop().run_in_executor(_hashing, work)
     finally:
-        _hashing_places.release()
+        _hashing_slots.release()
 
 
 @lru_cache(maxsize=1)
@@ -119,27 +119,27 @@ def _hasher() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return str(_hasher().hash(secrets.token_hex(16)))
 
 
 def needs_rehash(stored: str) -> bool:
-    """Whether this hash was made with other parameters than we use now."""
+    """Whether this hash was made with parameters other than the current ones."""
     return bool(_hasher().needs_update(stored))
 
 
 class SealUnknown(Exception):
-    """This was sealed with a key that we do not have any more, or it is no seal of ours."""
+    """The value was encrypted with an unknown key, or is not a sealed value."""
 
 
 def seal(plain: bytes) -> bytes:
-    """Encrypt what must not lie readable in the database, with the newest key, whose id stands before it."""
+    """Encrypt a value for the database with the newest key; the key's id is the prefix."""
     key, nonce = get_keyring().newest, os.urandom(12)
     return bytes.fromhex(key.id) + nonce + AESGCM(key.derive("seal")).encrypt(nonce, plain, None)
 
 
 def unseal(sealed: bytes) -> bytes:
-    """Read what was sealed, with the key that it was sealed with. Raises SealUnknown."""
+    """Decrypt a sealed value with the key it was sealed with. Raises SealUnknown."""
     key, rest = get_keyring().find(sealed[:ID_BYTES].hex()), sealed[ID_BYTES:]
     if key is None:
         raise SealUnknown

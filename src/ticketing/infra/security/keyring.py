@@ -1,4 +1,4 @@
-"""The keys of the platform: what is made takes the newest, what is read takes the one that it was made with."""
+"""The secret keys of the platform: the newest one signs and encrypts, every one verifies and decrypts."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from ticketing.infra.config import get_settings, parse_secrets
 
-#: Long enough that two keys of one platform never share an id; short enough to stand before everything that is sealed.
+#: Long enough that the keys of one platform have distinct ids, short enough to prefix every sealed value.
 ID_BYTES = 4
 
 
@@ -20,11 +20,11 @@ class Key:
 
     @property
     def id(self) -> str:
-        """The `kid` of its tokens: a digest, so that it says nothing about the key and not how many there were."""
+        """The `kid` of its tokens: a digest, which reveals neither the key nor the number of keys."""
         return self.derive("id")[:ID_BYTES].hex()
 
     def derive(self, purpose: str) -> bytes:
-        """A key of 256 bits for one purpose alone: what is learnt about one says nothing about another."""
+        """Derive an independent key of 256 bits for one purpose."""
         return _derive(self.secret, purpose)
 
 
@@ -34,7 +34,7 @@ def _derive(secret: str, purpose: str) -> bytes:
 
 
 class Keyring:
-    """The keys by their ids. An id from outside is looked up here and goes nowhere else."""
+    """The keys by id."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         self._by_id = {key.id: key for key in map(Key, secrets)}
@@ -51,11 +51,11 @@ class Keyring:
 
 
 def get_keyring() -> Keyring:
-    """The keys of JWT_SECRET."""
+    """Return the keys of JWT_SECRET."""
     return _keyring(get_settings().jwt_secret.get_secret_value())
 
 
-# Made once for each value of JWT_SECRET: a request asks for it several times.
+# Cached per value of JWT_SECRET: one request reads it several times.
 @lru_cache(maxsize=4)
 def _keyring(jwt_secret: str) -> Keyring:
     return Keyring(parse_secrets(jwt_secret))

@@ -1,10 +1,10 @@
-"""People: who they are, how they log in, and whose request this is."""
+"""Identity and access management: accounts, login sessions and the identity of a request."""
 
 from fastapi import APIRouter
 
 from ticketing.modules.iam import account_api, api, models, personal_data
 from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser
-from ticketing.modules.iam.mail_tokens import models as letters_models
+from ticketing.modules.iam.mail_tokens import models as mail_token_models
 from ticketing.modules.iam.mail_tokens.links import write_link
 from ticketing.modules.iam.mail_tokens.models import MailToken
 from ticketing.modules.iam.mail_tokens.password_reset import open_reset
@@ -28,7 +28,7 @@ from ticketing.modules.iam.second_factor import api as second_factor_api
 from ticketing.modules.iam.second_factor.service import has_second_factor
 from ticketing.modules.iam.service import set_password
 from ticketing.modules.iam.sessions import api as sessions_api
-from ticketing.modules.iam.sessions.revocation_watcher import watching
+from ticketing.modules.iam.sessions.revocation_watcher import watch_revocations
 from ticketing.modules.iam.sessions.service import clean_sessions, end_sessions, open_session
 
 router = APIRouter()
@@ -69,6 +69,6 @@ __all__ = [
     "personal_data",
     "router",
     "set_password",
-    "watching",
+    "watch_revocations",
     "write_link",
 ]

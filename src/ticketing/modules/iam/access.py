@@ -1,4 +1,4 @@
-"""Whose request this is, by its access token alone: no database is asked, so a hold costs nothing extra."""
+"""The identity of a request, from its access token alone: no database access, so it adds nothing to a hold."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,13 +11,13 @@ from ticketing.infra import log, security
 from ticketing.infra.errors import Unauthenticated
 from ticketing.infra.security import access_tokens
 
-# Only for the OpenAPI document; the header is read by `security.authorization`, with our own errors.
+# Only for the OpenAPI document; `security.authorization` reads the header and raises the platform's errors.
 bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="The access token of a log-in")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person with a valid access token; `session_id` is the log-in that it came from."""
+    """A user with a valid access token; `session_id` is the session that it belongs to."""
 
     user_id: UUID
     session_id: UUID
@@ -27,14 +27,14 @@ class Identity:
         return f"user:{self.user_id}"
 
 
-# Both are coroutines although nothing is awaited: a plain function runs in a thread with a context of its own, and
-# the actor set there would be lost.
+# Coroutines although nothing is awaited: FastAPI runs a plain function in a thread with a copied context, and the
+# actor set there would be lost.
 async def current_user(request: Request, _: Annotated[object, Security(bearer)]) -> Identity:
-    """The person who calls.
+    """Return the calling user.
 
     Raises:
         Unauthenticated, TokenExpired: there is no valid access token.
-        SessionEnded: its log-in was ended.
+        SessionRevoked: its session was ended.
     """
     scheme, credentials = security.authorization(request)
     if scheme != "bearer":
@@ -46,9 +46,9 @@ async def current_user(request: Request, _: Annotated[object, Security(bearer)])
 
 
 async def optional_user(request: Request, token: Annotated[object, Security(bearer)]) -> Identity | None:
-    """The person who calls, or None. A bad token is refused all the same: its owner believes to be logged in.
+    """Return the calling user or None. An invalid token is still refused: its owner believes to be logged in.
 
-    An API key or a device names no person, so its bearer sees what everybody sees.
+    API keys and devices do not identify a user, so their requests count as anonymous.
     """
     scheme, _ = security.authorization(request)
     return None if scheme in {"", "apikey", "device"} else await current_user(request, token)

@@ -1,4 +1,4 @@
-"""What people do about their own account by letter: prove their address, and get a new password."""
+"""Email verification and password reset."""
 
 from typing import Annotated
 from uuid import UUID
@@ -11,7 +11,7 @@ from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam.access import CurrentUser
 from ticketing.modules.iam.mail_tokens import password_reset
-from ticketing.modules.iam.mail_tokens import service as letters
+from ticketing.modules.iam.mail_tokens import service as mail_tokens
 from ticketing.modules.iam.mail_tokens.links import read_link
 from ticketing.modules.iam.mail_tokens.models import Purpose
 from ticketing.modules.iam.schemas import AskForReset, ResetPassword, VerifyEmail
@@ -21,21 +21,21 @@ router = APIRouter(tags=["iam"], route_class=idempotency.Route)
 
 @router.post("/auth/verify-email")
 async def verify_email(body: VerifyEmail, session: Db) -> Envelope[None]:
-    """Prove an address with the link that was mailed to it; nobody need be logged in."""
-    await letters.verify_email(session, read_link(body.token, Purpose.VERIFY_EMAIL))
+    """Verify an email address with the link that was mailed to it; no login is needed."""
+    await mail_tokens.verify_email(session, read_link(body.token, Purpose.VERIFY_EMAIL))
     return envelope(None, "Your e-mail address is verified.")
 
 
 @router.post("/me/verify-email", status_code=202)
 async def send_verification_again(identity: CurrentUser, session: Db) -> Envelope[None]:
-    """Send the letter that verifies the caller's address once more; at most one a minute."""
-    await letters.request_verification_again(session, identity.user_id)
+    """Send the verification email of the caller again; at most one per minute."""
+    await mail_tokens.request_verification_again(session, identity.user_id)
     return envelope(None, "A letter is on its way to you.")
 
 
 @router.post("/auth/password-reset", status_code=202)
 async def ask_for_reset(body: AskForReset, session: Db) -> Envelope[None]:
-    """Ask for a letter with a link to a new password. The answer is the same whether the address is known or not."""
+    """Request an email with a password reset link. The response is the same for unknown addresses."""
     await password_reset.request_reset(session, body.email)
     return envelope(None, "If there is an account with this address, a letter is on its way to it.")
 
@@ -44,7 +44,7 @@ async def read_reset_link(body: ResetPassword) -> UUID:
     return read_link(body.token, Purpose.RESET_PASSWORD)
 
 
-# After the link has been read, for a hash costs a hundred times as much; and before a database connection is taken.
+# After the link is verified, because a hash costs a hundred times as much, and before a connection is acquired.
 async def hash_password(body: ResetPassword, _: Annotated[UUID, Depends(read_reset_link)]) -> str:
     return await security.hash_password(body.password)
 
@@ -56,6 +56,6 @@ async def reset_password(
     password_hash: Annotated[str, Depends(hash_password)],
     session: Db,
 ) -> Envelope[None]:
-    """Set a new password with the link from the letter, once; every log-in of this person ends."""
+    """Set a new password with the emailed link, which works once; every session of the user ends."""
     await password_reset.reset_password(session, token_id, password_hash)
     return envelope(None, "Your password is changed. Please log in with it.")

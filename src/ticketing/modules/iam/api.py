@@ -1,4 +1,4 @@
-"""Registering, logging in and out."""
+"""Registration, login, token refresh and logout."""
 
 from typing import Annotated
 
@@ -18,51 +18,54 @@ from ticketing.modules.iam.second_factor import service as second_factor
 router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
 
 
-# argon2 takes a tenth of a second and there may be a queue before it. These two run before the idempotency claim,
-# which is the request's first statement: nobody keeps one of few database connections while waiting for a hash.
+# argon2 takes 0.1 s and requests may queue for it. These two run before the idempotency claim, the request's first
+# statement, so that no request occupies one of few database connections while it waits for a hash.
 async def hash_password(body: Register) -> str:
     refuse_own_address(body.password, body.email)
     return await security.hash_password(body.password)
 
 
-async def check_password(request: Request, body: LogIn) -> service.Checked:
+async def check_password(request: Request, body: LogIn) -> service.VerifiedPassword:
     database = app_state.of(request.app).get(Database)
-    checked = await service.check_password(database, body.email, body.password)
-    await second_factor.count_try(database, checked.user.id, body.code)
-    return checked
+    verified = await service.check_password(database, body.email, body.password)
+    await second_factor.count_attempt(database, verified.user.id, body.code)
+    return verified
 
 
 @router.post("/auth/register", status_code=201, dependencies=[Depends(hash_password), Depends(idempotency.claim)])
 async def register(
     body: Register, password_hash: Annotated[str, Depends(hash_password)], client: RequestClient, session: Db
 ) -> Envelope[LogInOut]:
-    """Open an account, and be logged in."""
-    answer = await service.register(session, client, body.email, password_hash, body.display_name)
-    return envelope(answer, "Welcome.")
+    """Create an account and log in."""
+    tokens = await service.register(session, client, body.email, password_hash, body.display_name)
+    return envelope(tokens, "Welcome.")
 
 
 @router.post("/auth/login", dependencies=[Depends(check_password), Depends(idempotency.claim)])
 async def log_in(
-    body: LogIn, checked: Annotated[service.Checked, Depends(check_password)], client: RequestClient, session: Db
+    body: LogIn,
+    verified: Annotated[service.VerifiedPassword, Depends(check_password)],
+    client: RequestClient,
+    session: Db,
 ) -> Envelope[LogInOut]:
     """Get an access token and a refresh token."""
-    return envelope(await service.log_in(session, client, checked, body.code), "Welcome back.")
+    return envelope(await service.log_in(session, client, verified, body.code), "Welcome back.")
 
 
 @router.post("/auth/refresh", response_model=Envelope[LogInOut])
 async def refresh(body: Refresh, client: RequestClient, session: Db) -> Envelope[LogInOut] | Response:
-    """Spend a refresh token on the next pair.
+    """Exchange a refresh token for the next pair of tokens.
 
-    The client that spent it gets the same pair again for ten seconds, in case the answer was lost. Later, or from
-    elsewhere, its return ends the whole log-in.
+    For ten seconds the same client gets the same pair again, in case the response was lost. Later, or from another
+    client, reuse ends the session.
     """
-    answer = await service.refresh(session, client, body.refresh_token)
-    # Rendered, not raised: the revocation has to be committed.
-    return error_handlers.render(service.RefreshTokenInvalid()) if answer is None else envelope(answer)
+    tokens = await service.refresh(session, client, body.refresh_token)
+    # Rendered, not raised: an exception would roll the revocation back.
+    return error_handlers.render(service.RefreshTokenInvalid()) if tokens is None else envelope(tokens)
 
 
 @router.post("/auth/logout")
 async def log_out(body: Refresh, session: Db) -> Envelope[None]:
-    """End this log-in, and with it its access tokens: here at once, in every other process within two seconds."""
+    """End this session and its access tokens: in this process at once, in all others within two seconds."""
     await service.log_out(session, body.refresh_token)
     return envelope(None, "Logged out.")

@@ -1,4 +1,4 @@
-"""Which program on which network asks: enough to know a client again, and for its owner to recognise it in a list."""
+"""The client of a request: enough to recognise the same client again, and for its user to recognise it in a list."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -9,33 +9,33 @@ from fastapi import Depends
 from ticketing.infra import log, security
 
 ADDRESS_LENGTH_MAX = 64
-# What a provider gives to one household or one phone: the rest of an address may change from one request to the next.
+# The prefix that a provider assigns to a household or phone; the remaining bits may change between requests.
 _PREFIX_BITS = {4: 24, 6: 64}
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a request comes from. The address is that of the nearest proxy that is not in TRUSTED_PROXIES."""
+    """The origin of a request: `address` is the nearest peer that is not in TRUSTED_PROXIES."""
 
     user_agent: str
     address: str
 
     @property
     def fingerprint(self) -> bytes:
-        """What may be compared to know the client again, and can't be read: user agent and network, digested."""
-        return security.keyed_digest(self._known_by)
+        """Return a keyed digest of user agent and network, to recognise the client without storing either."""
+        return security.keyed_digest(self._identity)
 
-    def is_same_as(self, fingerprint: bytes | None) -> bool:
-        """Whether `fingerprint` was taken of this client, with the present key or an older one."""
-        return fingerprint is not None and security.is_keyed_digest(fingerprint, self._known_by)
+    def has_fingerprint(self, fingerprint: bytes | None) -> bool:
+        """Whether `fingerprint` is one of this client, under the current key or an older one."""
+        return fingerprint is not None and security.is_keyed_digest(fingerprint, self._identity)
 
     @property
-    def _known_by(self) -> bytes:
+    def _identity(self) -> bytes:
         return f"client\n{self.user_agent}\n{network_of(self.address)}".encode()
 
 
 def network_of(address: str) -> str:
-    """The first 24 bits of an IPv4 address, the first 64 of an IPv6 one; anything else stands for itself."""
+    """Return the first 24 bits of an IPv4 address, the first 64 of an IPv6 one, and anything else unchanged."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -46,7 +46,7 @@ def network_of(address: str) -> str:
 
 
 async def client_of() -> Client:
-    """Who asks, as the middleware has found out. A coroutine: a plain function would be sent to a thread."""
+    """Return the client that the middleware has determined. A coroutine: FastAPI runs plain functions in a thread."""
     return Client(log.user_agent.get(), log.client_address.get()[:ADDRESS_LENGTH_MAX])
 
 

@@ -1,4 +1,4 @@
-"""Facts about people. They carry no name and no address: the log is kept longer than a person may want."""
+"""Messages about accounts. They contain no name and no address, because the log outlives an erasure."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -9,7 +9,7 @@ from ticketing.infra.outbox import Message
 
 
 class UserRegistered(Message):
-    """Somebody has an account now."""
+    """An account was created."""
 
     topic: ClassVar[str] = "user.registered"
     key_field: ClassVar[str] = "user_id"
@@ -18,7 +18,7 @@ class UserRegistered(Message):
 
 
 class EmailVerificationRequested(Message):
-    """A letter is wanted that proves whose address it is; `token_id` is the row behind its link."""
+    """A verification email was requested; `token_id` is the row behind its link."""
 
     topic: ClassVar[str] = "email_verification.requested"
     key_field: ClassVar[str] = "user_id"
@@ -28,7 +28,7 @@ class EmailVerificationRequested(Message):
 
 
 class EmailVerified(Message):
-    """The link came back: this person reads what comes to their address."""
+    """The verification link was used: the address belongs to the user."""
 
     topic: ClassVar[str] = "email.verified"
     key_field: ClassVar[str] = "user_id"
@@ -37,7 +37,7 @@ class EmailVerified(Message):
 
 
 class PasswordResetRequested(Message):
-    """Somebody has forgotten a password. Whose, if anybody's, is not known yet: the row `token_id` has the address."""
+    """A password reset was requested. The address in row `token_id` may or may not belong to an account."""
 
     topic: ClassVar[str] = "password_reset.requested"
     key_field: ClassVar[str] = "token_id"
@@ -46,7 +46,7 @@ class PasswordResetRequested(Message):
 
 
 class PasswordChanged(Message):
-    """Somebody has another password now."""
+    """The password of an account was changed."""
 
     topic: ClassVar[str] = "user.password_changed"
     key_field: ClassVar[str] = "user_id"
@@ -55,18 +55,18 @@ class PasswordChanged(Message):
 
 
 class SessionEnded(Message):
-    """A log-in was ended before its time; `reason` is one of `EndReason`."""
+    """A session was ended before it expired; `reason` is one of `EndReason`."""
 
     topic: ClassVar[str] = "session.ended"
     key_field: ClassVar[str] = "user_id"
 
     user_id: UUID
     session_id: UUID
-    reason: str = Field(description="why it was ended, in a word")
+    reason: str = Field(description="why it was ended")
 
 
 class UserErased(Message):
-    """This person is nobody here any more; whoever holds their name or address forgets it."""
+    """The account was erased; consumers delete the name and the address that they store."""
 
     topic: ClassVar[str] = "user.erased"
     key_field: ClassVar[str] = "user_id"
@@ -75,7 +75,7 @@ class UserErased(Message):
 
 
 class SecondFactorEnabled(Message):
-    """This person is asked for a code at log-in from here on."""
+    """Login of this account requires a code from now on."""
 
     topic: ClassVar[str] = "second_factor.enabled"
     key_field: ClassVar[str] = "user_id"
@@ -84,7 +84,7 @@ class SecondFactorEnabled(Message):
 
 
 class SecondFactorDisabled(Message):
-    """A password alone opens this account again."""
+    """Login of this account requires only the password again."""
 
     topic: ClassVar[str] = "second_factor.disabled"
     key_field: ClassVar[str] = "user_id"

@@ -1,4 +1,4 @@
-"""People, and the log-ins that they hold."""
+"""Accounts and their login sessions."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -17,24 +17,24 @@ class User(Identified, Base):
     __table_args__ = (Index("ix_users_erased_at", "erased_at", postgresql_where=text("erased_at is not null")),)
 
     email: Mapped[str] = mapped_column(Text)
-    #: Lower case; what makes an account unique. The wheel's Postgres has no ICU, so Python folds.
+    #: Lower case, unique. Folded in Python, because the embedded Postgres is built without ICU.
     email_normalized: Mapped[str] = mapped_column(Text, unique=True)
     display_name: Mapped[str | None] = mapped_column(Text)
     password_hash: Mapped[str] = mapped_column(Text)
-    #: When a link that was mailed to `email` came back; None until then. An unverified person may buy all the same.
+    #: When a link that was mailed to `email` was used; None until then. Buying does not require it.
     email_verified_at: Mapped[datetime | None]
-    #: When the person had themselves erased. The row stays, because orders refer to it, and says nothing about anybody.
+    #: When the account was erased. The row stays, because orders refer to it, but contains no personal data.
     erased_at: Mapped[datetime | None]
 
 
 class EndReason(StrEnum):
-    """Why a log-in ended before its time."""
+    """Why a session ended before it expired."""
 
     LOG_OUT = "log_out"
     LOG_OUT_EVERYWHERE = "log_out_everywhere"
     ENDED_BY_OWNER = "ended_by_owner"
     ENDED_BY_OPERATOR = "ended_by_operator"
-    #: A spent refresh token came back: somebody else holds a copy.
+    #: A spent refresh token was used again: someone else has a copy.
     TOKEN_REUSED = "token_reused"  # noqa: S105
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     PASSWORD_RESET = "password_reset"  # noqa: S105
@@ -44,7 +44,7 @@ class EndReason(StrEnum):
 
 
 class LogInSession(Identified, Base):
-    """One log-in, from the password to its end. What it says of the client is for its owner's eyes."""
+    """A login session. What it stores about the client is shown to its user only."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -53,9 +53,9 @@ class LogInSession(Identified, Base):
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    #: The time of the last refresh: true to ACCESS_TOKEN_SECONDS, and no request writes it.
+    #: Time of the last refresh, hence accurate to ACCESS_TOKEN_SECONDS; ordinary requests do not update it.
     last_used_at: Mapped[datetime]
-    #: When it is over if nobody refreshes it; no refresh moves it beyond SESSION_SECONDS_MAX after `created_at`.
+    #: When it ends without a further refresh: at most SESSION_SECONDS_MAX after `created_at`.
     expires_at: Mapped[datetime] = mapped_column(index=True)
     user_agent: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text)
@@ -64,7 +64,7 @@ class LogInSession(Identified, Base):
 
 
 class RefreshToken(Identified, Base):
-    """One link in the chain that keeps a log-in alive: spent when used; one that comes back ends the log-in."""
+    """A single-use token that extends a session. Using it a second time ends the session."""
 
     __tablename__ = "refresh_tokens"
 

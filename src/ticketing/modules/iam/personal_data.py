@@ -1,4 +1,4 @@
-"""What an account holds of a person, and how it is emptied. The row stays, because orders refer to it."""
+"""Export and erasure of an account. The row stays, because orders refer to it."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from ticketing.modules.iam.models import EndReason, LogInSession, User
 from ticketing.modules.iam.queries import get_user
 from ticketing.modules.iam.second_factor import service as second_factor
 from ticketing.modules.iam.second_factor.models import SecondFactor
-from ticketing.modules.iam.sessions.service import end_sessions, lock_person
+from ticketing.modules.iam.sessions.service import end_sessions, lock_user
 
 
 class WrongPassword(Invalid):
@@ -34,7 +34,7 @@ def _sessions(user_id: UUID) -> Rows:
     return select(*columns).where(row.user_id == user_id).order_by(row.id)
 
 
-def _letters(user_id: UUID) -> Rows:
+def _emails(user_id: UUID) -> Rows:
     columns = (MailToken.id, MailToken.purpose, MailToken.email, MailToken.created_at, MailToken.used_at)
     return select(*columns).where(MailToken.user_id == user_id).order_by(MailToken.id)
 
@@ -46,15 +46,15 @@ def _second_factor(user_id: UUID) -> Rows:
 PARTS = (
     Part("account", _account),
     Part("sessions", _sessions),
-    Part("letters", _letters),
+    Part("letters", _emails),
     Part("second_factor", _second_factor),
 )
 
 
 async def confirm_password(database: Database, user_id: UUID, password: str) -> None:
-    """That the person is at the keyboard, and not only their browser. Raises WrongPassword, Overloaded.
+    """Verify that the account's owner makes the request, not just an open browser. Raises WrongPassword, Overloaded.
 
-    No connection is held while argon2 is at work.
+    No database connection is held while argon2 runs.
     """
     async with database.transaction() as session:
         user = await get_user(session, user_id)
@@ -63,41 +63,40 @@ async def confirm_password(database: Database, user_id: UUID, password: str) -> 
 
 
 async def confirm_person(database: Database, user_id: UUID, password: str, code: str | None) -> None:
-    """The same before something that can't be undone: a try of the second factor is paid for as well.
+    """Verify password and count an attempt at the second factor, before an action that cannot be undone.
 
     Raises:
-        WrongPassword, Overloaded, second_factor.TooManyTries.
+        WrongPassword, Overloaded, second_factor.TooManyAttempts.
     """
     await confirm_password(database, user_id, password)
-    await second_factor.count_try(database, user_id, code)
+    await second_factor.count_attempt(database, user_id, code)
 
 
 async def erase_account(session: AsyncSession, user_id: UUID, code: str | None = None) -> None:
-    """Take the person out of the account: nobody can log in, and the address is free for a new one.
+    """Remove all personal data from the account: it cannot log in, and its address is free for a new account.
 
-    What other modules hold is forgotten by whoever hears UserErased. Erasing twice is erasing once.
+    Other modules delete their data when they consume UserErased. Idempotent.
 
     Raises:
         second_factor.SecondFactorRequired, second_factor.SecondFactorWrong.
     """
-    user = await lock_person(session, user_id)
+    user = await lock_user(session, user_id)
     if user.erased_at is not None:
         return
     await second_factor.check(session, user, code)
     await second_factor.drop(session, user_id)
     await end_sessions(session, user_id, reason=EndReason.ACCOUNT_ERASED)
-    # The rows stay until they run out: every process reads in them that the access tokens are worth nothing any more.
-    seen = update(LogInSession).where(LogInSession.user_id == user_id)
-    await session.execute(seen.values(user_agent="", address=""))
+    # The rows stay until they expire: other processes learn from them that the access tokens are revoked.
+    clients = update(LogInSession).where(LogInSession.user_id == user_id)
+    await session.execute(clients.values(user_agent="", address=""))
     is_theirs = (MailToken.user_id == user_id) | (MailToken.email == user.email_normalized)
     await session.execute(delete(MailToken).where(is_theirs))
-    await second_factor.drop(session, user_id)
-    await session.execute(update(User).where(User.id == user_id).values(**_nobody(user_id)))
+    await session.execute(update(User).where(User.id == user_id).values(**_erased(user_id)))
     outbox.publish(session, UserErased(user_id=user_id))
 
 
-def _nobody(user_id: UUID) -> dict[str, object]:
-    # No address that anybody can send is like this one, and an empty hash is no password's.
+def _erased(user_id: UUID) -> dict[str, object]:
+    # No valid address normalizes to this one, and no password matches an empty hash.
     return {
         "email": "",
         "email_normalized": f"erased:{user_id}",
@@ -108,7 +107,7 @@ def _nobody(user_id: UUID) -> dict[str, object]:
     }
 
 
-async def list_lately_erased(session: AsyncSession, hours: int) -> list[UUID]:
-    """Who was erased within so many hours."""
-    is_late = User.erased_at > func.now() - func.make_interval(0, 0, 0, 0, hours)
-    return list(await session.scalars(select(User.id).where(is_late).order_by(User.erased_at)))
+async def list_recently_erased(session: AsyncSession, hours: int) -> list[UUID]:
+    """Return the users erased within this many hours."""
+    is_recent = User.erased_at > func.now() - func.make_interval(0, 0, 0, 0, hours)
+    return list(await session.scalars(select(User.id).where(is_recent).order_by(User.erased_at)))

@@ -1,4 +1,4 @@
-"""Finding people."""
+"""Queries for users."""
 
 import unicodedata
 from collections.abc import Collection
@@ -16,7 +16,7 @@ class UserUnknown(NotFound):
 
 
 def normalize_email(email: str) -> str:
-    """What makes two addresses the same account: everything but case and the way an accent is encoded."""
+    """Normalize an address for comparison: ignores case and the Unicode composition of accents."""
     return unicodedata.normalize("NFC", email.strip()).lower()
 
 
@@ -29,11 +29,11 @@ async def get_user(session: AsyncSession, user_id: UUID) -> User:
 
 
 async def find_user(session: AsyncSession, email: str) -> User | None:
-    """The person with this address, however it is written."""
+    """Return the user with this address in any spelling."""
     return (await session.scalars(select(User).where(User.email_normalized == normalize_email(email)))).one_or_none()
 
 
 async def list_users(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, User]:
-    """The people with these ids; unknown ids are left out."""
+    """Return the users with these ids; unknown ids are left out."""
     users = await session.scalars(select(User).where(User.id.in_(ids)))
     return {user.id: user for user in users}

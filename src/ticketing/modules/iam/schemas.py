@@ -1,4 +1,4 @@
-"""What people send to get in, and what they get."""
+"""Request and response bodies of accounts and sessions."""
 
 from typing import Annotated, Self
 from uuid import UUID
@@ -11,7 +11,7 @@ from ticketing.modules.iam.passwords import LENGTH_MAX, LENGTH_MIN, normalize_pa
 
 _normal = AfterValidator(normalize_password)
 
-# `repr=False`: a body that ends up in a log line or a traceback does not take its secrets along.
+# `repr=False` keeps secrets out of logs and tracebacks.
 NewPassword = Annotated[
     str,
     StringConstraints(min_length=LENGTH_MIN, max_length=LENGTH_MAX),
@@ -21,7 +21,7 @@ NewPassword = Annotated[
 ]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=LENGTH_MAX), _normal, Field(repr=False)]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200), Field(repr=False)]
-#: Six digits of an authenticator app, or a recovery code, with whatever spaces and dashes it was typed.
+#: Six digits of an authenticator app, or a recovery code, with any spaces and dashes.
 OneTimeCode = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[0-9A-Za-z -]+$")]
 
 
@@ -34,7 +34,7 @@ class Register(Body):
 class LogIn(Body):
     email: Email
     password: Password
-    #: For accounts with a second factor, once the answer was `second_factor_required`.
+    #: For accounts with a second factor, after a `second_factor_required` error.
     code: Annotated[OneTimeCode | None, Field(repr=False)] = None
 
 
@@ -48,7 +48,7 @@ class ChangePassword(Body):
 
 
 class VerifyEmail(Body):
-    #: What stands behind the `#` of the link in the letter.
+    #: The fragment of the emailed link, without the `#`.
     token: Secret
 
 
@@ -68,27 +68,27 @@ class UserOut(Out):
 
 
 class LogInOut(Out):
-    """A log-in: the access token goes into `Authorization: Bearer`, the refresh token gets the next pair, once."""
+    """A login session: send the access token as `Authorization: Bearer`; the refresh token gets the next pair, once."""
 
     user: UserOut
     access_token: str
     refresh_token: str
     token_type: str = "bearer"  # noqa: S105
-    #: Seconds until the access token runs out.
+    #: Seconds until the access token expires.
     expires_in: int
 
 
 class SessionOut(Out):
-    """One log-in. Where it was last refreshed from is shown to its owner, who knows best whether that was them."""
+    """A login session, with the client that last refreshed it, so that its user can recognise it."""
 
     id: UUID
     created_at: Moment
-    #: True to the life of an access token.
+    #: Accurate to the lifetime of an access token.
     last_used_at: Moment
     expires_at: Moment
     user_agent: str
     address: str
-    #: The log-in that asks.
+    #: The session of this request.
     is_current: bool
 
     @classmethod

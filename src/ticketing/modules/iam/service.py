@@ -1,4 +1,4 @@
-"""Accounts, and the ways into one and out again."""
+"""Accounts: registration, login, token refresh, logout and password changes."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,7 +12,7 @@ from ticketing.infra.db import Database, new_id
 from ticketing.infra.errors import Conflict, Invalid, Unauthenticated
 from ticketing.modules.iam.access import Identity
 from ticketing.modules.iam.clients import Client
-from ticketing.modules.iam.mail_tokens import service as letters
+from ticketing.modules.iam.mail_tokens import service as mail_tokens
 from ticketing.modules.iam.messages import PasswordChanged, UserRegistered
 from ticketing.modules.iam.models import EndReason, LogInSession, RefreshToken, User
 from ticketing.modules.iam.passwords import refuse_own_address
@@ -24,7 +24,7 @@ from ticketing.modules.iam.sessions import service as sessions
 
 
 class EmailTaken(Conflict):
-    """Somebody has registered with this e-mail address already."""
+    """This e-mail address is registered already."""
 
     code = "email_taken"
 
@@ -36,36 +36,36 @@ class BadCredentials(Unauthenticated):
 
 
 class CurrentPasswordWrong(Invalid):
-    """This is not your present password."""
+    """This is not your current password."""
 
 
 class RefreshTokenInvalid(Unauthenticated):
-    """This log-in has ended; please log in again."""
+    """This session has ended; please log in again."""
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordChange:
-    """What was found out about a wish for another password; `new_hash` is None when the present one was wrong."""
+    """The result of checking a password change; `new_hash` is None when the current password was wrong."""
 
     old_hash: str
     new_hash: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A person whose password was right, and its hash with today's parameters when it has others."""
+class VerifiedPassword:
+    """A user with a correct password, and a new hash when the stored one has outdated parameters."""
 
     user: User
-    better_hash: str | None
+    new_hash: str | None
 
 
 async def register(
     session: AsyncSession, client: Client, email: str, password_hash: str, display_name: str | None
 ) -> LogInOut:
-    """Open an account, and its first log-in.
+    """Create an account and its first session.
 
     Raises:
-        EmailTaken: also for the second of two at the same moment, which waits here for the first to commit.
+        EmailTaken: also for the second of two concurrent requests, which waits here until the first has committed.
     """
     fields = {"email": email, "password_hash": password_hash, "display_name": display_name}
     row = insert(User).values(id=new_id(), email_normalized=normalize_email(email), **fields)
@@ -73,15 +73,15 @@ async def register(
     if user is None:
         raise EmailTaken(field="email")
     outbox.publish(session, UserRegistered(user_id=user.id))
-    await letters.request_verification(session, user)
+    await mail_tokens.request_verification(session, user)
     return await sessions.open_session(session, client, user)
 
 
-async def check_password(database: Database, email: str, password: str) -> Checked:
-    """The person whom these credentials belong to. No connection is held while argon2 is at work.
+async def check_password(database: Database, email: str, password: str) -> VerifiedPassword:
+    """Return the user with these credentials. No database connection is held while argon2 runs.
 
     Raises:
-        BadCredentials: in the same words and after the same time, whichever of the two is wrong.
+        BadCredentials: with the same message and timing, whichever of the two is wrong.
     """
     async with database.transaction() as session:
         user = await find_user(session, email)
@@ -89,38 +89,38 @@ async def check_password(database: Database, email: str, password: str) -> Check
     if user is None or not is_right:
         raise BadCredentials
     is_old = security.needs_rehash(user.password_hash)
-    return Checked(user, await security.hash_password(password) if is_old else None)
+    return VerifiedPassword(user, await security.hash_password(password) if is_old else None)
 
 
-async def log_in(session: AsyncSession, client: Client, checked: Checked, code: str | None) -> LogInOut:
-    """Open a log-in for somebody whose password was right.
+async def log_in(session: AsyncSession, client: Client, verified: VerifiedPassword, code: str | None) -> LogInOut:
+    """Open a session for a user whose password was correct.
 
     Raises:
-        BadCredentials: the password was changed since; a log-in with the old one must not outlive the change.
-        SecondFactorRequired, SecondFactorWrong: this person wants to be asked for more than the password.
+        BadCredentials: the password was changed in the meantime; a session opened with the old one must not survive.
+        SecondFactorRequired, SecondFactorWrong: the account has a second factor.
     """
-    user = await sessions.lock_person(session, checked.user.id)
-    if user.password_hash != checked.user.password_hash:
+    user = await sessions.lock_user(session, verified.user.id)
+    if user.password_hash != verified.user.password_hash:
         raise BadCredentials
     await second_factor.check(session, user, code)
-    if checked.better_hash is not None:
-        user.password_hash = checked.better_hash
+    if verified.new_hash is not None:
+        user.password_hash = verified.new_hash
     return await sessions.open_session(session, client, user)
 
 
 async def set_password(session: AsyncSession, user_id: UUID, password_hash: str) -> None:
-    """Another password; links to one are void. Which log-ins end is for the caller to say: see `end_sessions`."""
-    await sessions.lock_person(session, user_id)
-    await letters.void_resets(session, user_id)
+    """Set a password and invalidate reset links. The caller decides which sessions end: see `end_sessions`."""
+    await sessions.lock_user(session, user_id)
+    await mail_tokens.void_resets(session, user_id)
     await session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
     outbox.publish(session, PasswordChanged(user_id=user_id))
 
 
 async def check_change(database: Database, user_id: UUID, current: str, new: str) -> PasswordChange:
-    """Do the hashing for a change of password. No connection is held meanwhile.
+    """Do the hashing for a password change. No database connection is held meanwhile.
 
     Raises:
-        Invalid: the new one is the person's own address.
+        Invalid: the new password is the user's email address.
     """
     async with database.transaction() as session:
         user = await get_user(session, user_id)
@@ -130,12 +130,12 @@ async def check_change(database: Database, user_id: UUID, current: str, new: str
 
 
 async def change_password(session: AsyncSession, identity: Identity, change: PasswordChange) -> None:
-    """Another password; every log-in ends but the one that asks.
+    """Change the password and end every session but the caller's.
 
     Raises:
-        CurrentPasswordWrong: it was, or somebody else has just changed it.
+        CurrentPasswordWrong: it is wrong, or a concurrent request has changed it.
     """
-    user = await sessions.lock_person(session, identity.user_id)
+    user = await sessions.lock_user(session, identity.user_id)
     if change.new_hash is None or user.password_hash != change.old_hash:
         raise CurrentPasswordWrong(field="current_password")
     await set_password(session, user.id, change.new_hash)
@@ -144,13 +144,13 @@ async def change_password(session: AsyncSession, identity: Identity, change: Pas
 
 
 async def refresh(session: AsyncSession, client: Client, refresh_token: str) -> LogInOut | None:
-    """Spend a refresh token on the next pair.
+    """Exchange a refresh token for the next pair of tokens.
 
-    None means that it came back when it should not have: somebody else holds a copy, the log-in is ended, and the
-    caller must let the transaction commit, for an exception would undo that.
+    Return None on reuse, which means that someone else has a copy. The session is then ended, and the caller must let
+    the transaction commit: an exception would roll that back.
 
     Raises:
-        RefreshTokenInvalid: it is unknown or too old, or its log-in has ended.
+        RefreshTokenInvalid: it is unknown or expired, or its session has ended.
     """
     user = await _lock_owner(session, refresh_token)
     token = await _find_live(session, refresh_token)
@@ -165,11 +165,11 @@ async def refresh(session: AsyncSession, client: Client, refresh_token: str) -> 
 
 
 async def log_out(session: AsyncSession, refresh_token: str) -> None:
-    """End the log-in that this token belongs to; one that has ended already, or never was, is no error."""
+    """End the session of this token. A session that is unknown or has ended already is not an error."""
     await _lock_owner(session, refresh_token)
     session_id = await session.scalar(select(RefreshToken.session_id).where(refresh_tokens.is_token(refresh_token)))
     if session_id is not None:
-        await sessions.end_one(session, session_id, EndReason.LOG_OUT)
+        await sessions.end_locked_session(session, session_id, EndReason.LOG_OUT)
 
 
 async def _refresh_again(
@@ -177,7 +177,7 @@ async def _refresh_again(
 ) -> LogInOut | None:
     successor = await refresh_tokens.find_successor(session, token, refresh_token, client)
     if successor is None:
-        await sessions.end_one(session, token.session_id, EndReason.TOKEN_REUSED)
+        await sessions.end_locked_session(session, token.session_id, EndReason.TOKEN_REUSED)
         return None
     return refresh_tokens.pair(user, token.session_id, successor)
 
@@ -185,11 +185,11 @@ async def _refresh_again(
 async def _lock_owner(session: AsyncSession, refresh_token: str) -> User | None:
     owner = select(LogInSession.user_id).join(RefreshToken).where(refresh_tokens.is_token(refresh_token))
     user_id = await session.scalar(owner)
-    return None if user_id is None else await sessions.lock_person(session, user_id)
+    return None if user_id is None else await sessions.lock_user(session, user_id)
 
 
 async def _find_live(session: AsyncSession, refresh_token: str) -> RefreshToken | None:
-    """Asked after the lock was had, so that it sees what the one before us has done."""
+    """Read after the lock was acquired, so that it sees what its previous holder has committed."""
     is_in_time = lifetimes.last_refresh(LogInSession.created_at) > func.now()
     is_live = sessions.is_open() & is_in_time & (RefreshToken.expires_at > func.now())
     live = select(RefreshToken).join(LogInSession).where(refresh_tokens.is_token(refresh_token), is_live)

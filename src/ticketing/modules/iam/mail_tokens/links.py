@@ -1,6 +1,7 @@
-"""The secret part of a link in a letter: the row's id and a digest of it under a key of ours.
+"""The token of an emailed link: the row's id and a keyed digest of it.
 
-Nobody who reads the database, the log of facts or a backup can write one; and a letter that is sent again has the same.
+Read access to the database, the message log or a backup is not enough to forge a link. An email that is sent again
+contains the same link.
 """
 
 import base64
@@ -11,27 +12,27 @@ from ticketing.infra import security
 from ticketing.infra.errors import Invalid
 from ticketing.modules.iam.mail_tokens.models import MailToken, Purpose
 
-#: 16 bytes of id and 32 of digest: 48 bytes are 64 letters exactly, so there is one way to write them.
+#: 16 bytes of id and 32 of digest: 48 bytes encode to exactly 64 characters, so the encoding is unambiguous.
 _FORM = re.compile(r"[A-Za-z0-9_-]{64}")
 
 
 class LinkInvalid(Invalid):
-    """This link is not valid any more: it was used, replaced by a newer one, or has run out. Ask for a new one."""
+    """This link is not valid any more: it was used, replaced by a newer one, or has expired. Ask for a new one."""
 
     code = "link_invalid"
 
 
 def write_link(token: MailToken) -> str:
-    """What stands behind the `#` of the link."""
+    """Return the fragment of the link."""
     digest = security.keyed_digest(token.id.bytes, _key_for(token.purpose))
     return base64.urlsafe_b64encode(token.id.bytes + digest).decode()
 
 
 def read_link(text: str, purpose: Purpose) -> UUID:
-    """The id of the row that this link speaks of, which may be used or out of date; asks no database.
+    """Return the row id in this link, without database access: the row may be used or expired.
 
     Raises:
-        LinkInvalid: we did not write it, or not for this.
+        LinkInvalid: the link is not genuine or has another purpose.
     """
     if not _FORM.fullmatch(text):
         raise LinkInvalid(field="token")

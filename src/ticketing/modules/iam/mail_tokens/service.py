@@ -1,4 +1,4 @@
-"""Letters with a link: asked for in a request's transaction, which writes a row and a fact; a consumer posts them."""
+"""Emails with a single-use link: a request writes a row and a message; a consumer sends the email."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -14,13 +14,13 @@ from ticketing.modules.iam.mail_tokens.models import MailToken, Purpose
 from ticketing.modules.iam.messages import EmailVerificationRequested, EmailVerified
 from ticketing.modules.iam.models import User
 from ticketing.modules.iam.queries import normalize_email
-from ticketing.modules.iam.sessions.service import lock_person
+from ticketing.modules.iam.sessions.service import lock_user
 
-VERIFICATION_LASTS = timedelta(hours=24)
-#: Between two letters of one kind to one person, so that nobody can fill somebody's mailbox through us.
-QUIET = timedelta(minutes=1)
-#: How long a link that has run out is kept: for whoever wants to know why it did not work.
-KEPT_FOR = timedelta(days=1)
+VERIFICATION_LIFETIME = timedelta(hours=24)
+#: Shortest interval between two emails of one kind to one user, so that the platform cannot be used to flood a mailbox.
+EMAIL_INTERVAL = timedelta(minutes=1)
+#: How long an expired link is kept, so that it can be diagnosed.
+KEEP_EXPIRED = timedelta(days=1)
 CLEAN_ROWS = 5000
 
 
@@ -30,38 +30,38 @@ class AlreadyVerified(Conflict):
     code = "already_verified"
 
 
-class LetterUnderWay(TicketingError):
-    """We sent you a letter less than a minute ago; please look there first."""
+class EmailSentRecently(TicketingError):
+    """We sent you an e-mail less than a minute ago; please look there first."""
 
     status, code, retry_after_seconds = 429, "rate_limited", 60
 
 
 async def request_verification(session: AsyncSession, user: User) -> None:
-    """A letter to this person's address, with a link that proves that they read what comes there."""
-    token_id = await add_token(session, Purpose.VERIFY_EMAIL, user.email, VERIFICATION_LASTS, user.id)
+    """Request the verification email of a user."""
+    token_id = await add_token(session, Purpose.VERIFY_EMAIL, user.email, VERIFICATION_LIFETIME, user.id)
     outbox.publish(session, EmailVerificationRequested(user_id=user.id, token_id=token_id))
 
 
 async def request_verification_again(session: AsyncSession, user_id: UUID) -> None:
-    """The same once more, at most once a minute.
+    """Request the verification email again, at most once per minute.
 
     Raises:
-        AlreadyVerified: there is nothing left to prove.
-        LetterUnderWay: the last one is too young.
+        AlreadyVerified: the address is verified.
+        EmailSentRecently: the last email was requested less than a minute ago.
     """
-    user = await lock_person(session, user_id)
+    user = await lock_user(session, user_id)
     if user.email_verified_at is not None:
         raise AlreadyVerified
-    if await was_mailed_lately(session, user.id, Purpose.VERIFY_EMAIL):
-        raise LetterUnderWay
+    if await was_mailed_recently(session, user.id, Purpose.VERIFY_EMAIL):
+        raise EmailSentRecently
     await request_verification(session, user)
 
 
 async def verify_email(session: AsyncSession, token_id: UUID) -> None:
-    """The link came back. Once more is no error: people press links twice, and it proves nothing new.
+    """Verify the address with a link. Using it again is not an error, because people follow links twice.
 
     Raises:
-        LinkInvalid: it has run out, or the account has another address now.
+        LinkInvalid: it has expired, or the account has another address now.
     """
     user, token = await lock_token(session, token_id, Purpose.VERIFY_EMAIL)
     if token.used_at is None:
@@ -70,7 +70,7 @@ async def verify_email(session: AsyncSession, token_id: UUID) -> None:
 
 
 async def mark_verified(session: AsyncSession, user: User) -> None:
-    """Whoever has a link that was mailed to this person's address reads what comes there."""
+    """Mark the address as verified: the user has a link that was mailed to it."""
     if user.email_verified_at is None:
         await session.execute(update(User).where(User.id == user.id).values(email_verified_at=func.now()))
         outbox.publish(session, EmailVerified(user_id=user.id))
@@ -81,30 +81,30 @@ async def mark_used(session: AsyncSession, token: MailToken) -> None:
 
 
 async def add_token(
-    session: AsyncSession, purpose: Purpose, email: str, lasts: timedelta, user_id: UUID | None
+    session: AsyncSession, purpose: Purpose, email: str, lifetime: timedelta, user_id: UUID | None
 ) -> UUID:
-    """The row behind a link; returns its id."""
-    token = MailToken(id=new_id(), user_id=user_id, purpose=purpose, email=email, expires_at=func.now() + lasts)
+    """Insert the row behind a link and return its id."""
+    token = MailToken(id=new_id(), user_id=user_id, purpose=purpose, email=email, expires_at=func.now() + lifetime)
     session.add(token)
     return token.id
 
 
 async def find_token(session: AsyncSession, token_id: UUID) -> MailToken | None:
-    """The row, locked, behind a link that may still be used; None when that is over, and no letter need be sent."""
+    """Return the row behind a usable link, locked; None when the link is used or expired, so no email is needed."""
     is_live = (MailToken.expires_at > func.now()) & MailToken.used_at.is_(None)
     return await session.scalar(select(MailToken).where(MailToken.id == token_id, is_live).with_for_update())
 
 
 async def lock_token(session: AsyncSession, token_id: UUID, purpose: Purpose) -> tuple[User, MailToken]:
-    """The person and the row behind a link of theirs, locked in this order, as everywhere; used ones too.
+    """Return user and row of a link, locked in this order, as everywhere. Includes used links.
 
     Raises:
-        LinkInvalid: there is none, or it has run out.
+        LinkInvalid: there is no such link, or it has expired.
     """
     owner = await session.scalar(select(MailToken.user_id).where(MailToken.id == token_id))
     if owner is None:
         raise LinkInvalid(field="token")
-    user = await lock_person(session, owner)
+    user = await lock_user(session, owner)
     is_live = (MailToken.purpose == purpose) & (MailToken.expires_at > func.now())
     query = select(MailToken).where(MailToken.id == token_id, is_live).with_for_update()
     token = await session.scalar(query.execution_options(populate_existing=True))
@@ -113,21 +113,21 @@ async def lock_token(session: AsyncSession, token_id: UUID, purpose: Purpose) ->
     return user, token
 
 
-async def was_mailed_lately(session: AsyncSession, user_id: UUID, purpose: Purpose) -> bool:
-    """Whether a letter of this kind was asked for within the last minute."""
+async def was_mailed_recently(session: AsyncSession, user_id: UUID, purpose: Purpose) -> bool:
+    """Whether an email of this kind was requested within the last minute."""
     mine = (MailToken.user_id == user_id) & (MailToken.purpose == purpose)
-    query = select(MailToken.id).where(mine, MailToken.created_at > func.now() - QUIET).limit(1)
+    query = select(MailToken.id).where(mine, MailToken.created_at > func.now() - EMAIL_INTERVAL).limit(1)
     return await session.scalar(query) is not None
 
 
 async def void_resets(session: AsyncSession, user_id: UUID) -> None:
-    """No link to a new password that this person was sent until now is good any more."""
+    """Invalidate every password reset link of this user."""
     mine = (MailToken.user_id == user_id) & (MailToken.purpose == Purpose.RESET_PASSWORD)
     await session.execute(delete(MailToken).where(mine))
 
 
 async def clean_tokens(session: AsyncSession) -> int:
-    """Forget links that ran out a day ago, some at a time; the number of them."""
-    old = select(MailToken.id).where(MailToken.expires_at < func.now() - KEPT_FOR).limit(CLEAN_ROWS)
-    forgotten = await session.scalars(delete(MailToken).where(MailToken.id.in_(old)).returning(MailToken.id))
-    return len(forgotten.all())
+    """Delete up to CLEAN_ROWS links that expired a day ago and return their number."""
+    old = select(MailToken.id).where(MailToken.expires_at < func.now() - KEEP_EXPIRED).limit(CLEAN_ROWS)
+    deleted = await session.scalars(delete(MailToken).where(MailToken.id.in_(old)).returning(MailToken.id))
+    return len(deleted.all())

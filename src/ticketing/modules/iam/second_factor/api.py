@@ -1,4 +1,4 @@
-"""Switching the second factor on and off."""
+"""Routes that enable and disable the second factor."""
 
 from fastapi import APIRouter, Depends, Request
 
@@ -9,7 +9,7 @@ from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import personal_data
 from ticketing.modules.iam.access import CurrentUser
 from ticketing.modules.iam.queries import get_user
-from ticketing.modules.iam.second_factor import codes as second_factor_codes
+from ticketing.modules.iam.second_factor import codes
 from ticketing.modules.iam.second_factor import service as second_factor
 from ticketing.modules.iam.second_factor.schemas import (
     BeginSecondFactor,
@@ -22,27 +22,27 @@ from ticketing.modules.iam.second_factor.schemas import (
 router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
 
 
-# A log-in that was left open must not lock its owner out, nor take the factor off, so both ask for the password. As at
-# log-in this comes before the idempotency claim: nobody keeps a database connection while waiting for a hash.
+# Both require the password, so that a browser left open cannot lock its owner out or disable the factor. As at login,
+# this runs before the idempotency claim, so that no database connection is held while waiting for a hash.
 async def check_password(request: Request, body: BeginSecondFactor, identity: CurrentUser) -> None:
     await personal_data.confirm_password(app_state.of(request.app).get(Database), identity.user_id, body.password)
 
 
-async def check_password_and_tries(request: Request, body: DisableSecondFactor, identity: CurrentUser) -> None:
+async def check_password_and_attempts(request: Request, body: DisableSecondFactor, identity: CurrentUser) -> None:
     database = app_state.of(request.app).get(Database)
     await personal_data.confirm_password(database, identity.user_id, body.password)
-    await second_factor.count_try(database, identity.user_id, body.code)
+    await second_factor.count_attempt(database, identity.user_id, body.code)
 
 
 @router.post("/me/second-factor", status_code=201, dependencies=[Depends(check_password), Depends(idempotency.claim)])
 async def begin_second_factor(
     body: BeginSecondFactor, identity: CurrentUser, session: Db
 ) -> Envelope[PendingSecondFactorOut]:
-    """Get a secret for an authenticator app. It does nothing until a first code has confirmed it."""
+    """Get a secret for an authenticator app. It has no effect until a first code confirms it."""
     user = await get_user(session, identity.user_id)
     secret = await second_factor.begin(session, user.id)
-    uri = second_factor_codes.otpauth_uri(secret, user.email)
-    text, picture = second_factor_codes.as_text(secret), second_factor_codes.qr_svg(uri)
+    uri = codes.otpauth_uri(secret, user.email)
+    text, picture = codes.as_text(secret), codes.qr_svg(uri)
     return envelope(PendingSecondFactorOut(secret=text, otpauth_uri=uri, qr_svg=picture))
 
 
@@ -50,13 +50,13 @@ async def begin_second_factor(
 async def confirm_second_factor(
     body: ConfirmSecondFactor, identity: CurrentUser, session: Db
 ) -> Envelope[RecoveryCodesOut]:
-    """Switch it on with a first code of the app; the recovery codes are shown this once. Other log-ins end."""
+    """Enable it with a first code of the app; the recovery codes are shown only once. Other sessions end."""
     recovery_codes = await second_factor.confirm(session, identity, body.code)
     return envelope(RecoveryCodesOut(recovery_codes=recovery_codes), "Your second factor is on.")
 
 
-@router.delete("/me/second-factor", dependencies=[Depends(check_password_and_tries)])
+@router.delete("/me/second-factor", dependencies=[Depends(check_password_and_attempts)])
 async def disable_second_factor(body: DisableSecondFactor, identity: CurrentUser, session: Db) -> Envelope[None]:
-    """Switch it off, with the password and a code of the app or a recovery code. Other log-ins end."""
+    """Disable it with the password and a code of the app or a recovery code. Other sessions end."""
     await second_factor.disable(session, identity, body.code)
     return envelope(None, "Your second factor is off.")

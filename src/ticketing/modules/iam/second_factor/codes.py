@@ -1,4 +1,4 @@
-"""The arithmetic of second factors: secrets, the six digits of the moment, and recovery codes. It knows no database."""
+"""Second-factor codes: secrets, TOTP and recovery codes, without database access."""
 
 import base64
 import hmac
@@ -11,15 +11,15 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from ticketing.infra import security
 
-#: What every authenticator app understands (RFC 6238): 160 bits, SHA-1, six digits, half a minute.
+#: The parameters that every authenticator app supports (RFC 6238): 160 bits, SHA-1, 6 digits, 30 s.
 SECRET_BYTES = 20
 DIGITS = 6
 STEP_SECONDS = 30
-#: A phone's clock may be so many steps off, and a person needs some seconds to type (RFC 6238 §5.2).
+#: Accepted steps before and after the current one, for clock skew and typing time (RFC 6238 §5.2).
 SKEW_STEPS = 1
 
 RECOVERY_CODES = 10
-#: 120 bits: a plain hash of it can't be searched (ASVS 5.0 6.5.2 asks for 112).
+#: 120 bits, so that a plain hash cannot be searched (ASVS 5.0 6.5.2 requires 112).
 RECOVERY_CODE_BYTES = 15
 
 ISSUER = "Ticketing"
@@ -30,7 +30,7 @@ def new_secret() -> bytes:
 
 
 def as_text(secret: bytes) -> str:
-    """How a person types it into an app that has no camera: base32, 32 characters."""
+    """Encode for manual entry: base32, 32 characters."""
     return base64.b32encode(secret).decode()
 
 
@@ -39,7 +39,7 @@ def otpauth_uri(secret: bytes, account: str) -> str:
 
 
 def qr_svg(uri: str) -> str:
-    """A drawing of the address for an app's camera, without a style that a content security policy would refuse."""
+    """Draw the URI as an SVG QR code, without styles that a content security policy would block."""
     out = io.BytesIO()
     code = segno.make_qr(uri, error="m")
     look = {"border": 4, "dark": "#000", "light": "#fff", "svgclass": None, "lineclass": None}
@@ -48,7 +48,7 @@ def qr_svg(uri: str) -> str:
 
 
 def find_step(secret: bytes, digits: str, at_seconds: float) -> int | None:
-    """The time step that these digits belong to, among those that count at this moment; None when they are wrong."""
+    """Return the accepted time step that these digits belong to; None when they are wrong."""
     now, found = int(at_seconds // STEP_SECONDS), None
     for step in range(now - SKEW_STEPS, now + SKEW_STEPS + 1):
         if hmac.compare_digest(_totp(secret).generate(step * STEP_SECONDS), digits.encode()):
@@ -57,17 +57,17 @@ def find_step(secret: bytes, digits: str, at_seconds: float) -> int | None:
 
 
 def is_digits(code: str) -> bool:
-    """Whether somebody typed the digits of the moment, and not a recovery code."""
+    """Whether this is a TOTP code and not a recovery code."""
     return len(code) == DIGITS and code.isascii() and code.isdigit()
 
 
 def normalize(code: str) -> str:
-    """Without the spaces and dashes that make a code easier to read."""
+    """Remove the spaces and dashes that make a code readable."""
     return "".join(code.split()).replace("-", "").upper()
 
 
 def new_recovery_codes() -> list[str]:
-    """Ten codes of four groups of six letters and digits."""
+    """Generate ten codes of four groups of six characters."""
     codes = [base64.b32encode(secrets.token_bytes(RECOVERY_CODE_BYTES)).decode() for _ in range(RECOVERY_CODES)]
     return ["-".join(code[n : n + 6] for n in range(0, len(code), 6)) for code in codes]
 
@@ -77,4 +77,4 @@ def recovery_hash(code: str) -> str:
 
 
 def _totp(secret: bytes) -> TOTP:
-    return TOTP(secret, DIGITS, SHA1(), STEP_SECONDS)  # noqa: S303 (HMAC-SHA-1 is what the apps speak, and is unbroken)
+    return TOTP(secret, DIGITS, SHA1(), STEP_SECONDS)  # noqa: S303 (the apps support HMAC-SHA-1 only, and it is unbroken)

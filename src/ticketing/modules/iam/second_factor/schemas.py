@@ -1,4 +1,4 @@
-"""Bodies about the second factor."""
+"""Request and response bodies of the second factor."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ class DisableSecondFactor(Body):
 
 
 class PendingSecondFactorOut(Out):
-    """What an authenticator app needs, three times over: to type, to open on the phone itself, and to scan."""
+    """The secret in three forms: to type, to open on the phone, and to scan."""
 
     #: Base32.
     secret: str
@@ -33,6 +33,6 @@ class PendingSecondFactorOut(Out):
 
 
 class RecoveryCodesOut(Out):
-    """Each opens the account once, in place of a code of the app. They are never shown again."""
+    """Each works once in place of a code of the app. They are not shown again."""
 
     recovery_codes: list[str]

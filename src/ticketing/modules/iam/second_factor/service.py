@@ -1,8 +1,8 @@
-"""A second factor for those who want one: six digits from an app (TOTP), or one of ten recovery codes.
+"""Optional second factor: a TOTP code of six digits, or one of ten recovery codes.
 
-A try at the digits is paid for before they are looked at, in a transaction of its own, and given back when they were
-right: a refusal undoes what its own transaction did, and fifty guesses at once must not be judged before one counts.
-Recovery codes have 120 bits and need no such bound, so they also open an account whose tries somebody else has spent.
+An attempt is counted in a separate transaction before the digits are checked, and taken back when they are correct:
+an error rolls its own transaction back, and 50 concurrent guesses must not be checked before the first one counts.
+Recovery codes have 120 bits and need no such limit, so they also work after an attacker has used up the attempts.
 """
 
 from datetime import datetime, timedelta
@@ -22,10 +22,10 @@ from ticketing.modules.iam.second_factor import codes
 from ticketing.modules.iam.second_factor.models import SecondFactor
 from ticketing.modules.iam.sessions import service as sessions
 
-#: After OWASP ASVS 5.0 6.6.3, which is about codes sent out of band: guessing is bounded. Five in a quarter of an hour
-#: leave a guesser 1 : 66,000.
-TRIES_MAX = 5
-TRIES_LAST = timedelta(minutes=15)
+#: After OWASP ASVS 5.0 6.6.3 on out-of-band codes: guessing must be limited. Five attempts in 15 minutes give an
+#: attacker odds of 1 : 66,000.
+ATTEMPTS_MAX = 5
+ATTEMPTS_WINDOW = timedelta(minutes=15)
 
 
 class SecondFactorRequired(Unauthenticated):
@@ -56,23 +56,23 @@ class SecondFactorAbsent(Conflict):
     code = "second_factor_absent"
 
 
-class TooManyTries(TicketingError):
+class TooManyAttempts(TicketingError):
     """Too many wrong codes; wait a little, or use a recovery code."""
 
     status, code = 429, "rate_limited"
 
 
 async def has_second_factor(session: AsyncSession, user_id: UUID) -> bool:
-    """Whether log-in asks this person for a code."""
+    """Whether login of this user requires a code."""
     confirmed = select(SecondFactor.user_id).where(_is_of(user_id), SecondFactor.confirmed_at.is_not(None))
     return await session.scalar(confirmed) is not None
 
 
-async def count_try(database: Database, user_id: UUID, code: str | None) -> None:
-    """Pay for a try, in a transaction of its own that holds no other lock. No digits or no second factor: no charge.
+async def count_attempt(database: Database, user_id: UUID, code: str | None) -> None:
+    """Count an attempt at a TOTP code, in a separate transaction that holds no other lock.
 
     Raises:
-        TooManyTries: there were TRIES_MAX wrong ones within TRIES_LAST; a recovery code is let through all the same.
+        TooManyAttempts: ATTEMPTS_MAX wrong ones within ATTEMPTS_WINDOW. Recovery codes are not counted.
     """
     if code is None or not codes.is_digits(codes.normalize(code)):
         return
@@ -81,17 +81,17 @@ async def count_try(database: Database, user_id: UUID, code: str | None) -> None
         if found is None:
             return
         factor, now = found
-        if factor.tries_since is None or factor.tries_since <= now - TRIES_LAST:
+        if factor.tries_since is None or factor.tries_since <= now - ATTEMPTS_WINDOW:
             factor.tries, factor.tries_since = 0, now
-        if factor.tries >= TRIES_MAX:
-            error = TooManyTries()
-            error.retry_after_seconds = int((factor.tries_since + TRIES_LAST - now).total_seconds()) + 1
+        if factor.tries >= ATTEMPTS_MAX:
+            error = TooManyAttempts()
+            error.retry_after_seconds = int((factor.tries_since + ATTEMPTS_WINDOW - now).total_seconds()) + 1
             raise error
         factor.tries += 1
 
 
 async def check(session: AsyncSession, user: User, code: str | None) -> None:
-    """Let somebody whose password was right go on, if their second factor agrees or they have none.
+    """Check the second factor of a user whose password was correct; a user without one passes.
 
     Raises:
         SecondFactorRequired, SecondFactorWrong.
@@ -106,27 +106,27 @@ async def check(session: AsyncSession, user: User, code: str | None) -> None:
 
 
 async def begin(session: AsyncSession, user_id: UUID) -> bytes:
-    """A new secret, which does nothing until `confirm`; beginning again replaces it.
+    """Create a secret, which has no effect until `confirm`. Calling it again replaces the secret.
 
     Raises:
         SecondFactorActive.
     """
     secret = codes.new_secret()
     row = insert(SecondFactor).values(user_id=user_id, sealed_secret=security.seal(secret))
-    fresh = {"sealed_secret": row.excluded.sealed_secret, "created_at": func.now(), "last_step": 0}
-    row = row.on_conflict_do_update(index_elements=["user_id"], set_=fresh, where=SecondFactor.confirmed_at.is_(None))
+    reset = {"sealed_secret": row.excluded.sealed_secret, "created_at": func.now(), "last_step": 0}
+    row = row.on_conflict_do_update(index_elements=["user_id"], set_=reset, where=SecondFactor.confirmed_at.is_(None))
     if await session.scalar(row.returning(SecondFactor.user_id)) is None:
         raise SecondFactorActive
     return secret
 
 
 async def confirm(session: AsyncSession, identity: Identity, code: str) -> list[str]:
-    """Switch it on with a first code; answers the recovery codes, which are shown this once. Other log-ins end.
+    """Enable it with a first code and return the recovery codes, which are shown only once. Other sessions end.
 
     Raises:
         SecondFactorAbsent, SecondFactorActive, CodeInvalid.
     """
-    await sessions.lock_person(session, identity.user_id)
+    await sessions.lock_user(session, identity.user_id)
     found = await _lock(session, identity.user_id)
     if found is None:
         raise SecondFactorAbsent
@@ -135,20 +135,20 @@ async def confirm(session: AsyncSession, identity: Identity, code: str) -> list[
         raise SecondFactorActive
     if not _take(factor, now, code):
         raise CodeInvalid(field="code")
-    made = codes.new_recovery_codes()
-    factor.confirmed_at, factor.recovery_hashes = now, [codes.recovery_hash(one) for one in made]
+    recovery_codes = codes.new_recovery_codes()
+    factor.confirmed_at, factor.recovery_hashes = now, [codes.recovery_hash(each) for each in recovery_codes]
     outbox.publish(session, SecondFactorEnabled(user_id=identity.user_id))
     await _end_other_sessions(session, identity)
-    return made
+    return recovery_codes
 
 
 async def disable(session: AsyncSession, identity: Identity, code: str) -> None:
-    """Switch it off with a code of the app or a recovery code. Other log-ins end.
+    """Disable it with a code of the app or a recovery code. Other sessions end.
 
     Raises:
         SecondFactorAbsent, CodeInvalid.
     """
-    await sessions.lock_person(session, identity.user_id)
+    await sessions.lock_user(session, identity.user_id)
     found = await _lock(session, identity.user_id)
     if found is None or found[0].confirmed_at is None:
         raise SecondFactorAbsent
@@ -160,18 +160,18 @@ async def disable(session: AsyncSession, identity: Identity, code: str) -> None:
 
 
 async def drop(session: AsyncSession, user_id: UUID) -> None:
-    """Forget all of it, for a person who is erased."""
+    """Delete the second factor."""
     await session.execute(delete(SecondFactor).where(_is_of(user_id)))
 
 
 async def _end_other_sessions(session: AsyncSession, identity: Identity) -> None:
-    # Whoever got in by other means than those that count from here on has to come in again.
+    # Sessions that were opened under the previous login requirements must log in again.
     reason = EndReason.SECOND_FACTOR_CHANGED
     await sessions.end_sessions(session, identity.user_id, except_session=identity.session_id, reason=reason)
 
 
 def _take(factor: SecondFactor, now: datetime, code: str) -> bool:
-    """Use this code up, if it is good; the row is locked, so of two who send the same code one gets in."""
+    """Consume a valid code. The row is locked, so the same code is accepted once even in concurrent requests."""
     plain = codes.normalize(code)
     if codes.is_digits(plain):
         return _take_digits(factor, plain, now)
@@ -185,19 +185,19 @@ def _take(factor: SecondFactor, now: datetime, code: str) -> bool:
 def _take_digits(factor: SecondFactor, digits: str, now: datetime) -> bool:
     try:
         secret = security.unseal(factor.sealed_secret)
-    except security.SealUnknown:  # its key is gone from JWT_SECRET; recovery codes do not hang on it
+    except security.SealUnknown:  # its key was removed from JWT_SECRET; recovery codes still work
         return False
     step = codes.find_step(secret, digits, now.timestamp())
     if step is None or step <= factor.last_step:
         return False
     factor.last_step, factor.tries = step, max(0, factor.tries - 1)
-    # With the newest key, so that an older one can be taken out of JWT_SECRET some day.
+    # Re-encrypted with the newest key, so that older keys can be removed from JWT_SECRET.
     factor.sealed_secret = security.seal(secret)
     return True
 
 
 async def _lock(session: AsyncSession, user_id: UUID) -> tuple[SecondFactor, datetime] | None:
-    """The row, fresh and locked until the transaction ends, and the time that judges its codes."""
+    """Return the row, re-read and locked, and the database time by which its codes are checked."""
     query = select(SecondFactor, func.clock_timestamp()).where(_is_of(user_id)).with_for_update()
     row = (await session.execute(query.execution_options(populate_existing=True))).one_or_none()
     return None if row is None else (row[0], row[1])

@@ -1,4 +1,4 @@
-"""What people do about their own log-ins: see them, end them, and change the password that opens them."""
+"""Routes for one's own sessions, and for changing the password."""
 
 from typing import Annotated
 from uuid import UUID
@@ -20,7 +20,7 @@ router = APIRouter(tags=["iam"], route_class=idempotency.Route)
 
 @router.get("/me/sessions")
 async def list_sessions(identity: CurrentUser, session: Db) -> Envelope[list[SessionOut]]:
-    """Where one is logged in, the log-in that was used last first; at most twenty."""
+    """List the caller's open sessions, most recently used first; at most twenty."""
     rows = await sessions.list_sessions(session, identity.user_id)
     return envelope([SessionOut.of(row, identity.session_id) for row in rows])
 
@@ -31,7 +31,7 @@ async def end_all_sessions(
     session: Db,
     keep_current: Annotated[bool, Query(description="Stay logged in here")] = False,
 ) -> Envelope[None]:
-    """Log out everywhere, here as well unless asked otherwise."""
+    """End every session, including this one unless `keep_current` is set."""
     kept = identity.session_id if keep_current else None
     reason = EndReason.LOG_OUT_EVERYWHERE
     await sessions.end_sessions(session, identity.user_id, except_session=kept, reason=reason)
@@ -40,13 +40,13 @@ async def end_all_sessions(
 
 @router.delete("/me/sessions/{session_id}")
 async def end_session(session_id: UUID, identity: CurrentUser, session: Db) -> Envelope[None]:
-    """End one log-in of one's own."""
+    """End one session of the caller."""
     await sessions.end_session(session, identity.user_id, session_id)
     return envelope(None, "Logged out there.")
 
 
-# Hashing twice takes a fifth of a second, so it comes before the idempotency claim and holds no connection. What it
-# found is judged after the claim: a retry is to read the first answer, though the current password is another now.
+# Hashing twice takes 0.2 s, so it runs before the idempotency claim and holds no connection. Its result is evaluated
+# after the claim: a retry gets the stored response, although the current password has changed by then.
 async def check_change(request: Request, body: ChangePassword, identity: CurrentUser) -> service.PasswordChange:
     return await service.check_change(
         app_state.of(request.app).get(Database), identity.user_id, body.current_password, body.new_password
@@ -60,6 +60,6 @@ async def change_password(
     identity: CurrentUser,
     session: Db,
 ) -> Envelope[None]:
-    """Take another password. Every other log-in ends."""
+    """Change the password. Every other session ends."""
     await service.change_password(session, identity, change)
     return envelope(None, "Your password is changed. You are logged out everywhere else.")

@@ -1,6 +1,6 @@
-"""How long a log-in lives: as long as it is used, and never beyond an end that no refresh moves (ASVS 5.0 7.3.2).
+"""Session lifetimes: an inactivity timeout, and an absolute maximum that no refresh extends (ASVS 5.0 7.3.2).
 
-Postgres' clock decides: each bound is an SQL expression, made from the time at which the log-in began.
+The clock of Postgres decides: each bound is an SQL expression of the time at which the session began.
 """
 
 from datetime import datetime, timedelta
@@ -11,15 +11,15 @@ from ticketing.infra.config import get_settings
 
 
 def absolute_end(began: SQLColumnExpression[datetime]) -> ColumnElement[datetime]:
-    """When a log-in that began then is over, however it was used."""
+    """When a session that began then ends, even if it is used."""
     return began + timedelta(seconds=get_settings().session_seconds_max)
 
 
 def last_refresh(began: SQLColumnExpression[datetime]) -> ColumnElement[datetime]:
-    """Until when it can be refreshed: the life of an access token before its end, so that none outlives the log-in."""
+    """The last refresh: an access token's lifetime before the end, so that no access token outlives the session."""
     return absolute_end(began) - timedelta(seconds=get_settings().access_token_seconds)
 
 
 def unused_end() -> ColumnElement[datetime]:
-    """When a log-in is over that is used now, and not again."""
+    """When a session that is used now ends without further use."""
     return func.now() + timedelta(seconds=get_settings().refresh_token_seconds)

@@ -1,8 +1,8 @@
-"""Refresh tokens: each is good once and buys the next; one that comes back from somewhere else ends its log-in.
+"""Refresh tokens with rotation and reuse detection (RFC 9700 §4.14.2): reuse of a spent token ends the session.
 
-Coming back is not always theft: an answer gets lost, or two tabs ask at once. So for GRACE_SECONDS the client that
-spent a token gets the same successor again. A successor is stored nowhere: it is derived from the token before it under
-a key of ours, so only who holds the one can be given the other. RFC 9700 §4.14.2 asks for the rotation.
+Reuse is not always theft: a response gets lost, or two tabs refresh at once. For GRACE_SECONDS, the client that spent a
+token gets the same successor again. Successors are not stored but derived from the previous token under a secret key,
+so only a holder of the one can obtain the other.
 """
 
 import base64
@@ -26,7 +26,7 @@ GRACE_SECONDS = 10
 
 
 async def issue(session: AsyncSession, user: User, session_id: UUID, refresh_token: str | None = None) -> LogInOut:
-    """An access token, and a refresh token that is stored as a digest only; without `refresh_token`, a random one."""
+    """Issue an access token and a refresh token, random unless given. Only a digest of it is stored."""
     secret = refresh_token or security.new_secret()
     values = {"session_id": session_id, "token_hash": security.fingerprint(secret)}
     ends = func.least(lifetimes.unused_end(), lifetimes.last_refresh(LogInSession.created_at))
@@ -36,7 +36,7 @@ async def issue(session: AsyncSession, user: User, session_id: UUID, refresh_tok
 
 
 def pair(user: User, session_id: UUID, refresh_token: str) -> LogInOut:
-    """What a log-in is answered with: this refresh token, and a fresh access token."""
+    """Return the response body of a login: this refresh token and a new access token."""
     return LogInOut(
         user=UserOut.model_validate(user),
         access_token=access_tokens.issue_token(user.id, session_id),
@@ -46,29 +46,29 @@ def pair(user: User, session_id: UUID, refresh_token: str) -> LogInOut:
 
 
 async def spend(session: AsyncSession, token: RefreshToken, client: Client) -> None:
-    """From here on this token buys nothing, except its successor for the same client for GRACE_SECONDS."""
+    """Mark a token as spent. For GRACE_SECONDS, the same client still gets its successor."""
     spent = {"spent_at": func.now(), "spent_by": client.fingerprint}
     await session.execute(update(RefreshToken).where(RefreshToken.id == token.id).values(**spent))
 
 
 def successor_of(refresh_token: str) -> str:
-    """The one token that this one buys."""
+    """Return the token that follows this one."""
     return _successors(refresh_token)[0]
 
 
 async def find_successor(session: AsyncSession, token: RefreshToken, refresh_token: str, client: Client) -> str | None:
-    """What the spent `token` has bought, when it may be given again; None when this is a reuse.
+    """Return the successor of a spent token if it may be issued again; None when this counts as reuse.
 
-    Once the successor itself was spent it had arrived, so nobody has a reason to come with the one before it.
+    A spent successor has arrived at its client, which then has no reason to use the previous token.
     """
-    if not client.is_same_as(token.spent_by):
+    if not client.has_fingerprint(token.spent_by):
         return None
-    # By whichever key: the keys may have been rotated a moment ago.
+    # Under every key, because the keys may just have been rotated.
     by_hash = {security.fingerprint(text): text for text in _successors(refresh_token)}
-    is_fresh = select(RefreshToken.id).where(
+    within_grace = select(RefreshToken.id).where(
         RefreshToken.id == token.id, RefreshToken.spent_at > func.now() - timedelta(seconds=GRACE_SECONDS)
     )
-    unspent = RefreshToken.token_hash.in_(by_hash) & RefreshToken.spent_at.is_(None) & is_fresh.exists()
+    unspent = RefreshToken.token_hash.in_(by_hash) & RefreshToken.spent_at.is_(None) & within_grace.exists()
     found = await session.scalar(select(RefreshToken.token_hash).where(unspent))
     return None if found is None else by_hash[found]
 

@@ -1,8 +1,8 @@
-"""Every API process learns within about a second which log-ins the others have ended.
+"""Polls for sessions that other processes have ended, about once per second.
 
-When Postgres is away, what is known stays known: no ended log-in comes back to life. None can be ended then either, and
-whoever holds a token of one that was ended just before gets nothing: what there is to read or to change is in Postgres.
-After an outage, as at the start, the whole life of an access token is read again before anything else is.
+During an outage of Postgres, known revocations stay known. Sessions cannot be ended meanwhile, and a token that was
+revoked just before gives access to nothing, because all data is in Postgres. After an outage, as at the start, the
+first query covers the whole lifetime of an access token.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from ticketing.infra import log
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX
 from ticketing.infra.db import Database
 from ticketing.infra.retry import OUTAGES, log_outage, run_periodically
-from ticketing.infra.security.revoked_sessions import EndedSessions, ended_sessions
+from ticketing.infra.security.revoked_sessions import RevokedSessions, revoked_sessions
 from ticketing.modules.iam.models import LogInSession
 
 POLL_SECONDS = 1.0
-#: How far back each look goes: a row carries the time at which its transaction began, and shows when that commits.
+#: How far back each query reaches: a row has the start time of its transaction, and is visible after the commit.
 OVERLAP_SECONDS = 60
 
 _log = log.get_logger(__name__)
 
 
 @asynccontextmanager
-async def watching(database: Database) -> AsyncIterator[None]:
-    """Know the log-ins that end, for as long as the block lasts; a first look has been taken when it begins."""
-    watch, stop = EndedWatch(database, ended_sessions), asyncio.Event()
-    await watch.look()
-    task = asyncio.create_task(watch.run(stop))
+async def watch_revocations(database: Database) -> AsyncIterator[None]:
+    """Keep `revoked_sessions` current while the block runs. The first query is done before it starts."""
+    watcher, stop = RevocationWatcher(database, revoked_sessions), asyncio.Event()
+    await watcher.poll()
+    task = asyncio.create_task(watcher.run(stop))
     try:
         yield
     finally:
@@ -39,23 +39,23 @@ async def watching(database: Database) -> AsyncIterator[None]:
         await task
 
 
-class EndedWatch:
-    """Reads what has ended into a set; one indexed query a look."""
+class RevocationWatcher:
+    """Reads ended sessions into a set, with one indexed query per poll."""
 
-    def __init__(self, database: Database, ended: EndedSessions) -> None:
-        self._database, self._ended = database, ended
+    def __init__(self, database: Database, revoked: RevokedSessions) -> None:
+        self._database, self._revoked = database, revoked
         self._is_behind = True
 
     async def run(self, stop: asyncio.Event) -> None:
-        await run_periodically(POLL_SECONDS, self.look, log_outage(_log, "ended_sessions_unknown"), stop)
+        await run_periodically(POLL_SECONDS, self.poll, log_outage(_log, "ended_sessions_unknown"), stop)
 
-    async def look(self) -> None:
-        """Take in what has ended lately; an outage is noted, and made up for later."""
+    async def poll(self) -> None:
+        """Add recently ended sessions. An outage is logged and compensated by the next poll."""
         seconds = ACCESS_TOKEN_SECONDS_MAX if self._is_behind else OVERLAP_SECONDS
-        lately = LogInSession.revoked_at > func.now() - timedelta(seconds=seconds)
+        recently = LogInSession.revoked_at > func.now() - timedelta(seconds=seconds)
         try:
             async with self._database.transaction() as session:
-                self._ended.add(await session.scalars(select(LogInSession.id).where(lately)))
+                self._revoked.add(await session.scalars(select(LogInSession.id).where(recently)))
         except OUTAGES as error:
             if not self._is_behind:
                 _log.warning("ended_sessions_unknown", error=type(error).__name__)
