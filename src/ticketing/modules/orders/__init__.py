@@ -1,32 +1,32 @@
-"""Orders: what was bought, by whom, under a reference that a person can read aloud, and how far it is paid."""
+"""Orders: what was bought, by which buyer, under which reference, and the state of its payment and refunds."""
 
 from ticketing.modules.orders import personal_data
+from ticketing.modules.orders.amounts import format_money, to_decimal
 from ticketing.modules.orders.api import router
 from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
-from ticketing.modules.orders.locked_order import LockedOrder
+from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
 from ticketing.modules.orders.queries import describe, get_order, get_order_by_reference, get_visible_order, list_lines
 from ticketing.modules.orders.schemas import Buyer, CreateOrder, OrderOut
 from ticketing.modules.orders.service import (
-    SETTLED,
-    Deal,
+    PAID_STATUSES,
     HoldHasEnded,
-    ask_payable,
+    PendingSale,
     cancel_order,
     check_payable,
     expire_order,
     lock_order,
-    note_refund,
+    lock_sale,
     pay_order,
+    record_refund,
 )
 
 __all__ = [
-    "SETTLED",
+    "PAID_STATUSES",
     "AlreadyOrdered",
     "Buyer",
     "CreateOrder",
-    "Deal",
     "HoldHasEnded",
     "LockedOrder",
     "Order",
@@ -38,19 +38,23 @@ __all__ = [
     "OrderPaid",
     "OrderRefunded",
     "OrderStatus",
-    "ask_payable",
+    "PendingSale",
     "cancel_order",
     "check_payable",
     "create_order",
     "describe",
     "expire_order",
+    "format_money",
     "get_order",
     "get_order_by_reference",
     "get_visible_order",
     "list_lines",
     "lock_order",
-    "note_refund",
+    "lock_order_row",
+    "lock_sale",
     "pay_order",
     "personal_data",
+    "record_refund",
     "router",
+    "to_decimal",
 ]

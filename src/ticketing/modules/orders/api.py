@@ -29,7 +29,7 @@ router = APIRouter(tags=["orders"], route_class=idempotency.Route)
 async def create_order(
     body: CreateOrder, key: IdempotencyKey, buyer: iam.CurrentUser, session: Db
 ) -> Envelope[OrderOut]:
-    """Order what a running reservation holds; an order that costs nothing is paid at once."""
+    """Turn an active reservation into an order. An order with a total of 0 is paid immediately."""
     return envelope(await checkout.create_order(session, buyer.user_id, body), "Ordered")
 
 
@@ -37,34 +37,37 @@ async def create_order(
 async def get_order_by_reference(
     reference: str, email: Annotated[str, Query(min_length=3, max_length=254)], session: Db
 ) -> Envelope[OrderOut]:
-    """For whoever has the reference and the address that it was bought with."""
+    """Get an order without logging in, by its reference and the buyer's email address."""
     return envelope(await _out(session, await queries.get_order_by_reference(session, reference, email)))
 
 
 @router.get("/orders/{order_id}")
 async def get_order(order_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[OrderOut]:
-    """The buyer's own, or one of an organization whose staff the caller is."""
+    """Get an order as its buyer or as staff of its organization."""
     return envelope(await _out(session, await queries.get_visible_order(session, order_id, viewer)))
 
 
 @router.get("/me/orders")
 async def list_mine(buyer: iam.CurrentUser, page: Page, session: Db) -> Envelope[list[OrderOut]]:
-    """The caller's orders, newest first."""
+    """List the caller's orders, newest first."""
     rows, cursor = await queries.list_of_user(session, buyer.user_id, page)
     return envelope(await queries.describe(session, rows), next_cursor=cursor)
 
 
 @router.get("/orgs/{org_id}/orders")
-async def list_orders(access: Reader, wanted: OrderFilterQuery, page: Page, session: Db) -> Envelope[list[OrderOut]]:
-    """The organization's orders, newest first."""
-    rows, cursor = await queries.list_of_organization(session, access.organization_id, wanted, page)
+async def list_orders(access: Reader, filters: OrderFilterQuery, page: Page, session: Db) -> Envelope[list[OrderOut]]:
+    """List the organization's orders, newest first."""
+    rows, cursor = await queries.list_of_organization(session, access.organization_id, filters, page)
     return envelope(await queries.describe(session, rows), next_cursor=cursor)
 
 
 @router.get("/orgs/{org_id}/orders.csv", response_class=StreamingResponse)
-async def export_orders(access: Exporter, wanted: OrderFilterQuery, request: Request) -> StreamingResponse:
-    """The same orders as a file, oldest first, read in transactions of its own: the request's has ended by then."""
-    text = write_csv(app_state.of(request.app).get(Database), access.organization_id, wanted)
+async def export_orders(access: Exporter, filters: OrderFilterQuery, request: Request) -> StreamingResponse:
+    """Export the organization's orders as CSV, oldest first.
+
+    The request's transaction ends before the body is streamed, so each page is read in a new transaction.
+    """
+    text = write_csv(app_state.of(request.app).get(Database), access.organization_id, filters)
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
     return StreamingResponse(text, media_type="text/csv; charset=utf-8", headers=headers)
 

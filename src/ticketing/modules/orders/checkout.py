@@ -1,12 +1,12 @@
-"""An order is made from a hold that still runs: one round trip that locks and reads, and one that writes.
+"""Create an order from an active hold: one round trip that locks and reads, and one that writes.
 
-The reservation is locked before the order is there: the other way round than where money moves. But the row that is
-added is one that nobody else can wait for.
+The reservation is locked before the order exists, which reverses the lock order of payments (see `service`). This
+cannot deadlock: the order row is new, so no other transaction can be waiting for it.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -21,14 +21,14 @@ from ticketing.modules.orders.messages import OrderCreated
 from ticketing.modules.orders.models import Order, OrderStatus
 from ticketing.modules.orders.references import new_reference
 from ticketing.modules.orders.schemas import CreateOrder, OrderEventOut, OrderOut
-from ticketing.modules.orders.service import SETTLED, Deal, HoldHasEnded, check_open, pay_order
+from ticketing.modules.orders.service import PAID_STATUSES, HoldHasEnded, check_open, lock_sale, pay_order
 
-#: One clash among 8.5e11 references is rare, six in a row are a fault of ours.
+#: One collision among 8.5e11 references is rare; six in a row indicate a bug.
 REFERENCE_TRIES_MAX = 5
 
 
 class AlreadyOrdered(Conflict):
-    """There is an order for this reservation already."""
+    """This reservation has been ordered already."""
 
     code = "already_ordered"
 
@@ -37,8 +37,17 @@ class PromoCodeUnknown(Invalid):
     """This code is not valid for this event."""
 
 
-class _Surroundings(NamedTuple):
-    """What an order has to know beside its hold. `now` is the transaction's time."""
+_SELECT_CONTEXT = """
+select now(), organization_of_order(%s) is not null, o.id, e.status, e.max_per_buyer, e.title, e.starts_at, v.name
+  from reservations r
+  join events e on e.id = r.event_id
+  left join venues v on v.id = e.venue_id
+  left join orders o on o.organization_id = r.organization_id and o.reservation_id = r.id
+ where r.id = %s"""
+
+
+class _OrderContext(NamedTuple):
+    """What checkout needs to know beside the hold. `now` is the transaction's time."""
 
     now: datetime
     is_reference_taken: bool
@@ -51,76 +60,113 @@ class _Surroundings(NamedTuple):
 
 
 async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder) -> OrderOut:
-    """Turn the caller's running hold into an order; one that costs nothing is paid at once.
+    """Turn the caller's active hold into an order. An order with a total of 0 is paid in the same transaction.
 
     Raises:
-        NotFound: the reservation is unknown, or somebody else's.
+        NotFound: the reservation is unknown or belongs to another user.
         AlreadyOrdered, HoldHasEnded, PromoCodeUnknown, events.EventNotOnSale.
-        reservations.LimitExceeded: the address that the order names has too many places already; the hold stays.
+        reservations.LimitExceeded: the buyer's email address has reached the event's purchase limit; the hold stays.
     """
     reference = new_reference()
     async with statements.round_trip(session) as connection:
-        locked = await reservations.LockedHold.ask_own(connection, wanted.reservation_id, user_id)
-        around = await send(connection, _SURROUNDINGS, reference, wanted.reservation_id)
-    hold, items = await locked.read()
-    known = _Surroundings(*(await around.fetchall())[0])
-    _check(hold, known, wanted)
-    if known.max_per_buyer is not None:
-        await _check_address(session, hold, iam.normalize_email(wanted.buyer.email), known.max_per_buyer)
-    if known.is_reference_taken:
+        locked = await reservations.lock_own_hold(connection, wanted.reservation_id, user_id)
+        selected = await send(connection, _SELECT_CONTEXT, reference, wanted.reservation_id)
+    hold, items = await locked.fetch()
+    context = _OrderContext(*(await selected.fetchall())[0])
+    _check(hold, context, wanted)
+    if context.max_per_buyer is not None:
+        await _check_email_limit(session, hold, iam.normalize_email(wanted.buyer.email), context.max_per_buyer)
+    if context.is_reference_taken:
         reference = await _find_free_reference(session)
     order = await _insert(session, hold, items, wanted, reference)
     if order.total_minor == 0:
         async with statements.round_trip(session) as connection:
-            deal = await Deal.ask(connection, "%s", order.id)
-        if not await pay_order(session, order, deal, _nothing_more):
+            sale = await lock_sale(connection, "%s", order.id)
+        if not await pay_order(session, order, sale, _no_payment):
             raise HoldHasEnded
-        order.status, order.paid_at = OrderStatus.PAID, known.now
-    order.created_at = known.now
-    event = OrderEventOut(id=hold.event_id, title=known.title, starts_at=known.starts_at, venue_name=known.venue_name)
+        order.status, order.paid_at = OrderStatus.PAID, context.now
+    order.created_at = context.now
+    event = OrderEventOut(
+        id=hold.event_id, title=context.title, starts_at=context.starts_at, venue_name=context.venue_name
+    )
     return OrderOut.of(order, items, event, hold.expires_at)
 
 
-async def _nothing_more(connection: DriverConnection) -> None:
-    """No money came, so nobody else has to be told."""
+async def _no_payment(connection: DriverConnection) -> None:
+    """A free order has no payment to update."""
 
 
-def _check(hold: reservations.HoldRow, known: _Surroundings, wanted: CreateOrder) -> None:
-    if known.order_id is not None:
-        raise AlreadyOrdered(order_id=known.order_id)
+def _check(hold: reservations.HoldRow, context: _OrderContext, wanted: CreateOrder) -> None:
+    if context.order_id is not None:
+        raise AlreadyOrdered(order_id=context.order_id)
     if not hold.is_running:
         raise HoldHasEnded
-    check_open(known.event_status)
+    check_open(context.event_status)
     if wanted.promo_code is not None:
         raise PromoCodeUnknown(field="promo_code")
 
 
-async def _check_address(session: AsyncSession, hold: reservations.HoldRow, email: str, limit: int) -> None:
-    """Raises reservations.LimitExceeded when orders to this mailbox, whoever made them, leave too little for this one.
+async def _check_email_limit(session: AsyncSession, hold: reservations.HoldRow, email: str, limit: int) -> None:
+    """Apply the event's purchase limit to the buyer's mailbox, across all accounts that ordered for it.
 
-    The buyer's own account was asked at the hold. Without this, one person could buy under many borrowed accounts.
+    The limit of the buyer's own account is checked at the hold. Without this check, one person could buy through many
+    accounts.
+
+    Raises:
+        reservations.LimitExceeded: existing orders for this mailbox leave too few places for this hold.
     """
     identity = await reservations.lock_address(session, hold.event_id, email)
-    theirs = select(Order.reservation_id).where(
+    ordered = select(Order.reservation_id).where(
         Order.organization_id == hold.organization_id,
         Order.event_id == hold.event_id,
         Order.buyer_identity == identity,
-        Order.status.in_({OrderStatus.PENDING, *SETTLED}),
+        Order.status.in_({OrderStatus.PENDING, *PAID_STATUSES}),
     )
     where = (session, hold.organization_id)
-    had = await reservations.count_places(*where, list(await session.scalars(theirs)))
-    wanted = await reservations.count_places(*where, [hold.id])
-    reservations.check_limit(limit, had, wanted, "buyer.email")
+    ordered_places = await reservations.count_places(*where, list(await session.scalars(ordered)))
+    held_places = await reservations.count_places(*where, [hold.id])
+    reservations.check_limit(limit, ordered_places, held_places, "buyer.email")
+
+
+# Checked across all tenants, because a reference is globally unique. When two transactions pick the same reference at
+# the same moment, the unique index rejects one of them.
+_IS_REFERENCE_TAKEN = "select organization_of_order(%s) is not null"
 
 
 async def _find_free_reference(session: AsyncSession) -> str:
     for _ in range(REFERENCE_TRIES_MAX):
         reference = new_reference()
         async with statements.round_trip(session) as connection:
-            taken = await send(connection, _IS_TAKEN, reference)
+            taken = await send(connection, _IS_REFERENCE_TAKEN, reference)
         if await taken.fetchone() == (False,):
             return reference
     raise RuntimeError("no free order reference was found")
+
+
+_COLUMNS = (
+    "id",
+    "organization_id",
+    "event_id",
+    "reservation_id",
+    "user_id",
+    "reference",
+    "status",
+    "buyer_email",
+    "buyer_name",
+    "total_minor",
+    "currency",
+)
+_INSERT = f"""
+with made as (
+    insert into orders ({", ".join(_COLUMNS)}) values ({", ".join(["%s"] * len(_COLUMNS))})
+    returning organization_id, id)
+insert into order_lines (organization_id, order_id, position, seat_number, seat_label, ticket_type_id, name, quantity,
+                         price_minor)
+select made.organization_id, made.id, w.position, w.seat_number, w.seat_label, w.ticket_type_id, w.name, w.quantity,
+       w.price_minor
+  from made, json_to_recordset(%s::json) as w (position smallint, seat_number integer, seat_label text,
+                                               ticket_type_id uuid, name text, quantity integer, price_minor bigint)
+"""  # noqa: S608 (constant column names)
 
 
 async def _insert(
@@ -130,7 +176,7 @@ async def _insert(
     wanted: CreateOrder,
     reference: str,
 ) -> Order:
-    """The order, as it was written: a model that no session knows."""
+    """Insert the order and its lines. The returned model is detached: it is not in any session."""
     order = Order(
         id=new_id(),
         organization_id=hold.organization_id,
@@ -146,47 +192,7 @@ async def _insert(
         currency=hold.currency,
     )
     async with statements.round_trip(session) as connection:
-        await send(connection, _INSERT, *_values(order), rows([item._asdict() for item in items]))
+        values = [getattr(order, name) for name in _COLUMNS]
+        await send(connection, _INSERT, *values, rows([item._asdict() for item in items]))
         outbox.publish(session, OrderCreated.of(order))
     return order
-
-
-def _values(order: Order) -> list[Any]:
-    return [getattr(order, name) for name in _COLUMNS]
-
-
-_SURROUNDINGS = """
-select now(), organization_of_order(%s) is not null, o.id, e.status, e.max_per_buyer, e.title, e.starts_at, v.name
-  from reservations r
-  join events e on e.id = r.event_id
-  left join venues v on v.id = e.venue_id
-  left join orders o on o.organization_id = r.organization_id and o.reservation_id = r.id
- where r.id = %s"""
-
-_COLUMNS = (
-    "id",
-    "organization_id",
-    "event_id",
-    "reservation_id",
-    "user_id",
-    "reference",
-    "status",
-    "buyer_email",
-    "buyer_name",
-    "total_minor",
-    "currency",
-)
-# Asked across all tenants, as the reference is unique among all. Two that choose the same one at the same moment are
-# refused by the index, and one of them tries again.
-_IS_TAKEN = "select organization_of_order(%s) is not null"
-_INSERT = f"""
-with made as (
-    insert into orders ({", ".join(_COLUMNS)}) values ({", ".join(["%s"] * len(_COLUMNS))})
-    returning organization_id, id)
-insert into order_lines (organization_id, order_id, position, seat_number, seat_label, ticket_type_id, name, quantity,
-                         price_minor)
-select made.organization_id, made.id, w.position, w.seat_number, w.seat_label, w.ticket_type_id, w.name, w.quantity,
-       w.price_minor
-  from made, json_to_recordset(%s::json) as w (position smallint, seat_number integer, seat_label text,
-                                               ticket_type_id uuid, name text, quantity integer, price_minor bigint)
-"""  # noqa: S608 (only our own names)

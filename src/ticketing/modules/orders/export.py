@@ -1,16 +1,14 @@
-"""Orders as a spreadsheet, streamed a page at a time, that can't be made to run what a buyer has typed."""
+"""Export orders as CSV, streamed one page at a time and protected against CSV injection."""
 
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable
-from decimal import Decimal
 from uuid import UUID
-
-from babel.numbers import get_currency_precision
 
 from ticketing.infra.db import Database
 from ticketing.infra.http.fields import Money, rfc3339
-from ticketing.modules.orders.queries import OrderFilter, walk_organization
+from ticketing.modules.orders.amounts import to_decimal
+from ticketing.modules.orders.queries import OrderFilter, iterate_pages
 from ticketing.modules.orders.schemas import OrderOut
 
 COLUMNS = (
@@ -28,15 +26,15 @@ COLUMNS = (
     "created_at",
     "paid_at",
 )
-#: A cell that begins so is a formula to a spreadsheet (OWASP, "CSV injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Spreadsheets evaluate a cell with one of these prefixes as a formula (OWASP, "CSV injection").
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
-async def write_csv(database: Database, organization_id: UUID, wanted: OrderFilter) -> AsyncIterator[str]:
-    """The text of the file in pieces."""
-    yield _lines([COLUMNS])
-    async for page in walk_organization(database, organization_id, wanted):
-        yield _lines(_row(order) for order in page)
+async def write_csv(database: Database, organization_id: UUID, filters: OrderFilter) -> AsyncIterator[str]:
+    """Yield the file in chunks: the header, then one chunk per page of orders."""
+    yield _csv_text([COLUMNS])
+    async for page in iterate_pages(database, organization_id, filters):
+        yield _csv_text(_row(order) for order in page)
 
 
 def _row(order: OrderOut) -> tuple[str, ...]:
@@ -58,15 +56,15 @@ def _row(order: OrderOut) -> tuple[str, ...]:
 
 
 def _decimal(money: Money) -> str:
-    """45.00, not 4500: what a bookkeeper expects to read."""
-    return str(Decimal(money.amount).scaleb(-get_currency_precision(money.currency)))
+    """Bookkeeping software expects major units: 45.00, not 4500."""
+    return str(to_decimal(money.amount, money.currency))
 
 
-def _lines(rows: Iterable[Iterable[str]]) -> str:
+def _csv_text(rows: Iterable[Iterable[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows([[_harmless(cell) for cell in row] for row in rows])
+    csv.writer(text).writerows([[_escape_formula(cell) for cell in row] for row in rows])
     return text.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+def _escape_formula(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_PREFIXES) else cell

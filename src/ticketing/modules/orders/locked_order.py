@@ -1,13 +1,15 @@
-"""An order as plain values, locked: with it begins every path on which money moves."""
+"""A locked order as plain values. Every transaction that moves money locks the order first."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from ticketing.infra.db.pipeline import Cursor, DriverConnection, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import DriverConnection, send
 
 
 class LockedOrder(NamedTuple):
-    """An order that is locked until the transaction ends; `total_minor` is in minor units of `currency`."""
+    """An order locked until the transaction ends. `total_minor` is in minor units of `currency`."""
 
     id: UUID
     organization_id: UUID
@@ -20,16 +22,17 @@ class LockedOrder(NamedTuple):
     total_minor: int
     currency: str
 
-    @classmethod
-    async def ask(cls, connection: DriverConnection, which: str, *values: object) -> Cursor:
-        """Lock the order that `which` means: what stands after `id =`, with a `%s` for each value."""
-        return await send(connection, f"{_SELECT} where id = {which} for update", *values)
 
-    @classmethod
-    async def read(cls, answer: Cursor) -> "LockedOrder | None":
-        """None when there is no such order, or it is out of reach."""
-        row = await answer.fetchone()
-        return cls(*row) if row is not None else None
+_SELECT = f"select {', '.join(LockedOrder._fields)} from orders"  # noqa: S608 (constant column names)
 
 
-_SELECT = f"select {', '.join(LockedOrder._fields)} from orders"  # noqa: S608 (only our own names)
+async def lock_order_row(connection: DriverConnection, which: str, *values: object) -> PendingQuery[LockedOrder | None]:
+    """Lock an order until the transaction ends; None when it is unknown, or hidden by row-level security.
+
+    `which` is the SQL expression that the order's id equals, with a `%s` for each value.
+    """
+    return PendingQuery(_first, await send(connection, f"{_SELECT} where id = {which} for update", *values))
+
+
+def _first(found: Sequence[tuple[Any, ...]]) -> LockedOrder | None:
+    return LockedOrder(*found[0]) if found else None

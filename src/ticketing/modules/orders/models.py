@@ -1,4 +1,4 @@
-"""Orders: what was bought, under a reference that a person can read aloud."""
+"""Tables of orders."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,16 +23,15 @@ from ticketing.infra.db import Base, Identified
 
 
 class OrderStatus(StrEnum):
-    """pending -> paid -> partially_refunded -> refunded; a pending one ends as expired or cancelled."""
+    """pending -> paid -> partially_refunded -> refunded, or pending -> expired | cancelled."""
 
     PENDING = "pending"
     PAID = "paid"
-    #: Some of the money went back.
     PARTIALLY_REFUNDED = "partially_refunded"
-    #: All of the money went back.
     REFUNDED = "refunded"
-    #: The hold ran out before money came.
+    #: The hold expired before a payment arrived.
     EXPIRED = "expired"
+    #: The buyer released the hold, or the event was cancelled, before a payment arrived.
     CANCELLED = "cancelled"
 
 
@@ -62,12 +61,12 @@ class Order(Identified, Base):
     event_id: Mapped[UUID]
     reservation_id: Mapped[UUID]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    #: "7F3K-9QXM": eight of 31 letters and digits that can't be mistaken for one another.
+    #: "7F3K-9QXM": eight symbols of an alphabet of 31 without look-alikes (see `references`).
     reference: Mapped[str] = mapped_column(Text, unique=True)
     status: Mapped[OrderStatus] = mapped_column(Text, default=OrderStatus.PENDING)
-    #: Lower case, as `by-reference` compares it.
+    #: Normalized to lower case: `GET /orders/by-reference` compares it. Empty after erasure.
     buyer_email: Mapped[str] = mapped_column(Text)
-    #: The mailbox behind that address, as purchase limits compare it.
+    #: Hash of the mailbox behind that address, for purchase limits.
     buyer_identity: Mapped[bytes] = mapped_column(
         LargeBinary, Computed("buyer_identity(event_id, buyer_email)", persisted=True), deferred=True
     )
@@ -79,7 +78,7 @@ class Order(Identified, Base):
 
 
 class OrderLine(Base):
-    """A seat, or a quantity of a ticket type, as it was bought: name and price don't change with the event."""
+    """A seat, or a quantity of a ticket type. Name and price are copies: later changes of the event do not apply."""
 
     __tablename__ = "order_lines"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What orders hold of a person, and how a buyer is taken out of them. The order stays: it belongs to the books."""
+"""Personal data in orders: export and erasure. Erasure keeps the order itself, which bookkeeping needs."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules.orders.models import Order, OrderLine
 
-#: What stands where a name or an address stood. No address that anybody can send is like it.
-NOBODY = ""
+#: Replaces an erased name or email address. A request cannot carry it as an address: the API rejects an empty one.
+ERASED = ""
 
 
 def _orders(user_id: UUID) -> Rows:
@@ -34,15 +34,15 @@ PARTS = (
 
 
 async def forget_buyer(session: AsyncSession, user_id: UUID) -> None:
-    """Take this person's name and address out of everything that they have ordered."""
+    """Erase the buyer's name and email address from all orders of this user."""
     await session.execute(_forget().where(Order.user_id == user_id))
 
 
 async def forget_buyers(session: AsyncSession, order_ids: Collection[UUID]) -> None:
-    """The same for orders of many people."""
+    """Erase the buyer's name and email address from these orders."""
     await session.execute(_forget().where(Order.id.in_(order_ids)))
 
 
 def _forget() -> Update:
-    is_known = (Order.buyer_email != NOBODY) | (Order.buyer_name != NOBODY)
-    return update(Order).where(is_known).values(buyer_email=NOBODY, buyer_name=NOBODY)
+    is_named = (Order.buyer_email != ERASED) | (Order.buyer_name != ERASED)
+    return update(Order).where(is_named).values(buyer_email=ERASED, buyer_name=ERASED)

@@ -1,4 +1,4 @@
-"""Reading orders: whose they are is asked here, in every query."""
+"""Queries of orders. Every query checks whether the caller may see the order."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ EXPORT_PAGE_ROWS = 500
 
 
 class OrderFilter:
-    """Which of an organization's orders; `q` looks in reference, e-mail and name."""
+    """Query parameters that filter an organization's orders. `q` searches reference, email address and name."""
 
     def __init__(self, event_id: UUID | None = None, status: OrderStatus | None = None, q: Name | None = None) -> None:
         self.event_id, self.status, self.q = event_id, status, q
@@ -40,7 +40,7 @@ async def get_order(session: AsyncSession, order_id: UUID) -> Order:
 
 
 async def get_visible_order(session: AsyncSession, order_id: UUID, viewer: iam.Identity) -> Order:
-    """The order of a buyer, or of an organization whose staff the viewer is. Raises NotFound for everybody else."""
+    """Return the order for its buyer or for staff of its organization. Raises NotFound for any other viewer."""
     order = await get_order(session, order_id)
     if order.user_id == viewer.user_id:
         return order
@@ -51,66 +51,72 @@ async def get_visible_order(session: AsyncSession, order_id: UUID, viewer: iam.I
 
 
 async def get_order_by_reference(session: AsyncSession, text: str, email: str) -> Order:
-    """Raises NotFound, the same for a wrong e-mail as for an unknown reference: neither is confirmed to a guesser."""
+    """Return the order with this reference and buyer's email address.
+
+    Raises NotFound for a wrong address and for an unknown reference alike, so that a caller cannot probe for either.
+    """
     reference = find_reference(text)
     if reference is None or await tenancy.enter_by(session, "organization_of_order", reference) is None:
         raise NotFound
     order = await session.scalar(select(Order).where(Order.reference == reference))
-    # An erased buyer's order has no address, and nothing that is sent may count as one: neither do blanks.
+    # The order of an erased buyer has an empty address, which must not match an address that normalizes to empty.
     if order is None or not order.buyer_email or order.buyer_email != iam.normalize_email(email):
         raise NotFound
     return order
 
 
 async def find_order_of(session: AsyncSession, reservation: reservations.Reservation) -> Order | None:
-    """The order that was made from this reservation."""
-    mine = (Order.organization_id == reservation.organization_id) & (Order.reservation_id == reservation.id)
-    return await session.scalar(select(Order).where(mine))
+    """Return the order made from this reservation, or None."""
+    is_it = (Order.organization_id == reservation.organization_id) & (Order.reservation_id == reservation.id)
+    return await session.scalar(select(Order).where(is_it))
 
 
 async def list_lines(session: AsyncSession, order: Order) -> list[OrderLine]:
-    """What was bought, in the order of the reservation."""
+    """Return the order's lines, in the order of the reservation's items."""
     return (await _lines_of(session, [order]))[order.id]
 
 
 async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) -> tuple[list[Order], str | None]:
-    """A buyer's orders, newest first."""
-    return await _cut(session, select(Order).where(Order.user_id == user_id), page)
+    """Return one page of a buyer's orders, newest first, and the cursor of the next page."""
+    return await _select_page(session, select(Order).where(Order.user_id == user_id), page)
 
 
 async def list_of_organization(
-    session: AsyncSession, organization_id: UUID, wanted: OrderFilter, page: PageQuery
+    session: AsyncSession, organization_id: UUID, filters: OrderFilter, page: PageQuery
 ) -> tuple[list[Order], str | None]:
-    """An organization's orders, newest first."""
-    return await _cut(session, _filtered(organization_id, wanted), page)
+    """Return one page of an organization's orders, newest first, and the cursor of the next page."""
+    return await _select_page(session, _filtered(organization_id, filters), page)
 
 
-async def _cut(session: AsyncSession, query: Select[Order], page: PageQuery) -> tuple[list[Order], str | None]:
+async def _select_page(session: AsyncSession, query: Select[Order], page: PageQuery) -> tuple[list[Order], str | None]:
     if page.after:
         query = query.where(Order.id < page.after_id())
     rows = (await session.scalars(query.order_by(Order.id.desc()).limit(page.limit + 1))).all()
     return page.cut(rows, lambda order: [str(order.id)])
 
 
-def _filtered(organization_id: UUID, wanted: OrderFilter) -> Select[Order]:
+def _filtered(organization_id: UUID, filters: OrderFilter) -> Select[Order]:
     query = select(Order).where(Order.organization_id == organization_id)
-    if wanted.event_id is not None:
-        query = query.where(Order.event_id == wanted.event_id)
-    if wanted.status is not None:
-        query = query.where(Order.status == wanted.status)
-    if wanted.q is not None:
+    if filters.event_id is not None:
+        query = query.where(Order.event_id == filters.event_id)
+    if filters.status is not None:
+        query = query.where(Order.status == filters.status)
+    if filters.q is not None:
         columns = (Order.buyer_email, Order.buyer_name, Order.reference)
-        query = query.where(or_(*(column.icontains(wanted.q, autoescape=True) for column in columns)))
+        query = query.where(or_(*(column.icontains(filters.q, autoescape=True) for column in columns)))
     return query
 
 
-async def walk_organization(
-    database: Database, organization_id: UUID, wanted: OrderFilter
+async def iterate_pages(
+    database: Database, organization_id: UUID, filters: OrderFilter
 ) -> AsyncIterator[list[OrderOut]]:
-    """All of them in pages, oldest first, each page in a transaction of its own: a slow reader holds no connection."""
+    """Yield all matching orders in pages, oldest first.
+
+    Each page is read in a separate transaction, so that a slow client does not hold a connection between pages.
+    """
     after: UUID | None = None
     while True:
-        query = _filtered(organization_id, wanted).order_by(Order.id).limit(EXPORT_PAGE_ROWS)
+        query = _filtered(organization_id, filters).order_by(Order.id).limit(EXPORT_PAGE_ROWS)
         async with database.transaction() as session:
             await tenancy.enter(session, organization_id)
             rows = (await session.scalars(query if after is None else query.where(Order.id > after))).all()
@@ -123,14 +129,14 @@ async def walk_organization(
 
 
 async def describe(session: AsyncSession, orders: Sequence[Order]) -> list[OrderOut]:
-    """The orders with their lines, events and times, in a fixed number of queries."""
+    """Return the orders with their lines, events and hold expiry, in a fixed number of queries."""
     if not orders:
         return []
     await tenancy.show(session, {order.organization_id for order in orders})
     lines = await _lines_of(session, orders)
-    shows = await _events_of(session, orders)
-    ends = await _ends_of(session, orders)
-    return [OrderOut.of(o, lines[o.id], shows[o.event_id], ends[o.reservation_id]) for o in orders]
+    events_out = await _events_of(session, orders)
+    expiries = await _hold_expiries_of(session, orders)
+    return [OrderOut.of(o, lines[o.id], events_out[o.event_id], expiries[o.reservation_id]) for o in orders]
 
 
 async def _lines_of(session: AsyncSession, orders: Sequence[Order]) -> dict[UUID, list[OrderLine]]:
@@ -144,20 +150,20 @@ async def _lines_of(session: AsyncSession, orders: Sequence[Order]) -> dict[UUID
 
 async def _events_of(session: AsyncSession, orders: Sequence[Order]) -> dict[UUID, OrderEventOut]:
     query = select(events.Event).where(events.Event.id.in_({order.event_id for order in orders}))
-    shows = (await session.scalars(query)).all()
-    places = await venues.list_venues_by_ids(session, {show.venue_id for show in shows if show.venue_id is not None})
+    found = (await session.scalars(query)).all()
+    venues_by_id = await venues.list_venues_by_ids(session, {e.venue_id for e in found if e.venue_id is not None})
     return {
-        show.id: OrderEventOut(
-            id=show.id,
-            title=show.title,
-            starts_at=show.starts_at,
-            venue_name=places[show.venue_id].name if show.venue_id in places else None,
+        event.id: OrderEventOut(
+            id=event.id,
+            title=event.title,
+            starts_at=event.starts_at,
+            venue_name=venues_by_id[event.venue_id].name if event.venue_id in venues_by_id else None,
         )
-        for show in shows
+        for event in found
     }
 
 
-async def _ends_of(session: AsyncSession, orders: Sequence[Order]) -> dict[UUID, datetime]:
-    kept = reservations.Reservation
-    query = select(kept.id, kept.expires_at).where(kept.id.in_([order.reservation_id for order in orders]))
+async def _hold_expiries_of(session: AsyncSession, orders: Sequence[Order]) -> dict[UUID, datetime]:
+    hold = reservations.Reservation
+    query = select(hold.id, hold.expires_at).where(hold.id.in_([order.reservation_id for order in orders]))
     return {row[0]: row[1] for row in await session.execute(query)}

@@ -1,4 +1,4 @@
-"""What an order is asked for with, and what it looks like."""
+"""Request and response bodies of orders."""
 
 from collections.abc import Iterable
 from typing import Self
@@ -10,7 +10,7 @@ from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
 
 
 class Buyer(Body):
-    """Who buys; the tickets and the way back to the order go to this address."""
+    """The buyer. Tickets and the link to the order are sent to this email address."""
 
     email: Email
     name: Name
@@ -28,7 +28,7 @@ class BuyerOut(Out):
 
 
 class OrderEventOut(Out):
-    """As much of the event as a buyer wants to read beside the order."""
+    """The fields of an event that are shown with an order."""
 
     id: UUID
     title: str
@@ -37,7 +37,7 @@ class OrderEventOut(Out):
 
 
 class OrderLineOut(Out):
-    """A seat, or a quantity of a ticket type; the price is that of one."""
+    """A seat, or a quantity of a ticket type. `price` is the price of one unit."""
 
     seat: str | None
     ticket_type_id: UUID
@@ -64,12 +64,12 @@ class OrderOut(Out):
     event_id: UUID
     event: OrderEventOut
     reservation_id: UUID
-    #: Until when a pending order can be paid.
+    #: When the hold expires: a pending order can be paid until then.
     expires_at: Moment
     buyer: BuyerOut
     lines: list[OrderLineOut]
     total: Money
-    #: What has gone back to the buyer so far.
+    #: The sum of all refunds so far.
     refunded: Money
     created_at: Moment
     paid_at: Moment | None

@@ -1,9 +1,11 @@
-"""An order is paid in the transaction in which its money arrives, and ends with its hold when none comes.
+"""Status changes of orders: paid in the transaction in which the payment arrives, or closed together with the hold.
 
-Locks are taken in one order everywhere that money moves: order, payment, reservation, allowance (of a purchase limit),
-seats, places.
+Lock order of every transaction that moves money: order, payment, reservation, allowance (of a purchase limit), seats,
+places.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -11,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import statements
-from ticketing.infra.db.pipeline import Cursor, DriverConnection, send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events, reservations
 from ticketing.modules.orders.locked_order import LockedOrder
@@ -19,43 +22,55 @@ from ticketing.modules.orders.messages import OrderCancelled, OrderExpired, Orde
 from ticketing.modules.orders.models import Order, OrderStatus
 from ticketing.modules.orders.queries import find_order_of
 
-#: The buyer has, or had, what they paid for.
-SETTLED = frozenset({OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED, OrderStatus.REFUNDED})
+#: Statuses of an order that has been paid, including orders that were refunded later.
+PAID_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED, OrderStatus.REFUNDED})
 
 
 class HoldHasEnded(Conflict):
-    """The time to buy these seats is over; they are free for everybody again."""
+    """The time to buy these seats is over; they are available to other buyers again."""
 
     code = "reservation_expired"
 
 
-async def ask_payable(connection: DriverConnection, order_id: UUID) -> Cursor:
-    """What `check_payable` judges by, in the round trip that locks the order."""
-    return await send(connection, _PAYABLE, order_id)
+_SELECT_PAYABLE = """
+select o.status = 'pending' and r.status = 'active' and r.expires_at >= now(), e.status
+  from orders o
+  join reservations r on r.id = o.reservation_id
+  join events e on e.id = o.event_id
+ where o.id = %s"""
 
 
-async def check_payable(answer: Cursor) -> None:
-    """Raises HoldHasEnded or events.EventNotOnSale unless money for the order would find its seats at this moment."""
-    (is_payable, event_status) = (await answer.fetchall())[0]
+async def check_payable(connection: DriverConnection, order_id: UUID) -> PendingQuery[None]:
+    """Check that a payment arriving now would find the order's seats held. The fetch raises.
+
+    Sent in the round trip that locks the order, and fetched after the checks of the order itself.
+
+    Raises:
+        HoldHasEnded, events.EventNotOnSale.
+    """
+    return PendingQuery(_check_payable, await send(connection, _SELECT_PAYABLE, order_id))
+
+
+def _check_payable(found: Sequence[tuple[bool, str]]) -> None:
+    (is_payable, event_status) = found[0]
     if not is_payable:
         raise HoldHasEnded
     check_open(event_status)
 
 
 def check_open(event_status: str) -> None:
-    """Raises events.EventNotOnSale unless the event takes place as announced.
+    """Raise events.EventNotOnSale unless the event is published.
 
-    The sale window is not asked: who has a hold may finish, also when the sale ends meanwhile.
+    The sale window is not checked: a buyer with a hold may finish the purchase after sales have ended.
     """
     if event_status != events.EventStatus.PUBLISHED:
         raise events.EventNotOnSale(f"This event is {event_status}.")
 
 
 async def lock_order(session: AsyncSession, order_id: UUID) -> Order:
-    """The order, fresh and locked until the transaction ends: everything that its money does waits in this line.
+    """Return the order, freshly read and locked until the transaction ends. This lock serializes payments and refunds.
 
-    Raises:
-        NotFound: there is no such order.
+    Raises NotFound.
     """
     query = select(Order).where(Order.id == order_id).with_for_update()
     order = await session.scalar(query.execution_options(populate_existing=True))
@@ -64,54 +79,64 @@ async def lock_order(session: AsyncSession, order_id: UUID) -> Order:
     return order
 
 
-class Deal:
-    """What a sale to an order depends on: its hold, locked, and whether the event takes place."""
+class PendingSale(NamedTuple):
+    """The locked hold of an order with its items, and the event's status: what the sale depends on."""
 
-    def __init__(self, hold: reservations.LockedHold, event_status: Cursor) -> None:
-        self._hold, self._event_status = hold, event_status
-
-    @classmethod
-    async def ask(cls, connection: DriverConnection, which: str, *values: object) -> "Deal":
-        """Of the order that `which` means, locked before; see `LockedOrder.ask`."""
-        held_for = f"(select reservation_id from orders where id = {which})"  # noqa: S608 (a constant of the caller's)
-        hold = await reservations.LockedHold.ask(connection, held_for, *values)
-        return cls(hold, await send(connection, f"{_EVENT_STATUS} where o.id = {which}", *values))
-
-    async def read(self) -> tuple[reservations.HoldRow, list[reservations.HeldItem], str]:
-        """The hold, what it has, and the event's status."""
-        (event_status,) = (await self._event_status.fetchall())[0]
-        return *await self._hold.read(), event_status
+    hold: PendingQuery[tuple[reservations.HoldRow, list[reservations.HeldItem]]]
+    event_status: PendingQuery[str]
 
 
-async def pay_order(session: AsyncSession, order: Order | LockedOrder, deal: Deal, then: statements.Write) -> bool:
-    """Its money is here: sell the seats to it, also after the hold ran out if they are still free.
+_SELECT_EVENT_STATUS = "select e.status from orders o join events e on e.id = o.event_id"
 
-    The caller has locked the order; `then` writes what follows from the sale. Answers False when the seats are gone or
-    the event is off: the money has to go back, and a pending order is closed.
+
+async def lock_sale(connection: DriverConnection, which: str, *values: object) -> PendingSale:
+    """Lock the hold of an order that is locked already. For `which` see `lock_order_row`."""
+    held_for = f"(select reservation_id from orders where id = {which})"  # noqa: S608 (a constant of the caller)
+    hold = await reservations.lock_hold(connection, held_for, *values)
+    event_status = await send(connection, f"{_SELECT_EVENT_STATUS} where o.id = {which}", *values)
+    return PendingSale(hold, PendingQuery(_only_value, event_status))
+
+
+def _only_value(found: Sequence[tuple[str]]) -> str:
+    ((value,),) = found
+    return value
+
+
+_MARK_PAID = "update orders set status = 'paid', paid_at = now() where id = %s"
+
+
+async def pay_order(
+    session: AsyncSession, order: Order | LockedOrder, sale: PendingSale, write_payment: statements.Write
+) -> bool:
+    """Sell the held seats to an order whose payment has arrived, even after the hold expired if they are still free.
+
+    The caller has locked the order. `write_payment` is executed together with the sale. Returns False when the seats
+    are gone or the event is not published: a pending order is closed, and the caller must return the payment.
     """
-    hold, items, event_status = await deal.read()
+    hold, items = await sale.hold.fetch()
+    event_status = await sale.event_status.fetch()
     if event_status != events.EventStatus.PUBLISHED:
         await _close(session, order, OrderStatus.CANCELLED)
         return False
 
-    async def note(connection: DriverConnection) -> None:
-        await send(connection, _PAY, order.id)
+    async def write_sale(connection: DriverConnection) -> None:
+        await send(connection, _MARK_PAID, order.id)
         outbox.publish(session, OrderPaid.of(order))
-        await then(connection)
+        await write_payment(connection)
 
-    if not await reservations.confirm(session, hold, items, note):
+    if not await reservations.confirm(session, hold, items, write_sale):
         await _close(session, order, OrderStatus.EXPIRED)
         return False
     return True
 
 
 async def expire_order(session: AsyncSession, message: reservations.ReservationExpired) -> None:
-    """A hold has run out, and a pending order ends with it. One that was paid meanwhile stays paid."""
+    """Close the pending order of an expired hold. An order that has been paid meanwhile stays paid."""
     await _close_order_of(session, message.reservation_id, OrderStatus.EXPIRED)
 
 
 async def cancel_order(session: AsyncSession, message: reservations.ReservationCancelled) -> None:
-    """The buyer has let the hold go, and a pending order ends with it."""
+    """Close the pending order of a hold that its buyer released."""
     await _close_order_of(session, message.reservation_id, OrderStatus.CANCELLED)
 
 
@@ -128,8 +153,8 @@ async def _close(session: AsyncSession, order: Order | LockedOrder, status: Orde
     outbox.publish(session, (OrderExpired if status == OrderStatus.EXPIRED else OrderCancelled).of(order))
 
 
-async def note_refund(session: AsyncSession, order_id: UUID, amount_minor: int) -> Order:
-    """So much more of what paid this order has gone back; `amount_minor` is in minor units of its currency."""
+async def record_refund(session: AsyncSession, order_id: UUID, amount_minor: int) -> Order:
+    """Add a completed refund to the order. `amount_minor` is in minor units of the order's currency."""
     order = await lock_order(session, order_id)
     refunded = order.refunded_minor + amount_minor
     status = OrderStatus.REFUNDED if refunded == order.total_minor else OrderStatus.PARTIALLY_REFUNDED
@@ -141,13 +166,3 @@ async def note_refund(session: AsyncSession, order_id: UUID, amount_minor: int) 
 async def _set(session: AsyncSession, order: Order | LockedOrder, **values: object) -> None:
     changed = update(Order).where(Order.id == order.id).values(**values).returning(Order)
     await session.scalar(changed, execution_options={"populate_existing": True})
-
-
-_PAYABLE = """
-select o.status = 'pending' and r.status = 'active' and r.expires_at >= now(), e.status
-  from orders o
-  join reservations r on r.id = o.reservation_id
-  join events e on e.id = o.event_id
- where o.id = %s"""
-_EVENT_STATUS = "select e.status from orders o join events e on e.id = o.event_id"
-_PAY = "update orders set status = 'paid', paid_at = now() where id = %s"

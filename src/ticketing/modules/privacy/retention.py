@@ -1,4 +1,4 @@
-"""Buyers are forgotten when their organization no longer needs them: so many days after the event, by its setting."""
+"""Retention: buyers' data is erased a number of days after the event, which each organization sets."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ticketing.infra import outbox
 from ticketing.modules import events, orders, organizations, payments, reservations, tickets
 from ticketing.modules.privacy.messages import BuyersForgotten
 
-#: Orders that are changed in one transaction.
+#: Orders per transaction.
 BATCH_ROWS = 500
 ACTOR = "system:retention"
 
@@ -19,14 +19,14 @@ Due = Row[UUID, UUID, UUID]
 
 
 async def forget_old_buyers(session: AsyncSession) -> int:
-    """Forget some buyers whose time has come, with an audit entry for each organization; the number of orders."""
+    """Erase the buyers of a batch of due orders, with an audit entry per organization. Return the number of orders."""
     due = (await session.execute(_due())).all()
     order_ids = [row.id for row in due]
     if due:
         await orders.personal_data.forget_buyers(session, order_ids)
         await tickets.personal_data.forget_holders(session, order_ids)
         await reservations.personal_data.forget_buyers(session, [row.reservation_id for row in due])
-        _tell(session, due)
+        _record(session, due)
     return len(due)
 
 
@@ -36,9 +36,9 @@ def _due() -> Select[UUID, UUID, UUID]:
     is_old = end < func.now() - func.make_interval(0, 0, 0, tenant.buyer_data_days)
     query = select(order.organization_id, order.id, order.reservation_id)
     query = query.join(tenant, tenant.id == order.organization_id).join(event, event.id == order.event_id)
-    query = query.where(tenant.buyer_data_days.is_not(None), is_old, order.buyer_email > orders.personal_data.NOBODY)
+    query = query.where(tenant.buyer_data_days.is_not(None), is_old, order.buyer_email > orders.personal_data.ERASED)
     query = query.where(order.status != orders.OrderStatus.PENDING, ~_has_open_money())
-    # A row that somebody works with just now waits for the next run.
+    # Rows locked by another transaction are left to the next run.
     return query.order_by(order.id).limit(BATCH_ROWS).with_for_update(of=order, skip_locked=True)
 
 
@@ -52,9 +52,9 @@ def _has_open_money() -> ColumnElement[bool]:
     return exists().where(own, is_paying) | exists().where(own_refund, is_returning)
 
 
-def _tell(session: AsyncSession, due: Sequence[Due]) -> None:
+def _record(session: AsyncSession, due: Sequence[Due]) -> None:
     for organization_id, count in Counter(row.organization_id for row in due).items():
-        # With an admin's rights, because it was an admin who set the number of days.
+        # With an admin's role, because an admin has set the retention.
         access = organizations.Access(organization_id, ACTOR, None, organizations.Role.ORG_ADMIN)
         subject = f"organization:{organization_id}"
         organizations.record(session, access, "buyers.forgotten", subject, None, {"orders": count})
