@@ -1,4 +1,4 @@
-"""Money: payments begin, webhooks tell what became of them, refunds give it back; each attempt is a row."""
+"""Payments, the providers' webhooks that settle them, and refunds. Each attempt is a row."""
 
 from fastapi import APIRouter
 

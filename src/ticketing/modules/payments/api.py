@@ -20,32 +20,32 @@ from ticketing.modules.payments.schemas import PaymentOut, StartPayment
 
 WEBHOOK_BYTES_MAX = 64 * 1024
 
-# Not idempotency.Route: a webhook's own event id keeps it to once, and nothing is stored before it is verified.
+# Not idempotency.Route: webhooks are deduplicated by event id, and nothing may be stored before verification.
 inbound = APIRouter(tags=["payments"])
 router = APIRouter(tags=["payments"], route_class=idempotency.Route)
 
 
 class Taken(BaseModel):
-    """False: kept, because the payment that it speaks of is not known yet; it will be tried again."""
+    """`is_applied` is false when the payment is not known yet: the webhook is stored and retried."""
 
     is_applied: bool
 
 
 @inbound.post("/payments/webhooks/{provider}", responses={202: {"model": Envelope[Taken]}})
 async def take_webhook(provider: str, request: Request, response: Response, session: Db) -> Envelope[Taken]:
-    """What a provider tells us, signed by it."""
+    """Receive a signed webhook from a payment provider."""
     known = get_provider(app_state.of(request.app).get(Settings), provider)
     event = _verify(known, request, await _read(request))
-    is_applied = await webhooks.take_event(session, known.name, event)
+    is_applied = await webhooks.receive_event(session, known.name, event)
     response.status_code = 200 if is_applied else 202
     return envelope(Taken(is_applied=is_applied), "Taken")
 
 
 async def _read(request: Request) -> bytes:
-    """The raw body, of which not much more than WEBHOOK_BYTES_MAX is ever in memory. Raises HTTPException 413."""
+    """Read the raw body, buffering little more than WEBHOOK_BYTES_MAX at most. Raises HTTPException 413."""
     raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
+    async for chunk in request.stream():
+        raw += chunk
         if len(raw) > WEBHOOK_BYTES_MAX:
             raise HTTPException(413)
     return bytes(raw)
@@ -62,10 +62,10 @@ def _verify(provider: Provider, request: Request, raw: bytes) -> ProviderEvent:
 async def start_payment(
     body: StartPayment, key: IdempotencyKey, buyer: iam.CurrentUser, request: Request, session: Db
 ) -> Envelope[PaymentOut]:
-    """Begin to pay an order; a second POST gives the payment that is open."""
+    """Start a payment of an order. A further request returns the open payment."""
     provider = choose_provider(app_state.of(request.app).get(Settings), body.provider)
     payment, client_secret = await service.start_payment(session, buyer.user_id, body.order_id, provider)
-    # One that waits for its money has none to give back.
+    # A pending payment has no refunds.
     refunds = (
         [] if payment.status == PaymentStatus.PENDING else (await queries.list_refunds(session, [payment]))[payment.id]
     )
@@ -74,7 +74,7 @@ async def start_payment(
 
 @router.get("/payments/{payment_id}")
 async def get_payment(payment_id: UUID, viewer: iam.CurrentUser, request: Request, session: Db) -> Envelope[PaymentOut]:
-    """A payment of the buyer's own, or of an organization whose staff the caller is."""
+    """Get a payment as its buyer or as staff of its organization."""
     payment = await queries.get_visible_payment(session, payment_id, viewer)
     return envelope((await _out(session, [payment], request))[0])
 
@@ -83,7 +83,7 @@ async def get_payment(payment_id: UUID, viewer: iam.CurrentUser, request: Reques
 async def list_payments(
     order_id: UUID, viewer: iam.CurrentUser, request: Request, session: Db
 ) -> Envelope[list[PaymentOut]]:
-    """Every attempt to pay this order, oldest first, with what went back of each."""
+    """List all payments of an order, oldest first, with their refunds."""
     order = await orders.get_visible_order(session, order_id, viewer)
     return envelope(await _out(session, await queries.list_payments(session, order), request))
 
@@ -94,5 +94,5 @@ async def _out(session: Db, payments: list[Payment], request: Request) -> list[P
 
 
 def _site(request: Request) -> str:
-    """Where the caller found us, unless there is one address for everybody."""
+    """Return PUBLIC_URL, or else the base URL of this request."""
     return app_state.of(request.app).get(Settings).public_url or str(request.base_url).rstrip("/")

@@ -1,4 +1,4 @@
-"""What a provider's reference names, as plain values, locked: with it begins all that a webhook does to a payment."""
+"""Locked rows of a payment, found by the provider's reference. Every webhook begins with them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from ticketing.modules import orders
 
 
 class LockedPayment(NamedTuple):
-    """A payment that waits for money, or did; `amount_minor` is in minor units of `currency`."""
+    """A payment locked until the transaction ends. `amount_minor` is in minor units of `currency`."""
 
     id: UUID
     organization_id: UUID
@@ -23,7 +23,7 @@ class LockedPayment(NamedTuple):
 
 
 class PendingPayment(NamedTuple):
-    """What a provider's reference names: the order and the payment, None when unknown here, and the order's sale."""
+    """The order and payment of a provider's reference, None when it is unknown, and what the order's sale needs."""
 
     order: PendingQuery[orders.LockedOrder | None]
     payment: PendingQuery[LockedPayment | None]
@@ -32,13 +32,13 @@ class PendingPayment(NamedTuple):
 
 _ORGANIZATION = "organization_of_payment(%s, %s) as organization_id where organization_id is not null"
 _NAMED = "provider = %s and provider_ref = %s"
-_ORDER = f"(select order_id from payments where {_NAMED})"  # noqa: S608 (only constants)
+_ORDER = f"(select order_id from payments where {_NAMED})"  # noqa: S608 (constants)
 _COLUMNS = ", ".join(LockedPayment._fields)
 _LOCK_PAYMENT = f"select {_COLUMNS} from payments where {_NAMED} for update"  # noqa: S608
 
 
 async def lock_payment_of(connection: DriverConnection, provider: str, provider_ref: str) -> PendingPayment:
-    """Enter the organization of a provider's reference, then lock its order, payment and hold, in this order."""
+    """Enter the organization of a provider's reference and lock its order, payment and hold, in this order."""
     names = (provider, provider_ref)
     await tenancy.enter_owner_of(connection, _ORGANIZATION, *names)
     order = await orders.lock_order_row(connection, _ORDER, *names)

@@ -1,4 +1,4 @@
-"""Facts about money. The key is the order, so that all facts about one purchase keep their order."""
+"""Messages about payments and refunds. The key is the order, so that all messages about one purchase stay in order."""
 
 from typing import ClassVar, Self
 from uuid import UUID
@@ -10,8 +10,8 @@ from ticketing.modules.payments.locked_payment import LockedPayment
 from ticketing.modules.payments.models import Payment, Refund
 
 
-class _PaymentFact(outbox.Message):
-    """What every fact about a payment says; `amount_minor` is in minor units of `currency`."""
+class _PaymentMessage(outbox.Message):
+    """Fields of every message about a payment. `amount_minor` is in minor units of `currency`."""
 
     key_field: ClassVar[str] = "order_id"
 
@@ -23,46 +23,46 @@ class _PaymentFact(outbox.Message):
 
     @classmethod
     def of(cls, payment: Payment | LockedPayment, **more: object) -> Self:
-        """The fact about this payment, as it is at this moment."""
+        """Build the message from the payment's present state."""
         names = cls.model_fields.keys() - more.keys() - {"payment_id"}
         known = {name: getattr(payment, name) for name in names}
         return cls.model_validate({"payment_id": payment.id, **known, **more})
 
 
-class PaymentCreated(_PaymentFact):
-    """A buyer has begun to pay."""
+class PaymentCreated(_PaymentMessage):
+    """A buyer started a payment."""
 
     topic: ClassVar[str] = "payment.created"
 
 
-class PaymentSucceeded(_PaymentFact):
-    """The money arrived and pays the order."""
+class PaymentSucceeded(_PaymentMessage):
+    """The payment arrived and paid the order."""
 
     topic: ClassVar[str] = "payment.succeeded"
 
 
-class PaymentFailed(_PaymentFact):
-    """The provider says that no money will come of this attempt."""
+class PaymentFailed(_PaymentMessage):
+    """The provider reported that this payment attempt failed."""
 
     topic: ClassVar[str] = "payment.failed"
 
 
-class PaymentSuperseded(_PaymentFact):
-    """Another payment paid the order while this one was open."""
+class PaymentSuperseded(_PaymentMessage):
+    """Another payment paid the order while this one was pending."""
 
     topic: ClassVar[str] = "payment.superseded"
 
 
-class PaymentReturned(_PaymentFact):
-    """The money arrived, but came twice or too late; all of it goes back."""
+class PaymentReturned(_PaymentMessage):
+    """The payment arrived twice or too late for its seats. All of it is refunded."""
 
     topic: ClassVar[str] = "payment.returned"
 
     reason: str
 
 
-class _RefundFact(outbox.Message):
-    """What every fact about a refund says; `amount_minor` is in minor units of `currency`."""
+class _RefundMessage(outbox.Message):
+    """Fields of every message about a refund. `amount_minor` is in minor units of `currency`."""
 
     key_field: ClassVar[str] = "order_id"
 
@@ -72,28 +72,28 @@ class _RefundFact(outbox.Message):
     amount_minor: int
     currency: str
     reason: str
-    requested_by: UUID | None = Field(description="the person who asked for it; null: the system")
+    requested_by: UUID | None = Field(description="the user who requested it; null for a refund by the system")
 
     @classmethod
     def of(cls, refund: Refund) -> Self:
-        """The fact about this refund, as it is at this moment."""
+        """Build the message from the refund's present state."""
         known = {name: getattr(refund, name) for name in cls.model_fields.keys() - {"refund_id"}}
         return cls.model_validate({"refund_id": refund.id, **known})
 
 
-class RefundRequested(_RefundFact):
-    """Money is to go back; the provider does not know yet."""
+class RefundRequested(_RefundMessage):
+    """A refund was decided and has not been sent to the provider yet."""
 
     topic: ClassVar[str] = "refund.requested"
 
 
-class RefundSent(_RefundFact):
-    """The provider has taken the refund."""
+class RefundSent(_RefundMessage):
+    """The provider accepted the refund."""
 
     topic: ClassVar[str] = "refund.sent"
 
 
-class RefundSucceeded(_RefundFact):
-    """The money is on its way to the buyer for good."""
+class RefundSucceeded(_RefundMessage):
+    """The provider confirmed the refund."""
 
     topic: ClassVar[str] = "refund.succeeded"

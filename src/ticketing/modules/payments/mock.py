@@ -1,7 +1,7 @@
-"""The mock provider: a small payment service inside the package, for development and tests.
+"""The mock provider: a stateless payment service inside the package, for development and tests.
 
-It keeps no state. What it tells us goes over HTTP to the same webhook that a real provider would call, signed the same
-way, and its event ids follow from what happened, so that saying it twice has no second effect.
+Its events go over HTTP to the webhook endpoint that a real provider would call, and are signed in the same way. Event
+ids are derived from the payment or refund, so that a repeated event is deduplicated.
 """
 
 import asyncio
@@ -37,41 +37,41 @@ TOLERANCE_SECONDS = 300
 HEADER_LENGTH_MAX = 1000
 SEND_TRIES_MAX = 3
 SEND_TIMEOUT_SECONDS = 5
-PAUSE_SECONDS = 0.2
+BACKOFF_SECONDS = 0.2
 
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
-Word = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 
 
 class MockEvent(Body):
     """The body of a webhook."""
 
-    id: Word
+    id: Identifier
     type: EventType
-    provider_ref: Word
+    provider_ref: Identifier
     amount: int = Field(ge=0, le=AMOUNT_MAX, strict=True)
     currency: Currency
 
 
 @dataclass(frozen=True, slots=True)
 class MockProvider:
-    """Pays, declines and refunds at the push of a button."""
+    """Pays, declines and refunds when a button of the mock page is pressed."""
 
     name: ClassVar[str] = "mock"
     secret: str
-    #: Where our own webhook can be reached, best first.
+    #: Base URLs of the platform's webhook endpoint, in order of preference.
     base_urls: tuple[str, ...]
-    #: Tests without a socket put the application itself here.
+    #: Tests pass the ASGI application here, so that no socket is needed.
     transport: httpx2.AsyncBaseTransport | None = None
 
     async def start(self, payment: Payment) -> Checkout:
-        """The reference opens the pay page, so it has to be as hard to guess as a token."""
+        """Return the checkout. The reference grants access to the payment page, so it must be as random as a token."""
         digest = hmac.new(self.secret.encode(), b"payment:" + payment.id.bytes, hashlib.sha256).hexdigest()
         return Checkout(provider_ref := f"mock_{digest[:32]}", f"/mock-pay/{provider_ref}")
 
     def verify(self, headers: Mapping[str, str], raw: bytes) -> ProviderEvent:
-        """See Provider; the header is `Mock-Signature: t=<unix seconds>,v1=<hex hmac-sha256 of "<t>.<raw body>">`."""
+        """See `Provider`. Header: `Mock-Signature: t=<unix seconds>,v1=<hex hmac-sha256 of "<t>.<raw body>">`."""
         self._check_signature(headers.get(SIGNATURE_HEADER, ""), raw)
         try:
             body = orjson.loads(raw)
@@ -86,11 +86,11 @@ class MockProvider:
         signatures = [value.strip() for name, _, value in parts if name.strip() == "v1"]
         if len(times) != 1 or not _SECONDS.fullmatch(times[0]):
             raise BadSignature
-        # The one time limit by our own clock: it guards against replays of old requests and decides nothing else.
+        # The only deadline that uses this process's clock instead of Postgres's: it only rejects replayed requests.
         if abs(time.time() - int(times[0])) > TOLERANCE_SECONDS:
             raise BadSignature
         expected = self._signature(times[0], raw).encode()
-        # All are compared, in constant time: neither how much of one was right nor which one is told by the clock.
+        # Compare all signatures in constant time: timing reveals neither how much of one matched nor which one did.
         if not any([hmac.compare_digest(expected, given.encode()) for given in signatures]):
             raise BadSignature
 
@@ -98,19 +98,19 @@ class MockProvider:
         return hmac.new(self.secret.encode(), f"{seconds}.".encode() + raw, hashlib.sha256).hexdigest()
 
     async def pay(self, payment: Payment) -> None:
-        """Say that the money is there. Raises ProviderUnreachable."""
-        await self._tell(f"evt_{payment.id.hex}_paid", "payment.succeeded", payment, payment.amount_minor)
+        """Send `payment.succeeded`. Raises ProviderUnreachable when the webhook endpoint does not accept it."""
+        await self._deliver(f"evt_{payment.id.hex}_paid", "payment.succeeded", payment, payment.amount_minor)
 
     async def decline(self, payment: Payment) -> None:
-        """Say that no money will come. Raises ProviderUnreachable."""
-        await self._tell(f"evt_{payment.id.hex}_declined", "payment.failed", payment, payment.amount_minor)
+        """Send `payment.failed`. Raises ProviderUnreachable when the webhook endpoint does not accept it."""
+        await self._deliver(f"evt_{payment.id.hex}_declined", "payment.failed", payment, payment.amount_minor)
 
     async def refund(self, refund: Refund, payment: Payment) -> str:
-        """Give the money back and say so. Raises ProviderUnreachable."""
-        await self._tell(f"evt_{refund.id.hex}", "refund.succeeded", payment, refund.amount_minor)
+        """Send `refund.succeeded`. Raises ProviderUnreachable when the webhook endpoint does not accept it."""
+        await self._deliver(f"evt_{refund.id.hex}", "refund.succeeded", payment, refund.amount_minor)
         return f"re_{refund.id.hex}"
 
-    async def _tell(self, event_id: str, kind: EventType, payment: Payment, amount_minor: int) -> None:
+    async def _deliver(self, event_id: str, kind: EventType, payment: Payment, amount_minor: int) -> None:
         raw = orjson.dumps(
             {
                 "id": event_id,
@@ -120,15 +120,15 @@ class MockProvider:
                 "currency": payment.currency,
             }
         )
-        # No proxy from the environment: this never leaves the machine, or goes to our own public address.
+        # Ignore proxy settings of the environment: the target is this host or the platform's own public URL.
         async with httpx2.AsyncClient(
             transport=self.transport, timeout=SEND_TIMEOUT_SECONDS, trust_env=False
         ) as client:
-            for number in range(SEND_TRIES_MAX):
+            for attempt in range(SEND_TRIES_MAX):
                 for base_url in self.base_urls:
                     if await self._send(client, base_url + WEBHOOK_PATH, raw):
                         return
-                await asyncio.sleep(PAUSE_SECONDS * 2**number)
+                await asyncio.sleep(BACKOFF_SECONDS * 2**attempt)
         raise ProviderUnreachable(f"{kind} could not be delivered")
 
     async def _send(self, client: httpx2.AsyncClient, url: str, raw: bytes) -> bool:
@@ -148,21 +148,21 @@ _transport: httpx2.AsyncBaseTransport | None = None
 
 
 def use_transport(transport: httpx2.AsyncBaseTransport | None) -> None:
-    """Send webhooks this way from now on: tests reach the application without a socket."""
+    """Set the transport of all later webhooks, so that tests reach the application without a socket."""
     global _transport
     _transport = transport
 
 
-def make(settings: Settings) -> MockProvider | None:
-    """None without a secret: an empty one would let everybody sign."""
+def create_provider(settings: Settings) -> MockProvider | None:
+    """Return None without a secret: with an empty secret anyone could sign webhooks."""
     secret = settings.mock_webhook_secret.get_secret_value()
     if not secret:
         return None
-    # Loopback first; a worker on another machine than the API finds it under its public address.
+    # Loopback first. A worker on another machine than the API reaches it by its public URL.
     urls = dict.fromkeys(
         filter(None, (settings.mock_webhook_url or f"http://127.0.0.1:{settings.port}", settings.public_url))
     )
     return MockProvider(secret, tuple(urls), _transport)
 
 
-register(MockProvider.name, make)
+register(MockProvider.name, create_provider)

@@ -1,14 +1,12 @@
-"""The mock provider's own pages: what is to be paid, Pay, Decline, and what went wrong. Plain HTML, no script."""
+"""The mock provider's payment page: the amount, Pay, Decline, and delivery errors. Plain HTML without scripts."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Annotated
 from urllib.parse import parse_qs
 
-from babel.numbers import format_currency, get_currency_precision
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -16,7 +14,7 @@ from ticketing.infra import app_state
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.modules import events, orders
-from ticketing.modules.payments.mock import MockProvider, make
+from ticketing.modules.payments.mock import MockProvider, create_provider
 from ticketing.modules.payments.models import Payment, PaymentStatus
 from ticketing.modules.payments.providers import ProviderUnreachable
 from ticketing.modules.payments.queries import enter_by_reference, find_payment
@@ -27,14 +25,14 @@ HEADERS = {
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
-SHELL = Template(Path(__file__).with_name("mock_page.html").read_text(encoding="utf-8"))
+PAGE = Template(Path(__file__).with_name("mock_page.html").read_text(encoding="utf-8"))
 
 router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What the page shows; all of it is escaped where it is written."""
+    """What the page shows. Values are escaped where they are written into HTML."""
 
     payment: Payment
     reference: str
@@ -42,18 +40,16 @@ class Bill:
 
     @property
     def amount(self) -> str:
-        exponent = -get_currency_precision(self.payment.currency)
-        value = Decimal(self.payment.amount_minor).scaleb(exponent)
-        return str(format_currency(value, self.payment.currency, locale="en"))
+        return orders.format_money(self.payment.amount_minor, self.payment.currency, "en")
 
 
 async def find_bill(provider_ref: str, request: Request) -> Bill | None:
-    """The payment with what it is for; None when the mock is off here, or nothing has this reference.
+    """Return the payment and its order; None when the mock is off or the reference is unknown.
 
-    The transaction is over before the page sends anything: the webhook is to find its rows unlocked.
+    The transaction ends before the page sends a webhook, which must find its rows unlocked.
     """
     if (
-        make(app_state.of(request.app).get(Settings)) is None
+        create_provider(app_state.of(request.app).get(Settings)) is None
         or not provider_ref.isascii()
         or not provider_ref.isprintable()
     ):
@@ -73,28 +69,28 @@ FoundBill = Annotated[Bill | None, Depends(find_bill)]
 
 @router.get("/mock-pay/{provider_ref}")
 async def show(bill: FoundBill) -> Response:
-    """What is to be paid, with Pay and Decline."""
-    return _page("Pay your order", _facts(bill) + _choice(bill)) if bill else _lost()
+    """Show the amount with the buttons Pay and Decline."""
+    return _page("Pay your order", _summary(bill) + _choice(bill)) if bill else _not_found()
 
 
 @router.post("/mock-pay/{provider_ref}", max_body_size=FORM_BYTES_MAX)
 async def choose(bill: FoundBill, request: Request) -> Response:
-    """Tell the platform what the buyer chose, then lead them back to their order."""
-    provider = make(app_state.of(request.app).get(Settings))
+    """Send the webhook of the pressed button and redirect the buyer to the order."""
+    provider = create_provider(app_state.of(request.app).get(Settings))
     if bill is None or provider is None:
-        return _lost()
+        return _not_found()
     action = parse_qs((await request.body()).decode("utf-8", "replace")).get("action", [""])[0]
     send = {"pay": provider.pay, "decline": provider.decline}.get(action)
     if send is None:
-        return _page("Pay your order", _facts(bill) + _note("Choose Pay or Decline.") + _choice(bill), 422)
+        return _page("Pay your order", _summary(bill) + _note("Choose Pay or Decline.") + _choice(bill), 422)
     try:
         await send(bill.payment)
     except ProviderUnreachable:
-        return _page("That did not get through", _facts(bill) + _trouble(action), 502)
+        return _page("That did not get through", _summary(bill) + _delivery_error(action), 502)
     return RedirectResponse(f"/o/{bill.reference}", 303)
 
 
-def _facts(bill: Bill) -> str:
+def _summary(bill: Bill) -> str:
     return (
         f"<p>{escape(bill.event_title)}<br>Order <strong>{escape(bill.reference)}</strong></p>"
         f'<p><strong data-testid="amount">{escape(bill.amount)}</strong></p>'
@@ -108,9 +104,9 @@ def _choice(bill: Bill) -> str:
     return _form(_button("pay", "Pay", "primary wide") + _button("decline", "Decline", "wide"))
 
 
-def _trouble(action: str) -> str:
-    said = "The payment was not confirmed" if action == "pay" else "The refusal was not passed on"
-    note = _note(f"{said}: the ticket shop did not answer. Your order has not changed. You can safely try again.")
+def _delivery_error(action: str) -> str:
+    outcome = "The payment was not confirmed" if action == "pay" else "The refusal was not passed on"
+    note = _note(f"{outcome}: the ticket shop did not answer. Your order has not changed. You can safely try again.")
     return note + _form(_button(action, "Try again", "primary wide"))
 
 
@@ -118,17 +114,17 @@ def _form(buttons: str) -> str:
     return f'<form class="stack" method="post">{buttons}</form>'
 
 
-def _button(action: str, words: str, look: str) -> str:
-    return f'<button class="button {look}" name="action" value="{action}">{words}</button>'
+def _button(action: str, label: str, classes: str) -> str:
+    return f'<button class="button {classes}" name="action" value="{action}">{label}</button>'
 
 
-def _note(words: str) -> str:
-    return f'<p role="status">{escape(words)}</p>'
+def _note(text: str) -> str:
+    return f'<p role="status">{escape(text)}</p>'
 
 
-def _lost() -> Response:
+def _not_found() -> Response:
     return _page("No such payment", "<p>This address leads to no payment. Go back to your order to pay it.</p>", 404)
 
 
 def _page(title: str, content: str, status: int = 200) -> Response:
-    return HTMLResponse(SHELL.substitute(title=escape(title), content=content), status, HEADERS)
+    return HTMLResponse(PAGE.substitute(title=escape(title), content=content), status, HEADERS)

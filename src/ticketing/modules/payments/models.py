@@ -1,4 +1,4 @@
-"""Payments and refunds: one row per attempt, and every webhook that was ever taken."""
+"""Tables of payments and refunds, one row per attempt, and of received webhooks."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,24 +23,24 @@ from ticketing.infra.db import Base, Identified
 
 
 class PaymentStatus(StrEnum):
-    """Moves forward only: pending -> failed | superseded -> succeeded -> refunded. Money does not un-arrive."""
+    """pending -> failed | superseded -> succeeded -> refunded. Transitions only go forward: see `settlement`."""
 
     PENDING = "pending"
     FAILED = "failed"
-    #: Another payment paid the order while this one was open.
+    #: Another payment paid the order while this one was pending.
     SUPERSEDED = "superseded"
-    #: The money arrived and pays the order.
+    #: The payment arrived and paid the order.
     SUCCEEDED = "succeeded"
-    #: The money arrived and all of it goes, or went, back: it came twice, or too late for its seats.
+    #: All of the payment was or is being refunded: by staff, or because it arrived twice or too late for its seats.
     REFUNDED = "refunded"
 
 
 class RefundStatus(StrEnum):
     """requested -> sent -> succeeded | failed."""
 
-    #: Decided; the provider does not know yet.
+    #: Decided, and not sent to the provider yet.
     REQUESTED = "requested"
-    #: The provider has taken it.
+    #: Accepted by the provider.
     SENT = "sent"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -69,7 +69,7 @@ class Payment(Identified, Base):
     provider_ref: Mapped[str] = mapped_column(Text)
     status: Mapped[PaymentStatus] = mapped_column(Text, default=PaymentStatus.PENDING)
     amount_minor: Mapped[int] = mapped_column(BigInteger)
-    #: Sum of the refunds that were decided, whatever their state short of failed.
+    #: Sum of all requested refunds that have not failed.
     refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     currency: Mapped[str] = mapped_column(Text)
     checkout_url: Mapped[str | None] = mapped_column(Text)
@@ -77,7 +77,7 @@ class Payment(Identified, Base):
 
 
 class Refund(Identified, Base):
-    """One attempt to give money back."""
+    """One attempt to refund a payment, in full or in part."""
 
     __tablename__ = "refunds"
     __table_args__ = (
@@ -102,7 +102,7 @@ class Refund(Identified, Base):
 
 
 class PaymentEvent(Base):
-    """A verified webhook, kept whole. Not a tenant's row: it may arrive before the payment that it speaks of."""
+    """A verified webhook with its whole body. It has no tenant, because it may arrive before its payment exists."""
 
     __tablename__ = "payment_events"
     __table_args__ = (
@@ -120,6 +120,6 @@ class PaymentEvent(Base):
     body: Mapped[dict[str, Any]]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     processed_at: Mapped[datetime | None]
-    #: What became of it: "applied", "seen", "mismatch", "abandoned".
+    #: "applied", "seen", "mismatch" or "abandoned"; see `settlement.Outcome`.
     outcome: Mapped[str | None] = mapped_column(Text)
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0", default=0)

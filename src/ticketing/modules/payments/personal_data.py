@@ -1,4 +1,7 @@
-"""What payments hold of a person: amounts stay for the books; what the provider wrote about the payer does not."""
+"""Personal data in payments: export and erasure.
+
+Erasure keeps amounts, which bookkeeping needs, and removes the provider's data about the payer.
+"""
 
 from datetime import timedelta
 from uuid import UUID
@@ -14,10 +17,10 @@ CLEAN_ROWS = 1000
 
 
 def _payments(user_id: UUID) -> Rows:
-    paid = Payment
-    columns = (paid.organization_id, paid.id, paid.order_id, paid.provider, paid.provider_ref, paid.status)
-    money = (paid.amount_minor, paid.refunded_minor, paid.currency, paid.created_at, paid.arrived_at)
-    return select(*columns, *money).where(paid.order_id.in_(_own_orders(user_id))).order_by(paid.id)
+    p = Payment
+    columns = (p.organization_id, p.id, p.order_id, p.provider, p.provider_ref, p.status)
+    money = (p.amount_minor, p.refunded_minor, p.currency, p.created_at, p.arrived_at)
+    return select(*columns, *money).where(p.order_id.in_(_own_orders(user_id))).order_by(p.id)
 
 
 def _refunds(user_id: UUID) -> Rows:
@@ -27,11 +30,11 @@ def _refunds(user_id: UUID) -> Rows:
 
 
 def _webhooks(user_id: UUID) -> Rows:
-    said = PaymentEvent
-    same = (said.provider == Payment.provider) & (said.provider_ref == Payment.provider_ref)
-    columns = (Payment.organization_id, Payment.id.label("payment_id"), said.type, said.received_at, said.body)
+    e = PaymentEvent
+    same = (e.provider == Payment.provider) & (e.provider_ref == Payment.provider_ref)
+    columns = (Payment.organization_id, Payment.id.label("payment_id"), e.type, e.received_at, e.body)
     query = select(*columns).join(Payment, same).where(Payment.order_id.in_(_own_orders(user_id)))
-    return query.order_by(said.received_at, said.event_id)
+    return query.order_by(e.received_at, e.event_id)
 
 
 def _own_orders(user_id: UUID) -> Select[UUID]:
@@ -46,13 +49,13 @@ PARTS = (
 
 
 async def forget_payer(session: AsyncSession, user_id: UUID) -> None:
-    """Empty the bodies of what providers have told about this person's payments; type and amount stay."""
+    """Empty the bodies of all processed webhooks about this user's payments. Type and amount stay."""
     mine = select(Payment.provider, Payment.provider_ref).where(Payment.order_id.in_(_own_orders(user_id)))
     await session.execute(_empty().where(tuple_(PaymentEvent.provider, PaymentEvent.provider_ref).in_(mine)))
 
 
 async def empty_old_webhooks(session: AsyncSession, days: int) -> int:
-    """Empty the bodies of webhooks that had their effect so many days ago, some at a time; the number emptied."""
+    """Empty the bodies of webhooks processed more than `days` days ago, up to CLEAN_ROWS. Returns their number."""
     is_old = (PaymentEvent.processed_at < func.now() - timedelta(days=days)) & (PaymentEvent.body != {})
     key = (PaymentEvent.provider, PaymentEvent.event_id)
     old = select(*key).where(is_old).limit(CLEAN_ROWS).with_for_update(skip_locked=True)
@@ -61,5 +64,5 @@ async def empty_old_webhooks(session: AsyncSession, days: int) -> int:
 
 
 def _empty() -> Update:
-    # One that still waits for its payment keeps its body: it has not been understood yet.
+    # A webhook that has not been processed keeps its body: processing it may still need an operator.
     return update(PaymentEvent).where(PaymentEvent.processed_at.is_not(None), PaymentEvent.body != {}).values(body={})

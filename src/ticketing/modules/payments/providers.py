@@ -1,4 +1,4 @@
-"""What a payment provider is to us: it starts payments, signs what it tells us, and gives money back."""
+"""The interface of payment providers: start payments, verify webhooks, send refunds."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ EventType = Literal["payment.succeeded", "payment.failed", "refund.succeeded"]
 
 
 class BadSignature(Unauthenticated):
-    """This webhook is not signed, or not by the provider, or too long ago."""
+    """This webhook is unsigned, signed with another secret, or too old."""
 
     code = "bad_signature"
 
 
 class ProviderUnreachable(Exception):
-    """The provider does not answer at the moment; nothing is known to have happened there."""
+    """The provider did not respond. The request may or may not have had an effect there."""
 
 
 class ProviderNotSetUp(Invalid):
@@ -27,7 +27,7 @@ class ProviderNotSetUp(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """Where the buyer pays. An address that begins with "/" is a page of our own."""
+    """Where the buyer pays. A URL that begins with "/" is a page of the platform."""
 
     provider_ref: str
     checkout_url: str | None = None
@@ -36,7 +36,7 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """A verified webhook in our words; `amount_minor` is in minor units of `currency`."""
+    """A verified webhook in a provider-independent form. `amount_minor` is in minor units of `currency`."""
 
     event_id: str
     type: EventType
@@ -52,45 +52,45 @@ class Provider(Protocol):
     name: ClassVar[str]
 
     async def start(self, payment: Payment) -> Checkout:
-        """Open a payment there. Called again for the same payment it gives the same checkout."""
+        """Open the payment at the provider. Idempotent: the same payment gets the same checkout."""
         ...
 
     def verify(self, headers: Mapping[str, str], raw: bytes) -> ProviderEvent:
-        """Read a webhook.
+        """Verify and parse a webhook.
 
         Raises:
-            BadSignature: it is not theirs, or too old.
-            BadRequest, ValidationError: it is theirs, and can't be read.
+            BadSignature: the signature is invalid or too old.
+            BadRequest, ValidationError: the signature is valid, but the body is malformed.
         """
         ...
 
     async def refund(self, refund: Refund, payment: Payment) -> str:
-        """Give the refund's amount back and answer the provider's own reference; the refund's id keeps it to once.
+        """Send a refund and return the provider's reference. The refund's id is the idempotency key.
 
         Raises:
-            ProviderUnreachable: try again.
+            ProviderUnreachable: retry later.
         """
         ...
 
 
-#: Makes a provider from the settings, or None when they lack its secrets.
-Maker = Callable[[Settings], Provider | None]
-_makers: dict[str, Maker] = {}
+#: Creates a provider from the settings, or returns None when its secret is not set.
+ProviderFactory = Callable[[Settings], Provider | None]
+_factories: dict[str, ProviderFactory] = {}
 
 
-def register(name: str, maker: Maker) -> None:
-    """Make a provider known under its name."""
-    _makers[name] = maker
+def register(name: str, factory: ProviderFactory) -> None:
+    """Register the factory of a provider."""
+    _factories[name] = factory
 
 
 def find_provider(settings: Settings, name: str) -> Provider | None:
-    """The provider, or None when it is unknown or not set up here."""
-    maker = _makers.get(name)
-    return maker(settings) if maker is not None else None
+    """Return the provider, or None when it is unknown or not configured."""
+    factory = _factories.get(name)
+    return factory(settings) if factory is not None else None
 
 
 def get_provider(settings: Settings, name: str) -> Provider:
-    """The provider that a webhook's address names. Raises NotFound: an endpoint without its secret does not exist."""
+    """Return the provider of a webhook URL. Raises NotFound when it is unknown or not configured."""
     provider = find_provider(settings, name)
     if provider is None:
         raise NotFound
@@ -98,7 +98,7 @@ def get_provider(settings: Settings, name: str) -> Provider:
 
 
 def choose_provider(settings: Settings, name: str) -> Provider:
-    """The provider that a buyer names. Raises ProviderNotSetUp."""
+    """Return the provider that a buyer chose. Raises ProviderNotSetUp."""
     provider = find_provider(settings, name)
     if provider is None:
         raise ProviderNotSetUp(f"{name} is not set up here.", field="provider")

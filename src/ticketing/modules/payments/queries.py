@@ -1,4 +1,4 @@
-"""Reading payments and refunds."""
+"""Queries of payments and refunds."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,7 +13,7 @@ from ticketing.modules.payments.models import Payment, Refund
 
 
 async def get_visible_payment(session: AsyncSession, payment_id: UUID, viewer: iam.Identity) -> Payment:
-    """A payment of an order that the viewer may see. Raises NotFound."""
+    """Return a payment of an order that the viewer may see. Raises NotFound."""
     payment = await session.get(Payment, payment_id)
     if payment is None:
         raise NotFound
@@ -22,18 +22,18 @@ async def get_visible_payment(session: AsyncSession, payment_id: UUID, viewer: i
 
 
 async def enter_by_reference(session: AsyncSession, provider: str, provider_ref: str) -> UUID | None:
-    """Enter the organization of the payment or refund that the provider calls so; None when there is none."""
+    """Enter the organization of the payment or refund with this provider reference. Returns None when it is unknown."""
     return await tenancy.enter_by(session, "organization_of_payment", provider, provider_ref)
 
 
 async def find_payment(session: AsyncSession, provider: str, provider_ref: str) -> Payment | None:
-    """By the provider's name for it."""
-    known = (Payment.provider == provider) & (Payment.provider_ref == provider_ref)
-    return await session.scalar(select(Payment).where(known))
+    """Find a payment by the provider's reference."""
+    is_it = (Payment.provider == provider) & (Payment.provider_ref == provider_ref)
+    return await session.scalar(select(Payment).where(is_it))
 
 
 async def lock_payment(session: AsyncSession, payment_id: UUID) -> Payment:
-    """The row, fresh and locked until the transaction ends; its order has to be locked before it. Raises NotFound."""
+    """Return the payment, freshly read and locked until the transaction ends. Lock its order first. Raises NotFound."""
     query = select(Payment).where(Payment.id == payment_id).with_for_update()
     payment = await session.scalar(query.execution_options(populate_existing=True))
     if payment is None:
@@ -42,13 +42,13 @@ async def lock_payment(session: AsyncSession, payment_id: UUID) -> Payment:
 
 
 async def list_payments(session: AsyncSession, order: orders.Order) -> list[Payment]:
-    """Every attempt to pay this order, oldest first."""
-    mine = (Payment.organization_id == order.organization_id) & (Payment.order_id == order.id)
-    return list(await session.scalars(select(Payment).where(mine).order_by(Payment.id)))
+    """Return all payments of this order, oldest first."""
+    of_order = (Payment.organization_id == order.organization_id) & (Payment.order_id == order.id)
+    return list(await session.scalars(select(Payment).where(of_order).order_by(Payment.id)))
 
 
 async def list_refunds(session: AsyncSession, payments: Sequence[Payment]) -> dict[UUID, list[Refund]]:
-    """Each payment's refunds, oldest first."""
+    """Return each payment's refunds, oldest first."""
     found: dict[UUID, list[Refund]] = {payment.id: [] for payment in payments}
     query = select(Refund).where(Refund.payment_id.in_(found)).order_by(Refund.id)
     for refund in (await session.scalars(query)).all():

@@ -1,4 +1,7 @@
-"""Money goes back: decided here, sent by a consumer, done when the provider says so. Cancelling is another act."""
+"""Refunds: requested in a transaction, sent by a consumer, and completed by the provider's webhook.
+
+A refund moves money only; voiding tickets is a separate operation.
+"""
 
 from uuid import UUID
 
@@ -15,17 +18,19 @@ from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, Re
 from ticketing.modules.payments.providers import ProviderUnreachable, find_provider
 from ticketing.modules.payments.queries import lock_payment
 
-_UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.SENT)
+crash_points.register("after_refund_before_commit", "a provider has paid a refund, and it is not recorded here")
+
+_INCOMPLETE = (RefundStatus.REQUESTED, RefundStatus.SENT)
 
 
 class NothingToRefund(Conflict):
-    """No money has been taken for this order, or all of it has gone back."""
+    """This order has no payment, or all of it has been refunded already."""
 
     code = "nothing_to_refund"
 
 
 class RefundTooLarge(Conflict):
-    """This is more than is left of what was paid."""
+    """This is more than the part of the payment that has not been refunded yet."""
 
     code = "refund_too_large"
 
@@ -33,7 +38,7 @@ class RefundTooLarge(Conflict):
 async def refund_order(
     session: AsyncSession, order: orders.Order, amount_minor: int | None, reason: str, requested_by: UUID | None
 ) -> Refund:
-    """Give money of a paid order back: so many minor units, or all that is left of it. No ticket is voided by this.
+    """Request a refund of `amount_minor` minor units, or of the whole remainder when None. Voids no ticket.
 
     Raises:
         NothingToRefund, RefundTooLarge (with `refundable_minor`).
@@ -51,7 +56,7 @@ async def refund_order(
 async def request_refund(
     session: AsyncSession, payment: Payment, amount_minor: int, reason: str, requested_by: UUID | None
 ) -> Refund:
-    """Decide a refund of a payment that the caller has locked; the provider is told by a consumer.
+    """Request a refund of a payment that the caller has locked. A consumer sends it to the provider.
 
     Raises:
         RefundTooLarge: with `refundable_minor`.
@@ -71,19 +76,19 @@ async def request_refund(
         requested_by=requested_by,
     )
     session.add(refund)
-    await session.flush()  # gives it its id and its time
+    await session.flush()  # sets id and created_at
     await session.refresh(refund)
     outbox.publish(session, RefundRequested.of(refund))
     return refund
 
 
 async def send_refund(session: AsyncSession, message: RefundRequested) -> None:
-    """Tell the provider, which keeps it to once by the refund's id however often we are told.
+    """Send a requested refund to the provider. Idempotent: the refund's id is the provider's idempotency key.
 
-    Nothing is locked meanwhile: the provider's answer may come, by webhook, before this transaction ends.
+    No row is locked during the request, because the provider's webhook may arrive before this transaction ends.
 
     Raises:
-        Retry: the provider does not answer, or is not set up here at the moment.
+        Retry: the provider does not respond, or is not configured in this process.
     """
     refund = await session.get_one(Refund, message.refund_id)
     payment = await session.get_one(Payment, refund.payment_id)
@@ -97,24 +102,24 @@ async def send_refund(session: AsyncSession, message: RefundRequested) -> None:
     except ProviderUnreachable as error:
         raise Retry(str(error)) from error
     crash_points.at("after_refund_before_commit")
-    await _note_sent(session, refund, provider_ref)
+    await _record_sent(session, refund, provider_ref)
 
 
-async def _note_sent(session: AsyncSession, refund: Refund, provider_ref: str) -> None:
-    named = update(Refund).where(Refund.id == refund.id).values(provider_ref=provider_ref).returning(Refund.status)
-    if await session.scalar(named) == RefundStatus.REQUESTED:
+async def _record_sent(session: AsyncSession, refund: Refund, provider_ref: str) -> None:
+    store_ref = update(Refund).where(Refund.id == refund.id).values(provider_ref=provider_ref).returning(Refund.status)
+    if await session.scalar(store_ref) == RefundStatus.REQUESTED:
         await session.execute(update(Refund).where(Refund.id == refund.id).values(status=RefundStatus.SENT))
         outbox.publish(session, RefundSent.of(refund))
 
 
 async def find_refund(session: AsyncSession, provider: str, provider_ref: str) -> Refund | None:
-    """By the provider's name for it."""
+    """Find a refund by the provider's reference."""
     query = select(Refund).join(Payment, Payment.id == Refund.payment_id)
     return await session.scalar(query.where(Payment.provider == provider, Refund.provider_ref == provider_ref))
 
 
 async def lock_with_order(session: AsyncSession, payment_id: UUID) -> Payment:
-    """The payment, locked after its order, as everybody does who moves money."""
+    """Lock the order, then the payment, and return the payment. For the lock order see `orders.service`."""
     payment = await session.get_one(Payment, payment_id)
     await orders.lock_order(session, payment.order_id)
     return await lock_payment(session, payment_id)
@@ -123,30 +128,30 @@ async def lock_with_order(session: AsyncSession, payment_id: UUID) -> Payment:
 async def lock_refund(
     session: AsyncSession, payment: Payment, amount_minor: int, named: Refund | None
 ) -> Refund | None:
-    """The refund that is meant: the named one, or the oldest of this amount that is under way."""
+    """Lock and return the named refund, or else the oldest incomplete refund of this amount."""
     query = select(Refund).where(Refund.payment_id == payment.id)
     if named is not None:
         query = query.where(Refund.id == named.id)
     else:
-        query = query.where(Refund.amount_minor == amount_minor, Refund.status.in_(_UNDER_WAY))
+        query = query.where(Refund.amount_minor == amount_minor, Refund.status.in_(_INCOMPLETE))
     query = query.order_by(Refund.id).limit(1).with_for_update()
     return await session.scalar(query.execution_options(populate_existing=True))
 
 
 async def complete_refund(session: AsyncSession, payment: Payment, refund: Refund) -> bool:
-    """The money is back with the buyer; False when that was known."""
-    if refund.status not in _UNDER_WAY:
+    """Mark a refund as succeeded. Returns False when it was completed before."""
+    if refund.status not in _INCOMPLETE:
         return False
     refund.status = RefundStatus.SUCCEEDED
     outbox.publish(session, RefundSucceeded.of(refund))
-    # Money that never paid the order (it came twice, or too late) went back without a change of the order.
+    # A payment that arrived twice or too late never paid the order, so its refund does not change the order.
     if payment.status == PaymentStatus.SUCCEEDED:
-        await orders.note_refund(session, payment.order_id, refund.amount_minor)
-        if await _sum_done(session, payment) == payment.amount_minor:
+        await orders.record_refund(session, payment.order_id, refund.amount_minor)
+        if await _sum_succeeded(session, payment) == payment.amount_minor:
             payment.status = PaymentStatus.REFUNDED
     return True
 
 
-async def _sum_done(session: AsyncSession, payment: Payment) -> int:
-    done = (Refund.payment_id == payment.id) & (Refund.status == RefundStatus.SUCCEEDED)
-    return int(await session.scalar(select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(done)) or 0)
+async def _sum_succeeded(session: AsyncSession, payment: Payment) -> int:
+    succeeded = (Refund.payment_id == payment.id) & (Refund.status == RefundStatus.SUCCEEDED)
+    return int(await session.scalar(select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(succeeded)) or 0)

@@ -1,4 +1,4 @@
-"""What a payment is asked for with, and what payments and refunds look like."""
+"""Request and response bodies of payments and refunds."""
 
 from collections.abc import Iterable
 from typing import Literal, Self
@@ -42,7 +42,7 @@ class PaymentOut(Out):
     provider_ref: str
     status: PaymentStatus
     amount: Money
-    #: What goes, or went, back of it.
+    #: The sum of all requested refunds that have not failed.
     refunded: Money
     refunds: list[RefundOut]
     created_at: Moment
@@ -52,7 +52,7 @@ class PaymentOut(Out):
 
     @classmethod
     def of(cls, payment: Payment, refunds: Iterable[Refund], site: str, client_secret: str | None = None) -> Self:
-        """`site` is the address under which the caller reached us: a page of our own is found there."""
+        """`site` is the platform's base URL as the caller sees it: relative checkout URLs are resolved against it."""
         url = payment.checkout_url
         return cls(
             id=payment.id,
