@@ -6,7 +6,7 @@ from tests.mutants.sale import CHECK, MODEL, NO_OWNER_TRIGGER, PLACES, SEATS
 _SRC = "src/ticketing"
 _POLICIES = "migrations/versions/2026_11_21_1400-row_level_security.py"
 _HOLDS = "tests/modules/reservations/test_holds.py::"
-_LATE = "tests/modules/payments/test_late_money.py::"
+_LATE = "tests/modules/payments/test_late_payments.py::"
 _WEBHOOKS = "tests/modules/payments/test_webhooks.py::"
 
 MONEY = (
@@ -32,7 +32,7 @@ MONEY = (
         "a second payment is kept",
         "A buyer pays twice for one ticket; the index refuses it, and the provider is told of a fault of ours.",
         (Edit(f"{_SRC}/modules/payments/settlement.py", "    if order.status in orders.PAID_STATUSES:", "    if False:"),),
-        (f"{_LATE}test_the_second_payments_money_goes_back",),
+        (f"{_LATE}test_a_second_payment_is_refunded",),
     ),
     Mutant(
         "late money takes what is gone",
@@ -45,7 +45,7 @@ MONEY = (
             ),
             Edit(
                 f"{_SRC}/modules/events/inventory/seats.py",
-                " and ({FREE} or status = 'h' and reservation_id = :reservation_id)",
+                " and ({FREE} or s.status = 'h' and s.reservation_id = w.reservation_id)",
                 "",
             ),
             NO_OWNER_TRIGGER,
@@ -115,7 +115,7 @@ MESSAGES = (
                 "pg_snapshot_xmin(pg_current_snapshot()) as window_to",
             ),
         ),
-        ("tests/infra/outbox/test_reader.py::test_a_third_transaction_between_two_facts_does_not_swap_them",),
+        ("tests/infra/outbox/test_reader.py::test_a_third_transaction_does_not_swap_two_messages_of_one_key",),
         is_quick=True,
     ),
     Mutant(

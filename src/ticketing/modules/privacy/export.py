@@ -1,4 +1,4 @@
-"""A person's data as one JSON document: written to a spool first, so that a slow reader holds no connection."""
+"""A user's data as one JSON document, spooled first, so that a slow client does not hold a database connection."""
 
 from collections.abc import AsyncIterator
 from tempfile import SpooledTemporaryFile
@@ -16,18 +16,18 @@ from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules import organizations, reservations, tickets
 from ticketing.modules.privacy.inventory import PARTS
 
-#: Rows that are in memory at one time, bytes that stay there before the spool goes to disk, and bytes sent at once.
+#: Rows fetched at a time, bytes in memory before the spool moves to disk, and bytes per chunk sent.
 PAGE_ROWS, SPOOL_BYTES, CHUNK_BYTES = 500, 1024 * 1024, 64 * 1024
 
 Spool = SpooledTemporaryFile[bytes]
 
 
 async def write_export(database: Database, user_id: UUID) -> Spool:
-    """Everything that is held of this person, as of one moment. The caller closes the spool.
+    """Write all data of a user to a spool, which the caller closes.
 
-    One repeatable-read snapshot: an order and its payment are both there, or neither is.
+    One repeatable-read snapshot, so that an order is exported together with its payment.
     """
-    spool: Spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 (it is read when the answer is sent)
+    spool: Spool = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 (read while the response is sent)
     try:
         async with database.transaction(user_id) as session:
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
@@ -39,11 +39,11 @@ async def write_export(database: Database, user_id: UUID) -> Spool:
 
 
 async def read_spool(spool: Spool) -> AsyncIterator[bytes]:
-    """The document in pieces, and then the spool is gone."""
+    """Yield the document in chunks, then delete the spool."""
     with spool:
         spool.seek(0)
-        while piece := spool.read(CHUNK_BYTES):
-            yield piece
+        while chunk := spool.read(CHUNK_BYTES):
+            yield chunk
 
 
 async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
@@ -63,10 +63,10 @@ async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
 
 
 async def _list_tenants(session: AsyncSession, user_id: UUID) -> list[UUID]:
-    """Where this person has worked, bought, or been given a ticket."""
+    """Return the tenants where this user is or was a member, has bought, or holds a ticket."""
     found = await organizations.personal_data.list_workplaces(session)
-    found |= await reservations.personal_data.list_shops(session, user_id)
-    found |= await tickets.personal_data.list_shops_of_holder(session, user_id)
+    found |= await reservations.personal_data.list_organizations(session, user_id)
+    found |= await tickets.personal_data.list_organizations_of_holder(session, user_id)
     return sorted(found)
 
 
@@ -77,7 +77,7 @@ async def _rows(session: AsyncSession, part: Part, user_id: UUID, tenants: list[
             yield row
         return
     for organization_id in tenants:
-        # One tenant at a time, by its own key: row-level security shows no two of them at once.
+        # One tenant at a time: row-level security does not show several at once.
         await tenancy.enter(session, organization_id)
         async for row in _stream(session, query.where(part.tenant == organization_id)):
             yield row

@@ -1,4 +1,4 @@
-"""Tickets: issued once per paid order, signed so that a door can check them alone, and admitted once."""
+"""Tickets: issued once per paid order, signed so that a scanner can verify them offline, and admitted once."""
 
 from fastapi import APIRouter
 

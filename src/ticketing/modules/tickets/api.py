@@ -24,34 +24,34 @@ well_known = APIRouter(tags=["tickets"])
 
 @router.get("/me/tickets")
 async def list_mine(holder: iam.CurrentUser, page: Page, session: Db) -> Envelope[list[TicketOut]]:
-    """What the caller holds, newest first."""
+    """List the tickets that the caller holds, newest first."""
     rows, cursor = await queries.list_of_user(session, holder.user_id, page)
     return envelope(await queries.describe(session, rows), next_cursor=cursor)
 
 
 @router.get("/tickets/{ticket_id}")
 async def get_ticket(ticket_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[TicketOut]:
-    """The holder's own, or one of an organization whose staff the caller is."""
+    """Get a ticket as its holder or as staff of its organization."""
     ticket = await queries.get_visible_ticket(session, ticket_id, viewer)
     return envelope((await queries.describe(session, [ticket]))[0])
 
 
 @router.get("/orders/{order_id}/tickets")
 async def list_of_order(order_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[list[TicketOut]]:
-    """All tickets of an order; those that were given away come without their code."""
+    """List all tickets of an order. Tickets held by another user come without their code, except for staff."""
     _, tickets, held_ids = await queries.get_visible_order(session, order_id, viewer)
     return envelope(await queries.describe(session, tickets, held_ids))
 
 
 @router.get("/tickets/{ticket_id}/pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}})
 async def get_pdf(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
-    """The ticket on a page."""
+    """Download the ticket as a PDF."""
     return _file(await documents.ticket_pdf(app_state.of(request.app).get(Database), ticket_id, viewer))
 
 
 @router.get("/tickets/{ticket_id}/qr.svg", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
 async def get_qr(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
-    """The ticket's code as a drawing."""
+    """Get the ticket's QR code as an SVG."""
     return _file(await documents.ticket_qr(app_state.of(request.app).get(Database), ticket_id, viewer), "inline")
 
 
@@ -59,7 +59,7 @@ async def get_qr(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> 
     "/tickets/{ticket_id}/calendar.ics", response_class=Response, responses={200: {"content": {"text/calendar": {}}}}
 )
 async def get_calendar(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
-    """The event as an appointment."""
+    """Download the event as a calendar entry."""
     return _file(await documents.ticket_calendar(app_state.of(request.app).get(Database), ticket_id, viewer))
 
 
@@ -67,16 +67,16 @@ async def get_calendar(ticket_id: UUID, viewer: iam.CurrentUser, request: Reques
     "/orders/{order_id}/tickets.pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}}
 )
 async def get_order_pdf(order_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
-    """The tickets of an order, a page each."""
+    """Download the tickets of an order as a PDF with one page per ticket."""
     return _file(await documents.order_pdf(app_state.of(request.app).get(Database), order_id, viewer))
 
 
 @router.post("/tickets/{ticket_id}/transfer")
 async def transfer_ticket(
-    ticket_id: UUID, body: TransferTicket, giver: iam.CurrentUser, session: Db
+    ticket_id: UUID, body: TransferTicket, caller: iam.CurrentUser, session: Db
 ) -> Envelope[TransferOut]:
-    """Give the ticket to somebody else with an account; the code shown until now opens nothing any more."""
-    await service.transfer_ticket(session, ticket_id, giver, body.email)
+    """Transfer a ticket to another user. The ticket gets a new code, and the previous code becomes invalid."""
+    await service.transfer_ticket(session, ticket_id, caller, body.email)
     return envelope(TransferOut(ticket_id=ticket_id, email=body.email), "Transferred")
 
 
@@ -84,13 +84,13 @@ async def transfer_ticket(
 async def refund_order(
     order_id: UUID, body: RefundOrder, key: IdempotencyKey, staff: iam.CurrentUser, session: Db
 ) -> Envelope[OrderRefundOut]:
-    """Give money back, void tickets, or both. For staff of the order's organization."""
+    """Refund money, void tickets, or both. For staff of the order's organization."""
     return envelope(await refunds.refund(session, order_id, staff, body), "Refunded")
 
 
 @well_known.get("/.well-known/ticketing-keys.json")
 async def get_keys(response: Response) -> dict[str, Any]:
-    """The public keys of tickets, for scanners that work without a network; how a code is read is told in codes.py."""
+    """Get the public keys of ticket codes, for scanners that work offline. The format is documented in `codes.py`."""
     response.headers["Cache-Control"] = "public, max-age=3600"
     return keyring().as_jwks()
 

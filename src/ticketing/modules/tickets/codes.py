@@ -1,4 +1,4 @@
-"""The code of a ticket: a signed token that a door can check without asking anybody.
+"""The code of a ticket: a signed token that a scanner can verify offline.
 
     TK1.<key id>.<payload>.<signature>
 
@@ -7,10 +7,10 @@ id, two of the code's version (big-endian). The signature is Ed25519 over the AS
 
 Why base32 and not base64url: a QR code packs A-Z, 2-7 and "." in its alphanumeric mode, at 5.5 bits a character, so the
 173 characters need 45 x 45 modules at error level M; 136 characters of base64url need byte mode and 53 x 53. Base45
-would be no smaller in modules, but has blanks, "%" and "/", which do not survive mail, addresses and double clicks.
+would need as many modules, and has blanks, "%" and "/", which break in emails, URLs and selection by double click.
 
-A ticket has exactly one code: lower case, padding and spare bits that are not zero are refused, so that two different
-texts never mean the same ticket. Ed25519 is deterministic; nothing is stored but the version.
+A ticket has exactly one code: lower case, padding and non-zero spare bits are rejected, so that no two different
+strings denote the same ticket. Ed25519 is deterministic, so only the version is stored.
 """
 
 import base64
@@ -28,8 +28,8 @@ from ticketing.infra.config import get_settings
 from ticketing.infra.errors import TicketingError, Unavailable
 
 PREFIX = "TK1"
+#: Upper limit for requests. A code has 173 characters.
 CODE_LENGTH_MAX = 200
-"""Longer than any code; what a request may carry."""
 
 _PAYLOAD = struct.Struct(">B16s16sH")
 _FORMAT = 1
@@ -37,18 +37,18 @@ _KEY_ID_BYTES = 5
 
 
 class InvalidCode(TicketingError):
-    """This code is not one of our tickets."""
+    """This code is not a valid ticket."""
 
     status, code = 422, "invalid_code"
 
 
 class SigningKeyMissing(Unavailable):
-    """Tickets can't be signed here: set TICKET_SIGNING_KEY."""
+    """Tickets cannot be signed: TICKET_SIGNING_KEY is not set."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeClaims:
-    """What a code says, once its signature is good."""
+    """The content of a verified code."""
 
     ticket_id: UUID
     event_id: UUID
@@ -56,7 +56,7 @@ class CodeClaims:
 
 
 class Keyring:
-    """The keys that sign and verify. The first one signs; all of them verify, so that keys can be changed."""
+    """Signing keys. The first key signs and all keys verify, which allows key rotation."""
 
     def __init__(self, seeds: list[bytes]) -> None:
         keys = [Ed25519PrivateKey.from_private_bytes(seed) for seed in seeds]
@@ -64,33 +64,33 @@ class Keyring:
         self._public_keys = {key_id(key.public_key()): key.public_key() for key in keys}
 
     def sign(self, claims: CodeClaims) -> str:
-        """The one code of this ticket in this version."""
+        """Return the code of this ticket and version. It is always the same."""
         payload = _PAYLOAD.pack(_FORMAT, claims.ticket_id.bytes, claims.event_id.bytes, claims.version)
         signed = f"{PREFIX}.{self._signing_id}.{_encode(payload)}"
         return f"{signed}.{_encode(self._signing_key.sign(signed.encode()))}"
 
     def read(self, code: str) -> CodeClaims:
-        """What a code says. Raises InvalidCode unless it is, letter for letter, something that we signed."""
+        """Verify a code and return its content. Raises InvalidCode unless it is byte for byte a signed code."""
         signed, _, signature = code.rpartition(".")
         prefix, *parts = signed.split(".")
         if prefix != PREFIX or len(parts) != 2 or parts[0] not in self._public_keys:
             raise InvalidCode(field="code")
         try:
             self._public_keys[parts[0]].verify(_decode(signature), signed.encode())
-            form, ticket, event, version = _PAYLOAD.unpack(_decode(parts[1]))
+            format_byte, ticket, event, version = _PAYLOAD.unpack(_decode(parts[1]))
         except (InvalidSignature, ValueError, struct.error):
             raise InvalidCode(field="code") from None
-        if form != _FORMAT:
+        if format_byte != _FORMAT:
             raise InvalidCode(field="code")
         return CodeClaims(UUID(bytes=ticket), UUID(bytes=event), version)
 
     def as_jwks(self) -> dict[str, list[dict[str, str]]]:
-        """The public keys as RFC 8037 writes them, for scanners that work without a network."""
+        """Return the public keys as a JWK set (RFC 8037), for scanners that work offline."""
         return {"keys": [_as_jwk(kid, key) for kid, key in self._public_keys.items()]}
 
 
 def keyring() -> Keyring:
-    """The keys of TICKET_SIGNING_KEY. Raises SigningKeyMissing."""
+    """Return the keys of TICKET_SIGNING_KEY. Raises SigningKeyMissing."""
     return _keyring(get_settings().ticket_signing_key.get_secret_value())
 
 
@@ -103,7 +103,7 @@ def _keyring(seeds: str) -> Keyring:
 
 
 def key_id(key: Ed25519PublicKey) -> str:
-    """The first 40 bits of the public key's SHA-256: eight characters, without padding by nature."""
+    """Return the first 40 bits of the public key's SHA-256 as eight base32 characters, which need no padding."""
     return _encode(hashlib.sha256(_raw(key)).digest()[:_KEY_ID_BYTES])
 
 
@@ -121,7 +121,7 @@ def _encode(raw: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    """Raises ValueError, also for a spelling that we would not have written ourselves."""
+    """Raise ValueError for invalid base32 and for any encoding that is not canonical."""
     raw = base64.b32decode(text + "=" * (-len(text) % 8))
     if _encode(raw) != text:
         raise ValueError("not canonical")

@@ -1,4 +1,4 @@
-"""Tickets, the right to enter; the devices at the door, and every scan."""
+"""Tables of tickets, of devices at the door, and of scans."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -21,7 +21,7 @@ from ticketing.infra.db import Base, Identified
 
 
 class TicketStatus(StrEnum):
-    """issued -> checked_in, or voided from either."""
+    """issued -> checked_in; either of them -> voided."""
 
     ISSUED = "issued"
     CHECKED_IN = "checked_in"
@@ -29,7 +29,7 @@ class TicketStatus(StrEnum):
 
 
 class ScanResult(StrEnum):
-    """What the door was told."""
+    """The result of a scan that was recorded."""
 
     ADMITTED = "admitted"
     ALREADY_CHECKED_IN = "already_checked_in"
@@ -42,7 +42,7 @@ class Ticket(Identified, Base):
     __tablename__ = "tickets"
     __table_args__ = (
         UniqueConstraint("organization_id", "id"),
-        # Issued once: a line of an order has as many tickets as its quantity, each with its own unit.
+        # Makes issuing idempotent: an order line has one ticket per unit of its quantity.
         UniqueConstraint("organization_id", "order_id", "position", "unit"),
         ForeignKeyConstraint(["organization_id", "order_id"], ["orders.organization_id", "orders.id"]),
         ForeignKeyConstraint(["organization_id", "event_id"], ["events.organization_id", "events.id"]),
@@ -63,7 +63,7 @@ class Ticket(Identified, Base):
     organization_id: Mapped[UUID]
     order_id: Mapped[UUID]
     event_id: Mapped[UUID]
-    #: Whose ticket it is now; a transfer changes it, and the code with it.
+    #: The present holder. A transfer changes it together with `code_version`.
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     position: Mapped[int] = mapped_column(SmallInteger)
     unit: Mapped[int] = mapped_column(SmallInteger)
@@ -73,14 +73,14 @@ class Ticket(Identified, Base):
     name: Mapped[str] = mapped_column(Text)
     holder_name: Mapped[str] = mapped_column(Text)
     status: Mapped[TicketStatus] = mapped_column(Text, default=TicketStatus.ISSUED)
-    #: Part of the signed code: raised by a transfer, so that the old code no longer opens the door.
+    #: Part of the signed code. Incremented by a transfer, which invalidates the previous code.
     code_version: Mapped[int] = mapped_column(SmallInteger, server_default="1", default=1)
     checked_in_at: Mapped[datetime | None]
     checked_in_gate: Mapped[str | None] = mapped_column(Text)
 
 
 class Device(Identified, Base):
-    """A scanner that is let into one event's door and nothing else; only its token's hash is kept."""
+    """A scanner with a token for check-ins at one event and nothing else. Only the hash of the token is stored."""
 
     __tablename__ = "devices"
     __table_args__ = (
@@ -92,7 +92,7 @@ class Device(Identified, Base):
     organization_id: Mapped[UUID]
     event_id: Mapped[UUID]
     name: Mapped[str] = mapped_column(Text)
-    #: Where it stands: the gate of its scans that name none.
+    #: Default gate of scans that name none.
     gate: Mapped[str | None] = mapped_column(Text)
     token_hash: Mapped[str] = mapped_column(Text, unique=True)
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -101,7 +101,7 @@ class Device(Identified, Base):
 
 
 class CheckIn(Identified, Base):
-    """One scan. At most one of a ticket's scans admitted, by index."""
+    """One scan. A unique index allows at most one admission per ticket."""
 
     __tablename__ = "check_ins"
     __table_args__ = (
@@ -125,7 +125,7 @@ class CheckIn(Identified, Base):
     ticket_id: Mapped[UUID]
     result: Mapped[ScanResult] = mapped_column(Text)
     gate: Mapped[str | None] = mapped_column(Text)
-    #: The scanning device's own word for this scan: a scan sent twice is one scan.
+    #: Idempotency key chosen by the scanning device: a scan that is sent twice is recorded once.
     nonce: Mapped[str | None] = mapped_column(Text)
     scanned_at: Mapped[datetime]
     scanned_by: Mapped[str] = mapped_column(Text)

@@ -1,4 +1,4 @@
-"""What tickets hold of a person, and how a ticket loses its holder's name. It goes on admitting: it never asked one."""
+"""Personal data in tickets: export, and erasure of holders' names. A ticket without a name still admits."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -10,8 +10,8 @@ from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.models import CheckIn, Device, Ticket, TicketStatus
 
-#: As many as an answer should name; who holds more knows that it is many.
-NAMED_MAX = 20
+#: Upper limit of tickets listed in a response.
+LISTED_MAX = 20
 
 
 def _tickets(user_id: UUID) -> Rows:
@@ -46,28 +46,28 @@ PARTS = (
 )
 
 
-async def list_shops_of_holder(session: AsyncSession, user_id: UUID) -> set[UUID]:
-    """The organizations whose tickets this person holds, those too that somebody gave them."""
-    mine = select(Ticket.organization_id).where(Ticket.user_id == user_id)
-    return set(await session.scalars(mine.distinct()))
+async def list_organizations_of_holder(session: AsyncSession, user_id: UUID) -> set[UUID]:
+    """Return the organizations whose tickets this user holds, including transferred tickets."""
+    held = select(Ticket.organization_id).where(Ticket.user_id == user_id)
+    return set(await session.scalars(held.distinct()))
 
 
 async def list_usable(session: AsyncSession, user_id: UUID) -> list[Ticket]:
-    """Tickets that still open a door, the first NAMED_MAX of them."""
+    """Return the user's issued tickets of events that have not ended, at most LISTED_MAX."""
     end = func.coalesce(events.Event.ends_at, events.Event.starts_at)
     is_ahead = (events.Event.status == events.EventStatus.PUBLISHED) & (end > func.now())
     query = select(Ticket).join(events.Event, events.Event.id == Ticket.event_id)
     query = query.where(Ticket.user_id == user_id, Ticket.status == TicketStatus.ISSUED, is_ahead)
-    return list(await session.scalars(query.order_by(Ticket.id).limit(NAMED_MAX)))
+    return list(await session.scalars(query.order_by(Ticket.id).limit(LISTED_MAX)))
 
 
 async def forget_holder(session: AsyncSession, user_id: UUID) -> None:
-    """Take this person's name off the tickets that they hold. Those that they gave away have another's name."""
+    """Erase this user's name from the tickets they hold. Transferred tickets carry the new holder's name."""
     await session.execute(_forget().where(Ticket.user_id == user_id))
 
 
 async def forget_holders(session: AsyncSession, order_ids: Collection[UUID]) -> None:
-    """Take every holder's name off the tickets of these orders."""
+    """Erase the holders' names from all tickets of these orders."""
     await session.execute(_forget().where(Ticket.order_id.in_(order_ids)))
 
 

@@ -1,4 +1,4 @@
-"""Reading tickets: whose they are is asked here."""
+"""Queries of tickets. Each query for a viewer checks whether they may see the ticket."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -16,7 +16,7 @@ from ticketing.modules.tickets.schemas import TicketEventOut, TicketOut, TicketV
 
 
 async def get_visible_ticket(session: AsyncSession, ticket_id: UUID, viewer: iam.Identity) -> Ticket:
-    """The ticket of its holder, or of an organization whose staff the viewer is. Raises NotFound for everybody else."""
+    """Return a ticket for its holder or for staff of its organization. Raises NotFound for any other viewer."""
     ticket = await session.get(Ticket, ticket_id)
     if ticket is None:
         raise NotFound
@@ -26,7 +26,7 @@ async def get_visible_ticket(session: AsyncSession, ticket_id: UUID, viewer: iam
 
 
 async def lock_ticket(session: AsyncSession, ticket_id: UUID) -> Ticket:
-    """The ticket, fresh and locked until the transaction ends. Raises NotFound."""
+    """Return the ticket, freshly read and locked until the transaction ends. Raises NotFound."""
     query = select(Ticket).where(Ticket.id == ticket_id).with_for_update()
     ticket = await session.scalar(query.execution_options(populate_existing=True))
     if ticket is None:
@@ -35,13 +35,13 @@ async def lock_ticket(session: AsyncSession, ticket_id: UUID) -> Ticket:
 
 
 async def is_staff(session: AsyncSession, organization_id: UUID, viewer: iam.Identity) -> bool:
-    """Whether the viewer may see what this organization has sold."""
+    """Return whether the viewer may read all tickets of this organization."""
     may_read = organizations.Permission.READ_TICKETS
     return await organizations.is_allowed(session, organization_id, viewer.user_id, may_read)
 
 
 async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) -> tuple[list[Ticket], str | None]:
-    """What a person holds, newest first."""
+    """Return one page of the tickets that a user holds, newest first, and the cursor of the next page."""
     query = select(Ticket).where(Ticket.user_id == user_id)
     if page.after:
         query = query.where(Ticket.id < page.after_id())
@@ -50,10 +50,10 @@ async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) ->
 
 
 async def list_of_order(session: AsyncSession, order: orders.Order, *, is_locked: bool = False) -> list[Ticket]:
-    """The order's tickets in the order of its lines, those of other holders and voided ones too."""
-    mine = (Ticket.organization_id == order.organization_id) & (Ticket.order_id == order.id)
-    # Locks are taken by id, as everywhere: two who lock several tickets never wait for each other both ways round.
-    query = select(Ticket).where(mine).order_by(Ticket.id)
+    """Return all tickets of the order in the order of its lines, including transferred and voided ones."""
+    of_order = (Ticket.organization_id == order.organization_id) & (Ticket.order_id == order.id)
+    # Every transaction locks tickets in the order of their ids, which rules out deadlocks.
+    query = select(Ticket).where(of_order).order_by(Ticket.id)
     query = query.with_for_update().execution_options(populate_existing=True) if is_locked else query
     return sorted(await session.scalars(query), key=lambda ticket: (ticket.position, ticket.unit))
 
@@ -61,44 +61,48 @@ async def list_of_order(session: AsyncSession, order: orders.Order, *, is_locked
 async def get_visible_order(
     session: AsyncSession, order_id: UUID, viewer: iam.Identity
 ) -> tuple[orders.Order, list[Ticket], set[UUID]]:
-    """An order, its tickets, and which of these the viewer holds; all of them for staff.
+    """Return an order, its tickets, and the ids of the tickets whose code the viewer may see.
 
-    Raises NotFound for whoever neither bought it nor works for its organization.
+    The holder may see a ticket's code, and staff may see all codes. Raises NotFound unless the viewer is the buyer or
+    staff of the organization.
     """
     order = await orders.get_order(session, order_id)
-    has_staff_eyes = await is_staff(session, order.organization_id, viewer)
-    if order.user_id != viewer.user_id and not has_staff_eyes:
+    is_viewer_staff = await is_staff(session, order.organization_id, viewer)
+    if order.user_id != viewer.user_id and not is_viewer_staff:
         raise NotFound
     tickets = await list_of_order(session, order)
-    return order, tickets, {t.id for t in tickets if has_staff_eyes or t.user_id == viewer.user_id}
+    return order, tickets, {t.id for t in tickets if is_viewer_staff or t.user_id == viewer.user_id}
 
 
 async def describe(
     session: AsyncSession, tickets: Sequence[Ticket], held_ids: Collection[UUID] | None = None
 ) -> list[TicketOut]:
-    """The tickets with their events, in a fixed number of queries; with codes only for those in `held_ids` if given."""
+    """Return the tickets with their events, in a fixed number of queries.
+
+    Codes are included for the tickets in `held_ids`, or for all tickets when it is None; never for voided tickets.
+    """
     await tenancy.show(session, {ticket.organization_id for ticket in tickets})
-    shows = await _events_of(session, {ticket.event_id for ticket in tickets})
-    return [TicketOut.of(t, shows[t.event_id], code_of(t) if _is_shown(t, held_ids) else None) for t in tickets]
+    events_out = await _events_of(session, {ticket.event_id for ticket in tickets})
+    return [TicketOut.of(t, events_out[t.event_id], code_of(t) if _has_code(t, held_ids) else None) for t in tickets]
 
 
-def _is_shown(ticket: Ticket, held_ids: Collection[UUID] | None) -> bool:
+def _has_code(ticket: Ticket, held_ids: Collection[UUID] | None) -> bool:
     return ticket.status != TicketStatus.VOIDED and (held_ids is None or ticket.id in held_ids)
 
 
 async def _events_of(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, TicketEventOut]:
-    shows = (await session.scalars(select(events.Event).where(events.Event.id.in_(ids)))).all()
-    places = await venues.list_venues_by_ids(session, {show.venue_id for show in shows if show.venue_id})
-    return {show.id: _event_out(show, places.get(show.venue_id) if show.venue_id else None) for show in shows}
+    found = (await session.scalars(select(events.Event).where(events.Event.id.in_(ids)))).all()
+    venues_by_id = await venues.list_venues_by_ids(session, {event.venue_id for event in found if event.venue_id})
+    return {e.id: _event_out(e, venues_by_id.get(e.venue_id) if e.venue_id else None) for e in found}
 
 
-def _event_out(show: events.Event, venue: venues.Venue | None) -> TicketEventOut:
+def _event_out(event: events.Event, venue: venues.Venue | None) -> TicketEventOut:
     return TicketEventOut(
-        id=show.id,
-        title=show.title,
-        status=show.status,
-        starts_at=show.starts_at,
-        ends_at=show.ends_at,
+        id=event.id,
+        title=event.title,
+        status=event.status,
+        starts_at=event.starts_at,
+        ends_at=event.ends_at,
         timezone=venue.timezone if venue else "UTC",
         venue=TicketVenueOut(name=venue.name, city=venue.city) if venue else None,
     )

@@ -1,6 +1,6 @@
-"""Staff give money back, void tickets, or both: two acts that may go together and need not.
+"""Refunds by staff: return money, void tickets, or both.
 
-Locks: order, tickets, payment, reservation, seats, places. Nobody else takes two of these the other way round.
+Lock order: order, tickets, payment, reservation, seats, places. No other transaction takes two of these in reverse.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,25 +16,25 @@ from ticketing.modules import iam, orders, organizations, payments
 from ticketing.modules.tickets.models import Ticket, TicketStatus
 from ticketing.modules.tickets.queries import list_of_order
 from ticketing.modules.tickets.schemas import OrderRefundOut, RefundOrder
-from ticketing.modules.tickets.service import TicketVoided, issue_for, void_tickets
+from ticketing.modules.tickets.service import TicketVoided, issue_for_order, void_tickets
 
 
 class NotPaid(Conflict):
-    """This order has not been paid, so there is nothing to give back."""
+    """This order has not been paid, so there is nothing to refund."""
 
     code = "not_paid"
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """What to void, and how much to give back: None is all that is left, 0 is nothing."""
+class _RefundPlan:
+    """The tickets to void and the amount to refund in minor units: None is the whole remainder, 0 is no money."""
 
     tickets: Sequence[Ticket]
     amount_minor: int | None
 
 
 async def refund(session: AsyncSession, order_id: UUID, staff: iam.Identity, body: RefundOrder) -> OrderRefundOut:
-    """Give money back and void tickets; what `RefundOrder` says which way.
+    """Refund money and void tickets as requested; see `RefundOrder`.
 
     Raises:
         NotFound, Forbidden, NotPaid, TicketVoided, Invalid, payments.NothingToRefund, payments.RefundTooLarge.
@@ -42,18 +42,18 @@ async def refund(session: AsyncSession, order_id: UUID, staff: iam.Identity, bod
     order = await orders.get_order(session, order_id)
     access = await _enter(session, order, staff)
     order = await orders.lock_order(session, order_id)
-    if order.status not in orders.SETTLED:
+    if order.status not in orders.PAID_STATUSES:
         raise NotPaid
-    # The message of the payment may still be on its way. Issued here, the tickets can be voided; the message finds
-    # them later and issues none, whereas else it would issue tickets for what has been given back.
-    await issue_for(session, order.id)
-    wish = await _understand(session, order, body)
-    made = await _give_back(session, order, wish, body.reason, staff.user_id)
-    if wish.tickets:
-        await void_tickets(session, order, list(wish.tickets))
-    answer = _answer(order, wish, made, body.reason)
-    organizations.record(session, access, "order.refunded", f"order:{order.id}", None, answer.model_dump(mode="json"))
-    return answer
+    # The consumer of OrderPaid may not have issued the tickets yet. Issue them now, so that they can be voided;
+    # otherwise the consumer would issue valid tickets for a refunded order.
+    await issue_for_order(session, order.id)
+    plan = await _plan_refund(session, order, body)
+    made = await _request_refund(session, order, plan, body.reason, staff.user_id)
+    if plan.tickets:
+        await void_tickets(session, order, list(plan.tickets))
+    result = _result(order, plan, made, body.reason)
+    organizations.record(session, access, "order.refunded", f"order:{order.id}", None, result.model_dump(mode="json"))
+    return result
 
 
 async def _enter(session: AsyncSession, order: orders.Order, user: iam.Identity) -> organizations.Access:
@@ -65,18 +65,18 @@ async def _enter(session: AsyncSession, order: orders.Order, user: iam.Identity)
     return access
 
 
-async def _understand(session: AsyncSession, order: orders.Order, body: RefundOrder) -> _Wish:
+async def _plan_refund(session: AsyncSession, order: orders.Order, body: RefundOrder) -> _RefundPlan:
     if body.ticket_ids is None and body.amount is not None:
-        return _Wish([], body.amount)
+        return _RefundPlan([], body.amount)
     tickets = await list_of_order(session, order, is_locked=True)
     if body.ticket_ids is None:
-        return _Wish([t for t in tickets if t.status != TicketStatus.VOIDED], None)
+        return _RefundPlan([t for t in tickets if t.status != TicketStatus.VOIDED], None)
     chosen = _choose(tickets, body.ticket_ids)
     prices = {line.position: line.price_minor for line in await orders.list_lines(session, order)}
-    worth = sum(prices[ticket.position] for ticket in chosen)
-    if body.amount is not None and body.amount > worth:
-        raise Invalid(f"These tickets cost {worth} together; send that or less.", field="amount")
-    return _Wish(chosen, worth if body.amount is None else body.amount)
+    total = sum(prices[ticket.position] for ticket in chosen)
+    if body.amount is not None and body.amount > total:
+        raise Invalid(f"These tickets cost {total} together; send that or less.", field="amount")
+    return _RefundPlan(chosen, total if body.amount is None else body.amount)
 
 
 def _choose(tickets: Sequence[Ticket], ids: Collection[UUID]) -> list[Ticket]:
@@ -88,26 +88,26 @@ def _choose(tickets: Sequence[Ticket], ids: Collection[UUID]) -> list[Ticket]:
     return [known[i] for i in ids]
 
 
-async def _give_back(
-    session: AsyncSession, order: orders.Order, wish: _Wish, reason: str, by: UUID
+async def _request_refund(
+    session: AsyncSession, order: orders.Order, plan: _RefundPlan, reason: str, requested_by: UUID
 ) -> payments.Refund | None:
-    if wish.amount_minor == 0:
+    if plan.amount_minor == 0:
         return None
     try:
-        return await payments.refund_order(session, order, wish.amount_minor, reason, by)
+        return await payments.refund_order(session, order, plan.amount_minor, reason, requested_by)
     except payments.NothingToRefund:
-        # "Everything" of an order that was free, or whose money is back already, is its tickets.
-        if wish.amount_minor is not None or not wish.tickets:
+        # A full refund of an order that was free, or is fully refunded already, only voids its tickets.
+        if plan.amount_minor is not None or not plan.tickets:
             raise
         return None
 
 
-def _answer(order: orders.Order, wish: _Wish, made: payments.Refund | None, reason: str) -> OrderRefundOut:
+def _result(order: orders.Order, plan: _RefundPlan, made: payments.Refund | None, reason: str) -> OrderRefundOut:
     return OrderRefundOut(
         id=made.id if made else None,
         order_id=order.id,
         amount=Money(amount=made.amount_minor if made else 0, currency=order.currency),
         status=made.status if made else None,
         reason=reason,
-        voided_ticket_ids=[ticket.id for ticket in wish.tickets],
+        voided_ticket_ids=[ticket.id for ticket in plan.tickets],
     )

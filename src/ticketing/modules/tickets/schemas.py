@@ -1,4 +1,4 @@
-"""What holders and staff send and receive about tickets."""
+"""Request and response bodies of tickets."""
 
 from typing import Annotated, Self
 from uuid import UUID
@@ -9,19 +9,19 @@ from ticketing.infra.http.fields import AMOUNT_MAX, Body, Email, LongText, Momen
 from ticketing.modules import events
 from ticketing.modules.tickets.models import Ticket, TicketStatus
 
-#: As many as an order can have.
+#: The largest number of tickets of one order.
 TICKETS_MAX = 1000
 
 
 class TicketVenueOut(Out):
-    """Where it is."""
+    """The venue of the event."""
 
     name: str
     city: str | None
 
 
 class TicketEventOut(Out):
-    """What it is for. Times are in UTC; `timezone` is the venue's."""
+    """The event of a ticket. Times are in UTC; `timezone` is the venue's IANA time zone."""
 
     id: UUID
     title: str
@@ -33,7 +33,7 @@ class TicketEventOut(Out):
 
 
 class TicketOut(Out):
-    """A ticket. Code and picture are there for whoever holds it (and staff), as long as it is not voided."""
+    """A ticket. `code` and `qr` are null unless the caller is its holder or staff, and for voided tickets."""
 
     id: UUID
     order_id: UUID
@@ -45,7 +45,7 @@ class TicketOut(Out):
     status: TicketStatus
     checked_in_at: Moment | None
     code: str | None
-    #: Where the code is as an SVG; needs the same Authorization.
+    #: Path of the code as an SVG. It requires the same Authorization header.
     qr: str | None
     event: TicketEventOut
 
@@ -68,13 +68,13 @@ class TicketOut(Out):
 
 
 class TransferTicket(Body):
-    """To whom: the e-mail address of somebody with an account."""
+    """The new holder: the email address of an account."""
 
     email: Email
 
 
 class TransferOut(Out):
-    """What the giver is told; the ticket is the new holder's now."""
+    """A completed transfer, as the previous holder sees it."""
 
     ticket_id: UUID
     email: str
@@ -87,10 +87,11 @@ def _unique(ids: list[UUID]) -> list[UUID]:
 
 
 class RefundOrder(Body):
-    """How much, for which tickets, and why. `amount` is in minor units of the order's currency.
+    """A refund. `amount` is in minor units of the order's currency.
 
-    Nothing: all money that is left, and every ticket is voided. `amount` alone: money only, the tickets stay.
-    `ticket_ids`: these are voided, and their prices go back; or `amount` of that, which may be 0.
+    Without `amount` and `ticket_ids`: refund the whole remainder and void every ticket. With `amount` alone: refund
+    money, and leave the tickets valid. With `ticket_ids`: void these tickets and refund their prices, or `amount` when
+    it is given, which may be 0.
     """
 
     ticket_ids: Annotated[list[UUID], Field(min_length=1, max_length=TICKETS_MAX), AfterValidator(_unique)] | None = (
@@ -101,15 +102,15 @@ class RefundOrder(Body):
 
     @field_validator("amount")
     @classmethod
-    def _gives_something(cls, amount: int | None, known: ValidationInfo) -> int | None:
-        # Tickets that are not well-formed are missing here, and are the mistake to talk about.
-        if amount == 0 and known.data.get("ticket_ids", []) is None:
+    def _has_effect(cls, amount: int | None, info: ValidationInfo) -> int | None:
+        # Malformed ticket ids are missing from `info.data` and are reported by their own error.
+        if amount == 0 and info.data.get("ticket_ids", []) is None:
             raise ValueError("must be at least 1 when no tickets are voided")
         return amount
 
 
 class OrderRefundOut(Out):
-    """What became of it. `id` and `status` are null when tickets were voided without money."""
+    """A requested refund. `id` and `status` are null when tickets were voided without a refund."""
 
     id: UUID | None
     order_id: UUID

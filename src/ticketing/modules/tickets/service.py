@@ -1,4 +1,4 @@
-"""Tickets are issued once, when an order is paid, and never twice however often we are told."""
+"""Issue, transfer and void tickets. Issuing is idempotent: a repeated OrderPaid message issues nothing."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,34 +19,34 @@ from ticketing.modules.tickets.queries import get_visible_ticket, lock_ticket
 
 TICKETS_ISSUED = Counter("ticketing_tickets_issued_total", "Tickets issued")
 
-#: A ticket that has changed hands so often is being passed round for something else.
+#: Limit on transfers of one ticket, against abuse.
 CODE_VERSION_MAX = 100
 
 
 class TicketVoided(Conflict):
-    """This ticket was voided; it opens nothing."""
+    """This ticket was voided and does not admit."""
 
     code = "voided"
 
 
 class TicketUsed(Conflict):
-    """This ticket has been used at the door; it stays with whoever used it."""
+    """This ticket has been checked in and cannot be transferred."""
 
     code = "already_checked_in"
 
 
 class RecipientUnknown(Invalid):
-    """Nobody has an account with this e-mail address: ask them to register first."""
+    """There is no account with this email address: ask them to register first."""
 
 
 class TransferredTooOften(Conflict):
-    """This ticket has changed hands too often."""
+    """This ticket has been transferred too many times."""
 
     code = "transfer_limit"
 
 
-class _Missing(NamedTuple):
-    """A unit of an order's line that has no ticket."""
+class _MissingTicket(NamedTuple):
+    """A unit of an order line that has no ticket yet."""
 
     position: int
     unit: int
@@ -57,51 +57,72 @@ class _Missing(NamedTuple):
 
 
 async def issue_tickets(session: AsyncSession, message: orders.OrderPaid) -> None:
-    """One ticket per unit of each line of a paid order. Raises NotFound."""
-    await issue_for(session, message.order_id)
+    """Issue the tickets of a paid order. Raises NotFound."""
+    await issue_for_order(session, message.order_id)
 
 
-async def issue_for(session: AsyncSession, order_id: UUID) -> None:
-    """The same for whoever knows the order: what has a ticket is left out, so once is enough and all."""
+_SELECT_MISSING = """
+select l.position, u.unit, l.seat_number, l.seat_label, l.ticket_type_id, l.name
+  from orders o
+  join order_lines l on l.organization_id = o.organization_id and l.order_id = o.id
+ cross join generate_series(1, l.quantity) as u (unit)
+  left join tickets t on t.organization_id = l.organization_id and t.order_id = l.order_id
+                     and t.position = l.position and t.unit = u.unit
+ where o.id = %s and t.id is null
+ order by l.position, u.unit"""
+
+
+async def issue_for_order(session: AsyncSession, order_id: UUID) -> None:
+    """Issue one ticket per unit of each order line that has none yet. Idempotent. Raises NotFound."""
     async with statements.round_trip(session) as connection:
-        # Locked, so that nobody else issues beside us, and an erasure comes before us and its order has no name any
-        # more, or after us and finds the tickets.
+        # The lock on the order serializes issuing with itself and with erasure. An erasure that runs first has removed
+        # the buyer's name from the order; one that runs later finds the issued tickets.
         locked = await orders.lock_order_row(connection, "%s", order_id)
-        missing = await send(connection, _MISSING, order_id)
+        missing = await send(connection, _SELECT_MISSING, order_id)
     if (order := await locked.fetch()) is None:
         raise NotFound
-    if units := [_Missing(*unit) for unit in await missing.fetchall()]:
+    if units := [_MissingTicket(*unit) for unit in await missing.fetchall()]:
         await _issue(session, order, units)
 
 
-async def _issue(session: AsyncSession, order: orders.LockedOrder, units: Sequence[_Missing]) -> None:
+_INSERT = """
+insert into tickets (organization_id, order_id, event_id, user_id, holder_name, id, position, unit, seat_number,
+                     seat_label, ticket_type_id, name, status)
+select %s, %s, %s, %s, %s, id, position, unit, seat_number, seat_label, ticket_type_id, name, 'issued'
+  from json_to_recordset(%s::json) as w (id uuid, position smallint, unit smallint, seat_number integer,
+                                         seat_label text, ticket_type_id uuid, name text)"""
+
+
+async def _issue(session: AsyncSession, order: orders.LockedOrder, units: Sequence[_MissingTicket]) -> None:
     issued = [{"id": new_id(), **unit._asdict()} for unit in units]
-    fact = TicketsIssued(
+    message = TicketsIssued(
         organization_id=order.organization_id,
         order_id=order.id,
         event_id=order.event_id,
         user_id=order.user_id,
         ticket_ids=[ticket["id"] for ticket in issued],
     )
-    of_all = (order.organization_id, order.id, order.event_id, order.user_id, order.buyer_name)
-    await statements.defer(session, _ISSUE, *of_all, rows(issued))
-    outbox.publish(session, fact)
+    shared = (order.organization_id, order.id, order.event_id, order.user_id, order.buyer_name)
+    await statements.defer(session, _INSERT, *shared, rows(issued))
+    outbox.publish(session, message)
     TICKETS_ISSUED.inc(len(issued))
 
 
-async def transfer_ticket(session: AsyncSession, ticket_id: UUID, giver: iam.Identity, email: str) -> Ticket:
-    """Make somebody else the holder; the code that was shown until now opens nothing from here on.
+async def transfer_ticket(session: AsyncSession, ticket_id: UUID, caller: iam.Identity, email: str) -> Ticket:
+    """Transfer a ticket to the account with this email address. The previous code becomes invalid.
+
+    The caller is the holder, or staff with the permission to transfer tickets.
 
     Raises:
         NotFound, RecipientUnknown, TicketVoided, TicketUsed, TransferredTooOften, Invalid.
     """
-    seen = await get_visible_ticket(session, ticket_id, giver)
-    await tenancy.enter(session, seen.organization_id)
+    visible = await get_visible_ticket(session, ticket_id, caller)
+    await tenancy.enter(session, visible.organization_id)
     ticket = await lock_ticket(session, ticket_id)
-    is_holder = ticket.user_id == giver.user_id
-    access = await organizations.find_access(session, ticket.organization_id, giver)
+    is_holder = ticket.user_id == caller.user_id
+    access = await organizations.find_access(session, ticket.organization_id, caller)
     is_staff = access is not None and access.holds(organizations.Permission.TRANSFER_TICKETS)
-    if not is_holder and not is_staff:  # it was given away while we waited for the lock
+    if not is_holder and not is_staff:  # transferred while this transaction waited for the lock
         raise NotFound
     _check_transferable(ticket)
     recipient = await _find_recipient(session, ticket, email)
@@ -146,9 +167,9 @@ def _transferred(ticket: Ticket, previous: UUID) -> TicketTransferred:
 
 
 async def void_tickets(session: AsyncSession, order: orders.Order, tickets: list[Ticket]) -> None:
-    """These tickets of a locked order open nothing any more, and their seats and places are on sale again.
+    """Void tickets of a locked order and put their seats and places on sale again. Moves no money.
 
-    Money is not moved. The tickets must be locked and not voided yet.
+    The caller has locked the tickets, and none of them is voided yet.
     """
     ids = [ticket.id for ticket in tickets]
     await session.execute(update(Ticket).where(Ticket.id.in_(ids)).values(status=TicketStatus.VOIDED))
@@ -167,20 +188,3 @@ async def void_tickets(session: AsyncSession, order: orders.Order, tickets: list
             ticket_type_ids=types,
         ),
     )
-
-
-_MISSING = """
-select l.position, u.unit, l.seat_number, l.seat_label, l.ticket_type_id, l.name
-  from orders o
-  join order_lines l on l.organization_id = o.organization_id and l.order_id = o.id
- cross join generate_series(1, l.quantity) as u (unit)
-  left join tickets t on t.organization_id = l.organization_id and t.order_id = l.order_id
-                     and t.position = l.position and t.unit = u.unit
- where o.id = %s and t.id is null
- order by l.position, u.unit"""
-_ISSUE = """
-insert into tickets (organization_id, order_id, event_id, user_id, holder_name, id, position, unit, seat_number,
-                     seat_label, ticket_type_id, name, status)
-select %s, %s, %s, %s, %s, id, position, unit, seat_number, seat_label, ticket_type_id, name, 'issued'
-  from json_to_recordset(%s::json) as w (id uuid, position smallint, unit smallint, seat_number integer,
-                                         seat_label text, ticket_type_id uuid, name text)"""

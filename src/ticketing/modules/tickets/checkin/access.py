@@ -1,4 +1,4 @@
-"""Who stands at the door: members and keys, as everywhere, and the devices of this one event."""
+"""Access to check-ins: members and API keys of the organization, and devices of the event."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,14 +13,14 @@ from ticketing.modules import iam, organizations
 from ticketing.modules.tickets.checkin import devices
 from ticketing.modules.tickets.models import Device
 
-# Only for the OpenAPI document, like the keys' own.
+# Only documents the scheme in the OpenAPI document, like the scheme of API keys.
 _token = APIKeyHeader(
     name="Authorization", auto_error=False, scheme_name="Device", description="`Device td_…`, for scanners at one door"
 )
 
 
-class MayAtDoor:
-    """What `organizations.May` is, and lets in a device of the path's event as well."""
+class DoorPermission:
+    """Like `organizations.May`, and also accepts a device of the event in the path."""
 
     def __init__(self, permission: organizations.Permission) -> None:
         self.permission = permission
@@ -52,18 +52,18 @@ class MayAtDoor:
 
 
 async def _enter(session: Db, device: Device) -> organizations.Access:
-    if await devices.has_run_out(session, device):
+    if await devices.has_expired(session, device):
         raise Unauthenticated("The event of this device is over.")
-    await organizations.note_use(session, Device, device.id)
+    await organizations.record_use(session, Device, device.id)
     actor = f"device:{device.id}"
     log.actor.set(actor)
-    role = organizations.Guest.DEVICE
+    role = organizations.NonMember.DEVICE
     return organizations.Access(device.organization_id, actor, None, role, device.gate)
 
 
 def _may(permission: organizations.Permission) -> Any:
-    return Depends(MayAtDoor(permission))
+    return Depends(DoorPermission(permission))
 
 
 DoorReader = Annotated[organizations.Access, _may(organizations.Permission.READ_DOOR)]
-DoorKeeper = Annotated[organizations.Access, _may(organizations.Permission.CHECK_IN)]
+DoorScanner = Annotated[organizations.Access, _may(organizations.Permission.CHECK_IN)]

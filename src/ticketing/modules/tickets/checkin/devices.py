@@ -1,6 +1,6 @@
-"""Scanners with a token of their own: each is bound to one event, shown its token once, and ends by itself.
+"""Devices: scanners with a token that is bound to one event and expires after it. The token is shown once.
 
-A phone that is handed to a volunteer gets lost; its token opens one door for one evening, and no account.
+A lost phone of a volunteer thereby exposes the check-ins of one event, and no account.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from ticketing.modules import events, organizations
 from ticketing.modules.tickets.messages import DeviceMade, DeviceRevoked
 from ticketing.modules.tickets.models import Device
 
-#: Late guests, and scans that were made without a network and are sent in the morning.
-LIVES_AFTER_EVENT = timedelta(days=1)
+#: Validity after the end of the event: for late guests, and for offline scans that are synced the next morning.
+VALID_AFTER_EVENT = timedelta(days=1)
 
 
 async def make_device(
     session: AsyncSession, access: organizations.Access, event_id: UUID, name: str, gate: str | None
 ) -> tuple[Device, str]:
-    """A new device and its token, `td_<secret>`, which can't be had again.
+    """Create a device and return it with its token, `td_<secret>`, of which only the hash is stored.
 
     Raises:
-        NotFound: the event is unknown, or another organization's.
-        organizations.OnlyPeople: a key makes no devices.
+        NotFound: the event is unknown or belongs to another organization.
+        organizations.UserRequired: the caller is an API key.
     """
     access.require(organizations.Permission.MAKE_DEVICES)
     event = await events.get_own_event(session, access.organization_id, event_id)
@@ -45,26 +45,28 @@ async def make_device(
         created_by=access.user_id,
     )
     device = (await session.scalars(row.returning(Device))).one()
-    organizations.record(session, access, "device.made", f"device:{device.id}", None, _facts(device))
-    outbox.publish(session, DeviceMade(**_about(device)))
+    organizations.record(session, access, "device.made", f"device:{device.id}", None, _audit_values(device))
+    outbox.publish(session, DeviceMade(**_ids(device)))
     return device, token
 
 
 async def revoke_device(session: AsyncSession, access: organizations.Access, event_id: UUID, device_id: UUID) -> None:
-    """From the commit on, the token opens nothing. Raises NotFound, also for a device that is revoked already."""
-    its = (Device.organization_id == access.organization_id) & (Device.event_id == event_id) & (Device.id == device_id)
-    revoke = update(Device).where(its, Device.revoked_at.is_(None)).values(revoked_at=func.now()).returning(Device)
+    """Revoke the token, effective at commit. Raises NotFound, also when the device is revoked already."""
+    is_it = (
+        (Device.organization_id == access.organization_id) & (Device.event_id == event_id) & (Device.id == device_id)
+    )
+    revoke = update(Device).where(is_it, Device.revoked_at.is_(None)).values(revoked_at=func.now()).returning(Device)
     device = (await session.scalars(revoke)).one_or_none()
     if device is None:
         raise NotFound
-    organizations.record(session, access, "device.revoked", f"device:{device.id}", _facts(device), None)
-    outbox.publish(session, DeviceRevoked(**_about(device)))
+    organizations.record(session, access, "device.revoked", f"device:{device.id}", _audit_values(device), None)
+    outbox.publish(session, DeviceRevoked(**_ids(device)))
 
 
 async def list_devices(
     session: AsyncSession, organization_id: UUID, event_id: UUID, page: PageQuery
 ) -> tuple[Sequence[Device], str | None]:
-    """An event's devices, oldest first, revoked ones too. Raises NotFound."""
+    """Return one page of an event's devices, oldest first, including revoked ones. Raises NotFound."""
     event = await events.get_own_event(session, organization_id, event_id)
     query = select(Device).where(Device.organization_id == event.organization_id, Device.event_id == event.id)
     if page.after:
@@ -74,28 +76,28 @@ async def list_devices(
 
 
 async def find_device(session: AsyncSession, token_hash: str) -> Device | None:
-    """The device that has this hash and is not revoked, in the organization that was entered by the same hash."""
+    """Return the device with this token hash unless it is revoked. The caller has entered its organization."""
     is_it = (Device.token_hash == token_hash) & Device.revoked_at.is_(None)
     return (await session.scalars(select(Device).where(is_it))).one_or_none()
 
 
-async def get_end(session: AsyncSession, organization_id: UUID, event_id: UUID) -> datetime:
-    """When the tokens of this event's devices run out; it moves with the event."""
-    its = (events.Event.organization_id == organization_id) & (events.Event.id == event_id)
-    end = select(events.ends_at() + LIVES_AFTER_EVENT).where(its)
-    return (await session.execute(end)).scalar_one()
+async def get_expiry(session: AsyncSession, organization_id: UUID, event_id: UUID) -> datetime:
+    """Return when the tokens of this event's devices expire. It changes with the times of the event."""
+    is_it = (events.Event.organization_id == organization_id) & (events.Event.id == event_id)
+    expiry = select(events.ends_at() + VALID_AFTER_EVENT).where(is_it)
+    return (await session.execute(expiry)).scalar_one()
 
 
-async def has_run_out(session: AsyncSession, device: Device) -> bool:
-    """By Postgres' clock."""
-    its = (events.Event.organization_id == device.organization_id) & (events.Event.id == device.event_id)
-    is_late = select(events.ends_at() + LIVES_AFTER_EVENT <= func.now()).where(its)
-    return bool((await session.execute(is_late)).scalar_one())
+async def has_expired(session: AsyncSession, device: Device) -> bool:
+    """Return whether the device's token has expired, by Postgres's clock."""
+    is_it = (events.Event.organization_id == device.organization_id) & (events.Event.id == device.event_id)
+    is_past = select(events.ends_at() + VALID_AFTER_EVENT <= func.now()).where(is_it)
+    return bool((await session.execute(is_past)).scalar_one())
 
 
-def _facts(device: Device) -> dict[str, str | None]:
+def _audit_values(device: Device) -> dict[str, str | None]:
     return {"name": device.name, "gate": device.gate, "event_id": str(device.event_id)}
 
 
-def _about(device: Device) -> dict[str, UUID]:
+def _ids(device: Device) -> dict[str, UUID]:
     return {"organization_id": device.organization_id, "event_id": device.event_id, "device_id": device.id}

@@ -1,4 +1,4 @@
-"""Routes of the devices at an event's door, for those who work in its organization."""
+"""Routes of an event's devices, for members of its organization."""
 
 from typing import Annotated
 from uuid import UUID
@@ -30,9 +30,9 @@ async def make_device(
     access: Maker,
     session: Db,
 ) -> Envelope[NewDeviceOut]:
-    """Let a scanner into this event's door. This answer is the only one that shows its token."""
+    """Create a device for check-ins at this event. Only this response contains its token."""
     device, token = await devices.make_device(session, access, event_id, body.name, body.gate)
-    expires_at = await devices.get_end(session, device.organization_id, event_id)
+    expires_at = await devices.get_expiry(session, device.organization_id, event_id)
     made = DeviceOut.of(device, expires_at).model_dump()
     return envelope(NewDeviceOut(**made, token=token), "Keep this token: it is not shown again.")
 
@@ -44,9 +44,9 @@ async def list_devices(
     page: Page,
     session: Db,
 ) -> Envelope[list[DeviceOut]]:
-    """All devices of the event, revoked ones too; never their tokens."""
+    """List the event's devices, including revoked ones, without their tokens."""
     rows, cursor = await devices.list_devices(session, access.organization_id, event_id, page)
-    expires_at = await devices.get_end(session, access.organization_id, event_id)
+    expires_at = await devices.get_expiry(session, access.organization_id, event_id)
     return envelope([DeviceOut.of(device, expires_at) for device in rows], next_cursor=cursor)
 
 
@@ -57,6 +57,6 @@ async def revoke_device(
     access: Revoker,
     session: Db,
 ) -> Envelope[None]:
-    """Revoke a device, at once and for good."""
+    """Revoke a device, immediately and permanently."""
     await devices.revoke_device(session, access, event_id, device_id)
     return envelope(None, "Revoked.")

@@ -1,4 +1,4 @@
-"""What the door asks: how far it is, and the list for scanners without a network."""
+"""Queries of check-ins: statistics, and the ticket list for offline scanners."""
 
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +16,7 @@ OFFLINE_PAGE_MAX = 5000
 
 
 class OfflinePageQuery(PageQuery):
-    """Larger pages than elsewhere: a device takes the whole list before the doors open."""
+    """Allows larger pages than other routes: a device downloads the whole list before the doors open."""
 
     def __init__(
         self,
@@ -30,15 +30,15 @@ OfflinePage = Annotated[OfflinePageQuery, Depends()]
 
 
 async def get_stats(session: AsyncSession, organization_id: UUID, event_id: UUID) -> StatsOut:
-    """Raises NotFound."""
+    """Return the event's ticket and scan counts. Raises NotFound."""
     event = await events.get_own_event(session, organization_id, event_id)
-    mine = (Ticket.organization_id == event.organization_id) & (Ticket.event_id == event.id)
-    here = (CheckIn.organization_id == event.organization_id) & (CheckIn.event_id == event.id)
-    statuses = select(Ticket.status, func.count()).where(mine).group_by(Ticket.status)
-    # By the tickets, not by the scans: a ticket that was voided after its admission is no longer inside.
-    is_inside = mine & (Ticket.status == TicketStatus.CHECKED_IN)
+    of_event = (Ticket.organization_id == event.organization_id) & (Ticket.event_id == event.id)
+    scan_of_event = (CheckIn.organization_id == event.organization_id) & (CheckIn.event_id == event.id)
+    statuses = select(Ticket.status, func.count()).where(of_event).group_by(Ticket.status)
+    # Counted by tickets and not by scans: a ticket that was voided after its admission is no longer inside.
+    is_inside = of_event & (Ticket.status == TicketStatus.CHECKED_IN)
     gates = select(Ticket.checked_in_gate, func.count()).where(is_inside).group_by(Ticket.checked_in_gate)
-    scans = select(CheckIn.result, func.count()).where(here, CheckIn.result != ScanResult.ADMITTED)
+    scans = select(CheckIn.result, func.count()).where(scan_of_event, CheckIn.result != ScanResult.ADMITTED)
     count = {row[0]: int(row[1]) for row in await session.execute(statuses)}
     inside = count.get(TicketStatus.CHECKED_IN, 0)
     return StatsOut(
@@ -56,7 +56,10 @@ async def get_stats(session: AsyncSession, organization_id: UUID, event_id: UUID
 async def list_for_offline(
     session: AsyncSession, organization_id: UUID, event_id: UUID, page: PageQuery
 ) -> tuple[list[OfflineTicketOut], str | None]:
-    """Every ticket of the event, oldest first, voided ones too: a scanner is to say why. Raises NotFound."""
+    """Return one page of the event's tickets, oldest first. Raises NotFound.
+
+    Voided tickets are included, so that a scanner can tell why it refuses them.
+    """
     event = await events.get_own_event(session, organization_id, event_id)
     columns = (Ticket.id, Ticket.code_version, Ticket.status, Ticket.seat_label, Ticket.name, Ticket.holder_name)
     query = select(*columns).where(Ticket.organization_id == event.organization_id, Ticket.event_id == event.id)

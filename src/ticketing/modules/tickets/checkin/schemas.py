@@ -1,4 +1,4 @@
-"""What the door sends and receives."""
+"""Request and response bodies of check-ins and devices."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -13,12 +13,12 @@ from ticketing.modules.tickets.models import Device, Ticket, TicketStatus
 SCANS_MAX = 1000
 
 Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=CODE_LENGTH_MAX)]
-#: The scanning device's own word for a scan, such as a UUID: a scan that is sent twice is one scan.
+#: Idempotency key chosen by the scanning device, such as a UUID: a scan that is sent twice is recorded once.
 Nonce = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
 
 
 class CheckInTicket(Body):
-    """A code that somebody showed at a gate. `scanned_at` is the device's word; without it, now."""
+    """A code scanned at a gate. `scanned_at` is the device's time, and defaults to now."""
 
     code: Code
     gate: ShortName | None = None
@@ -27,7 +27,7 @@ class CheckInTicket(Body):
 
 
 class OfflineScan(Body):
-    """A scan that was made without a network."""
+    """A scan that was made offline."""
 
     code: Code
     gate: ShortName | None = None
@@ -36,13 +36,13 @@ class OfflineScan(Body):
 
 
 class SyncScans(Body):
-    """Up to a thousand scans, in any order, of which any may have been sent before."""
+    """Up to 1,000 scans in any order. Any of them may have been sent before."""
 
     scans: Annotated[list[OfflineScan], Field(min_length=1, max_length=SCANS_MAX)]
 
 
 class DoorTicketOut(Out):
-    """What the person at the door needs to see of a ticket."""
+    """The fields of a ticket that are shown at the door."""
 
     id: UUID
     ticket_type_id: UUID
@@ -68,20 +68,20 @@ class DoorTicketOut(Out):
 
 
 class CheckInOut(Out):
-    """Come in."""
+    """An admitted ticket."""
 
     result: str = "admitted"
     ticket: DoorTicketOut
 
 
 class ScanOut(Out):
-    """What became of one scan; `result` is a check-in's result or the code of its refusal."""
+    """The result of one scan. `result` is the result of the check-in, or the error code of its refusal."""
 
     nonce: str
     result: str
     message: str
     ticket_id: UUID | None = None
-    #: When and where the ticket was admitted, by this scan or another.
+    #: Time and gate of the ticket's admission, by this scan or another.
     first_scanned_at: Moment | None = None
     gate: str | None = None
 
@@ -98,7 +98,7 @@ class GateOut(Out):
 
 
 class StatsOut(Out):
-    """How far the door is. `issued` counts the tickets that can be, or were, admitted."""
+    """Progress of the check-ins. `issued` counts the tickets that can be or have been admitted."""
 
     issued: int
     checked_in: int
@@ -109,7 +109,7 @@ class StatsOut(Out):
 
 
 class OfflineTicketOut(Out):
-    """A ticket as a scanner without a network needs it. The name is an initial: devices get lost."""
+    """A ticket in the offline list. It carries only the holder's initial, because devices get lost."""
 
     id: UUID
     code_version: int
@@ -120,14 +120,14 @@ class OfflineTicketOut(Out):
 
 
 class MakeDevice(Body):
-    """A scanner for this event; scans that name no gate are at the device's own."""
+    """A scanner for this event. `gate` applies to its scans that name none."""
 
     name: Name
     gate: ShortName | None = None
 
 
 class DeviceOut(Out):
-    """A scanner. `expires_at` is a day after the end of its event, and moves with it."""
+    """A scanner. `expires_at` is one day after the end of the event, and changes with it."""
 
     id: UUID
     event_id: UUID
@@ -141,12 +141,12 @@ class DeviceOut(Out):
 
     @classmethod
     def of(cls, device: Device, expires_at: datetime) -> Self:
-        """The row, with the time at which its event lets it go."""
+        """Build the response from the row and the expiry of the event's devices."""
         names = cls.model_fields.keys() - {"expires_at", "token"}
         return cls(**{name: getattr(device, name) for name in names}, expires_at=expires_at)
 
 
 class NewDeviceOut(DeviceOut):
-    """The only answer that holds the token itself."""
+    """A new device with its token. No other response contains it."""
 
     token: str

@@ -1,6 +1,6 @@
-"""The door: one admission per ticket, ever. A lock on the ticket decides it; a unique index would refuse a second one.
+"""Check-ins: one admission per ticket, ever. A lock on the ticket ensures it, and a unique index backs it up.
 
-A refusal is an answer and not an error to the transaction: it is written down as well, so it must commit.
+A refused scan is not an error of the transaction: it is recorded as well, so the transaction must commit.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ TRANSFERRED = "This code is out of date: the ticket was given to somebody else, 
 
 
 class AlreadyCheckedIn(Conflict):
-    """This ticket has been used already."""
+    """This ticket has been checked in already."""
 
     code = "already_checked_in"
 
@@ -42,34 +42,38 @@ class WrongEvent(Conflict):
 
 
 class NonceUsed(Invalid):
-    """This nonce belongs to a scan of another ticket."""
+    """This nonce was used for a scan of another ticket."""
 
     code = "nonce_used"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the door is told about a ticket."""
+class CheckInOutcome:
+    """The result of a recorded scan, with its ticket."""
 
     result: ScanResult
     ticket: Ticket
 
     @property
     def refusal(self) -> TicketingError | None:
-        """The error that says no; None when the answer is yes."""
+        """The error of a refused scan; None for an admission."""
         if self.result == ScanResult.ADMITTED:
             return None
-        about: dict[str, Any] = {"ticket_id": self.ticket.id, "seat": self.ticket.seat_label, "name": self.ticket.name}
+        details: dict[str, Any] = {
+            "ticket_id": self.ticket.id,
+            "seat": self.ticket.seat_label,
+            "name": self.ticket.name,
+        }
         if self.result == ScanResult.VOIDED:
-            return TicketVoided(**about)
+            return TicketVoided(**details)
         assert self.ticket.checked_in_at is not None  # a constraint of the table says so
         first_scanned_at = rfc3339(self.ticket.checked_in_at)
-        return AlreadyCheckedIn(first_scanned_at=first_scanned_at, gate=self.ticket.checked_in_gate, **about)
+        return AlreadyCheckedIn(first_scanned_at=first_scanned_at, gate=self.ticket.checked_in_gate, **details)
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A code at a gate, at a time, by somebody."""
+    """One scan of a verified code. `scanned_by` is the actor as in the audit log."""
 
     claims: CodeClaims
     gate: str | None
@@ -79,33 +83,35 @@ class Scan:
 
     @classmethod
     async def of(cls, session: AsyncSession, access: organizations.Access, body: CheckInTicket) -> Self:
-        """Raises InvalidCode."""
+        """Verify the code of a request. Raises InvalidCode."""
         claims = keyring().read(body.code)
         now = await session.scalar(select(func.now()))
         assert now is not None
         return cls(claims, body.gate or access.gate, body.nonce, body.scanned_at or now, access.actor)
 
 
-async def check_in(session: AsyncSession, access: organizations.Access, event_id: UUID, body: CheckInTicket) -> Verdict:
-    """Admit the ticket, or say why not. The same nonce again gets the same answer and leaves no second row.
+async def check_in(
+    session: AsyncSession, access: organizations.Access, event_id: UUID, body: CheckInTicket
+) -> CheckInOutcome:
+    """Admit the ticket or refuse it, and record the scan. Idempotent by nonce.
 
     Raises:
-        NotFound: the event is unknown, or another organization's.
-        InvalidCode, WrongEvent, NonceUsed: nothing is written down, as there is no ticket to write it down for.
+        NotFound: the event is unknown or belongs to another organization.
+        InvalidCode, WrongEvent, NonceUsed: no scan is recorded, because there is no ticket to record it for.
     """
     event = await events.get_own_event(session, access.organization_id, event_id)
     scan = await Scan.of(session, access, body)
     ticket = await _lock_scanned(session, event, scan.claims)
     result = await _find_earlier(session, ticket, scan) or await _decide(session, ticket, scan)
     CHECK_INS.labels(result.value).inc()
-    return Verdict(result, ticket)
+    return CheckInOutcome(result, ticket)
 
 
 async def _lock_scanned(session: AsyncSession, event: events.Event, claims: CodeClaims) -> Ticket:
     if claims.event_id != event.id:
         raise WrongEvent(field="code")
-    mine = (Ticket.organization_id == event.organization_id) & (Ticket.event_id == event.id)
-    query = select(Ticket).where(mine, Ticket.id == claims.ticket_id).with_for_update()
+    of_event = (Ticket.organization_id == event.organization_id) & (Ticket.event_id == event.id)
+    query = select(Ticket).where(of_event, Ticket.id == claims.ticket_id).with_for_update()
     ticket = await session.scalar(query.execution_options(populate_existing=True))
     if ticket is None:
         raise InvalidCode(field="code")
@@ -115,7 +121,7 @@ async def _lock_scanned(session: AsyncSession, event: events.Event, claims: Code
 
 
 async def _find_earlier(session: AsyncSession, ticket: Ticket, scan: Scan) -> ScanResult | None:
-    # Looked up under the ticket's lock: the same scan, sent twice at once, waits here for its first answer.
+    # Looked up under the ticket's lock: a concurrent repetition of the same scan waits for the first one to commit.
     if scan.nonce is None:
         return None
     known = select(CheckIn).where(
@@ -162,9 +168,9 @@ async def _write(session: AsyncSession, ticket: Ticket, scan: Scan, result: Scan
 
 
 async def write_scans(session: AsyncSession, rows: list[dict[str, Any]]) -> int:
-    """Add scans, and answer how many: those whose nonce is taken are left out.
+    """Insert scans and return how many were inserted. A scan whose nonce is taken is skipped.
 
-    Two tickets that are scanned under one nonce at once hold different locks; the index finds the second one out.
+    Concurrent scans of two tickets with one nonce hold different locks, so only the unique index detects the conflict.
     """
     nonce = {"index_elements": ["organization_id", "event_id", "nonce"], "index_where": CheckIn.nonce.is_not(None)}
     once = insert(CheckIn).on_conflict_do_nothing(**nonce).returning(CheckIn.id)  # type: ignore[arg-type]
@@ -172,7 +178,7 @@ async def write_scans(session: AsyncSession, rows: list[dict[str, Any]]) -> int:
 
 
 def checked_in(ticket: Ticket, *, is_correction: bool = False) -> TicketCheckedIn:
-    """The fact about a ticket that has been admitted."""
+    """Build the message of an admission."""
     assert ticket.checked_in_at is not None  # a constraint of the table says so
     return TicketCheckedIn(
         organization_id=ticket.organization_id,

@@ -1,4 +1,4 @@
-"""A ticket's event as an appointment, in the venue's own time zone."""
+"""A ticket's event as a calendar entry, in the venue's time zone."""
 
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -7,11 +7,11 @@ from ticketing.modules.tickets.documents.passes import Pass
 
 
 def as_calendar(p: Pass, url: str) -> bytes:
-    """An iCalendar file (RFC 5545) with one event; `url` is the page of the order.
+    """Build an iCalendar file (RFC 5545) with one event. `url` is the page of the order.
 
-    The UID is the ticket's, so that importing it twice changes one appointment and does not make two.
+    The UID is derived from the ticket's id, so that importing the file twice updates one entry.
     """
-    # Loaded by whoever asks first: it is a tenth of what a process needs to start.
+    # Imported on first use: the import would take a tenth of a process's start-up time.
     from icalendar import Calendar, Event
 
     event = Event()
@@ -31,7 +31,7 @@ def as_calendar(p: Pass, url: str) -> bytes:
     calendar.add("version", "2.0")
     calendar.add("method", "PUBLISH")
     calendar.add_component(event)
-    # The rules of the years around: without bounds it is all since 1970, and none after 2037.
+    # Only the time zone rules of the years around the event: the default covers 1970 to 2037.
     calendar.add_missing_timezones(date(p.starts_at.year - 1, 1, 1), date(p.starts_at.year + 2, 1, 1))
     return bytes(calendar.to_ical())
 

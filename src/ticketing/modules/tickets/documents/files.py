@@ -1,4 +1,4 @@
-"""Tickets as files. They are drawn after the database has been read and its connection given back."""
+"""Tickets as files. They are drawn after the transaction has ended and its connection is back in the pool."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,23 +23,23 @@ from ticketing.modules.tickets.service import TicketVoided
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DRAWINGS_MAX = 2
-#: Drawings that wait or run; at 10 to 60 ms each the last one is served within seconds.
+THREADS = 2
+#: Limit on queued and running drawings. At 10 to 60 ms each, the last one is finished within two seconds.
 QUEUE_MAX = 50
 
-_drawing = ThreadPoolExecutor(max_workers=DRAWINGS_MAX, thread_name_prefix="pdf")
-_waiting = 0
+_executor = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="pdf")
+_queued = 0
 
 
 class NoTickets(Conflict):
-    """There is no ticket here to print: not issued yet, given away, or voided."""
+    """There is no ticket to print: not issued yet, transferred, or voided."""
 
     code = "no_tickets"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a browser is to save, and under which name."""
+    """A download: content, media type and file name."""
 
     content: bytes
     media_type: str
@@ -47,14 +47,14 @@ class File:
 
 
 async def ticket_pdf(database: Database, ticket_id: UUID, viewer: iam.Identity) -> File:
-    """Raises NotFound, TicketVoided, Overloaded."""
+    """Draw one ticket. Raises NotFound, TicketVoided, Overloaded."""
     async with database.transaction(viewer.user_id) as session:
         found = await _find_pass(session, ticket_id, viewer)
     return File(await _in_thread(_draw, [found]), "application/pdf", f"ticket-{found.reference}.pdf")
 
 
 async def order_pdf(database: Database, order_id: UUID, viewer: iam.Identity) -> File:
-    """One page for each ticket that the viewer holds and that is not voided. Raises NotFound, NoTickets, Overloaded."""
+    """Draw one page per valid ticket that the viewer may see. Raises NotFound, NoTickets, Overloaded."""
     async with database.transaction(viewer.user_id) as session:
         order, tickets, held_ids = await get_visible_order(session, order_id, viewer)
         shown = [t for t in tickets if t.id in held_ids and t.status != TicketStatus.VOIDED]
@@ -65,19 +65,19 @@ async def order_pdf(database: Database, order_id: UUID, viewer: iam.Identity) ->
 
 
 async def draw_pdf(passes: Sequence[Pass]) -> File:
-    """One page for each of an order's passes, drawn in a thread. Raises Overloaded."""
+    """Draw one page per pass of an order, in a thread. Raises Overloaded."""
     return File(await _in_thread(_draw, passes), "application/pdf", f"tickets-{passes[0].reference}.pdf")
 
 
 async def ticket_qr(database: Database, ticket_id: UUID, viewer: iam.Identity) -> File:
-    """Raises NotFound, TicketVoided."""
+    """Draw the QR code of a ticket. Raises NotFound, TicketVoided."""
     async with database.transaction(viewer.user_id) as session:
         found = await _find_pass(session, ticket_id, viewer)
     return File(qr.as_svg(found.code), "image/svg+xml", f"ticket-{found.reference}.svg")
 
 
 async def ticket_calendar(database: Database, ticket_id: UUID, viewer: iam.Identity) -> File:
-    """Raises NotFound, TicketVoided."""
+    """Build the calendar entry of a ticket. Raises NotFound, TicketVoided."""
     async with database.transaction(viewer.user_id) as session:
         found = await _find_pass(session, ticket_id, viewer)
     url = f"{get_settings().base_url}/o/{found.reference}"
@@ -93,18 +93,18 @@ async def _find_pass(session: AsyncSession, ticket_id: UUID, viewer: iam.Identit
 
 
 def _draw(passes: Sequence[Pass]) -> bytes:
-    # Imported here: fpdf2 takes most of a second, which workers and the start of the API can do without.
+    # Imported on first use: fpdf2 takes most of a second to import, which would delay the start of API and workers.
     from ticketing.modules.tickets.documents import pdf
 
     return pdf.draw(passes)
 
 
 async def _in_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    global _waiting
-    if _waiting >= QUEUE_MAX:
+    global _queued
+    if _queued >= QUEUE_MAX:
         raise Overloaded
-    _waiting += 1
+    _queued += 1
     try:
-        return await asyncio.get_running_loop().run_in_executor(_drawing, lambda: function(*arguments, **options))
+        return await asyncio.get_running_loop().run_in_executor(_executor, lambda: function(*arguments, **options))
     finally:
-        _waiting -= 1
+        _queued -= 1

@@ -1,4 +1,4 @@
-"""What stands on a ticket, whatever it is written on: a page, a PDF, a calendar."""
+"""The data that is printed on a ticket, independent of the file format."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A seat as people look for it."""
+    """The parts of a seat's label."""
 
     section: str
     row: str
@@ -17,14 +17,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One ticket with everything around it. `price_minor` is in minor units of `currency`; times are in UTC."""
+    """A ticket with its event, venue and order. `price_minor` is in minor units of `currency`. Times are in UTC."""
 
     ticket_id: UUID
     organization: str
     title: str
     starts_at: datetime
     ends_at: datetime | None
-    #: The venue's, by its IANA name; UTC where there is no venue.
+    #: IANA name of the venue's time zone; UTC without a venue.
     timezone: str
     venue: str | None
     city: str | None
@@ -39,7 +39,7 @@ class Pass:
 
     @property
     def starts_here(self) -> datetime:
-        """When it starts by the clock on the venue's wall."""
+        """Start of the event in the venue's local time."""
         return self.starts_at.astimezone(ZoneInfo(self.timezone))
 
     @property
@@ -48,5 +48,10 @@ class Pass:
 
     @property
     def where(self) -> str:
-        """The venue and its city, as one line."""
+        """The venue and its city on one line."""
         return ", ".join(part for part in (self.venue, self.city) if part)
+
+    @property
+    def zone_label(self) -> str:
+        """The time zone as buyers read it: `Amsterdam time`."""
+        return "UTC" if self.timezone == "UTC" else f"{self.timezone.rpartition('/')[2].replace('_', ' ')} time"

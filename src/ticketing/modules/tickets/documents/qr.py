@@ -1,21 +1,21 @@
-"""A ticket's code as a QR code: dark modules to draw, or an SVG to show."""
+"""A ticket's code as a QR code: runs of dark modules for the PDF, or an SVG for pages."""
 
 import io
 
 import segno
 
-#: Modules that must stay light around the code (ISO/IEC 18004).
+#: Width in modules of the light border around the code (ISO/IEC 18004).
 QUIET_ZONE = 4
 
 
 def _make(code: str) -> segno.QRCode:
-    # Level M (15 %): a code on a folded sheet or a scratched screen still reads, at 45 x 45 modules. A higher level
-    # would shrink the modules, which costs scanners more than it gives.
+    # Level M (15 %): a code on a folded sheet or a scratched screen can still be scanned, at 45 x 45 modules. A higher
+    # level needs smaller modules, which costs scanners more than the error correction gains.
     return segno.make_qr(code, error="m", boost_error=False)
 
 
 def dark_runs(code: str) -> tuple[int, list[tuple[int, int, int]]]:
-    """The size in modules, without quiet zone, and each row's dark runs as (x, y, length)."""
+    """Return the size in modules without quiet zone, and the runs of dark modules as (x, y, length)."""
     runs: list[tuple[int, int, int]] = []
     matrix = _make(code).matrix
     for y, row in enumerate(matrix):
@@ -30,7 +30,7 @@ def dark_runs(code: str) -> tuple[int, list[tuple[int, int, int]]]:
 
 
 def as_svg(code: str) -> bytes:
-    """A drawing that scales to whatever room it is given. Black on white also where a page is dark: scanners insist."""
+    """Draw the code as a scalable SVG. It is black on white even on dark pages, because scanners require it."""
     out = io.BytesIO()
     _make(code).save(
         out,

@@ -1,4 +1,4 @@
-"""All that stands on the tickets of an order, read in one round trip."""
+"""Read the data printed on an order's tickets in one round trip."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from ticketing.modules.tickets.models import Ticket
 
 
 class HeldTicket(NamedTuple):
-    """As much of a ticket as stands on it."""
+    """The columns of a ticket that are printed on it."""
 
     id: UUID
     event_id: UUID
@@ -28,8 +28,8 @@ class HeldTicket(NamedTuple):
     holder_name: str
 
 
-class _Show(NamedTuple):
-    """What the tickets of an order are for, and to whom they were sold."""
+class _OrderDetails(NamedTuple):
+    """The event, venue and buyer of an order."""
 
     organization: str
     title: str
@@ -45,8 +45,11 @@ class _Show(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """What one line of the order costs, in minor units, and where it sits. A label can't be taken apart for that, as
-    sections have dashes in their names too, so the plan says it."""
+    """An order line: the price per unit in minor units, and the seat.
+
+    The parts of the seat come from the seating plan. They cannot be parsed from the label, because section names may
+    contain dashes.
+    """
 
     price_minor: int
     section: str | None
@@ -60,69 +63,7 @@ class _Line(NamedTuple):
         return Place(self.section, self.row, self.seat)
 
 
-async def _query_print(connection: DriverConnection, order_id: UUID) -> PendingQuery[tuple[_Show, dict[int, _Line]]]:
-    """The order's show, and its lines by position. Fetching raises NotFound."""
-    return PendingQuery(_parse_print, await send(connection, _SHOW, order_id), await send(connection, _LINES, order_id))
-
-
-def _parse_print(shows: Sequence[tuple[Any, ...]], lines: Sequence[tuple[Any, ...]]) -> tuple[_Show, dict[int, _Line]]:
-    if not shows:
-        raise NotFound
-    return _Show(*shows[0]), {position: _Line(*line) for position, *line in lines}
-
-
-async def list_passes(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> list[Pass]:
-    """All that stands on these tickets, which are of one order."""
-    async with statements.round_trip(session) as connection:
-        await tenancy.show_on(connection, [order.organization_id])
-        pending = await _query_print(connection, order.id)
-    show, lines = await pending.fetch()
-    return [_pass_of(ticket, show, lines[ticket.position]) for ticket in tickets]
-
-
-async def list_passes_of_buyer(session: AsyncSession, order_id: UUID) -> tuple[str, list[Pass]]:
-    """The address that the order names, and what a letter to it is about.
-
-    That is neither what is voided, nor what was given away, nor a cancelled event's. For workers, who see all rows.
-    Raises NotFound.
-    """
-    async with statements.round_trip(session) as connection:
-        pending = await _query_print(connection, order_id)
-        held = await send(connection, _HELD_BY_BUYER, order_id)
-    show, lines = await pending.fetch()
-    if show.status == events.EventStatus.CANCELLED:
-        return show.buyer_email, []
-    tickets = [HeldTicket(*ticket) for ticket in await held.fetchall()]
-    return show.buyer_email, [_pass_of(ticket, show, lines[ticket.position]) for ticket in tickets]
-
-
-def code_of(ticket: Ticket | HeldTicket) -> str:
-    """The ticket's code, as it is since its last transfer."""
-    return keyring().sign(CodeClaims(ticket.id, ticket.event_id, ticket.code_version))
-
-
-def _pass_of(ticket: Ticket | HeldTicket, show: _Show, line: _Line) -> Pass:
-    return Pass(
-        ticket_id=ticket.id,
-        organization=show.organization,
-        title=show.title,
-        starts_at=show.starts_at,
-        ends_at=show.ends_at,
-        timezone=show.timezone,
-        venue=show.venue,
-        city=show.city,
-        place=line.place,
-        kind=ticket.name,
-        holder=ticket.holder_name,
-        price_minor=line.price_minor,
-        currency=show.currency,
-        reference=show.reference,
-        code=code_of(ticket),
-        is_event_cancelled=show.status == events.EventStatus.CANCELLED,
-    )
-
-
-_SHOW = """
+_SELECT_DETAILS = """
 select g.name, e.title, e.status, e.starts_at, e.ends_at, coalesce(v.timezone, 'UTC'), v.name, v.city, o.reference,
        o.currency, o.buyer_email
   from orders o
@@ -130,7 +71,7 @@ select g.name, e.title, e.status, e.starts_at, e.ends_at, coalesce(v.timezone, '
   join organizations g on g.id = o.organization_id
   left join venues v on v.id = e.venue_id
  where o.id = %s"""
-_LINES = """
+_SELECT_LINES = """
 select l.position, l.price_minor, s.section, s.row, s.seat
   from orders o
   join order_lines l on l.organization_id = o.organization_id and l.order_id = o.id
@@ -138,9 +79,78 @@ select l.position, l.price_minor, s.section, s.row, s.seat
   left join plan_seats s on s.organization_id = e.organization_id and s.venue_id = e.venue_id
                         and s.plan_version = e.plan_version and s.number = l.seat_number
  where o.id = %s"""
-_HELD_BY_BUYER = """
+
+
+async def _query_order(
+    connection: DriverConnection, order_id: UUID
+) -> PendingQuery[tuple[_OrderDetails, dict[int, _Line]]]:
+    """The order's details, and its lines by position. Fetching raises NotFound."""
+    details = await send(connection, _SELECT_DETAILS, order_id)
+    return PendingQuery(_parse_order, details, await send(connection, _SELECT_LINES, order_id))
+
+
+def _parse_order(
+    details: Sequence[tuple[Any, ...]], lines: Sequence[tuple[Any, ...]]
+) -> tuple[_OrderDetails, dict[int, _Line]]:
+    if not details:
+        raise NotFound
+    return _OrderDetails(*details[0]), {position: _Line(*line) for position, *line in lines}
+
+
+async def list_passes(session: AsyncSession, order: orders.Order, tickets: Sequence[Ticket]) -> list[Pass]:
+    """Return the passes of these tickets, which belong to one order."""
+    async with statements.round_trip(session) as connection:
+        await tenancy.show_on(connection, [order.organization_id])
+        pending = await _query_order(connection, order.id)
+    details, lines = await pending.fetch()
+    return [_pass_of(ticket, details, lines[ticket.position]) for ticket in tickets]
+
+
+_SELECT_HELD_BY_BUYER = """
 select t.id, t.event_id, t.code_version, t.position, t.name, t.holder_name
   from orders o
   join tickets t on t.organization_id = o.organization_id and t.order_id = o.id
  where o.id = %s and t.user_id = o.user_id and t.status <> 'voided'
  order by t.position, t.unit"""
+
+
+async def list_passes_of_buyer(session: AsyncSession, order_id: UUID) -> tuple[str, list[Pass]]:
+    """Return the order's email address and the passes for the email to it.
+
+    Voided and transferred tickets are left out, and so are all tickets of a cancelled event. For workers, whose
+    database role bypasses row-level security. Raises NotFound.
+    """
+    async with statements.round_trip(session) as connection:
+        pending = await _query_order(connection, order_id)
+        held = await send(connection, _SELECT_HELD_BY_BUYER, order_id)
+    details, lines = await pending.fetch()
+    if details.status == events.EventStatus.CANCELLED:
+        return details.buyer_email, []
+    tickets = [HeldTicket(*ticket) for ticket in await held.fetchall()]
+    return details.buyer_email, [_pass_of(ticket, details, lines[ticket.position]) for ticket in tickets]
+
+
+def code_of(ticket: Ticket | HeldTicket) -> str:
+    """Return the ticket's present code. A transfer changes it."""
+    return keyring().sign(CodeClaims(ticket.id, ticket.event_id, ticket.code_version))
+
+
+def _pass_of(ticket: Ticket | HeldTicket, details: _OrderDetails, line: _Line) -> Pass:
+    return Pass(
+        ticket_id=ticket.id,
+        organization=details.organization,
+        title=details.title,
+        starts_at=details.starts_at,
+        ends_at=details.ends_at,
+        timezone=details.timezone,
+        venue=details.venue,
+        city=details.city,
+        place=line.place,
+        kind=ticket.name,
+        holder=ticket.holder_name,
+        price_minor=line.price_minor,
+        currency=details.currency,
+        reference=details.reference,
+        code=code_of(ticket),
+        is_event_cancelled=details.status == events.EventStatus.CANCELLED,
+    )
