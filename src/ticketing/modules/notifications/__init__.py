@@ -1,11 +1,17 @@
-"""Letters to people: what has happened, in words, to the address that they gave."""
+"""Emails to buyers and account holders, each composed from a message."""
 
 from ticketing.modules.notifications.emails import (
-    write_password_changed,
-    write_refund,
-    write_reset,
-    write_tickets,
-    write_verification,
+    compose_password_changed,
+    compose_password_reset,
+    compose_refund,
+    compose_tickets,
+    compose_verification,
 )
 
-__all__ = ["write_password_changed", "write_refund", "write_reset", "write_tickets", "write_verification"]
+__all__ = [
+    "compose_password_changed",
+    "compose_password_reset",
+    "compose_refund",
+    "compose_tickets",
+    "compose_verification",
+]

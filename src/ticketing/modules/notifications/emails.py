@@ -1,4 +1,4 @@
-"""Who is written to, about what: each handler reads a fact, and returns the letter that it calls for, or none."""
+"""The handlers of the notifications group. Each returns the email that a message calls for, or None."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,71 +12,71 @@ from ticketing.modules import events, iam, orders, payments, tickets
 from ticketing.modules.notifications import texts
 from ticketing.modules.notifications.layout import Page, as_html, as_text
 
-#: A letter with more tickets than this lists some, and leaves the PDF to the page.
+#: Limit on tickets in one email. Further tickets are only counted, and the PDF is replaced by the link to the order.
 TICKETS_MAX = 20
 
 
-async def write_verification(session: AsyncSession, message: iam.EmailVerificationRequested) -> Letter | None:
-    """None when the link has been used, or has run out while the mail server was away."""
+async def compose_verification(session: AsyncSession, message: iam.EmailVerificationRequested) -> Letter | None:
+    """The verification of an email address. None when the link has been used, or expired during an SMTP outage."""
     token = await iam.find_mail_token(session, message.token_id)
     if token is None:
         return None
     link = f"{get_settings().base_url}/account/verify#{iam.write_link(token)}"
     page = Page(texts.VERIFY_TEXT, texts.VERIFY_BUTTON, link)
-    return _letter("verification", token.email, texts.VERIFY_SUBJECT, page)
+    return _email("verification", token.email, texts.VERIFY_SUBJECT, page)
 
 
-async def write_reset(session: AsyncSession, message: iam.PasswordResetRequested) -> Letter | None:
-    """None when nobody has that address, and for the second request within a minute."""
+async def compose_password_reset(session: AsyncSession, message: iam.PasswordResetRequested) -> Letter | None:
+    """The password reset link. None when no account has this address, and for a second request within one minute."""
     token = await iam.open_reset(session, message.token_id)
     if token is None:
         return None
     link = f"{get_settings().base_url}/account/reset#{iam.write_link(token)}"
     page = Page(texts.RESET_TEXT, texts.RESET_BUTTON, link)
-    return _letter("password_reset", token.email, texts.RESET_SUBJECT, page)
+    return _email("password_reset", token.email, texts.RESET_SUBJECT, page)
 
 
-async def write_password_changed(session: AsyncSession, message: iam.PasswordChanged) -> Letter | None:
-    """Always to the address itself: whoever has taken an account over can't keep its owner from hearing of it."""
+async def compose_password_changed(session: AsyncSession, message: iam.PasswordChanged) -> Letter | None:
+    """The notice of a changed password. It cannot be disabled, so that a hijacker cannot hide it from the owner."""
     user = (await iam.list_users(session, [message.user_id])).get(message.user_id)
     if user is None:
         return None
     page = Page(texts.CHANGED_TEXT, texts.CHANGED_BUTTON, f"{get_settings().base_url}/account/reset")
-    return _letter("password_changed", user.email, texts.CHANGED_SUBJECT, page)
+    return _email("password_changed", user.email, texts.CHANGED_SUBJECT, page)
 
 
-async def write_tickets(session: AsyncSession, message: tickets.TicketsIssued) -> Letter | None:
-    """To the address that the order names. None when no ticket of it admits its buyer any more."""
+async def compose_tickets(session: AsyncSession, message: tickets.TicketsIssued) -> Letter | None:
+    """The tickets, to the order's email address. None when the buyer holds no valid ticket of the order any more."""
     address, passes = await tickets.list_passes_of_buyer(session, message.order_id)
     if not passes:
         return None
-    is_enclosed = len(passes) <= TICKETS_MAX
-    explanation = texts.TICKETS_ENCLOSED if is_enclosed else texts.TICKETS_ONLINE
+    has_pdf = len(passes) <= TICKETS_MAX
+    explanation = texts.TICKETS_ENCLOSED if has_pdf else texts.TICKETS_ONLINE
     link = _order_link(passes[0].reference)
     page = Page(texts.TICKETS_TEXT, texts.TICKETS_BUTTON, link, _rows(passes), [explanation])
     subject = texts.TICKETS_SUBJECT.format(title=passes[0].title, reference=passes[0].reference)
-    enclose = partial(_draw, passes) if is_enclosed else None
-    return _letter("tickets", address, subject, page, enclose)
+    draw_pdf = partial(_draw_pdf, passes) if has_pdf else None
+    return _email("tickets", address, subject, page, draw_pdf)
 
 
-async def write_refund(session: AsyncSession, message: payments.RefundSucceeded) -> Letter | None:
-    """Also when the money never paid for anything, because it came twice or too late."""
+async def compose_refund(session: AsyncSession, message: payments.RefundSucceeded) -> Letter | None:
+    """The notice of a refund, including the refund of a payment that arrived twice or too late."""
     order = await orders.get_order(session, message.order_id)
     event = await events.get_event(session, order.event_id)
-    amount = texts.money(message.amount_minor, message.currency)
-    facts = {"amount": amount, "reference": order.reference, "title": event.title}
-    text = [paragraph.format(**facts) for paragraph in texts.REFUND_TEXT]
-    # What staff write down as the reason is for their books; our own reasons are for the buyer.
+    amount = orders.format_money(message.amount_minor, message.currency, texts.LOCALE)
+    values = {"amount": amount, "reference": order.reference, "title": event.title}
+    text = [paragraph.format(**values) for paragraph in texts.REFUND_TEXT]
+    # A reason entered by staff is internal. A reason of the platform is written for the buyer.
     if message.requested_by is None:
         text.append(texts.REFUND_REASON.format(reason=message.reason))
     page = Page(text, texts.REFUND_BUTTON, _order_link(order.reference))
-    return _letter("refund", order.buyer_email, texts.REFUND_SUBJECT.format(**facts), page)
+    return _email("refund", order.buyer_email, texts.REFUND_SUBJECT.format(**values), page)
 
 
-def _letter(
+def _email(
     kind: str, to: str, subject: str, page: Page, enclose: Callable[[], Awaitable[Enclosure]] | None = None
 ) -> Letter | None:
-    """None where there is no address any more, for an order outlives the data of its buyer; and for a rehearsal's."""
+    """Return None for an erased address (the order outlives it) and for addresses of rehearsals."""
     if "@" not in to or is_nobodys(to):
         return None
     return Letter(kind, to, subject, as_text(page), as_html(page), enclose)
@@ -88,22 +88,22 @@ def _order_link(reference: str) -> str:
 
 def _rows(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:
     first = passes[0]
-    shown = [_describe(each) for each in passes[:TICKETS_MAX]]
+    lines = [_describe(p) for p in passes[:TICKETS_MAX]]
     if len(passes) > TICKETS_MAX:
-        shown.append(texts.TICKETS_MORE.format(count=len(passes) - TICKETS_MAX))
+        lines.append(texts.TICKETS_MORE.format(count=len(passes) - TICKETS_MAX))
     return [
         (texts.EVENT, first.title),
-        (texts.WHEN, texts.when(first.starts_here, first.ends_here, first.timezone)),
+        (texts.WHEN, texts.when(first.starts_here, first.ends_here, first.zone_label)),
         *([(texts.WHERE, first.where)] if first.where else []),
         (texts.ORDER, first.reference),
-        *((texts.TICKETS if n == 0 else "", line) for n, line in enumerate(shown)),
+        *((texts.TICKETS if n == 0 else "", line) for n, line in enumerate(lines)),
     ]
 
 
-def _describe(one: tickets.Pass) -> str:
-    return texts.seat(one.place.section, one.place.row, one.place.seat) if one.place else one.kind
+def _describe(p: tickets.Pass) -> str:
+    return texts.seat(p.place.section, p.place.row, p.place.seat) if p.place else p.kind
 
 
-async def _draw(passes: Sequence[tickets.Pass]) -> Enclosure:
+async def _draw_pdf(passes: Sequence[tickets.Pass]) -> Enclosure:
     file = await tickets.draw_pdf(passes)
     return Enclosure(file.content, file.media_type, file.name)

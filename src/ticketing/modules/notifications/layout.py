@@ -1,11 +1,11 @@
-"""What a letter looks like: the same words as plain text and as plain HTML, which fetches nothing from anywhere."""
+"""The layout of emails as plain text and as HTML. The HTML loads no external resources."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlsplit
 
-from ticketing.modules.notifications import texts as words
+from ticketing.modules.notifications import texts
 
 _BODY = "margin:0;padding:24px;background:#ffffff;color:#171b21;font:16px/1.5 system-ui,sans-serif"
 _BUTTON = "display:inline-block;padding:12px 20px;border-radius:8px;background:#1c567c;color:#ffffff;font-weight:600"
@@ -14,7 +14,7 @@ _MUTED = "color:#5c6570;font-size:14px"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A letter's content. `rows` are facts with their names; `link` is where the button leads."""
+    """The content of an email. `rows` are labels with values; `link` is the target of the button."""
 
     paragraphs: Sequence[str]
     button: str
@@ -24,31 +24,33 @@ class Page:
 
     @property
     def footer(self) -> str:
-        return words.FOOTER.format(place=urlsplit(self.link).netloc)
+        return texts.FOOTER.format(place=urlsplit(self.link).netloc)
 
 
 def as_text(page: Page) -> str:
-    """For everybody who reads letters as they are."""
-    width = max((len(name) for name, _ in page.rows), default=0) + 2
+    """Render the plain text part."""
+    width = max((len(label) for label, _ in page.rows), default=0) + 2
     rows = (
-        ["\n".join(f"{f'{name}:' if name else '':<{width}}{value}" for name, value in page.rows)] if page.rows else []
+        ["\n".join(f"{f'{label}:' if label else '':<{width}}{value}" for label, value in page.rows)]
+        if page.rows
+        else []
     )
-    parts = [words.GREETING, *page.paragraphs, *rows, *page.after_rows, page.link, f"-- \n{page.footer}"]
+    parts = [texts.GREETING, *page.paragraphs, *rows, *page.after_rows, page.link, f"-- \n{page.footer}"]
     return "\n\n".join(parts) + "\n"
 
 
 def as_html(page: Page) -> str:
-    """The same; everything that people have written is escaped."""
+    """Render the HTML part. All values are escaped."""
     link = escape(page.link, quote=True)
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8"></head>',
             f'<body style="{_BODY}"><div style="max-width:560px">',
-            *_paragraphs([words.GREETING, *page.paragraphs]),
+            *_paragraphs([texts.GREETING, *page.paragraphs]),
             *_table(page.rows),
             *_paragraphs(page.after_rows),
             f'<p><a href="{link}" style="{_BUTTON};text-decoration:none">{escape(page.button)}</a></p>',
-            f'<p style="{_MUTED}">{escape(words.COPY_LINK)}<br>',
+            f'<p style="{_MUTED}">{escape(texts.COPY_LINK)}<br>',
             f'<a href="{link}" style="color:#1c567c;word-break:break-all">{link}</a></p>',
             f'<p style="{_MUTED}">{escape(page.footer)}</p>',
             "</div></body></html>",
@@ -56,16 +58,16 @@ def as_html(page: Page) -> str:
     )
 
 
-def _paragraphs(texts: Sequence[str]) -> list[str]:
-    return [f"<p>{escape(text)}</p>" for text in texts]
+def _paragraphs(paragraphs: Sequence[str]) -> list[str]:
+    return [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> list[str]:
     if not rows:
         return []
     lines = [
-        f'<tr><th style="text-align:left;padding:4px 16px 4px 0;{_MUTED}">{escape(name)}</th>'
+        f'<tr><th style="text-align:left;padding:4px 16px 4px 0;{_MUTED}">{escape(label)}</th>'
         f'<td style="padding:4px 0">{escape(value)}</td></tr>'
-        for name, value in rows
+        for label, value in rows
     ]
     return ["<table>", *lines, "</table>"]

@@ -1,16 +1,15 @@
-"""All words of our letters, in English: short, human, exact. What stands in braces is filled in by who writes them."""
+"""The texts of all emails, in English. `emails` fills in the placeholders in braces."""
 
 from datetime import datetime
-from decimal import Decimal
 
 from babel.dates import format_date, format_datetime, format_time
-from babel.numbers import format_currency, get_currency_precision
 
 LOCALE = "en_GB"
 
-# Without a name: people choose it, and a stranger could put an advertisement there, and somebody else's address.
+# Without a name: names are chosen by users, and an attacker could register a victim's address with an advertisement as
+# the name.
 GREETING = "Hello,"
-FOOTER = "You got this letter because of your account or your order at {place}. Nobody reads answers to it."
+FOOTER = "You got this email because of your account or your order at {place}. Replies to it are not read."
 COPY_LINK = "If the button does nothing, copy this address into your browser:"
 
 VERIFY_SUBJECT = "Please confirm your e-mail address"
@@ -57,21 +56,14 @@ def seat(section: str, row: str, number: str) -> str:
     return f"{section}, row {row}, seat {number}"
 
 
-def when(start: datetime, end: datetime | None, timezone: str) -> str:
-    """`Saturday, 1 June 2030, 21:00 (Amsterdam time)`; both times are by the clock on the venue's wall."""
+def when(start: datetime, end: datetime | None, zone_label: str) -> str:
+    """`Saturday, 1 June 2030, 21:00 (Amsterdam time)`. Both times are in the venue's local time."""
     day = format_date(start, "EEEE, d MMMM y", locale=LOCALE)
     until = f" \N{EN DASH} {_until(start, end)}" if end else ""
-    clock = "UTC" if timezone == "UTC" else f"{timezone.rpartition('/')[2].replace('_', ' ')} time"
-    return f"{day}, {format_time(start, 'HH:mm', locale=LOCALE)}{until} ({clock})"
+    return f"{day}, {format_time(start, 'HH:mm', locale=LOCALE)}{until} ({zone_label})"
 
 
 def _until(start: datetime, end: datetime) -> str:
     if start.date() == end.date():
         return str(format_time(end, "HH:mm", locale=LOCALE))
     return str(format_datetime(end, "EEEE, d MMMM y, HH:mm", tzinfo=end.tzinfo, locale=LOCALE))
-
-
-def money(amount_minor: int, currency: str) -> str:
-    """`€45.00`, with as many digits as the currency has."""
-    amount = Decimal(amount_minor).scaleb(-get_currency_precision(currency))
-    return str(format_currency(amount, currency, locale=LOCALE))
