@@ -1,4 +1,4 @@
-"""Routes of venues, for those who work in an organization."""
+"""Routes of venues, for members and API keys of an organization."""
 
 from typing import Annotated
 from uuid import UUID
@@ -19,7 +19,7 @@ Editor = Annotated[organizations.Access, organizations.may(organizations.Permiss
 
 router = APIRouter(prefix="/orgs/{org_id}/venues", tags=["venues"], route_class=idempotency.Route)
 
-_FILE = {"requestBody": {"required": True, "content": {"application/json": {"schema": pretix_import.SCHEMA}}}}
+_REQUEST_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": pretix_import.SCHEMA}}}}
 
 
 @router.post("", status_code=201)
@@ -28,14 +28,14 @@ async def create_venue(body: CreateVenue, access: Editor, session: Db) -> Envelo
     return envelope(VenueOut.model_validate(await service.create_venue(session, access, body)))
 
 
-@router.post("/import", status_code=201, openapi_extra=_FILE)
+@router.post("/import", status_code=201, openapi_extra=_REQUEST_BODY)
 async def import_venue(
     request: Request,
     options: Annotated[ImportVenue, Query()],
     access: Editor,
     session: Db,
 ) -> Envelope[VenueOut]:
-    """Create a venue from a seating plan in another program's open format; the body is the plan itself."""
+    """Create a venue from a seating plan in another program's open format. The body is the plan itself."""
     if "json" not in request.headers.get("content-type", ""):
         raise HTTPException(415)
     venue = await service.import_venue(session, access, await request.body(), options)
@@ -44,7 +44,7 @@ async def import_venue(
 
 @router.get("")
 async def list_venues(page: Page, access: Reader, session: Db) -> Envelope[list[VenueOut]]:
-    """The organization's venues, newest first."""
+    """List the organization's venues, newest first."""
     rows = await queries.list_venues(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda venue: [str(venue.id)])
     return envelope([VenueOut.model_validate(venue) for venue in kept], next_cursor=cursor)
@@ -52,5 +52,5 @@ async def list_venues(page: Page, access: Reader, session: Db) -> Envelope[list[
 
 @router.get("/{venue_id}")
 async def get_venue(venue_id: UUID, access: Reader, session: Db) -> Envelope[VenueOut]:
-    """One venue."""
+    """Get a venue."""
     return envelope(VenueOut.model_validate(await queries.get_venue(session, access.organization_id, venue_id)))

@@ -1,4 +1,4 @@
-"""Facts about venues."""
+"""Messages about venues."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -7,7 +7,7 @@ from ticketing.infra.outbox import Message
 
 
 class VenueCreated(Message):
-    """A place exists where events can be, with a seating plan."""
+    """A venue was created, with the first version of its seating plan."""
 
     topic = "venue.created"
     key_field: ClassVar[str] = "venue_id"

@@ -1,4 +1,4 @@
-"""Venues and their seating plans. A published version of a plan never changes."""
+"""Tables of venues and their seating plans. A published version of a plan never changes."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from ticketing.infra.db import Base, Identified
 
 
 class Venue(Identified, Base):
-    """The place."""
+    """A place where events are held. `plan_version` is the latest version of its seating plan."""
 
     __tablename__ = "venues"
     __table_args__ = (UniqueConstraint("organization_id", "id"), CheckConstraint("capacity >= 0", name="capacity"))
@@ -25,7 +25,7 @@ class Venue(Identified, Base):
 
 
 class SeatingPlan(Base):
-    """One version of a venue's plan: what surrounds the seats. The seats themselves are PlanSeat rows."""
+    """One version of a venue's plan: size, categories and areas. The seats are PlanSeat rows."""
 
     __tablename__ = "seating_plans"
     __table_args__ = (
@@ -41,7 +41,7 @@ class SeatingPlan(Base):
 
 
 class PlanSeat(Base):
-    """A seat of a plan. `number` counts from 0 in the plan's order, best rows first within a section."""
+    """A seat of a plan. `number` counts from 0 in the order of the plan, with the best rows of a section first."""
 
     __tablename__ = "plan_seats"
     __table_args__ = (
@@ -57,7 +57,7 @@ class PlanSeat(Base):
     venue_id: Mapped[UUID] = mapped_column(primary_key=True)
     plan_version: Mapped[int] = mapped_column(Integer, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
-    #: Section-Row-Seat, as "Stalls-A-12".
+    #: Section-Row-Seat, such as "Stalls-A-12".
     label: Mapped[str] = mapped_column(Text)
     section: Mapped[str] = mapped_column(Text)
     row: Mapped[str] = mapped_column(Text)

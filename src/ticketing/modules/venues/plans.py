@@ -1,10 +1,10 @@
-"""A seating plan on its way in: its seats in the plan's order, numbered from 0, and the rules that every plan obeys.
+"""A seating plan under construction: seats in the plan's order, numbered from 0, and the rules of every plan.
 
-Whoever draws up a plan (typed-in sections, or a file of another program) adds seats here and is told what is wrong
-with the path of the input that can be changed.
+Both sources of plans (`generated_layout` and `pretix_import`) add their seats here. Errors carry the path of the
+input field that is wrong.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,13 @@ ROWS_MAX = 500
 SEATS_PER_ROW_MAX = 1_000
 LABEL_LENGTH_MAX = 200
 
-#: Colours for categories that come without one: apart in hue, and dark enough to carry white text.
+#: Default colours of categories: distinct in hue, and dark enough for white text.
 _COLORS = ("#2563a8", "#b4472f", "#3f7d4e", "#8a5a9e", "#a2731b", "#4f6d7a", "#b0396f", "#5d6b1f")
 
 
 @dataclass(slots=True)
 class Draft:
-    """A plan that is being drawn up. The lists run in parallel, one entry a seat: that is how they are inserted."""
+    """A plan under construction. Seats are stored as parallel lists, one per column, in the form of the INSERT."""
 
     width: float = 0
     height: float = 0
@@ -43,7 +43,7 @@ class Draft:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """What surrounds the seats, as it is stored with the plan."""
+        """The layout as stored in `SeatingPlan.layout`."""
         size = {"width": self.width, "height": self.height}
         return {**size, "categories": self.categories, "areas": self.areas}
 
@@ -54,7 +54,7 @@ class Draft:
         """Add the next seat.
 
         Raises:
-            Invalid: the label is too long, or taken; the field is `path`.
+            Invalid: the label is too long or a duplicate; its field is `path`.
         """
         label = f"{section}-{row}-{seat}"
         if len(label) > LABEL_LENGTH_MAX:
@@ -70,24 +70,21 @@ class Draft:
         self.xs.append(x)
         self.ys.append(y)
 
-    def chunks(self, size: int) -> Iterator[dict[str, Any]]:
-        """The seats as columns, `size` at a time, under the names of the table's columns."""
+    def chunks(self, size: int) -> Iterator[list[list[Any]]]:
+        """Yield the seats as columns, `size` seats at a time: number, label, section, row, seat, category, x, y."""
+        columns = (self.labels, self.sections, self.rows, self.seats, self.seat_categories, self.xs, self.ys)
         for start in range(0, self.capacity, size):
-            part = slice(start, start + size)
-            yield {
-                "numbers": list(range(start, min(start + size, self.capacity))),
-                "labels": self.labels[part],
-                "sections": self.sections[part],
-                "rows": self.rows[part],
-                "seats": self.seats[part],
-                "categories": self.seat_categories[part],
-                "xs": self.xs[part],
-                "ys": self.ys[part],
-            }
+            numbers = list(range(start, min(start + size, self.capacity)))
+            yield [numbers, *(column[start : start + size] for column in columns)]
 
 
-def refuse_too_many(counts: dict[str, int], most: int, what: str) -> None:
-    """Raises Invalid naming the first path whose count exceeds `most`."""
-    for path, count in counts.items():
-        if count > most:
-            raise Invalid(f"There are {count:,} {what}; {most:,} are possible.", field=path)
+def refuse_too_many(path: str, count: int, limit: int, what: str) -> None:
+    """Raise Invalid for the field `path` when `count` exceeds `limit`."""
+    if count > limit:
+        raise Invalid(f"There are {count:,} {what}; {limit:,} are possible.", field=path)
+
+
+def refuse_duplicate(name: str, known: Set[str], path: str) -> None:
+    """Raise Invalid for the field `path` when `name` is one of `known`."""
+    if name in known:
+        raise Invalid(f"{name} is there twice.", field=path)

@@ -1,4 +1,4 @@
-"""The shapes around the seats in pretix's format: stages, bars, standing areas, captions."""
+"""The areas of a plan in pretix's format: shapes around the seats such as stages, bars, standing areas and captions."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -6,15 +6,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ticketing.infra.http.fields import LongText
 
-#: Whatever CSS takes for a colour, and nothing that could end a style or an attribute.
+#: CSS colours of any syntax, without characters that could end a style declaration or an attribute.
 Color = Annotated[str, StringConstraints(pattern=r"^[#A-Za-z0-9(),.%/ -]{1,50}$")]
-#: Units of the plan, about a pixel each.
+#: In units of the plan; a unit is about one pixel.
 Length = Annotated[float, Field(strict=True, ge=-1_000_000, le=1_000_000, allow_inf_nan=False)]
 Extent = Annotated[float, Field(strict=True, ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class Part(BaseModel):
-    """A piece of a plan. Fields that we have no use for are let through: the format grows with its editor."""
+    """A part of a plan. Unknown fields are ignored, because pretix's editor keeps adding fields to the format."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -49,13 +49,13 @@ class Ellipse(Part):
 
 
 class Polygon(Part):
-    """Its points count from the area's position."""
+    """A polygon. Points are relative to the area's position."""
 
     points: Annotated[list[Point], Field(min_length=3, max_length=1_000)]
 
 
 class Caption(Part):
-    """Its position counts from the area's position."""
+    """A caption. Its position is relative to the area's position."""
 
     text: LongText
     position: Point = ORIGIN
@@ -63,12 +63,12 @@ class Caption(Part):
     size: Extent | None = None
 
 
-def _caption_or_words(text: Caption | str) -> Caption | str | None:
+def _none_if_empty(text: Caption | str) -> Caption | str | None:
     return text or None
 
 
 class Area(Part):
-    """A shape; older files have the width and height of a rectangle, and the words, directly in the area."""
+    """A shape. Older files have the width and height of a rectangle, and the text as a string, directly in the area."""
 
     shape: Literal["rectangle", "circle", "ellipse", "polygon", "text"] | None = None
     position: Point = ORIGIN
@@ -81,7 +81,7 @@ class Area(Part):
     circle: Circle | None = None
     ellipse: Ellipse | None = None
     polygon: Polygon | None = None
-    text: Annotated[Caption | LongText | None, AfterValidator(_caption_or_words)] = None
+    text: Annotated[Caption | LongText | None, AfterValidator(_none_if_empty)] = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -93,18 +93,18 @@ class Area(Part):
 
     @property
     def kind(self) -> str:
-        """The shape that is said, or the one whose measures are there."""
+        """The declared shape, or else the shape whose dimensions are given."""
         if self.shape is not None:
             return self.shape
         measured = [name for name in ("polygon", "ellipse", "circle", "rectangle") if getattr(self, name) is not None]
         return measured[0] if measured else "text" if self.width is None and self.text is not None else "rectangle"
 
     def placed(self, zone: Point) -> dict[str, Any]:
-        """As it is kept: the form in which it came, with the position counted from the corner of the plan."""
-        kept = self.model_dump(exclude_none=True)
-        return {**kept, "shape": self.kind, "position": (zone + self.position).model_dump()}
+        """Return the area as it is stored: in the form of the file, with its position relative to the plan's corner."""
+        fields = self.model_dump(exclude_none=True)
+        return {**fields, "shape": self.kind, "position": (zone + self.position).model_dump()}
 
     def reach(self, zone: Point) -> Point:
-        """The far corner of what it covers, as far as that decides about the size of the plan."""
+        """Return the bottom right corner of a rectangle, or the position of any other shape: see `_measure`."""
         size = self.rectangle or Rectangle.model_construct(width=self.width or 0, height=self.height or 0)
         return zone + self.position + Point.model_construct(x=size.width, y=size.height)

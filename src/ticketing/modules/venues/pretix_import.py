@@ -1,8 +1,8 @@
-"""Reading seating plans in the open JSON format of pretix: zones become sections, and all positions are kept.
+"""Import of seating plans in pretix's open JSON format: zones become sections, and all positions are kept.
 
-Source of the format: `seating-plan.schema.json` in pretix. Positions nest there (a seat's counts from its row, a
-row's from its zone); here every one counts from the corner of the plan. Rows are checked one by one, so that a
-stadium's plan is read in a thread without holding up the others.
+Source of the format: `seating-plan.schema.json` in pretix. Its positions are nested: a seat's is relative to its row,
+and a row's to its zone. The imported positions are relative to the corner of the plan. Rows are validated one at a
+time: validating a stadium's plan in one call would keep the GIL, and would block the event loop even from a thread.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from ticketing.modules.venues.plans import (
     SEATS_PER_ROW_MAX,
     SECTIONS_MAX,
     Draft,
+    refuse_duplicate,
     refuse_too_many,
 )
 from ticketing.modules.venues.pretix_areas import ORIGIN, Area, Color, Extent, Part, Point
@@ -26,7 +27,7 @@ from ticketing.modules.venues.pretix_areas import ORIGIN, Area, Color, Extent, P
 CATEGORIES_MAX = 200
 AREAS_MAX = 1_000
 
-#: How the body is described in the OpenAPI document.
+#: Description of the request body in the OpenAPI document.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "A seating plan in pretix's open JSON format: `name, size, categories, zones: [{name, position, "
@@ -48,7 +49,7 @@ class Size(Part):
 
 
 class Frame(Part):
-    """The outermost layer; zones are read one at a time."""
+    """The top level of the file. Zones are validated one at a time."""
 
     name: Name
     size: Size | None = None
@@ -78,18 +79,18 @@ class Row(Part):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan and the name that its file gives it."""
+    """A plan with the name in its file."""
 
     name: str
     draft: Draft
 
 
 def read_plan(file: bytes) -> Plan:
-    """Read and check a whole file. Slow for a stadium: call it in a thread.
+    """Parse and validate a file. Slow for a stadium: call it in a thread.
 
     Raises:
-        BadRequest: it is not JSON.
-        Invalid: the field is the path of the first thing that is wrong, such as `zones.0.rows.3.seats.7.category`.
+        BadRequest: the file is not JSON.
+        Invalid: its field is the path of the first error, such as `zones.0.rows.3.seats.7.category`.
     """
     try:
         document = orjson.loads(file)
@@ -98,7 +99,7 @@ def read_plan(file: bytes) -> Plan:
     frame = _check(Frame, document, "")
     draft, guids = Draft(), set[str]()
     for index, category in enumerate(frame.categories):
-        _refuse_twin(category.name, {c["name"] for c in draft.categories}, f"categories.{index}.name")
+        refuse_duplicate(category.name, {c["name"] for c in draft.categories}, f"categories.{index}.name")
         draft.add_category(category.name, category.color)
     known = {category.name for category in frame.categories}
     for index, zone in enumerate(frame.zones):
@@ -111,7 +112,7 @@ def _read_zone(draft: Draft, zone: Zone, path: str, name: str, known: set[str], 
     for index, raw in enumerate(zone.rows):
         row_path = f"{path}.rows.{index}"
         row = _check(Row, raw, row_path)
-        refuse_too_many({f"{row_path}.seats": draft.capacity + len(row.seats)}, SEATS_MAX, "seats up to here")
+        refuse_too_many(f"{row_path}.seats", draft.capacity + len(row.seats), SEATS_MAX, "seats up to here")
         corner = zone.position + row.position
         for place, seat in enumerate(row.seats):
             seat_path = f"{row_path}.seats.{place}"
@@ -129,17 +130,12 @@ def _check_seat(seat: Seat, path: str, known: set[str], guids: set[str]) -> None
     if seat.category not in known:
         raise Invalid("There is no category of this name in `categories`.", field=f"{path}.category")
     if seat.seat_guid is not None:
-        _refuse_twin(seat.seat_guid, guids, f"{path}.seat_guid")
+        refuse_duplicate(seat.seat_guid, guids, f"{path}.seat_guid")
         guids.add(seat.seat_guid)
 
 
-def _refuse_twin(name: str, known: set[str], path: str) -> None:
-    if name in known:
-        raise Invalid(f"{name} is there twice.", field=path)
-
-
 def _measure(draft: Draft, size: Size | None) -> None:
-    """The size that the file gives, or what the seats and areas need."""
+    """Set the size given in the file, or else the size that the seats and areas need."""
     if size is not None:
         draft.width, draft.height = size.width, size.height
     else:
@@ -156,5 +152,5 @@ def _check(model: type[PartType], raw: Any, path: str) -> PartType:
         raise Invalid(str(first["msg"]).removeprefix("Value error, "), field=where or "body") from None
 
 
-# Names that pydantic puts into a path for the branches of a union; no field of the file is called like that.
+# Names of union branches that pydantic inserts into the path of an error. No field of the file has such a name.
 _BRANCHES = {"Caption", "constrained-str", "str", "function-after[_printable(), constrained-str]"}

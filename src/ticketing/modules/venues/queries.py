@@ -1,4 +1,4 @@
-"""Reading venues and their plans."""
+"""Queries of venues and their plans."""
 
 from collections.abc import Collection
 from typing import Any
@@ -13,13 +13,13 @@ from ticketing.modules.venues.models import PlanSeat, SeatingPlan, Venue
 
 
 async def find_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID) -> Venue | None:
-    """An organization's venue; None when there is none or it is another organization's."""
+    """Return an organization's venue. None when it is unknown or belongs to another organization."""
     is_it = (Venue.organization_id == organization_id) & (Venue.id == venue_id)
     return (await session.scalars(select(Venue).where(is_it))).one_or_none()
 
 
 async def get_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID) -> Venue:
-    """Raises NotFound."""
+    """Return an organization's venue. Raises NotFound."""
     venue = await find_venue(session, organization_id, venue_id)
     if venue is None:
         raise NotFound
@@ -27,7 +27,7 @@ async def get_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID
 
 
 async def list_venues(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[Venue]:
-    """One page of an organization's venues and one more, newest first."""
+    """Return one page of an organization's venues and one further row, newest first."""
     query = select(Venue).where(Venue.organization_id == organization_id)
     if page.after is not None:
         query = query.where(Venue.id < page.after_id())
@@ -35,17 +35,13 @@ async def list_venues(session: AsyncSession, organization_id: UUID, page: PageQu
 
 
 async def list_venues_by_ids(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Venue]:
-    """Venues of whatever organization; unknown ids are left out."""
+    """Return venues of any organization by id. Unknown ids are left out."""
     venues = await session.scalars(select(Venue).where(Venue.id.in_(ids)))
     return {venue.id: venue for venue in venues}
 
 
 async def get_plan(session: AsyncSession, organization_id: UUID, venue_id: UUID, version: int) -> SeatingPlan:
-    """What surrounds the seats of one version of a plan.
-
-    Raises:
-        NotFound: there is no such version.
-    """
+    """Return one version of a venue's plan. Raises NotFound."""
     plan = await session.get(SeatingPlan, (organization_id, venue_id, version))
     if plan is None:
         raise NotFound
@@ -53,7 +49,7 @@ async def get_plan(session: AsyncSession, organization_id: UUID, venue_id: UUID,
 
 
 def plan_seats(organization_id: UUID, venue_id: UUID, version: int) -> Select[Any]:
-    """The seats of one version of a plan, to be selected from, joined or inserted from."""
+    """Return the query of one plan version's seats, for use as a subquery, in a join or in an INSERT."""
     return select(PlanSeat).where(
         PlanSeat.organization_id == organization_id,
         PlanSeat.venue_id == venue_id,
@@ -62,7 +58,7 @@ def plan_seats(organization_id: UUID, venue_id: UUID, version: int) -> Select[An
 
 
 def venue_ids(*, words: str | None = None, city: str | None = None) -> Select[UUID]:
-    """Ids of the venues whose name or city contains the words, and that lie in the city, in upper or lower case."""
+    """Select ids of venues whose name or city contains `words` and whose city contains `city`, case-insensitive."""
     query = select(Venue.id)
     if words:
         is_named = Venue.name.icontains(words, autoescape=True)

@@ -1,4 +1,4 @@
-"""Bodies about venues."""
+"""Request and response bodies of venues."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -13,7 +13,7 @@ Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
 
 class CreateRow(Body):
-    """A row of seats that are numbered from 1."""
+    """A row of seats, numbered from 1."""
 
     name: ShortName
     seats: Annotated[int, Field(strict=True, ge=1, le=SEATS_PER_ROW_MAX)]
@@ -26,7 +26,7 @@ class CreateSection(Body):
 
 
 class CreateVenue(Body):
-    """A venue drawn up as sections, rows and numbers of seats; without sections it has standing places only."""
+    """A venue described by sections, rows and numbers of seats. Without sections it has standing places only."""
 
     name: Name
     city: Name | None = None
@@ -36,7 +36,7 @@ class CreateVenue(Body):
 
 
 class ImportOptions(Body):
-    """What a seating plan's file does not say."""
+    """Fields of a venue that an imported file lacks or that override it."""
 
     name: Name | None = None
     city: Name | None = None
@@ -45,7 +45,7 @@ class ImportOptions(Body):
 
 
 class ImportVenue(ImportOptions):
-    """The query of an import."""
+    """The query parameters of an import."""
 
     format: Literal["pretix"]
 

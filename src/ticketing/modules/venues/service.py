@@ -1,12 +1,12 @@
-"""Venues come into being together with the first version of their plan, and a plan never changes after that."""
+"""Create venues, each together with the first version of its plan. A plan version never changes afterwards."""
 
 import asyncio
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.db import new_id
+from ticketing.infra.db import new_id, statements
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.modules import organizations
 from ticketing.modules.venues import pretix_import
@@ -16,15 +16,21 @@ from ticketing.modules.venues.models import SeatingPlan, Venue
 from ticketing.modules.venues.plans import Draft
 from ticketing.modules.venues.schemas import CreateVenue, ImportOptions
 
-#: Seats per INSERT: enough to make the statement's own cost vanish, few enough to let other requests in between.
+#: Seats per INSERT: enough to amortize the cost of a statement, and few enough to let other requests run in between.
 CHUNK_SEATS = 5_000
+
+_INSERT_SEATS = """
+insert into plan_seats (organization_id, venue_id, plan_version, number, label, section, "row", seat, category, x, y)
+select %s, %s, %s, s.*
+  from unnest(%s::integer[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::double precision[],
+              %s::double precision[]) s"""
 
 
 async def create_venue(session: AsyncSession, access: organizations.Access, body: CreateVenue) -> Venue:
     """Create a venue from sections, rows and numbers of seats.
 
     Raises:
-        Invalid: naming the path of what is wrong with the plan.
+        Invalid: its field is the path of the first error in the plan.
     """
     draft = await asyncio.to_thread(draw_sections, body.sections)
     options = ImportOptions(**body.model_dump(exclude={"sections"}))
@@ -37,8 +43,8 @@ async def import_venue(
     """Create a venue from another program's seating plan.
 
     Raises:
-        BadRequest: the file can't be read at all.
-        Invalid: naming the path of what is wrong with it.
+        BadRequest: the file cannot be parsed.
+        Invalid: its field is the path of the first error in the file.
     """
     plan = await asyncio.to_thread(pretix_import.read_plan, file)
     return await _store(session, access, options.name or plan.name, options, plan.draft)
@@ -58,10 +64,10 @@ async def _store(
         plan_version=1,
     )
     session.add(venue)
-    await session.flush()  # The plan's rows refer to it, and its created_at is answered.
+    await session.flush()  # the rows of the plan refer to the venue
     await session.refresh(venue, ["created_at"])
     await _store_plan(session, venue, draft)
-    _announce(session, access, venue)
+    _record(session, access, venue)
     return venue
 
 
@@ -70,18 +76,10 @@ async def _store_plan(session: AsyncSession, venue: Venue, draft: Draft) -> None
     await allow_long_statements(session)
     await session.execute(insert(SeatingPlan).values(**plan, layout=draft.layout))
     for columns in draft.chunks(CHUNK_SEATS):
-        await session.execute(_INSERT_SEATS, {**plan, **columns})
+        await statements.execute(session, _INSERT_SEATS, *plan.values(), *columns)
 
 
-def _announce(session: AsyncSession, access: organizations.Access, venue: Venue) -> None:
-    facts = {"name": venue.name, "capacity": venue.capacity, "plan_version": venue.plan_version}
-    organizations.record(session, access, "venue.created", f"venue:{venue.id}", None, facts)
-    outbox.publish(session, VenueCreated(organization_id=venue.organization_id, venue_id=venue.id, **facts))
-
-
-_INSERT_SEATS = text("""
-insert into plan_seats (organization_id, venue_id, plan_version, number, label, section, "row", seat, category, x, y)
-select :organization_id, :venue_id, :version, s.*
-  from unnest(cast(:numbers as integer[]), cast(:labels as text[]), cast(:sections as text[]), cast(:rows as text[]),
-              cast(:seats as text[]), cast(:categories as text[]), cast(:xs as double precision[]),
-              cast(:ys as double precision[])) s""")
+def _record(session: AsyncSession, access: organizations.Access, venue: Venue) -> None:
+    values = {"name": venue.name, "capacity": venue.capacity, "plan_version": venue.plan_version}
+    organizations.record(session, access, "venue.created", f"venue:{venue.id}", None, values)
+    outbox.publish(session, VenueCreated(organization_id=venue.organization_id, venue_id=venue.id, **values))
