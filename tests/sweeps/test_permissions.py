@@ -19,7 +19,7 @@ from tests.sweeps.openapi.routes import Route, all_routes, each_route
 from ticketing.infra.config import get_settings
 from ticketing.main import create_app
 from ticketing.modules import iam, organizations
-from ticketing.modules.organizations.permissions import HOLDERS, PEOPLE_ONLY, Guest, Permission
+from ticketing.modules.organizations.permissions import HOLDERS, USERS_ONLY, NonMember, Permission
 
 Role = organizations.Role
 #: Routes whose path names no organization: the thing that is asked for says which one it is.
@@ -43,7 +43,7 @@ ELSEWHERE = {
 class Somebody:
     """A row of the test: a role, and how its bearer proves to have it."""
 
-    role: organizations.Role | Guest
+    role: organizations.Role | NonMember
     authorization: str
 
     @property
@@ -55,7 +55,7 @@ class Somebody:
         return f"{self.role} by {self.authorization.split()[0]}"
 
     def may(self, permission: Permission) -> bool:
-        return self.role in HOLDERS[permission] and not (self.is_machine and permission in PEOPLE_ONLY)
+        return self.role in HOLDERS[permission] and not (self.is_machine and permission in USERS_ONLY)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ async def everybody(app: FastAPI, stage: Stage) -> list[Somebody]:
         user = await iam.find_user(session, supporter.email)
         assert user
         assert await organizations.grant_support(session, user)
-    found.append(Somebody(Guest.SUPPORT, f"Bearer {supporter.token}"))
-    return [*found, Somebody(Guest.DEVICE, f"Device {stage.device['token']}")]
+    found.append(Somebody(NonMember.SUPPORT, f"Bearer {supporter.token}"))
+    return [*found, Somebody(NonMember.DEVICE, f"Device {stage.device['token']}")]
 
 
 @lru_cache(maxsize=1)
@@ -112,7 +112,7 @@ def test_every_route_of_an_organization_asks_for_one_permission_and_no_permissio
 
 def test_support_holds_nothing_that_changes_anything() -> None:
     changes = [name for name, route in all_routes().items() if is_of_an_organization(route) and route.method != "GET"]
-    assert not [name for name in changes if Guest.SUPPORT in HOLDERS[permissions()[name][0]]]
+    assert not [name for name in changes if NonMember.SUPPORT in HOLDERS[permissions()[name][0]]]
 
 
 @each_route(is_of_an_organization)
@@ -126,7 +126,7 @@ async def test_the_route_opens_exactly_where_the_table_says(
     for somebody in everybody:
         if not somebody.may(permission):
             # A device is nobody where no device has any business.
-            expected = 401 if somebody.role is Guest.DEVICE and not is_door(route) else 403
+            expected = 401 if somebody.role is NonMember.DEVICE and not is_door(route) else 403
             refused = await send(client, call, headers={"Authorization": somebody.authorization})
             assert refused.status_code == expected, f"{somebody.name}: {refused.text[:500]}"
     assert changed_tables(before, await read_state(app)) == []
@@ -147,7 +147,7 @@ async def test_a_thing_opens_to_whom_its_organization_lets_see_it(
         answer = await send(client, call, headers={"Authorization": somebody.authorization})
         if somebody.is_machine:
             assert answer.status_code == 401, f"{somebody.name}: only people are served here"
-        elif somebody.role is Guest.SUPPORT:
+        elif somebody.role is NonMember.SUPPORT:
             assert answer.status_code == 404, "support looks where it leaves a trace, under /orgs"
         elif somebody.may(ELSEWHERE[name]):
             assert answer.is_success, f"{somebody.name}: {answer.text[:500]}"

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from ticketing.modules.organizations.models import Role
-from ticketing.modules.organizations.permissions import HOLDERS, PEOPLE_ONLY, Guest, Permission
+from ticketing.modules.organizations.permissions import HOLDERS, USERS_ONLY, NonMember, Permission
 
 BEGIN, END = "<!-- permissions -->", "<!-- /permissions -->"
-_COLUMNS = (*Role, *Guest)
+_COLUMNS = (*Role, *NonMember)
 
 
 def render() -> str:
@@ -20,7 +20,7 @@ def _lines() -> Iterator[str]:
     for permission in Permission:
         cells = ["yes" if column in HOLDERS[permission] else "" for column in _COLUMNS]
         # An API key has one of the roles of members, so it may do only what one of those may do.
-        cells.append("" if permission in PEOPLE_ONLY or not HOLDERS[permission] & set(Role) else "yes")
+        cells.append("" if permission in USERS_ONLY or not HOLDERS[permission] & set(Role) else "yes")
         yield f"| {permission.value} | " + " | ".join(cells) + " |"
 
 

@@ -170,6 +170,6 @@ async def test_nobody_grants_or_takes_a_role_above_their_own(world: World, datab
         lambda session: members.remove_member(session, access, UUID(above.id)),
     )
     for attempt in attempts:
-        with pytest.raises(members.AboveYou):
+        with pytest.raises(members.RoleTooHigh):
             async with database.transaction() as session:
                 await attempt(session)

@@ -30,8 +30,8 @@ async def _change(database: Database, person: Person, act: Any) -> bool:
 
 
 def _access(tenant: Tenant, supporter: Person) -> organizations.Access:
-    guest = organizations.Guest.SUPPORT
-    return organizations.Access(UUID(tenant.id), f"user:{supporter.id}", UUID(supporter.id), guest)
+    support = organizations.NonMember.SUPPORT
+    return organizations.Access(UUID(tenant.id), f"user:{supporter.id}", UUID(supporter.id), support)
 
 
 async def _visits(tenant: Tenant) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Tenants: who works for them, what each may do there, and the log of what they did."""
+"""Tenants: members, roles and permissions, API keys, and the audit log."""
 
 from ticketing.modules.organizations import models, personal_data
-from ticketing.modules.organizations.access import ApiKeyScheme, May, may, note_use
+from ticketing.modules.organizations.access import ApiKeyScheme, May, may, record_use
 from ticketing.modules.organizations.api import router
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import (
@@ -16,7 +16,7 @@ from ticketing.modules.organizations.messages import (
     SupportRevoked,
 )
 from ticketing.modules.organizations.models import Organization, Role
-from ticketing.modules.organizations.permissions import Access, Guest, Permission
+from ticketing.modules.organizations.permissions import Access, NonMember, Permission
 from ticketing.modules.organizations.queries import (
     find_access,
     find_role,
@@ -31,11 +31,11 @@ __all__ = [
     "ApiKeyCreated",
     "ApiKeyRevoked",
     "ApiKeyScheme",
-    "Guest",
     "May",
     "MemberAdded",
     "MemberRemoved",
     "MemberRoleChanged",
+    "NonMember",
     "Organization",
     "OrganizationCreated",
     "OrganizationUpdated",
@@ -50,9 +50,9 @@ __all__ = [
     "is_allowed",
     "list_organizations",
     "may",
-    "note_use",
     "personal_data",
     "record",
+    "record_use",
     "revoke_support",
     "router",
 ]

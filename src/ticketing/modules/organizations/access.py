@@ -1,4 +1,4 @@
-"""Who comes into a tenant, and as what: every route under /orgs/{org_id} asks here first; a stranger learns nothing."""
+"""Access control of every route under /orgs/{org_id}. Responses do not reveal whether an organization exists."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -15,13 +15,13 @@ from ticketing.infra.errors import NotFound, Unauthenticated
 from ticketing.modules import iam
 from ticketing.modules.organizations import support
 from ticketing.modules.organizations.models import ApiKey, Organization, Role
-from ticketing.modules.organizations.permissions import Access, Guest, Permission
+from ticketing.modules.organizations.permissions import Access, NonMember, Permission
 from ticketing.modules.organizations.queries import find_key, find_role
 
-#: A key's last use is written at most this often: a busy scanner should not write with every scan.
+#: `last_used_at` is written at most this often, so that a busy scanner does not write on every scan.
 LAST_USED_EVERY = timedelta(minutes=1)
 
-# Only for the OpenAPI document, like iam's.
+# Only for the OpenAPI document, like `bearer` of iam.
 _api_key = APIKeyHeader(
     name="Authorization", auto_error=False, scheme_name="ApiKey", description="`ApiKey tk_…`, for machines"
 )
@@ -29,12 +29,12 @@ ApiKeyScheme = Annotated[object, Security(_api_key)]
 
 
 class May:
-    """Lets in who holds a permission in the organization of the path.
+    """A dependency that requires a permission in the organization of the path.
 
     Raises:
-        Unauthenticated: nobody calls, or with a key that opens nothing.
-        NotFound: the organization is unknown, or the caller has no business in it: the two look the same.
-        Forbidden: the caller is known there, and may not do this.
+        Unauthenticated: the request has no credentials, or an invalid API key.
+        NotFound: the organization is unknown, or the caller is not a member; the two are indistinguishable.
+        Forbidden: the caller is a member without this permission.
     """
 
     def __init__(self, permission: Permission) -> None:
@@ -45,13 +45,13 @@ class May:
     ) -> Access:
         access = await _by_token(session, org_id, user) if user else await _by_key(session, org_id, request)
         access.require(self.permission)
-        if access.role is Guest.SUPPORT:
+        if access.role is NonMember.SUPPORT:
             await support.begin_reading(session, access)
         return access
 
 
 def may(permission: Permission) -> Any:
-    """What a route's `Access` is annotated with: `Annotated[Access, may(Permission.EDIT_EVENTS)]`."""
+    """Annotate the `Access` of a route: `Annotated[Access, may(Permission.EDIT_EVENTS)]`."""
     return Depends(May(permission))
 
 
@@ -62,7 +62,7 @@ async def _by_token(session: AsyncSession, organization_id: UUID, user: iam.Iden
     await tenancy.enter(session, organization_id)
     if role is None and not await session.scalar(select(exists().where(Organization.id == organization_id))):
         raise NotFound
-    return Access(organization_id, user.actor, user.user_id, role or Guest.SUPPORT)
+    return Access(organization_id, user.actor, user.user_id, role or NonMember.SUPPORT)
 
 
 async def _by_key(session: AsyncSession, organization_id: UUID, request: Request) -> Access:
@@ -73,18 +73,18 @@ async def _by_key(session: AsyncSession, organization_id: UUID, request: Request
     await tenancy.enter_by(session, "organization_of_api_key", digest)
     key = await find_key(session, digest)
     if key is None:
-        raise Unauthenticated("This key is unknown, revoked, or has run out.")
+        raise Unauthenticated("This key is unknown, revoked or expired.")
     if key.organization_id != organization_id:
         raise NotFound
-    await note_use(session, ApiKey, key.id)
+    await record_use(session, ApiKey, key.id)
     actor = f"key:{key.id}"
     log.actor.set(actor)
     return Access(organization_id, actor, None, Role(key.role))
 
 
-async def note_use(session: AsyncSession, table: Any, row_id: UUID) -> None:
-    """Write down, at most once a minute, that a key or a device was used: `last_used_at` of its row in `table`."""
+async def record_use(session: AsyncSession, table: Any, row_id: UUID) -> None:
+    """Update `last_used_at` of a key or device in `table`, at most once per minute."""
     is_due = or_(table.last_used_at.is_(None), table.last_used_at < func.now() - LAST_USED_EVERY)
-    # Skipping a locked row: one request in a minute notes the use, and no other waits for its transaction to end.
+    # `skip_locked`: concurrent requests skip the update instead of waiting for the transaction that does it.
     due = select(table.id).where(table.id == row_id, is_due).with_for_update(skip_locked=True, key_share=True)
     await session.execute(update(table).where(table.id.in_(due.scalar_subquery())).values(last_used_at=func.now()))

@@ -1,4 +1,4 @@
-"""Routes of tenants: the organization itself, its members, its keys and its audit log."""
+"""Routes of organizations, their members, API keys and audit logs."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -44,7 +44,7 @@ sealed = APIRouter(route_class=idempotency.SealedRoute)
 
 @router.get("/me", tags=["iam"])
 async def get_me(identity: iam.CurrentUser, session: Db) -> Envelope[MeOut]:
-    """Who I am, and where I work."""
+    """The caller's account and memberships."""
     user = await iam.get_user(session, identity.user_id)
     memberships = [MembershipOut.of(*row) for row in await queries.list_memberships(session, user.id)]
     platform_role: Literal["SUPPORT"] | None = "SUPPORT" if await support.is_support(session, user.id) else None
@@ -60,14 +60,14 @@ async def get_me(identity: iam.CurrentUser, session: Db) -> Envelope[MeOut]:
 async def create_organization(
     body: CreateOrganization, user: iam.CurrentUser, session: Db
 ) -> Envelope[OrganizationOut]:
-    """Open an organization and become its first admin."""
+    """Create an organization; the caller becomes its first admin."""
     organization = await service.create_organization(session, user, body.name, body.slug)
     return envelope(OrganizationOut.model_validate(organization))
 
 
 @router.get("/orgs")
 async def list_my_organizations(page: Page, user: iam.CurrentUser, session: Db) -> Envelope[list[MyOrganizationOut]]:
-    """The organizations that I work for."""
+    """List the caller's organizations."""
     rows = await queries.list_memberships(session, user.user_id, page)
     kept, cursor = page.cut(rows, lambda row: [str(row[1].id)])
     return envelope([MyOrganizationOut.of(*row) for row in kept], next_cursor=cursor)
@@ -75,21 +75,21 @@ async def list_my_organizations(page: Page, user: iam.CurrentUser, session: Db) 
 
 @router.get("/orgs/{org_id}")
 async def get_organization(access: Reader, session: Db) -> Envelope[OrganizationOut]:
-    """For every member."""
+    """Get an organization; open to every member."""
     organization = await queries.get_organization(session, access.organization_id)
     return envelope(OrganizationOut.model_validate(organization))
 
 
 @router.patch("/orgs/{org_id}")
 async def update_organization(body: UpdateOrganization, access: Editor, session: Db) -> Envelope[OrganizationOut]:
-    """Change name or slug, or how long buyers' data is kept."""
+    """Change the name, the slug or the retention of buyers' data."""
     organization = await service.update_organization(session, access, body.model_dump(exclude_unset=True))
     return envelope(OrganizationOut.model_validate(organization))
 
 
 @router.get("/orgs/{org_id}/audit-log")
 async def list_audit_log(page: Page, access: Auditor, session: Db) -> Envelope[list[AuditEntryOut]]:
-    """Who changed what, newest first."""
+    """List the audit log, newest entry first."""
     rows = await queries.list_audit(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda entry: [str(entry.id)])
     return envelope([AuditEntryOut.model_validate(entry) for entry in kept], next_cursor=cursor)
@@ -97,13 +97,13 @@ async def list_audit_log(page: Page, access: Auditor, session: Db) -> Envelope[l
 
 @router.post("/orgs/{org_id}/members", status_code=201)
 async def add_member(body: AddMember, access: MemberEditor, session: Db) -> Envelope[MemberOut]:
-    """Give a registered person a role."""
+    """Add a registered user with a role."""
     return envelope(MemberOut.of(*await members.add_member(session, access, body.email, body.role)))
 
 
 @router.get("/orgs/{org_id}/members")
 async def list_members(page: Page, access: MemberReader, session: Db) -> Envelope[list[MemberOut]]:
-    """Everybody who works here."""
+    """List the members."""
     rows = await queries.list_members(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda member: [str(member.user_id)])
     users = await iam.list_users(session, [member.user_id for member in kept])
@@ -112,21 +112,21 @@ async def list_members(page: Page, access: MemberReader, session: Db) -> Envelop
 
 @router.patch("/orgs/{org_id}/members/{user_id}")
 async def change_role(user_id: UUID, body: ChangeRole, access: MemberEditor, session: Db) -> Envelope[MemberOut]:
-    """Give a member another role."""
+    """Change the role of a member."""
     member = await members.change_role(session, access, user_id, body.role)
     return envelope(MemberOut.of(member, await iam.get_user(session, user_id)))
 
 
 @router.delete("/orgs/{org_id}/members/{user_id}")
 async def remove_member(user_id: UUID, access: MemberEditor, session: Db) -> Envelope[None]:
-    """End a membership, also one's own."""
+    """End a membership, possibly one's own."""
     await members.remove_member(session, access, user_id)
     return envelope(None, "Removed.")
 
 
 @sealed.post("/orgs/{org_id}/api-keys", status_code=201)
 async def create_api_key(body: CreateApiKey, access: KeyMaker, session: Db) -> Envelope[NewApiKeyOut]:
-    """Make a key for a machine. This answer is the only one that shows it."""
+    """Create an API key. Only this response contains the key."""
     key, text = await api_keys.create_key(session, access, body.name, body.role, body.expires_at)
     return envelope(
         NewApiKeyOut(**ApiKeyOut.model_validate(key).model_dump(), key=text), "Keep this key: it is not shown again."
@@ -135,7 +135,7 @@ async def create_api_key(body: CreateApiKey, access: KeyMaker, session: Db) -> E
 
 @router.get("/orgs/{org_id}/api-keys")
 async def list_api_keys(page: Page, access: KeyReader, session: Db) -> Envelope[list[ApiKeyOut]]:
-    """All keys, revoked ones too; never their text."""
+    """List all API keys, including revoked ones, without their secrets."""
     rows = await queries.list_keys(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda key: [str(key.id)])
     return envelope([ApiKeyOut.model_validate(key) for key in kept], next_cursor=cursor)
@@ -143,7 +143,7 @@ async def list_api_keys(page: Page, access: KeyReader, session: Db) -> Envelope[
 
 @router.delete("/orgs/{org_id}/api-keys/{key_id}")
 async def revoke_api_key(key_id: UUID, access: KeyRevoker, session: Db) -> Envelope[None]:
-    """Revoke a key, at once and for good."""
+    """Revoke an API key permanently, with immediate effect."""
     await api_keys.revoke_key(session, access, key_id)
     return envelope(None, "Revoked.")
 

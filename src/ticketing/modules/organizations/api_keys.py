@@ -1,4 +1,4 @@
-"""Keys for machines: shown once, kept as a hash, revoked and never deleted, so that the audit log can name them."""
+"""API keys: shown once, stored as a hash, revoked but never deleted, because the audit log refers to them."""
 
 import secrets
 from datetime import datetime
@@ -22,18 +22,18 @@ from ticketing.modules.organizations.permissions import Access, Permission
 async def create_key(
     session: AsyncSession, access: Access, name: str, role: Role, expires_at: datetime | None
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret text, `tk_<prefix>_<secret>`, which can't be had again.
+    """Create a key. Return it with its text, `tk_<prefix>_<secret>`, which is not stored.
 
     Raises:
-        OnlyPeople: a key makes no keys.
-        Forbidden: the role is above the maker's own.
-        Invalid: it would have run out already.
+        UserRequired: the caller is a machine.
+        Forbidden: the role is above the caller's own.
+        Invalid: `expires_at` is in the past.
     """
     access.require(Permission.MAKE_KEYS)
     if not access.can_grant(role):
         raise Forbidden
     if expires_at is not None and expires_at <= (await session.execute(select(func.now()))).scalar_one():
-        raise Invalid("A key runs out in the future.", field="expires_at")
+        raise Invalid("A key must expire in the future.", field="expires_at")
     prefix = secrets.token_hex(4)
     text = f"tk_{prefix}_{security.new_secret()}"
     row = insert(ApiKey).values(
@@ -47,23 +47,23 @@ async def create_key(
         created_by=access.user_id,
     )
     key = (await session.scalars(row.returning(ApiKey))).one()
-    record(session, access, "api_key.created", f"api_key:{key.id}", None, _facts(key))
+    record(session, access, "api_key.created", f"api_key:{key.id}", None, _audited(key))
     outbox.publish(session, ApiKeyCreated(organization_id=access.organization_id, api_key_id=key.id, role=role))
     return key, text
 
 
 async def revoke_key(session: AsyncSession, access: Access, key_id: UUID) -> None:
-    """From the commit on, the key opens nothing. Raises NotFound, also for one that is revoked already."""
+    """Revoke a key, effective with the commit. Raises NotFound, also for a revoked key."""
     is_live = (ApiKey.organization_id == access.organization_id) & (ApiKey.id == key_id) & ApiKey.revoked_at.is_(None)
     revoke = update(ApiKey).where(is_live).values(revoked_at=func.now()).returning(ApiKey)
     key = (await session.scalars(revoke)).one_or_none()
     if key is None:
         raise NotFound
-    record(session, access, "api_key.revoked", f"api_key:{key.id}", _facts(key), None)
+    record(session, access, "api_key.revoked", f"api_key:{key.id}", _audited(key), None)
     outbox.publish(session, ApiKeyRevoked(organization_id=access.organization_id, api_key_id=key.id))
 
 
-def _facts(key: ApiKey) -> dict[str, Any]:
-    """What the audit log keeps of a key; a key without an end says nothing of one."""
-    end = {"expires_at": rfc3339(key.expires_at)} if key.expires_at else {}
-    return {"name": key.name, "role": Role(key.role), **end}
+def _audited(key: ApiKey) -> dict[str, Any]:
+    """Return the fields of a key for the audit log; `expires_at` only if it is set."""
+    expiry = {"expires_at": rfc3339(key.expires_at)} if key.expires_at else {}
+    return {"name": key.name, "role": Role(key.role), **expiry}

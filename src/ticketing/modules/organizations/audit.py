@@ -1,4 +1,4 @@
-"""The audit log: who changed what and from where, in the transaction that changed it."""
+"""The audit log: actor, change and client address, written in the transaction of the change."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def record(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
 ) -> None:
-    """Append an entry, such as `member.added`, `member:<id>`. Ids, not names: the log can never be cleaned."""
+    """Append an entry, such as `member.added`, `user:<id>`. Ids instead of names, because entries cannot be erased."""
     session.add(
         AuditEntry(
             organization_id=access.organization_id,

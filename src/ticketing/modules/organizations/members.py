@@ -1,4 +1,4 @@
-"""Who works for a tenant. There is always an admin: changes of members wait for each other on the tenant's row."""
+"""Members of a tenant. Changes are serialized by a lock on the tenant's row, so that an admin always remains."""
 
 from uuid import UUID
 
@@ -23,21 +23,21 @@ class AlreadyMember(Conflict):
 
 
 class LastAdmin(Conflict):
-    """An organization needs an admin: make somebody else one first."""
+    """An organization needs an admin: make another member an admin first."""
 
     code = "last_admin"
 
 
-class AboveYou(Forbidden):
-    """This role is not yours to give or to take: nobody grants above themselves, and a key makes no admins."""
+class RoleTooHigh(Forbidden):
+    """You cannot grant or remove a role above your own; an API key cannot grant or remove its own role either."""
 
 
 class NotRegistered(Invalid):
-    """Nobody has registered with this e-mail address: this person has to register first."""
+    """There is no account with this e-mail address: this person has to register first."""
 
 
 async def add_member(session: AsyncSession, access: Access, email: str, role: Role) -> tuple[Member, iam.User]:
-    """Give a registered person a role. Raises NotRegistered, AlreadyMember, AboveYou."""
+    """Add a registered user with a role. Raises NotRegistered, AlreadyMember, RoleTooHigh."""
     _refuse_above(access, role)
     user = await iam.find_user(session, email)
     if user is None:
@@ -52,7 +52,7 @@ async def add_member(session: AsyncSession, access: Access, email: str, role: Ro
 
 
 async def change_role(session: AsyncSession, access: Access, user_id: UUID, role: Role) -> Member:
-    """Raises NotFound, LastAdmin, AboveYou."""
+    """Change the role of a member. Raises NotFound, LastAdmin, RoleTooHigh."""
     member = await _lock_member(session, access, user_id)
     before = Role(member.role)
     if before == role:
@@ -66,7 +66,7 @@ async def change_role(session: AsyncSession, access: Access, user_id: UUID, role
 
 
 async def remove_member(session: AsyncSession, access: Access, user_id: UUID) -> None:
-    """Raises NotFound, LastAdmin, AboveYou."""
+    """End a membership. Raises NotFound, LastAdmin, RoleTooHigh."""
     member = await _lock_member(session, access, user_id)
     _refuse_above(access, Role(member.role))
     await _keep_an_admin(session, member)
@@ -77,12 +77,12 @@ async def remove_member(session: AsyncSession, access: Access, user_id: UUID) ->
 
 def _refuse_above(access: Access, *roles: Role) -> None:
     if not all(access.can_grant(role) for role in roles):
-        raise AboveYou
+        raise RoleTooHigh
 
 
 async def _lock_member(session: AsyncSession, access: Access, user_id: UUID) -> Member:
-    # The whole tenant and not the member's row: two admins who demote each other lock different rows, and each would
-    # see the other as the admin who stays.
+    # The tenant's row, not the member's: two admins who demote each other would lock different rows, and each would
+    # count the other as the remaining admin.
     await lock_organization(session, access.organization_id)
     member = await session.get(Member, (access.organization_id, user_id), populate_existing=True)
     if member is None:

@@ -1,4 +1,4 @@
-"""Facts about tenants, in the order of each tenant."""
+"""Messages about tenants, ordered per tenant."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -16,7 +16,7 @@ class _TenantMessage(Message):
 
 
 class OrganizationCreated(_TenantMessage):
-    """A tenant exists."""
+    """A tenant was created."""
 
     topic: ClassVar[str] = "organization.created"
 
@@ -25,19 +25,19 @@ class OrganizationCreated(_TenantMessage):
 
 
 class OrganizationUpdated(_TenantMessage):
-    """A tenant has another name, address or retention."""
+    """The name, slug or retention of a tenant was changed."""
 
     topic: ClassVar[str] = "organization.updated"
 
     name: str
     slug: str
     buyer_data_days: int | None = Field(
-        None, description="so long after an event its buyers' names are kept; null: for ever"
+        None, description="days after an event until its buyers' names are erased; null: kept"
     )
 
 
 class MemberAdded(_TenantMessage):
-    """Somebody belongs to an organization."""
+    """A user became a member of an organization."""
 
     topic: ClassVar[str] = "member.added"
 
@@ -46,7 +46,7 @@ class MemberAdded(_TenantMessage):
 
 
 class MemberRoleChanged(_TenantMessage):
-    """A member may do other things from here on."""
+    """The role of a member was changed."""
 
     topic: ClassVar[str] = "member.role_changed"
 
@@ -55,7 +55,7 @@ class MemberRoleChanged(_TenantMessage):
 
 
 class MemberRemoved(_TenantMessage):
-    """Somebody does not belong to an organization any more."""
+    """A membership ended."""
 
     topic: ClassVar[str] = "member.removed"
 
@@ -63,7 +63,7 @@ class MemberRemoved(_TenantMessage):
 
 
 class SupportGranted(Message):
-    """This person may read every organization."""
+    """A user may read every organization."""
 
     topic: ClassVar[str] = "support.granted"
     key_field: ClassVar[str] = "user_id"
@@ -72,7 +72,7 @@ class SupportGranted(Message):
 
 
 class SupportRevoked(Message):
-    """This person reads where they are a member, and nowhere else."""
+    """A user may no longer read organizations without being a member."""
 
     topic: ClassVar[str] = "support.revoked"
     key_field: ClassVar[str] = "user_id"
@@ -81,7 +81,7 @@ class SupportRevoked(Message):
 
 
 class ApiKeyCreated(_TenantMessage):
-    """A program has a key."""
+    """An API key was created."""
 
     topic: ClassVar[str] = "api_key.created"
 
@@ -90,7 +90,7 @@ class ApiKeyCreated(_TenantMessage):
 
 
 class ApiKeyRevoked(_TenantMessage):
-    """This key opens nothing any more."""
+    """An API key was revoked."""
 
     topic: ClassVar[str] = "api_key.revoked"
 

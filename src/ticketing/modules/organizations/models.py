@@ -1,4 +1,4 @@
-"""Tenants, who works for them, who may look at all of them, and what they did."""
+"""Tenants, members, support agents, API keys and the audit log."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,13 +12,13 @@ from ticketing.infra.db import Base, Identified
 
 
 class Role(StrEnum):
-    """What a member may do, in one organization."""
+    """The role of a member in one organization."""
 
     #: Everything, members and keys included.
     ORG_ADMIN = "ORG_ADMIN"
     #: Venues, events, orders and refunds.
     ORG_STAFF = "ORG_STAFF"
-    #: The door.
+    #: Check-in at the entrance.
     ORG_SCANNER = "ORG_SCANNER"
 
 
@@ -33,7 +33,7 @@ class Organization(Identified, Base):
 
     name: Mapped[str] = mapped_column(Text)
     slug: Mapped[str] = mapped_column(Text, unique=True)
-    #: Days after an event's end until its buyers' names and addresses are forgotten; null keeps them.
+    #: Days after an event's end until its buyers' names and addresses are erased; null keeps them.
     buyer_data_days: Mapped[int | None] = mapped_column(Integer)
 
 
@@ -49,8 +49,8 @@ class Member(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class SupportPerson(Base):
-    """Somebody of the platform who may read every organization. Written by an operator's command, never by the API."""
+class SupportAgent(Base):
+    """A user who may read every organization. Granted by an operator's command, never by the API."""
 
     __tablename__ = "support_people"
 
@@ -59,7 +59,7 @@ class SupportPerson(Base):
 
 
 class ApiKey(Identified, Base):
-    """A key for machines; only its hash is kept, and a prefix by which people tell keys apart."""
+    """A key for machines: only its hash is stored, and a prefix by which people recognise it."""
 
     __tablename__ = "api_keys"
     __table_args__ = (
@@ -73,19 +73,19 @@ class ApiKey(Identified, Base):
     key_hash: Mapped[str] = mapped_column(Text, unique=True)
     role: Mapped[Role] = mapped_column(Text)
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    #: From then on it opens nothing; None for a key that is good until it is revoked.
+    #: None for a key that is valid until it is revoked.
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 
 class AuditEntry(Identified, Base):
-    """Who changed what, from what to what, and from where. Append-only: a trigger refuses anything else."""
+    """A change with its actor, values before and after, and client. Append-only, enforced by a trigger."""
 
     __tablename__ = "audit_log"
     __table_args__ = (
         Index("ix_audit_log_organization_id_id", "organization_id", "id"),
-        # Where a person has ever worked: what their export has to look at.
+        # Finds the organizations that a user has ever worked for, which their export covers.
         Index("ix_audit_log_actor_organization_id", "actor", "organization_id"),
         Index("ix_audit_log_subject_organization_id", "subject", "organization_id"),
         Index(
@@ -104,6 +104,6 @@ class AuditEntry(Identified, Base):
     before: Mapped[dict[str, Any] | None]
     after: Mapped[dict[str, Any] | None]
     correlation_id: Mapped[str] = mapped_column(Text)
-    #: The client's address and what it calls itself; None when no request did this.
+    #: Address and user agent of the client; None for changes without a request.
     address: Mapped[str | None] = mapped_column(Text)
     user_agent: Mapped[str | None] = mapped_column(Text)

@@ -1,4 +1,4 @@
-"""The one table of permissions: who may do what in an organization. Every route asks it; docs/security.md prints it."""
+"""The permission table: which role may do what in an organization. docs/security.md is generated from it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,21 +8,21 @@ from ticketing.infra.errors import Forbidden
 from ticketing.modules.organizations.models import Role
 
 
-class OnlyPeople(Forbidden):
-    """Only a person can do this: a stolen key must not outlive its revocation in its children."""
+class UserRequired(Forbidden):
+    """Only a user can do this, not an API key or a device."""
 
 
-class Guest(StrEnum):
-    """Who comes into an organization without being its member."""
+class NonMember(StrEnum):
+    """Roles of callers that are not members."""
 
-    #: The platform's own people; they read, and change nothing.
+    #: Support agents of the platform: read only.
     SUPPORT = "SUPPORT"
-    #: A scanner with a token, at the door of one event.
+    #: A scanner with a token for one event.
     DEVICE = "DEVICE"
 
 
 class Permission(StrEnum):
-    """What a route asks for; the value is how people read it."""
+    """A permission required by a route; the value is its description."""
 
     READ_ORGANIZATION = "read the organization"
     EDIT_ORGANIZATION = "change the organization"
@@ -52,41 +52,41 @@ class Permission(StrEnum):
     EDIT_WEBHOOKS = "make, change, test and delete webhooks"
 
 
-_ADMIN: frozenset[Role | Guest] = frozenset({Role.ORG_ADMIN})
+_ADMIN: frozenset[Role | NonMember] = frozenset({Role.ORG_ADMIN})
 _STAFF = _ADMIN | {Role.ORG_STAFF}
 _MEMBERS = _STAFF | {Role.ORG_SCANNER}
 
-HOLDERS: dict[Permission, frozenset[Role | Guest]] = {
-    Permission.READ_ORGANIZATION: _MEMBERS | {Guest.SUPPORT},
+HOLDERS: dict[Permission, frozenset[Role | NonMember]] = {
+    Permission.READ_ORGANIZATION: _MEMBERS | {NonMember.SUPPORT},
     Permission.EDIT_ORGANIZATION: _ADMIN,
-    Permission.READ_AUDIT_LOG: _ADMIN | {Guest.SUPPORT},
-    Permission.READ_MEMBERS: _ADMIN | {Guest.SUPPORT},
+    Permission.READ_AUDIT_LOG: _ADMIN | {NonMember.SUPPORT},
+    Permission.READ_MEMBERS: _ADMIN | {NonMember.SUPPORT},
     Permission.EDIT_MEMBERS: _ADMIN,
-    Permission.READ_KEYS: _ADMIN | {Guest.SUPPORT},
+    Permission.READ_KEYS: _ADMIN | {NonMember.SUPPORT},
     Permission.MAKE_KEYS: _ADMIN,
     Permission.REVOKE_KEYS: _ADMIN,
-    Permission.READ_VENUES: _MEMBERS | {Guest.SUPPORT},
+    Permission.READ_VENUES: _MEMBERS | {NonMember.SUPPORT},
     Permission.EDIT_VENUES: _STAFF,
-    Permission.READ_EVENTS: _MEMBERS | {Guest.SUPPORT},
+    Permission.READ_EVENTS: _MEMBERS | {NonMember.SUPPORT},
     Permission.EDIT_EVENTS: _STAFF,
     Permission.READ_RESERVATIONS: _MEMBERS,
-    Permission.READ_ORDERS: _STAFF | {Guest.SUPPORT},
+    Permission.READ_ORDERS: _STAFF | {NonMember.SUPPORT},
     Permission.EXPORT_ORDERS: _STAFF,
     Permission.REFUND_ORDERS: _STAFF,
     Permission.READ_TICKETS: _STAFF,
     Permission.TRANSFER_TICKETS: _STAFF,
-    Permission.READ_DEVICES: _STAFF | {Guest.SUPPORT},
+    Permission.READ_DEVICES: _STAFF | {NonMember.SUPPORT},
     Permission.MAKE_DEVICES: _STAFF,
     Permission.REVOKE_DEVICES: _STAFF,
-    Permission.READ_DOOR: _MEMBERS | {Guest.SUPPORT, Guest.DEVICE},
-    Permission.CHECK_IN: _MEMBERS | {Guest.DEVICE},
+    Permission.READ_DOOR: _MEMBERS | {NonMember.SUPPORT, NonMember.DEVICE},
+    Permission.CHECK_IN: _MEMBERS | {NonMember.DEVICE},
     Permission.READ_FEED: _ADMIN,
     Permission.READ_WEBHOOKS: _ADMIN,
     Permission.EDIT_WEBHOOKS: _ADMIN,
 }
-#: What a machine can't do, whatever its role: make what would outlive its revocation; and what is asked only where the
-#: path names no organization, so that a key, which is somebody in one organization, is nobody there.
-PEOPLE_ONLY = frozenset(
+#: Not available to machines in any role: creating credentials that would survive the revocation of a stolen key, and
+#: routes whose path names no organization, where a key of one organization has no meaning.
+USERS_ONLY = frozenset(
     {
         Permission.MAKE_KEYS,
         Permission.MAKE_DEVICES,
@@ -98,36 +98,36 @@ PEOPLE_ONLY = frozenset(
     }
 )
 
-#: Guests have none: they give no roles.
-_RANK: dict[Role | Guest, int] = {Role.ORG_SCANNER: 1, Role.ORG_STAFF: 2, Role.ORG_ADMIN: 3}
+#: Non-members have no rank, so they cannot grant roles.
+_RANK: dict[Role | NonMember, int] = {Role.ORG_SCANNER: 1, Role.ORG_STAFF: 2, Role.ORG_ADMIN: 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Somebody at work in an organization. `user_id` is None when it is a machine, with a key or at the door."""
+    """An authorized caller in an organization. `user_id` is None for machines: API keys and devices."""
 
     organization_id: UUID
     actor: str
     user_id: UUID | None
-    role: Role | Guest
-    #: Where a device stands; None for everybody else.
+    role: Role | NonMember
+    #: The gate of a device; None for other callers.
     gate: str | None = None
 
     def holds(self, permission: Permission) -> bool:
-        """What the table says of the role; `require` is what a route asks."""
+        """Whether the role has the permission; routes call `require`."""
         return self.role in HOLDERS[permission]
 
     def require(self, permission: Permission) -> None:
-        """Raises Forbidden, OnlyPeople."""
+        """Raises Forbidden, UserRequired."""
         if not self.holds(permission):
             raise Forbidden
-        if self.user_id is None and permission in PEOPLE_ONLY:
-            raise OnlyPeople
+        if self.user_id is None and permission in USERS_ONLY:
+            raise UserRequired
 
     def can_grant(self, role: Role) -> bool:
-        """Whether this role is theirs to give and to take: up to their own, and for a key below its own.
+        """Whether the caller may grant or remove this role: up to its own for users, below its own for keys.
 
-        So nobody grants above themselves, and a stolen key neither makes an admin nor puts one out.
+        A stolen key can thus neither create nor remove an admin.
         """
         own = _RANK.get(self.role, 0)
         return _RANK[role] < own or (_RANK[role] == own and self.user_id is not None)

@@ -1,4 +1,4 @@
-"""What organizations hold of a person, and how somebody leaves all of them."""
+"""Export of a user's memberships, keys and audit entries, and leaving every organization."""
 
 from uuid import UUID
 
@@ -9,13 +9,13 @@ from ticketing.infra.db import tenancy
 from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules import iam
 from ticketing.modules.organizations.members import LastAdmin, remove_member
-from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, SupportPerson
+from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, SupportAgent
 from ticketing.modules.organizations.permissions import Access
 from ticketing.modules.organizations.queries import list_memberships
 
 
 def actor_of(user_id: UUID) -> str:
-    """How a person stands in the audit log, as actor and as subject."""
+    """Return the name of a user as actor or subject in the audit log."""
     return f"user:{user_id}"
 
 
@@ -25,7 +25,7 @@ def _memberships(user_id: UUID) -> Rows:
 
 
 def _platform_roles(user_id: UUID) -> Rows:
-    return select(SupportPerson.granted_at).where(SupportPerson.user_id == user_id)
+    return select(SupportAgent.granted_at).where(SupportAgent.user_id == user_id)
 
 
 def _keys_made(user_id: UUID) -> Rows:
@@ -43,7 +43,7 @@ def _done_by(user_id: UUID) -> Rows:
 
 
 def _done_to(user_id: UUID) -> Rows:
-    # Without who did it and from where: that is about somebody else.
+    # Without the actor and its client, which are personal data of another user.
     mine = (AuditEntry.subject == actor_of(user_id)) & (AuditEntry.actor != actor_of(user_id))
     return select(*_ENTRY, *_CHANGE).where(mine).order_by(AuditEntry.id)
 
@@ -58,18 +58,18 @@ PARTS = (
 
 
 async def list_workplaces(session: AsyncSession) -> set[UUID]:
-    """The organizations where the caller works or has worked, by the trace that every membership leaves.
+    """Return the organizations of the caller's current and former memberships, found by their audit entries.
 
-    A function of the database's looks into every tenant: their own right to know is what lets them.
+    A database function bypasses row-level security here, restricted to the caller's own entries.
     """
     return set(await session.scalars(select(func.organizations_of_trace(type_=Uuid))))
 
 
-async def leave_everything(session: AsyncSession, person: iam.Identity) -> None:
-    """End every membership and platform role of a person.
+async def leave_all_organizations(session: AsyncSession, person: iam.Identity) -> None:
+    """End every membership and platform role of a user.
 
     Raises:
-        LastAdmin: naming the organization that would be left without one; somebody else has to become admin first.
+        LastAdmin: names the organization that would be left without an admin.
     """
     for member, organization in await list_memberships(session, person.user_id):
         await tenancy.enter(session, organization.id)
@@ -78,4 +78,4 @@ async def leave_everything(session: AsyncSession, person: iam.Identity) -> None:
             await remove_member(session, access, person.user_id)
         except LastAdmin as error:
             raise LastAdmin(organization={"id": organization.id, "name": organization.name}) from error
-    await session.execute(delete(SupportPerson).where(SupportPerson.user_id == person.user_id))
+    await session.execute(delete(SupportAgent).where(SupportAgent.user_id == person.user_id))

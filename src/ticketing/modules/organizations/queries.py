@@ -1,4 +1,4 @@
-"""Reading about tenants. Whoever calls these has been let in already."""
+"""Queries for tenants. Callers have checked access."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -12,30 +12,30 @@ from ticketing.modules import iam
 from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, Organization, Role
 from ticketing.modules.organizations.permissions import HOLDERS, Access, Permission
 
-#: More organizations than anybody works for.
+#: Bound of an unpaged list; above the memberships of any user.
 MEMBERSHIPS_MAX = 1000
 
 
 async def find_role(session: AsyncSession, organization_id: UUID, user_id: UUID) -> Role | None:
-    """What this person is in the organization; None for strangers, and for an organization that does not exist."""
+    """Return the role of a user; None for non-members and for unknown organizations."""
     is_theirs = (Member.organization_id == organization_id) & (Member.user_id == user_id)
     role = await session.scalar(select(Member.role).where(is_theirs))
     return None if role is None else Role(role)
 
 
 async def find_key(session: AsyncSession, key_hash: str) -> ApiKey | None:
-    """The key that has this hash and opens something now, in the organization that was entered by the same hash."""
+    """Return the valid key with this hash, in the tenant that was entered by the same hash."""
     is_good = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
     return (await session.scalars(select(ApiKey).where(ApiKey.key_hash == key_hash, is_good))).one_or_none()
 
 
 async def is_allowed(session: AsyncSession, organization_id: UUID, user_id: UUID, permission: Permission) -> bool:
-    """Whether this person holds the permission as a member, where the path does not name the organization."""
+    """Whether a member has the permission; for routes whose path does not name the organization."""
     return await find_role(session, organization_id, user_id) in HOLDERS[permission]
 
 
 async def find_access(session: AsyncSession, organization_id: UUID, user: iam.Identity) -> Access | None:
-    """A member as whom they work there, where the path does not name the organization; None for everybody else."""
+    """Return the access of a member, None for others; for routes whose path does not name the organization."""
     role = await find_role(session, organization_id, user.user_id)
     return None if role is None else Access(organization_id, user.actor, user.user_id, role)
 
@@ -49,7 +49,7 @@ async def get_organization(session: AsyncSession, organization_id: UUID) -> Orga
 
 
 async def list_organizations(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Organization]:
-    """The organizations with these ids; unknown ids are left out."""
+    """Return the organizations with these ids; unknown ids are left out."""
     organizations = await session.scalars(select(Organization).where(Organization.id.in_(ids)))
     return {organization.id: organization for organization in organizations}
 
@@ -57,7 +57,7 @@ async def list_organizations(session: AsyncSession, ids: Collection[UUID]) -> di
 async def list_memberships(
     session: AsyncSession, user_id: UUID, page: PageQuery | None = None
 ) -> list[tuple[Member, Organization]]:
-    """A person's organizations and their role in each, oldest organization first; without a page, all of them."""
+    """Return a user's memberships, oldest organization first; without a page, all of them."""
     query = select(Member, Organization).join(Organization, Organization.id == Member.organization_id)
     query = query.where(Member.user_id == user_id).order_by(Organization.id)
     if page is not None and page.after is not None:
@@ -67,7 +67,7 @@ async def list_memberships(
 
 
 async def list_members(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[Member]:
-    """One more than the page takes, in the order in which they registered."""
+    """Return up to `limit + 1` members, in the order of registration."""
     query = select(Member).where(Member.organization_id == organization_id).order_by(Member.user_id)
     if page.after is not None:
         query = query.where(Member.user_id > page.after_id())
@@ -75,7 +75,7 @@ async def list_members(session: AsyncSession, organization_id: UUID, page: PageQ
 
 
 async def list_keys(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[ApiKey]:
-    """One more than the page takes, oldest first, revoked ones included."""
+    """Return up to `limit + 1` keys, oldest first, including revoked ones."""
     query = select(ApiKey).where(ApiKey.organization_id == organization_id).order_by(ApiKey.id)
     if page.after is not None:
         query = query.where(ApiKey.id > page.after_id())
@@ -83,7 +83,7 @@ async def list_keys(session: AsyncSession, organization_id: UUID, page: PageQuer
 
 
 async def list_audit(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[AuditEntry]:
-    """One more than the page takes, newest first."""
+    """Return up to `limit + 1` entries, newest first."""
     query = select(AuditEntry).where(AuditEntry.organization_id == organization_id).order_by(AuditEntry.id.desc())
     if page.after is not None:
         query = query.where(AuditEntry.id < page.after_id())

@@ -1,4 +1,4 @@
-"""Bodies about tenants, their members and their keys."""
+"""Request and response bodies of organizations, members and API keys."""
 
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -16,15 +16,15 @@ class CreateOrganization(Body):
 
 
 class UpdateOrganization(Body):
-    """What is left out stays as it is."""
+    """Omitted fields are not changed."""
 
     name: Name = Field(default="")
     slug: Slug = Field(default="")
-    #: Days after an event's end until its buyers' names and addresses are forgotten; null keeps them.
+    #: Days after an event's end until its buyers' names and addresses are erased; null keeps them.
     buyer_data_days: Annotated[int, Field(strict=True, ge=30, le=3650)] | None = None
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _require_a_change(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("must have a name, a slug or buyer_data_days")
         return self
@@ -40,7 +40,7 @@ class ChangeRole(Body):
 
 
 class CreateApiKey(Body):
-    """`expires_at`: from then on the key opens nothing; without it, it is good until it is revoked."""
+    """Without `expires_at`, the key is valid until it is revoked."""
 
     name: Name
     role: Role
@@ -51,7 +51,7 @@ class OrganizationOut(Out):
     id: UUID
     name: str
     slug: str
-    #: Days after an event's end until its buyers' names and addresses are forgotten; null keeps them.
+    #: Days after an event's end until its buyers' names and addresses are erased; null keeps them.
     buyer_data_days: int | None
     created_at: Moment
 
@@ -74,7 +74,7 @@ class MembershipOut(Out):
 
 
 class MyOrganizationOut(OrganizationOut):
-    """An organization, and what the caller is in it."""
+    """An organization with the caller's role in it."""
 
     role: Role
 
@@ -86,13 +86,13 @@ class MyOrganizationOut(OrganizationOut):
 class MeOut(Out):
     id: UUID
     email: str
-    #: Whether a link that was mailed to the address has come back.
+    #: Whether a link that was mailed to the address was used.
     email_verified: bool
-    #: Whether log-in asks for a code besides the password.
+    #: Whether login requires a code in addition to the password.
     has_second_factor: bool
     display_name: str | None
     memberships: list[MembershipOut]
-    #: SUPPORT for somebody of the platform who reads every organization.
+    #: SUPPORT for users who may read every organization.
     platform_role: Literal["SUPPORT"] | None
 
 
@@ -122,7 +122,7 @@ class ApiKeyOut(Out):
 
 
 class NewApiKeyOut(ApiKeyOut):
-    """The only answer that holds the key itself."""
+    """The only response that contains the key itself."""
 
     key: str
 
@@ -135,7 +135,7 @@ class AuditEntryOut(Out):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     correlation_id: str
-    #: From where: the client's address, and what it calls itself; null when no request did this.
+    #: Address and user agent of the client; null for changes without a request.
     address: str | None
     user_agent: str | None
     created_at: Moment

@@ -1,4 +1,4 @@
-"""Tenants: opening one, and changing what it is called."""
+"""Creating and changing tenants."""
 
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ class SlugTaken(Conflict):
 
 
 async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str) -> Organization:
-    """Open a tenant; its creator is its first admin. Raises SlugTaken."""
+    """Create a tenant with the caller as its first admin. Raises SlugTaken."""
     organization_id = new_id()
     await tenancy.enter(session, organization_id)
     row = insert(Organization).values(id=organization_id, name=name, slug=slug)
@@ -35,23 +35,23 @@ async def create_organization(session: AsyncSession, user: iam.Identity, name: s
     ids = {"organization_id": organization.id, "user_id": user.user_id}
     await session.execute(insert(Member).values(**ids, role=Role.ORG_ADMIN))
     access = Access(organization.id, user.actor, user.user_id, Role.ORG_ADMIN)
-    record(session, access, "organization.created", f"organization:{organization.id}", None, _facts(organization))
+    record(session, access, "organization.created", f"organization:{organization.id}", None, _audited(organization))
     outbox.publish(session, OrganizationCreated(organization_id=organization.id, name=name, slug=slug))
     outbox.publish(session, MemberAdded(**ids, role=Role.ORG_ADMIN))
     return organization
 
 
 async def update_organization(session: AsyncSession, access: Access, changes: dict[str, Any]) -> Organization:
-    """Change name, slug, or how long buyers' data is kept. Raises SlugTaken."""
+    """Change the name, the slug or the retention of buyers' data. Raises SlugTaken."""
     organization = await lock_organization(session, access.organization_id)
-    before = _facts(organization)
+    before = _audited(organization)
     after = before | changes
     if after == before:
         return organization
     try:
         await session.execute(update(Organization).where(Organization.id == organization.id).values(**changes))
     except IntegrityError:
-        # The transaction is lost, and so is this request: nothing more is done in it.
+        # The transaction is aborted; the request does nothing more in it.
         raise SlugTaken(field="slug") from None
     record(session, access, "organization.updated", f"organization:{organization.id}", before, after)
     outbox.publish(session, OrganizationUpdated(organization_id=organization.id, **after))
@@ -59,11 +59,11 @@ async def update_organization(session: AsyncSession, access: Access, changes: di
 
 
 async def lock_organization(session: AsyncSession, organization_id: UUID) -> Organization:
-    """The organization, for one transaction at a time; rows that only refer to it (events, orders) don't wait."""
+    """Lock the organization. Inserting rows that refer to it (events, orders) does not wait for this lock."""
     query = select(Organization).where(Organization.id == organization_id)
     query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
     return (await session.scalars(query)).one()
 
 
-def _facts(organization: Organization) -> dict[str, Any]:
+def _audited(organization: Organization) -> dict[str, Any]:
     return {name: getattr(organization, name) for name in ("name", "slug", "buyer_data_days")}

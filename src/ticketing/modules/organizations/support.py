@@ -1,4 +1,4 @@
-"""The platform's support reads every organization, changes none, and leaves a trace in each that it reads."""
+"""Support agents: they may read every organization, change none, and leave an audit entry where they read."""
 
 from uuid import UUID
 
@@ -10,15 +10,15 @@ from ticketing.infra import outbox
 from ticketing.modules import iam
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import SupportGranted, SupportRevoked
-from ticketing.modules.organizations.models import AuditEntry, SupportPerson
+from ticketing.modules.organizations.models import AuditEntry, SupportAgent
 from ticketing.modules.organizations.permissions import Access
 
 READ = "support.read"
 
 
 async def grant_support(session: AsyncSession, user: iam.User) -> bool:
-    """Let this person read every organization; False when they could. For an operator's command only."""
-    row = insert(SupportPerson).values(user_id=user.id).on_conflict_do_nothing().returning(SupportPerson.user_id)
+    """Let a user read every organization; False if it already could. For an operator's command only."""
+    row = insert(SupportAgent).values(user_id=user.id).on_conflict_do_nothing().returning(SupportAgent.user_id)
     if await session.scalar(row) is None:
         return False
     outbox.publish(session, SupportGranted(user_id=user.id))
@@ -26,8 +26,8 @@ async def grant_support(session: AsyncSession, user: iam.User) -> bool:
 
 
 async def revoke_support(session: AsyncSession, user: iam.User) -> bool:
-    """From the commit on, this person is a stranger again where they are no member; False when they were that."""
-    row = delete(SupportPerson).where(SupportPerson.user_id == user.id).returning(SupportPerson.user_id)
+    """Revoke the right with the commit; False if the user did not have it."""
+    row = delete(SupportAgent).where(SupportAgent.user_id == user.id).returning(SupportAgent.user_id)
     if await session.scalar(row) is None:
         return False
     outbox.publish(session, SupportRevoked(user_id=user.id))
@@ -35,14 +35,14 @@ async def revoke_support(session: AsyncSession, user: iam.User) -> bool:
 
 
 async def is_support(session: AsyncSession, user_id: UUID) -> bool:
-    """Asked anew with each request: who is no longer support stops reading at once."""
-    return bool(await session.scalar(select(exists().where(SupportPerson.user_id == user_id))))
+    """Whether a user is a support agent. Read for each request, so that a revocation takes effect at once."""
+    return bool(await session.scalar(select(exists().where(SupportAgent.user_id == user_id))))
 
 
 async def begin_reading(session: AsyncSession, access: Access) -> None:
-    """Note the visit, once an hour, and make the rest of the transaction read only: the database refuses a change."""
-    # Two requests of one page come at once: the second waits, and then finds the first one's entry.
-    await session.execute(_TURN, {"visit": f"{READ} {access.actor} {access.organization_id}"})
+    """Write an audit entry, at most once per hour, and make the rest of the transaction read-only."""
+    # The requests of one page are concurrent: the second waits for the lock and then finds the entry of the first.
+    await session.execute(_LOCK, {"visit": f"{READ} {access.actor} {access.organization_id}"})
     is_known = (AuditEntry.organization_id == access.organization_id) & (AuditEntry.actor == access.actor)
     is_recent = (AuditEntry.action == READ) & (AuditEntry.created_at > func.now() - text("interval '1 hour'"))
     if not await session.scalar(select(exists().where(is_known, is_recent))):
@@ -51,4 +51,4 @@ async def begin_reading(session: AsyncSession, access: Access) -> None:
     await session.execute(text("set transaction read only"))
 
 
-_TURN = text("select pg_advisory_xact_lock(hashtextextended(:visit, 0))")
+_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:visit, 0))")

@@ -1,4 +1,4 @@
-"""What people may ask of what we hold of them: to have it all, to have it gone, and that it does not stay for ever."""
+"""Personal data: export, erasure and retention."""
 
 from ticketing.modules.privacy.api import router
 from ticketing.modules.privacy.erasure import finish_erasures, forget_person

@@ -1,4 +1,4 @@
-"""Routes of a person's own data."""
+"""Routes of the caller's own data."""
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
@@ -15,7 +15,7 @@ from ticketing.modules.privacy.schemas import EraseMe
 router = APIRouter(tags=["privacy"], route_class=idempotency.Route)
 
 
-# Before the idempotency claim, as at log-in: nobody keeps a database connection while waiting for argon2.
+# Before the idempotency claim, as at login, so that no database connection is held while waiting for argon2.
 async def confirm_person(request: Request, body: EraseMe, person: iam.CurrentUser) -> None:
     await iam.personal_data.confirm_person(
         app_state.of(request.app).get(Database), person.user_id, body.password, body.code
@@ -28,7 +28,7 @@ async def confirm_person(request: Request, body: EraseMe, person: iam.CurrentUse
     responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
 )
 async def export_me(person: iam.CurrentUser, request: Request) -> StreamingResponse:
-    """Everything that is held of the caller, as a file."""
+    """Download all personal data of the caller."""
     spool = await write_export(app_state.of(request.app).get(Database), person.user_id)
     headers = {"Content-Disposition": 'attachment; filename="my-data.json"', "Content-Length": str(spool.tell())}
     return StreamingResponse(read_spool(spool), media_type="application/json", headers=headers)
@@ -36,9 +36,9 @@ async def export_me(person: iam.CurrentUser, request: Request) -> StreamingRespo
 
 @router.post("/me/erase", dependencies=[Depends(confirm_person), Depends(idempotency.claim)])
 async def erase_me(body: EraseMe, person: iam.CurrentUser, session: Db) -> Envelope[None]:
-    """Forget the caller, for good. Orders stay for the books and tickets stay valid, without a name.
+    """Erase the caller's account permanently. Orders are kept for accounting, and tickets stay valid, without a name.
 
-    A retry is answered with 401: its caller is gone.
+    A retry gets 401, because its account no longer exists.
     """
     await erasure.erase(session, person, code=body.code, give_up_tickets=body.give_up_tickets)
     return envelope(None, "You are forgotten.")

@@ -1,4 +1,4 @@
-"""A person is taken out of everything. What was paid for stays: orders for the books, tickets for the door."""
+"""Erasure of a user's personal data. Orders are kept for accounting and tickets for admission, without a name."""
 
 from uuid import UUID
 
@@ -9,8 +9,8 @@ from ticketing.infra.errors import Conflict
 from ticketing.infra.http import idempotency
 from ticketing.modules import iam, orders, organizations, payments, reservations, tickets
 
-#: Longer than any request or consumer that knew the person by name can still be under way.
-LEFTOVER_HOURS = 1
+#: Longer than any request or consumer that has read the user's data can still be running.
+REPEAT_HOURS = 1
 
 
 class TicketsLeft(Conflict):
@@ -22,43 +22,43 @@ class TicketsLeft(Conflict):
 async def erase(
     session: AsyncSession, person: iam.Identity, *, code: str | None = None, give_up_tickets: bool = False
 ) -> None:
-    """Empty the account now; what orders and tickets say of the person is forgotten by the consumer, in seconds.
+    """Erase the account now; a consumer erases the personal data of orders and tickets within seconds.
 
     Raises:
-        TicketsLeft: naming them, unless they are given up. They are not voided: a ticket that admits needs no name.
-        organizations.LastAdmin: naming the organization.
-        SecondFactorRequired, SecondFactorWrong: the person has a second factor.
+        TicketsLeft: names the usable tickets, unless they are given up. They stay valid: admission needs no name.
+        organizations.LastAdmin: names the organization.
+        SecondFactorRequired, SecondFactorWrong: the account has a second factor.
     """
     if not give_up_tickets and (left := await tickets.personal_data.list_usable(session, person.user_id)):
         raise TicketsLeft(tickets=[{"id": t.id, "event_id": t.event_id, "seat": t.seat_label} for t in left])
     await allow_long_statements(session)
-    # Seats, then organizations, then the person: the order in which everybody else takes these locks.
+    # Seats, then organizations, then the user: the lock order of all other transactions.
     await reservations.personal_data.cancel_active(session, person.user_id)
-    await organizations.personal_data.leave_everything(session, person)
+    await organizations.personal_data.leave_all_organizations(session, person)
     await iam.personal_data.erase_account(session, person.user_id, code)
     await idempotency.forget(session, f"user:{person.user_id}")
 
 
 async def forget_person(session: AsyncSession, message: iam.UserErased) -> None:
-    """Take an erased person out of every tenant's rows. Twice is once, and the order in which facts arrive is all one:
+    """Erase a user from the rows of every tenant. Idempotent and independent of message order.
 
-    a ticket that is issued later finds an order without a name.
+    A ticket that is issued later copies the name from the order, which is empty by then.
     """
     await _forget(session, message.user_id)
 
 
 async def finish_erasures(session: AsyncSession) -> None:
-    """Once more for everybody who was erased lately.
+    """Repeat the erasure of recently erased users.
 
-    An order may be made in the two seconds in which an access token outlives its session, and a ticket transferred to
-    somebody who is being erased: neither waits for us, so we look again.
+    An order can be placed in the two seconds by which an access token outlives its session, and a ticket transferred to
+    a user during the erasure. Neither is excluded by a lock, so both are erased here.
     """
-    for user_id in await iam.personal_data.list_lately_erased(session, LEFTOVER_HOURS):
+    for user_id in await iam.personal_data.list_recently_erased(session, REPEAT_HOURS):
         await _forget(session, user_id)
 
 
 async def _forget(session: AsyncSession, user_id: UUID) -> None:
-    # Orders first: whoever issues tickets locks the order, and then reads the name from it.
+    # Orders first: issuing tickets locks the order and then copies the name from it.
     await orders.personal_data.forget_buyer(session, user_id)
     await tickets.personal_data.forget_holder(session, user_id)
     await reservations.personal_data.forget_buyer(session, user_id)

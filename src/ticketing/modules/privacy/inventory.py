@@ -1,4 +1,4 @@
-"""Everything that we hold of a person: what the export shows, and what it leaves out, and why."""
+"""Inventory of personal data: what the export contains, and what it omits for which reason."""
 
 from ticketing.modules import iam, orders, organizations, payments, reservations, tickets
 
@@ -11,16 +11,16 @@ PARTS = (
     *tickets.personal_data.PARTS,
 )
 
-_DIGEST = "a secret, or a digest of one: it says nothing to its owner, and would help whoever steals the export"
+_DIGEST = "a secret or a digest of one: useless to its owner, useful to someone who steals the export"
 _SETTING = "a setting of the organization"
 _SAME = "the same as another column that is exported"
 _COPY = "holds ids only, repeats rows that are exported, and is dropped after OUTBOX_RETENTION_DAYS"
 
-#: `table.column` of what refers to a person and is not exported, with the reason. A test knows every column there is.
+#: `table.column` that refers to a user and is not exported, with the reason. A test compares this with every column.
 NOT_EXPORTED = {
     "users.email_normalized": _SAME,
     "users.password_hash": _DIGEST,
-    "users.erased_at": "nobody is left to ask for it",
+    "users.erased_at": "an erased account cannot request an export",
     "sessions.user_id": _SAME,
     "refresh_tokens.spent_by": _DIGEST,
     "mail_tokens.user_id": _SAME,
@@ -33,11 +33,11 @@ NOT_EXPORTED = {
     "devices.created_by": _SAME,
     "reservations.buyer_identity": _DIGEST,
     "orders.buyer_identity": _DIGEST,
-    "refunds.requested_by": "a member of the staff; what they did is among the audit entries that they caused",
+    "refunds.requested_by": "a staff member, whose actions are exported as audit entries",
     "organizations.buyer_data_days": _SETTING,
     "events.max_per_buyer": _SETTING,
-    "idempotency_keys.caller": "an answer that was given to its caller already, kept for IDEMPOTENCY_RETENTION_HOURS",
-    "idempotency_keys.body": "an answer that was given to its caller already, kept for IDEMPOTENCY_RETENTION_HOURS",
+    "idempotency_keys.caller": "a response that its caller already received, kept for IDEMPOTENCY_RETENTION_HOURS",
+    "idempotency_keys.body": "a response that its caller already received, kept for IDEMPOTENCY_RETENTION_HOURS",
     "outbox.actor": _COPY,
     "outbox.payload": _COPY,
     "dead_letters.message": _COPY,

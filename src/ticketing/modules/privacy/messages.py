@@ -1,4 +1,4 @@
-"""Facts about what was forgotten."""
+"""Messages about retention."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -7,7 +7,7 @@ from ticketing.infra.outbox import Message
 
 
 class BuyersForgotten(Message):
-    """So many orders of an organization were old enough to lose their buyers' names and addresses."""
+    """Buyers' names and addresses were erased from this number of orders, because their retention had ended."""
 
     topic: ClassVar[str] = "buyers.forgotten"
     key_field: ClassVar[str] = "organization_id"

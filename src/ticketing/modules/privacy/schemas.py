@@ -1,4 +1,4 @@
-"""What somebody sends who wants to be forgotten."""
+"""Request bodies of personal data."""
 
 from pydantic import Field
 
@@ -7,12 +7,12 @@ from ticketing.modules import iam
 
 
 class EraseMe(Body):
-    """The password, because a borrowed browser must not be enough.
+    """The password is required, because an open browser must not be enough.
 
-    `give_up_tickets`: yes, also with tickets for events to come. They go on admitting whoever has their code.
+    `give_up_tickets`: erase even with tickets for future events. Their codes stay valid.
     """
 
     password: iam.Password
-    #: Of the second factor, for whoever has one.
+    #: Required for accounts with a second factor.
     code: iam.OneTimeCode | None = Field(None, repr=False)
     give_up_tickets: bool = False
