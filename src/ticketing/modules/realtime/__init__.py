@@ -1,9 +1,9 @@
-"""The live seat map: from messages to frames, and from frames to everybody who watches."""
+"""The live seat map: messages become frames, and frames are streamed to viewers."""
 
 from ticketing.modules.realtime import models
 from ticketing.modules.realtime.api import router
 from ticketing.modules.realtime.frames import SeatFrames
 from ticketing.modules.realtime.hub import Hub, running
-from ticketing.modules.realtime.response_cache.middleware import FromMemory
+from ticketing.modules.realtime.response_cache.middleware import ResponseCacheMiddleware
 
-__all__ = ["FromMemory", "Hub", "SeatFrames", "router", "running"]
+__all__ = ["Hub", "ResponseCacheMiddleware", "SeatFrames", "router", "running"]

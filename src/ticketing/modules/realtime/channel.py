@@ -1,8 +1,8 @@
-"""One event as this process shows it: the frames of late, and how a viewer at any version catches up.
+"""The recent frames of one event in this process, and how a viewer at any version catches up.
 
-A viewer has no queue. It has a position, and asks "what came after it?": the answer is the frames since, merged, or a
-snapshot when they are not all here. So a slow viewer merges what a quick one gets one by one, nobody misses a version,
-and the bytes are made once for all viewers that stand at the same position, which is nearly always everybody.
+A viewer has no queue. It has a position, and gets the frames after it, merged, or a snapshot if some of them are no
+longer in the ring. A slow viewer thus gets merged what a fast one gets one by one, no version is missed, and the bytes
+are encoded once for all viewers at the same position, which is nearly always all of them.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from ticketing.modules.realtime.queries import Areas, Availability, Position
 
 RING_FRAMES = 512
 RING_CHANGES = 8192
-#: More changes than this, and a snapshot is the smaller thing to send.
+#: With more changes than this, a snapshot is smaller.
 MERGED_MAX = 2000
-#: Two publishers may overtake each other between their commits and Redis; a missing frame is waited for so long.
+#: Time to wait for a missing frame: two publishers may overtake each other between their commits and Redis.
 REORDER_SECONDS = 0.2
 AHEAD_MAX = 64
 SNAPSHOT_REUSE_SECONDS = 0.25
@@ -30,15 +30,15 @@ SNAPSHOT_SECONDS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """Bytes for a viewer, and where it stands once it has them."""
+class SeatEvent:
+    """An encoded event for viewers, and their position after it."""
 
     kind: str
     position: Position
     body: bytes
 
     @classmethod
-    def event(cls, kind: str, position: Position, data: dict[str, Any]) -> "Sent":
+    def event(cls, kind: str, position: Position, data: dict[str, Any]) -> "SeatEvent":
         head = f"id: {position}\nevent: {kind}\ndata: ".encode()
         return cls(kind, position, head + orjson.dumps(data) + b"\n\n")
 
@@ -52,10 +52,10 @@ class Frame(NamedTuple):
 
 
 class Channel:
-    """The ring of frames of one event, its viewers' wake-up calls and its shared snapshot.
+    """The ring of frames of one event, its viewers' wake-up events, and the shared snapshot.
 
-    The ring holds every version above `_floor` up to `_version`, without a gap. `_shown` is as far as viewers have been
-    told: it follows `_version` at once after a quiet moment, and `frames_per_second` times a second in a rush.
+    The ring holds every version above `_floor` up to `_version`, without a gap. `_shown` is the version up to which
+    viewers are served: it follows `_version` at once after a pause, and `frames_per_second` times a second under load.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Channel:
         self._ring_changes = 0
         self._ahead: dict[int, Frame] = {}
         self._waking: set[asyncio.Event] = set()
-        self._merged: dict[int, Sent | None] = {}
+        self._merged: dict[int, SeatEvent | None] = {}
         self._shown_at = 0.0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._jumps = 0
-        self._snapshot: Sent | None = None
+        self._snapshot: SeatEvent | None = None
         self._snapshot_at = 0.0
-        self._loading: asyncio.Task[Sent] | None = None
-        #: A published event stays visible for ever, so it need not be asked again for each viewer.
+        self._loading: asyncio.Task[SeatEvent] | None = None
+        #: A published event stays public, so this is not checked again for each viewer.
         self.is_public = False
 
     @property
@@ -86,12 +86,12 @@ class Channel:
 
     @property
     def position(self) -> Position | None:
-        """Where the stream stands, as far as this process knows; None before the first snapshot or frame."""
+        """The latest known position of the stream; None before the first snapshot or frame."""
         return None if self._epoch is None else Position(self._epoch, self._version)
 
     @contextmanager
     def viewing(self) -> Iterator[asyncio.Event]:
-        """An event that is set when there may be something new; gone again with the viewer, however it leaves."""
+        """Register a viewer for the block: an event that is set when there may be something new."""
         wake = asyncio.Event()
         self._waking.add(wake)
         metrics.STREAMS.inc()
@@ -111,10 +111,10 @@ class Channel:
         if self._loading is not None:
             self._loading.cancel()
 
-    # What comes in.
+    # Input.
 
     def take(self, epoch: str, frame: Frame | None, version: int) -> None:
-        """A frame from Redis; None for one that says "look at the map again". Late and repeated ones change nothing."""
+        """Add a frame from Redis; None requires a new snapshot. Late and repeated frames are ignored."""
         if epoch == self._epoch and version <= self._version:
             return
         if frame is None or (self._epoch is not None and epoch != self._epoch):
@@ -124,24 +124,24 @@ class Channel:
             self._epoch, self._floor, self._version = epoch, version - 1, version - 1
             self._shown = version - 1
         self._ahead[version] = frame
-        self._append_what_fits()
+        self._append_consecutive()
         if len(self._ahead) > AHEAD_MAX:
-            self._give_up_gap()
+            self._skip_gap()
         elif self._ahead:
-            self._call_later("gap", REORDER_SECONDS, self._give_up_gap)
+            self._call_later("gap", REORDER_SECONDS, self._skip_gap)
 
     def jump(self, to: Position) -> None:
-        """Versions up to this one are not to be had here: viewers behind it take a snapshot."""
+        """Skip to a version whose predecessors are not available: viewers behind it get a snapshot."""
         self._epoch, self._floor, self._version = to.epoch, to.version, to.version
         self._ring.clear()
         self._merged.clear()
         self._ring_changes = 0
         self._jumps += 1
         self._ahead = {version: frame for version, frame in self._ahead.items() if version > to.version}
-        self._append_what_fits()
+        self._append_consecutive()
         self._show_soon()
 
-    def _append_what_fits(self) -> None:
+    def _append_consecutive(self) -> None:
         while (frame := self._ahead.pop(self._version + 1, None)) is not None:
             self._ring.append(frame)
             self._ring_changes += len(frame.changes)
@@ -153,7 +153,7 @@ class Channel:
         if not self._ahead and (timer := self._timers.pop("gap", None)):
             timer.cancel()
 
-    def _give_up_gap(self) -> None:
+    def _skip_gap(self) -> None:
         if self._ahead and self._epoch is not None:
             self.jump(Position(self._epoch, max(self._ahead)))
 
@@ -179,21 +179,21 @@ class Channel:
 
             self._timers[name] = self._loop.call_later(seconds, fire)
 
-    # What goes out.
+    # Output.
 
     def covers(self, position: Position) -> bool:
         """True when every version after this position is, or will be, in the ring."""
         return position.epoch == self._epoch and position.version >= self._floor
 
     def can_resume(self, position: Position) -> bool:
-        """Like `covers`, for a position that a client tells us: one from the future is not believed."""
+        """Like `covers`, for a position from a client: a position beyond the latest version is rejected."""
         return self.covers(position) and position.version <= self._version
 
-    async def next_after(self, position: Position) -> Sent | None:
-        """What a viewer at this position gets next; None when it has seen all.
+    async def next_after(self, position: Position) -> SeatEvent | None:
+        """The next event for a viewer at this position; None if it is up to date.
 
         Raises:
-            TimeoutError, and what the database raises: a snapshot is needed and can't be had now.
+            TimeoutError, and errors of the database: a snapshot is needed and can't be loaded.
         """
         if not self.covers(position):
             return await self.snapshot()
@@ -203,7 +203,7 @@ class Channel:
             self._merged[position.version] = self._merge(position.version)
         return self._merged[position.version] or await self.snapshot()
 
-    def _merge(self, since: int) -> Sent | None:
+    def _merge(self, since: int) -> SeatEvent | None:
         seats: dict[int, str] = {}
         areas: Areas = {}
         for frame in self._ring:
@@ -214,27 +214,27 @@ class Channel:
             return None
         position = Position(self._epoch or "", self._shown)
         data = {"version": position.version, "since": since, "changes": sorted(seats.items())}
-        return Sent.event("seats.updated", position, data | ({"areas": areas} if areas else {}))
+        return SeatEvent.event("seats.updated", position, data | ({"areas": areas} if areas else {}))
 
-    async def snapshot(self) -> Sent:
-        """The whole map. One query serves all who want it at this moment, and those of the next quarter second."""
+    async def snapshot(self) -> SeatEvent:
+        """The whole map. One query serves all concurrent requests, and those of the next SNAPSHOT_REUSE_SECONDS."""
         latest = self._snapshot
         is_fresh = self._loop.time() - self._snapshot_at <= SNAPSHOT_REUSE_SECONDS
         if latest is not None and is_fresh and self.covers(latest.position):
             return latest
         if self._loading is None or self._loading.done():
             self._loading = self._loop.create_task(self._load_snapshot())
-        # A viewer that leaves must not take the query away from the others.
+        # A viewer that disconnects must not cancel the query for the others.
         return await asyncio.shield(self._loading)
 
-    async def _load_snapshot(self) -> Sent:
+    async def _load_snapshot(self) -> SeatEvent:
         jumps = self._jumps
         async with asyncio.timeout(SNAPSHOT_SECONDS_MAX):
             map_ = await self._load()
         position = map_.position
         data = {"version": position.version, "seats": map_.seats, "areas": map_.areas}
-        self._snapshot, self._snapshot_at = Sent.event("snapshot", position, data), self._loop.time()
-        # The database is the truth, unless the stream has moved on while it was asked.
+        self._snapshot, self._snapshot_at = SeatEvent.event("snapshot", position, data), self._loop.time()
+        # The database is authoritative, unless the stream has jumped during the query.
         if jumps == self._jumps and not self.covers(position):
             self.jump(position)
         return self._snapshot

@@ -1,8 +1,8 @@
-"""Messages become frames: what has changed on an event's map, with a version, for every process that shows it.
+"""Turn messages into frames: the changes of an event's map, with a version, for every process with viewers.
 
-The version is raised here and nowhere else: a request that raised it would queue behind every other one of its event.
-Its row lock puts publishers in order. States are read in a later statement of the same transaction, after the messages'
-own commits, and are absolute: a frame can be repeated, and one that is lost costs its viewers a snapshot and no more.
+The version is incremented here only: requests would queue for its row lock. The lock also puts publishers in order.
+Statuses are read in a later statement of the same transaction, after the messages' commits, and are absolute: a frame
+can be repeated, and a lost frame only costs its viewers a snapshot.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from ticketing.infra.redis.commit_notifications import copies_key
 from ticketing.modules import events, reservations, tickets
 from ticketing.modules.realtime import queries
 
-#: `seats:<event_id>`; a hub listens to all of them at once.
+#: `seats:<event_id>`; a hub subscribes to all of them with one pattern.
 CHANNEL = "seats:"
-#: A frame with more changes than this costs more than a fresh map, and says so instead.
+#: A frame with more changes than this would cost more than a new snapshot, which it requests instead.
 CHANGES_MAX = 2000
 PUBLISH_SECONDS = 2
 
-#: What may change a letter or a counter on the map. `SeatsSynced` changes them all.
+#: Messages that may change a status or a counter on the map. `SeatsSynced` changes all of them.
 SHOWN: tuple[type[Message], ...] = (
     events.TicketTypeCreated,
     events.SeatsSynced,
@@ -46,31 +46,37 @@ SHOWN: tuple[type[Message], ...] = (
 _TYPES = {message.topic: message for message in SHOWN}
 
 _log = log.get_logger(__name__)
+crash_points.register(
+    "after_version_before_frames", "the version of a seat map is incremented, and no viewer has been sent the frame"
+)
+crash_points.register(
+    "after_frames_before_cursor", "frames of a seat map are sent, and their reader's cursor is before their messages"
+)
 
 
 @dataclass(slots=True)
-class Touched:
-    """What a batch of messages has changed at one event."""
+class EventChanges:
+    """The changes of one event in a batch of messages."""
 
     organization_id: UUID
     seat_numbers: set[int] = field(default_factory=set)
     ticket_type_ids: set[UUID] = field(default_factory=set)
-    is_all_new: bool = False
+    needs_snapshot: bool = False
 
     def add(self, message: Any) -> None:
         self.seat_numbers.update(message.seat_numbers)
         self.ticket_type_ids.update(message.ticket_type_ids)
-        self.is_all_new |= isinstance(message, events.SeatsSynced) or len(self.seat_numbers) > CHANGES_MAX
+        self.needs_snapshot |= isinstance(message, events.SeatsSynced) or len(self.seat_numbers) > CHANGES_MAX
 
 
 class SeatFrames:
-    """The consumer group that tells viewers. A batch makes one frame per event, however many messages it holds.
+    """The consumer group that publishes frames. A batch of messages makes one frame per event.
 
-    There is no inbox: a redelivered message makes one more frame, with the states of that moment.
+    It has no inbox: a redelivered message makes one more frame, with the statuses at that time.
     """
 
     name = "realtime"
-    #: Viewers are told of an event four times a second at most.
+    #: Viewers get at most four frames per second of an event.
     rest_seconds = 0.1
 
     def __init__(self, redis: Redis) -> None:
@@ -81,21 +87,21 @@ class SeatFrames:
         return sorted(_TYPES)
 
     async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
-        """Publish what these messages have changed. Without Redis nothing is published, and viewers poll."""
-        touched = collect(deliveries)
-        if not touched:
+        """Publish the changes of these messages. Without Redis nothing is published, and hubs poll Postgres."""
+        changes = collect(deliveries)
+        if not changes:
             return
         async with database.transaction() as session:
-            frames = await make_frames(session, touched)
+            frames = await make_frames(session, changes)
         crash_points.at("after_version_before_frames")
-        # After the commit: a viewer that hears of a version can find it in the database.
+        # After the commit, so that a hub that receives a version finds it in the database.
         await self._publish(frames)
         crash_points.at("after_frames_before_cursor")
 
     async def _publish(self, frames: dict[UUID, bytes]) -> None:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
-                # The version is a part of the answer: who hears of it no longer finds one that is older.
+                # The version is part of the cached response: invalidate older ones before the frame is published.
                 pipe.unlink(*map(copies_key, frames))
                 for event_id, frame in frames.items():
                     pipe.publish(f"{CHANNEL}{event_id}", frame)
@@ -104,31 +110,31 @@ class SeatFrames:
             _log.warning("frames_lost", frames=len(frames), error=type(error).__name__)
 
 
-def collect(deliveries: Iterable[Delivery]) -> dict[UUID, Touched]:
-    """What changed, by event; in the order of ids, so that two publishers never wait for each other in a circle."""
-    touched: dict[UUID, Touched] = {}
+def collect(deliveries: Iterable[Delivery]) -> dict[UUID, EventChanges]:
+    """The changes by event, in order of ids, so that two publishers can't deadlock."""
+    changes: dict[UUID, EventChanges] = {}
     for delivery in deliveries:
         if delivery.topic not in _TYPES:
             continue
         try:
             message: Any = _TYPES[delivery.topic].model_validate(delivery.payload)
         except ValidationError:
-            # The map is a hint: one message that can't be read must not keep the others from it.
+            # The live map is a hint: one invalid message must not block the others.
             _log.error("message_unreadable", topic=delivery.topic, message_id=str(delivery.message_id))
             continue
         if message.organization_id is not None:
-            touched.setdefault(message.event_id, Touched(message.organization_id)).add(message)
-    return dict(sorted(touched.items()))
+            changes.setdefault(message.event_id, EventChanges(message.organization_id)).add(message)
+    return dict(sorted(changes.items()))
 
 
-async def make_frames(session: AsyncSession, touched: dict[UUID, Touched]) -> dict[UUID, bytes]:
-    """Raise the version of each event, then read what its touched seats and areas are now."""
-    # The epoch is the row's own, drawn when the row is made; a row that was there keeps the one it has.
-    versions = await queries.raise_versions(
-        session, {event_id: one.organization_id for event_id, one in touched.items()}, secrets.token_hex(4)
+async def make_frames(session: AsyncSession, changes: dict[UUID, EventChanges]) -> dict[UUID, bytes]:
+    """Increment the version of each event, then read the current state of its changed seats and areas."""
+    # The epoch is only used for a new row; an existing row keeps its own.
+    versions = await queries.increment_versions(
+        session, {event_id: one.organization_id for event_id, one in changes.items()}, secrets.token_hex(4)
     )
-    listed = {event_id: one for event_id, one in touched.items() if not one.is_all_new}
-    seats = await queries.seat_states(session, [(t.organization_id, e, t.seat_numbers) for e, t in listed.items()])
+    listed = {event_id: one for event_id, one in changes.items() if not one.needs_snapshot}
+    seats = await queries.seat_statuses(session, [(t.organization_id, e, t.seat_numbers) for e, t in listed.items()])
     areas = await queries.area_states(session, {i for t in listed.values() for i in t.ticket_type_ids})
     frames = {}
     for event_id, (epoch, version) in versions.items():

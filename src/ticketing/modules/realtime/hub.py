@@ -1,7 +1,7 @@
-"""One per API process: it hears all frames on a single Redis connection and hands them to the channels being watched.
+"""The hub of an API process: it receives all frames on one Redis connection, for the channels that have viewers.
 
-Redis is a hint. While it is away, versions are read from Postgres once a second and viewers get snapshots; while it is
-there, they are read now and then, because a frame may have been lost on its way.
+Redis is a hint. While it is unreachable, versions are read from Postgres once per second and viewers get snapshots.
+While it is reachable, they are read every CHECK_SECONDS, because a frame may have been lost.
 """
 
 import asyncio
@@ -28,29 +28,29 @@ from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel, Frame
 from ticketing.modules.realtime.frames import CHANNEL
 from ticketing.modules.realtime.queries import Availability, Position
-from ticketing.modules.realtime.response_cache.cache import Copies
-from ticketing.modules.realtime.response_cache.loaders import Readings
-from ticketing.modules.realtime.response_cache.redis_cache import SharedCopies
+from ticketing.modules.realtime.response_cache.cache import ResponseCache
+from ticketing.modules.realtime.response_cache.loaders import Loaders
+from ticketing.modules.realtime.response_cache.redis_cache import RedisCache
 
-#: A stream costs about 50 KiB; what is above this goes to another process.
+#: A stream costs about 50 KiB; more of them need another process.
 STREAMS_MAX = 10_000
-#: For reading events and maps that are answered from memory.
-READING_CONNECTIONS = 2
+#: Pool of the connections that load cached responses.
+LOADER_CONNECTIONS = 2
 POLL_SECONDS = 1.0
-#: While Redis works, this often is enough to notice a frame that was lost.
+#: Interval of the check for lost frames while Redis is reachable.
 CHECK_SECONDS = 5.0
 COMPARE_SECONDS_MAX = 3.0
-#: A channel outlives its last viewer by this much, so that one who reconnects finds the frames of the meantime.
+#: A channel outlives its last viewer by this time, so that a viewer that reconnects finds the missed frames.
 LINGER_SECONDS = 30.0
 
 _log = log.get_logger(__name__)
 
 
 class Hub:
-    """The channels of this process, and what feeds them."""
+    """The channels of this process, and the tasks that feed them."""
 
-    def __init__(self, redis: Redis, database: Database, settings: Settings, copies: Copies) -> None:
-        self._redis, self._database, self._copies = redis, database, copies
+    def __init__(self, redis: Redis, database: Database, settings: Settings, cache: ResponseCache) -> None:
+        self._redis, self._database, self._cache = redis, database, cache
         self._frames_per_second = settings.stream_frames_per_second
         self.stream_seconds_max = settings.stream_seconds_max
         self._channels: dict[UUID, Channel] = {}
@@ -58,10 +58,10 @@ class Hub:
         self._lookups: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._polled: dict[UUID, Position] = {}
         self._checked_at = 0.0
-        #: True while frames arrive by Redis; False while we poll.
+        #: True while frames arrive through Redis; False while Postgres is polled.
         self.is_live = False
         self.is_closing = False
-        #: The server's shutdown sets it (see stream.py); set once, for ever.
+        #: Set once, at the server's shutdown (see stream.py).
         self.closing = anyio.Event()
 
     @property
@@ -74,7 +74,7 @@ class Hub:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen and poll for as long as the block lasts."""
+        """Listen and poll until the block ends."""
         loops = [
             asyncio.create_task(run_until_stopped(self._listen, self._on_listen_error)),
             asyncio.create_task(run_periodically(POLL_SECONDS, self._poll, log_every_error(_log, "polling_failed"))),
@@ -84,7 +84,7 @@ class Hub:
             yield
         finally:
             self.close()
-            # A cancellation can get lost in a library that is cleaning up or answering just then, so it is repeated.
+            # A library that is cleaning up or responding can swallow a cancellation, so it is repeated.
             while not all(loop.done() for loop in loops):
                 for loop in loops:
                     loop.cancel()
@@ -93,16 +93,16 @@ class Hub:
                 channel.close()
 
     def close(self) -> None:
-        """Every stream says good-bye and ends; no new one begins."""
+        """End every stream, and refuse new ones."""
         self.is_closing = True
         for channel in self._channels.values():
             channel.wake_all()
 
     def open(self, organization_id: UUID, event_id: UUID) -> Channel:
-        """The channel of an event, which gathers frames from now on: subscribe first, then take a snapshot.
+        """The channel of an event, which collects frames from now on: open it before taking a snapshot.
 
         Raises:
-            Overloaded: this process has as many streams as it can bear, or is about to stop.
+            Overloaded: this process has STREAMS_MAX streams, or is shutting down.
         """
         if self.is_closing or self.streams >= STREAMS_MAX:
             raise Overloaded
@@ -114,11 +114,11 @@ class Hub:
         return channel
 
     def find(self, event_id: UUID) -> Channel | None:
-        """The channel of an event that is, or was a moment ago, being watched."""
+        """The channel of an event with current or recent viewers."""
         return self._channels.get(event_id)
 
     def lookup(self, event_id: UUID) -> asyncio.Lock:
-        """Held while an event is looked up: a thousand viewers after a restart cause one look-up, not a thousand."""
+        """A lock for the look-up of an event: a thousand viewers after a restart cause one query, not a thousand."""
         return self._lookups.setdefault(event_id, asyncio.Lock())
 
     async def _load(self, organization_id: UUID, event_id: UUID) -> Availability:
@@ -131,11 +131,11 @@ class Hub:
         self.close()
 
     async def _listen(self) -> None:
-        """Receive frames until the connection fails. `_hear` compares versions first: earlier frames are missing."""
+        """Receive frames until the connection fails. `_receive` compares versions first: earlier frames are missing."""
         async with self._redis.pubsub() as pubsub:
             await pubsub.psubscribe(f"{CHANNEL}*")
             await pubsub.subscribe(commit_notifications.CHANNEL)
-            await self._hear(pubsub)
+            await self._receive(pubsub)
 
     def _on_listen_error(self, error: Exception) -> None:
         if not isinstance(error, (RedisError, OSError)):
@@ -143,9 +143,9 @@ class Hub:
         elif self.is_live:
             _log.warning("frames_not_heard", error=type(error).__name__)
         self.is_live = False
-        self._copies.hear(False)
+        self._cache.set_subscribed(False)
 
-    async def _hear(self, pubsub: PubSub) -> None:
+    async def _receive(self, pubsub: PubSub) -> None:
         async for message in messages(pubsub):
             if message["type"] == "psubscribe":
                 self.is_live = True
@@ -153,24 +153,24 @@ class Hub:
             elif message["type"] == "pmessage":
                 self._take(message["channel"], message["data"])
             elif message["type"] == "subscribe":
-                self._copies.hear(True)
+                self._cache.set_subscribed(True)
             elif message["type"] == "message":
-                self._forget_changed(message["data"])
+                self._invalidate_changed(message["data"])
 
-    def _forget_changed(self, data: bytes) -> None:
+    def _invalidate_changed(self, data: bytes) -> None:
         try:
             news = commit_notifications.read(data)
         except ValueError as error:
             _log.error("nudge_unreadable", error=type(error).__name__)
             return
-        # Our own changes were forgotten when they were made, and since then they may have been read.
+        # Changes of this process were invalidated at their commit; the entries may have been loaded again since.
         if self._database.nudge is None or news.sender != self._database.nudge.sender:
-            self._copies.forget(news.subject_ids)
+            self._cache.invalidate(news.subject_ids)
 
     def _take(self, name: bytes, data: bytes) -> None:
         try:
             event_id = UUID(name.decode().removeprefix(CHANNEL))
-            self._copies.forget([event_id])
+            self._cache.invalidate([event_id])
             channel = self._channels.get(event_id)
             if channel is None:
                 return
@@ -184,12 +184,12 @@ class Hub:
 
     async def _poll(self) -> None:
         now = asyncio.get_running_loop().time()
-        self._forget_idle(now)
+        self._close_idle(now)
         if not self.is_live or now - self._checked_at >= CHECK_SECONDS:
             self._checked_at = now
             await self._compare_versions(is_patient=self.is_live)
 
-    def _forget_idle(self, now: float) -> None:
+    def _close_idle(self, now: float) -> None:
         for event_id, channel in list(self._channels.items()):
             if channel.viewers:
                 self._idle_since.pop(event_id, None)
@@ -199,7 +199,7 @@ class Hub:
                     known.pop(event_id, None)
 
     async def _compare_versions(self, *, is_patient: bool) -> None:
-        """Move channels on that are behind Postgres; a patient look leaves a frame on its way until the next look."""
+        """Advance channels that are behind Postgres. A patient check gives a missing frame until the next check."""
         if not self._channels:
             return
         try:
@@ -209,37 +209,37 @@ class Hub:
         except OUTAGES as error:
             _log.warning("versions_not_read", error=type(error).__name__)
             return
-        for event_id, true in found.items():
+        for event_id, actual in found.items():
             channel, earlier = self._channels.get(event_id), self._polled.get(event_id)
             if channel is None or channel.position is None:
                 continue
-            self._polled[event_id] = true
+            self._polled[event_id] = actual
             if is_patient and earlier is not None and _is_behind(channel.position, earlier):
                 _log.warning("frame_was_lost", event_id=str(event_id))
-                channel.jump(true)
-            elif not is_patient and _is_behind(channel.position, true):
-                channel.jump(true)
+                channel.jump(actual)
+            elif not is_patient and _is_behind(channel.position, actual):
+                channel.jump(actual)
 
 
-def _is_behind(known: Position, true: Position) -> bool:
-    return known.epoch != true.epoch or known.version < true.version
+def _is_behind(known: Position, actual: Position) -> bool:
+    return known.epoch != actual.epoch or known.version < actual.version
 
 
 @asynccontextmanager
 async def running(state: AppState) -> AsyncIterator[None]:
-    """Provide `Hub`, `Copies` and `Readings` in `state` and run them until the block ends.
+    """Provide `Hub`, `ResponseCache` and `Loaders` in `state` and run them until the block ends.
 
     Uses the `Settings`, `Database` and `Redis` that `state` has.
     """
     settings, database, redis = state.get(Settings), state.get(Database), state.get(Redis)
     # A pool of its own: one load serves every viewer, and must not queue behind the requests of buyers.
-    loading = Database(settings.model_copy(update={"database_pool_size": READING_CONNECTIONS}))
-    readings = Readings(loading, SharedCopies(redis, database.nudge))
-    copies = Copies({"": readings.event, "availability": readings.availability, "seatmap": readings.seatmap})
-    database.on_changed.append(copies.forget)
-    hub = Hub(redis, database, settings, copies)
-    state.provide(readings, copies, hub)
+    loading = Database(settings.model_copy(update={"database_pool_size": LOADER_CONNECTIONS}))
+    loaders = Loaders(loading, RedisCache(redis, database.nudge))
+    cache = ResponseCache({"": loaders.event, "availability": loaders.availability, "seatmap": loaders.seatmap})
+    database.on_changed.append(cache.invalidate)
+    hub = Hub(redis, database, settings, cache)
+    state.provide(loaders, cache, hub)
     async with hub.running():
         yield
-    await copies.close()
+    await cache.close()
     await loading.close()

@@ -1,4 +1,4 @@
-"""The version that viewers of an event's seat map count by."""
+"""The version of an event's seat map."""
 
 from uuid import UUID
 
@@ -9,12 +9,12 @@ from ticketing.infra.db import Base
 
 
 class EventStream(Base):
-    """Raised once per frame, by the realtime consumer alone: never by a request, which would queue behind it."""
+    """Incremented once per frame, by the realtime consumer only: requests would queue for the row lock."""
 
     __tablename__ = "event_streams"
 
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     event_id: Mapped[UUID] = mapped_column(primary_key=True, unique=True)
-    #: Random at creation; a resumed viewer with another epoch gets a snapshot.
+    #: Random at creation; a viewer that resumes with another epoch gets a snapshot.
     epoch: Mapped[str] = mapped_column(Text)
     version: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)

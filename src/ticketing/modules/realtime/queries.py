@@ -1,4 +1,4 @@
-"""What the map shows: letters of seats, counters of areas, and the version that both belong to."""
+"""The content of the map: seat statuses, counters of areas, and their version."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db import statements
+from ticketing.infra.db.pipeline import rows
 from ticketing.modules import events, reservations
+from ticketing.modules.realtime.models import EventStream
 
 #: `{ticket_type_id: {"capacity": …, "available": …}}`
 Areas = dict[str, dict[str, int]]
 
 
 class Position(NamedTuple):
-    """A place in an event's stream. It travels as the `id` of what is sent, and comes back as `Last-Event-ID`."""
+    """A position in an event's stream: the `id` of each event, which a client returns as `Last-Event-ID`."""
 
     epoch: str
     version: int
@@ -27,34 +30,62 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """A map at one moment. `seats` has one letter per seat, at the index of its number."""
+    """A map at one moment. `seats` has one status letter per seat, at the index of its number."""
 
     position: Position
     seats: str
     areas: Areas
-    #: Until the first of the seats' holds runs out, from the beginning of the transaction; None when none runs.
+    #: Seconds from the start of the transaction until the first hold lapses; None without active holds.
     lapses_in_seconds: float | None = None
 
 
-async def get_availability(session: AsyncSession, organization_id: UUID, event_id: UUID) -> Availability:
-    """The whole map. A hold that has run out counts as available, whether it was swept or not.
+_STATUS = "case when s.status = 'h' and s.held_until <= now() then 'a' else s.status end"
 
-    Version and letters come from one statement; the counters may be a moment newer, never older. What changes later
-    comes in a frame with a higher version.
+# Ordered by the primary key, so that the statuses are concatenated as they are read.
+_MAP = f"""
+select coalesce(map.seats, ''), extract(epoch from map.lapses_at - now())::float, coalesce(e.epoch, ''),
+       coalesce(e.version, 0)
+  from (select string_agg({_STATUS}, '' order by s.number) as seats,
+               min(s.held_until) filter (where s.status = 'h' and s.held_until > now()) as lapses_at
+          from event_seats s where s.organization_id = %s and s.event_id = %s) map
+  left join event_streams e on e.organization_id = %s and e.event_id = %s"""  # noqa: S608 (only constants)
+
+_STATUSES = f"""
+select s.event_id, s.number, {_STATUS}
+  from json_to_recordset(%s::json) as t (organization_id uuid, event_id uuid, number integer)
+  join event_seats s using (organization_id, event_id, number)"""  # noqa: S608 (only constants)
+
+_INCREMENT = """
+insert into event_streams as s (organization_id, event_id, epoch, version)
+select t.organization_id, t.event_id, %s::text, 1
+  from unnest(%s::uuid[], %s::uuid[]) with ordinality as t (organization_id, event_id, position)
+ order by t.position
+on conflict (organization_id, event_id) do update set version = s.version + 1
+returning s.event_id, s.epoch, s.version"""
+
+
+async def get_availability(session: AsyncSession, organization_id: UUID, event_id: UUID) -> Availability:
+    """The whole map. A lapsed hold counts as available, expired or not.
+
+    Version and statuses come from one statement; the counters may be slightly newer, never older. Later changes come in
+    a frame with a higher version.
     """
-    row = (await session.execute(_MAP, {"organization_id": organization_id, "event_id": event_id})).one()
+    (found,) = await (await statements.execute(session, _MAP, *[organization_id, event_id] * 2)).fetchall()
+    seats, lapses_in_seconds, epoch, version = found
     types = [t for t in await events.list_ticket_types(session, event_id) if t.capacity is not None]
     areas = await _areas(session, event_id, types) if types else {}
-    return Availability(Position(row.epoch, row.version), row.seats, areas, row.lapses_in_seconds)
+    return Availability(Position(epoch, version), seats, areas, lapses_in_seconds)
 
 
 async def area_states(session: AsyncSession, ticket_type_ids: Collection[UUID]) -> dict[UUID, Areas]:
-    """The counters of these ticket types, by event; those that price seats have none."""
+    """The counters of these ticket types, by event; types that price seats have none."""
     if not ticket_type_ids:
         return {}
-    rows = (await session.execute(_TYPES, {"ids": sorted(ticket_type_ids)})).all()
+    type_ = events.TicketType
+    columns = (type_.id, type_.event_id, type_.capacity, type_.held, type_.sold)
+    counted = select(*columns).where(type_.id.in_(ticket_type_ids), type_.capacity.is_not(None))
     by_event = defaultdict(list)
-    for row in rows:
+    for row in await session.execute(counted):
         by_event[row.event_id].append(row)
     return {event_id: await _areas(session, event_id, types) for event_id, types in by_event.items()}
 
@@ -67,61 +98,36 @@ async def _areas(session: AsyncSession, event_id: UUID, types: Iterable[Any]) ->
     }
 
 
-async def raise_versions(
+async def increment_versions(
     session: AsyncSession, organizations: Mapping[UUID, UUID], new_epoch: str
 ) -> dict[UUID, Position]:
-    """Raise the version of each event (its id, and its organization's) by one, locking rows in the order given."""
-    ids = {"event_ids": list(organizations), "organization_ids": list(organizations.values()), "epoch": new_epoch}
-    return {row.event_id: Position(row.epoch, row.version) for row in await session.execute(_RAISE, ids)}
+    """Increment the version of each event (by id, with its organization), locking rows in the given order."""
+    ids = (list(organizations.values()), list(organizations))
+    found = await (await statements.execute(session, _INCREMENT, new_epoch, *ids)).fetchall()
+    return {event_id: Position(epoch, version) for event_id, epoch, version in found}
 
 
-async def seat_states(
+async def seat_statuses(
     session: AsyncSession, wanted: Iterable[tuple[UUID, UUID, Collection[int]]]
 ) -> dict[UUID, list[list[Any]]]:
-    """`[[number, letter], …]` by event, for (organization, event, numbers)."""
-    places = [(organization_id, event_id, n) for organization_id, event_id, numbers in wanted for n in sorted(numbers)]
-    if not places:
+    """`[[number, status], …]` by event, for (organization, event, numbers)."""
+    seats = [
+        {"organization_id": organization_id, "event_id": event_id, "number": number}
+        for organization_id, event_id, numbers in wanted
+        for number in sorted(numbers)
+    ]
+    if not seats:
         return {}
-    columns = dict(zip(("organization_ids", "event_ids", "numbers"), map(list, zip(*places, strict=True)), strict=True))
-    states: dict[UUID, list[list[Any]]] = defaultdict(list)
-    for row in await session.execute(_SEATS, columns):
-        states[row.event_id].append([row.number, row.letter])
-    return states
+    statuses: dict[UUID, list[list[Any]]] = defaultdict(list)
+    for event_id, number, status in await (await statements.execute(session, _STATUSES, rows(seats))).fetchall():
+        statuses[event_id].append([number, status])
+    return statuses
 
 
 async def versions(session: AsyncSession, event_ids: Collection[UUID]) -> dict[UUID, Position]:
-    """Epoch and version of each event that has ever had a frame."""
-    rows = await session.execute(_VERSIONS, {"ids": list(event_ids)})
-    return {row.event_id: Position(row.epoch, row.version) for row in rows}
-
-
-_LETTER = "case when s.status = 'h' and s.held_until <= now() then 'a' else s.status end"
-
-# Ordered by the primary key, so the letters are joined as they are read.
-_MAP = text(f"""
-select coalesce(map.seats, '') as seats, cast(extract(epoch from map.lapses_at - now()) as float) as lapses_in_seconds,
-       coalesce(e.epoch, '') as epoch, coalesce(e.version, 0) as version
-  from (select string_agg({_LETTER}, '' order by s.number) as seats,
-               min(s.held_until) filter (where s.status = 'h' and s.held_until > now()) as lapses_at
-          from event_seats s where s.organization_id = :organization_id and s.event_id = :event_id) map
-  left join event_streams e on e.organization_id = :organization_id and e.event_id = :event_id""")  # noqa: S608
-
-_SEATS = text(f"""
-select s.event_id, s.number, {_LETTER} as letter
-  from unnest(cast(:organization_ids as uuid[]), cast(:event_ids as uuid[]), cast(:numbers as integer[]))
-       as t (organization_id, event_id, number)
-  join event_seats s using (organization_id, event_id, number)""")  # noqa: S608
-
-_TYPES = text("""
-select id, event_id, capacity, held, sold from ticket_types where id = any(:ids) and capacity is not null""")
-
-_RAISE = text("""
-insert into event_streams as s (organization_id, event_id, epoch, version)
-select t.organization_id, t.event_id, cast(:epoch as text), 1
-  from unnest(cast(:organization_ids as uuid[]), cast(:event_ids as uuid[])) with ordinality
-       as t (organization_id, event_id, position)
- order by t.position
-on conflict (organization_id, event_id) do update set version = s.version + 1
-returning s.event_id, s.epoch, s.version""")
-
-_VERSIONS = text("select event_id, epoch, version from event_streams where event_id = any(:ids)")
+    """The position of each of these events that has had a frame."""
+    stream = EventStream
+    found = await session.execute(
+        select(stream.event_id, stream.epoch, stream.version).where(stream.event_id.in_(event_ids))
+    )
+    return {event_id: Position(epoch, version) for event_id, epoch, version in found}

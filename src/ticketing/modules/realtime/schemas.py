@@ -1,4 +1,4 @@
-"""Answers about availability."""
+"""Response bodies of availability."""
 
 from uuid import UUID
 
@@ -8,16 +8,16 @@ from ticketing.infra.http.fields import Out
 
 
 class AreaOut(Out):
-    """A general-admission type: how many places there are, and how many can be had."""
+    """A general-admission type: its capacity, and the available places."""
 
     capacity: int
     available: int
 
 
 class AvailabilityOut(Out):
-    """The whole map in one line."""
+    """The whole seat map."""
 
-    #: The version of the stream that this map belongs to.
+    #: The version of the stream at which this map was read.
     version: int
     seats: str = Field(description="One letter per seat, at the index of its number: a, h, s or b", examples=["aahsb"])
     areas: dict[UUID, AreaOut]

@@ -1,6 +1,6 @@
-"""What one viewer of the live map receives: a snapshot or what was missed, then changes and heartbeats, then good-bye.
+"""The stream of one viewer: a snapshot or the missed changes, then changes and heartbeats, then a retry interval.
 
-Nothing here holds a database connection: the event was looked up and its connection given back before the first byte.
+A stream holds no database connection: the event is looked up, and the connection returned, before the first byte.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from ticketing.infra import log
 from ticketing.infra.errors import Unavailable
 from ticketing.infra.retry import OUTAGES
 from ticketing.modules.realtime import metrics
-from ticketing.modules.realtime.channel import Channel, Sent
+from ticketing.modules.realtime.channel import Channel, SeatEvent
 from ticketing.modules.realtime.hub import Hub
 from ticketing.modules.realtime.queries import Position
 
-#: The contract says at least every 15 s; a snapshot that has to be waited for may come in between.
+#: The API promises at least every 15 s; waiting for a snapshot may delay a heartbeat.
 HEARTBEAT_SECONDS = 10.0
-#: A viewer whose connection takes nothing for so long is let go. It comes back when it can.
+#: A viewer that reads nothing for this long is disconnected; its browser reconnects.
 SEND_SECONDS_MAX = 10.0
-#: At a shutdown, the time that a stream has to say good-bye.
-FAREWELL_SECONDS = 1.0
+#: Time for a stream to end properly at a shutdown.
+SHUTDOWN_GRACE_SECONDS = 1.0
 RETRY_MS = (1000, 5000)
 
 _LAST_EVENT_ID = re.compile(r"([0-9a-z]{1,32}):([0-9]{1,18})", re.ASCII)
@@ -33,16 +33,16 @@ _log = log.get_logger(__name__)
 
 
 class SeatStream(EventSourceResponse):
-    """The library's response, with our heartbeat and our end for a viewer that does not drain."""
+    """The library's response, with the hub's heartbeat, and a cut connection for a viewer that does not read."""
 
-    def __init__(self, hub: Hub, channel: Channel, first: Sent) -> None:
+    def __init__(self, hub: Hub, channel: Channel, first: SeatEvent) -> None:
         super().__init__(
             _events(hub, channel, first),
             ping=0,
             send_timeout=SEND_SECONDS_MAX,
-            # One for all streams: whichever hears of the server's shutdown first tells the hub, and the hub tells all.
+            # Shared by all streams: the first one that notices the shutdown sets it, and the hub ends all of them.
             shutdown_event=hub.closing,
-            shutdown_grace_period=FAREWELL_SECONDS,
+            shutdown_grace_period=SHUTDOWN_GRACE_SECONDS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,10 +55,10 @@ class SeatStream(EventSourceResponse):
 
 
 async def begin_stream(hub: Hub, channel: Channel, last_event_id: str | None) -> SeatStream:
-    """A stream whose first event is at hand, so that what can go wrong does so before the first byte.
+    """A stream with its first event loaded, so that errors are raised before the first byte.
 
     Raises:
-        Unavailable: the map can't be read at the moment.
+        Unavailable: the map can't be read now.
     """
     position = _parse(last_event_id)
     try:
@@ -75,7 +75,7 @@ def _parse(last_event_id: str | None) -> Position | None:
     return Position(found[1], int(found[2])) if found else None
 
 
-async def _events(hub: Hub, channel: Channel, first: Sent) -> AsyncIterator[bytes]:
+async def _events(hub: Hub, channel: Channel, first: SeatEvent) -> AsyncIterator[bytes]:
     with channel.viewing() as wake:
         clock = asyncio.get_running_loop().time
         end_at = clock() + hub.stream_seconds_max * random.uniform(0.8, 1)
@@ -87,7 +87,7 @@ async def _events(hub: Hub, channel: Channel, first: Sent) -> AsyncIterator[byte
             if clock() >= beat_at:
                 beat_at = clock() + _jitter(HEARTBEAT_SECONDS)
                 yield _count(_heartbeat(position))
-            # Cleared before the question: what comes up in between wakes us again.
+            # Cleared before the check, so that a change in between sets it again.
             wake.clear()
             sent = await _next(channel, position, wake)
             if sent is not None:
@@ -95,15 +95,15 @@ async def _events(hub: Hub, channel: Channel, first: Sent) -> AsyncIterator[byte
                 yield _count(sent)
             elif not hub.is_closing:
                 await _wait(wake, min(beat_at, end_at) - clock())
-        # Nobody is thrown back at the same instant as everybody else.
+        # A random interval, so that viewers do not reconnect all at once.
         yield _retry()
 
 
-async def _next(channel: Channel, position: Position, wake: asyncio.Event) -> Sent | None:
+async def _next(channel: Channel, position: Position, wake: asyncio.Event) -> SeatEvent | None:
     try:
         return await channel.next_after(position)
     except OUTAGES as error:
-        # The viewer keeps what it sees, and its heartbeat; it gets its snapshot when the database is back.
+        # The viewer keeps its map and its heartbeats, and gets the snapshot when the database is back.
         _log.debug("snapshot_waits", error=type(error).__name__)
         await asyncio.sleep(_jitter(1.5))
         wake.set()
@@ -118,17 +118,17 @@ async def _wait(wake: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _heartbeat(position: Position) -> Sent:
-    return Sent.event("heartbeat", position, {"version": position.version})
+def _heartbeat(position: Position) -> SeatEvent:
+    return SeatEvent.event("heartbeat", position, {"version": position.version})
 
 
-def _count(sent: Sent) -> bytes:
+def _count(sent: SeatEvent) -> bytes:
     metrics.FRAMES.labels(sent.kind).inc()
     return sent.body
 
 
 def _retry() -> bytes:
-    """How long a browser waits before it comes back."""
+    """The interval after which a browser reconnects."""
     return b"retry: %d\n\n" % random.randint(*RETRY_MS)
 
 
@@ -139,16 +139,16 @@ def _jitter(seconds: float) -> float:
 async def _drop_connection(receive: Receive) -> None:
     """Cut the connection of a viewer that reads nothing.
 
-    An ordinary close waits until what is buffered has left, which for this viewer is never: the socket would be kept.
-    ASGI has no word for cutting, so the server's transport is looked for behind the layers around `receive`. When it
-    isn't there, the server closes in its ordinary way.
+    An ordinary close waits until the buffered bytes are sent, which never happens here: the socket would stay open.
+    ASGI has no message for it, so this searches for the server's transport behind the layers around `receive`. If it is
+    not found, the server closes in the ordinary way.
     """
     layer: object = receive
     for _ in range(16):
         owner = getattr(layer, "__self__", None)
         if (transport := getattr(owner, "transport", None)) is not None:
             transport.abort()
-            # The server has noticed when it says so; ending before that would look like a bug of ours in its log.
+            # Wait for the server to report it; a response that ends before that is logged as an application error.
             await _until_disconnected(receive)
             return
         layer = getattr(owner, "receive", None)

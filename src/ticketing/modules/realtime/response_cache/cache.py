@@ -1,12 +1,13 @@
-"""Answers about events that change all the time, kept in memory and yet never older than the question.
+"""In-memory responses about events that change constantly; no response is older than its request.
 
-A copy is good until it is forgotten. It is forgotten with every commit that published a fact about its event: in this
-process at once, in others when they hear of it. So copies are kept only while this process hears, and only those that
-were read while it heard; and because what was heard may be lost, none is good for longer than LIFE_SECONDS.
+An entry is valid until it is invalidated, which every commit that publishes a message about its event does: in this
+process at once, in other processes when they receive the notification. Responses are therefore cached only while this
+process is subscribed to the notifications, and only if they were loaded while it was. Because a notification can be
+lost, no response is valid for longer than TTL_SECONDS.
 
-While an event changes thousands of times a second no copy is ever kept. Whoever finds none waits for a reading that
-begins after they came, together with everybody else who waits, and a reading rests for four times as long as it took:
-so the cost is bounded, whatever the rates of changes and of questions are.
+While an event changes thousands of times per second, no response is ever cached. Requests without a valid entry wait
+for a load that begins after they arrived, and share it. A load is followed by a pause of four times its duration, so
+the cost is bounded, whatever the rates of changes and requests.
 """
 
 import asyncio
@@ -18,163 +19,163 @@ from ticketing.infra import log
 from ticketing.infra.errors import TicketingError, Unavailable
 from ticketing.infra.retry import OUTAGES
 from ticketing.modules.realtime import metrics
-from ticketing.modules.realtime.response_cache.responses import Copy
+from ticketing.modules.realtime.response_cache.responses import CachedResponse
 
-#: How long a change may stay unseen when the news of it is lost.
-LIFE_SECONDS = 1.0
-#: After a reading that took one second, this many seconds go by before the next; never more than RESTS_MAX in all.
-RESTS = 4
-RESTS_MAX_SECONDS = 1.0
-READ_SECONDS_MAX = 3.0
-#: Of 50 kB for a hall and 300 kB for an arena. The oldest goes, and comes back with the next request.
-SHELVES_MAX = 384
+#: The longest time for which a change is not visible if its notification is lost.
+TTL_SECONDS = 1.0
+#: The pause after a load, as a multiple of its duration, and its upper bound.
+PAUSE_FACTOR = 4
+PAUSE_SECONDS_MAX = 1.0
+LOAD_SECONDS_MAX = 3.0
+#: Entries of 50 kB for a hall and 300 kB for an arena. The oldest is evicted first.
+ENTRIES_MAX = 384
 
 ROOT = "/api/v1/events/"
 
-#: Reads an event's answer; whether it may be taken from another process is the second argument.
-Read = Callable[[UUID, bool], Awaitable[Copy]]
+#: Loads a response about an event. The second argument permits a response that another process left in Redis.
+Load = Callable[[UUID, bool], Awaitable[CachedResponse]]
 
 _log = log.get_logger(__name__)
 
 
-class NoCopy(Exception):
-    """There is nothing here to be copied; the ordinary route knows what to say."""
+class NotCacheable(Exception):
+    """There is nothing to cache; the ordinary route responds."""
 
 
-class Shelf:
-    """The place of one copy."""
+class CacheEntry:
+    """The response to one path, and the load that replaces it."""
 
-    def __init__(self, copies: "Copies", event_id: UUID, question: str) -> None:
-        self._copies, self._event_id = copies, event_id
-        self._read = copies.readings[question]
-        self._copy: Copy | None = None
-        #: Raised by everything that makes what is being read at this moment too old to be kept.
+    def __init__(self, cache: "ResponseCache", event_id: UUID, resource: str) -> None:
+        self._cache, self._event_id = cache, event_id
+        self._load = cache.loaders[resource]
+        self._response: CachedResponse | None = None
+        #: Incremented on invalidation; a load that began under an older generation is not cached.
         self._generation = 0
-        self._turn = asyncio.Lock()
-        self._next: asyncio.Task[Copy] | None = None
-        self._rests_until = 0.0
-        self._name = question or "event"
-        self._found = metrics.CACHE_RESPONSES.labels(self._name, "memory")
+        self._lock = asyncio.Lock()
+        self._next: asyncio.Task[CachedResponse] | None = None
+        self._paused_until = 0.0
+        self._name = resource or "event"
+        self._hits = metrics.CACHE_RESPONSES.labels(self._name, "memory")
 
-    def find(self) -> Copy | None:
-        """The copy, while it is good."""
-        copy = self._copy
-        return copy if copy is not None and asyncio.get_running_loop().time() < copy.good_until else None
+    def valid(self) -> CachedResponse | None:
+        """The response, if it is valid."""
+        response = self._response
+        return response if response is not None and asyncio.get_running_loop().time() < response.expires_at else None
 
-    def forget(self) -> None:
-        """Whoever asks from now on is told nothing that was read before."""
-        self._copy = None
+    def invalidate(self) -> None:
+        """Discard the response, and the result of a load in progress for requests that arrive from now on."""
+        self._response = None
         self._generation += 1
 
-    async def take(self) -> Copy:
-        """A copy that is no older than this call.
+    async def get(self) -> CachedResponse:
+        """A response that is no older than this call.
 
         Raises:
-            NoCopy, TicketingError, what the database raises, and TimeoutError.
+            NotCacheable, TicketingError, TimeoutError, and errors of the database.
         """
-        if (copy := self.find()) is not None:
-            self._found.inc()
-            return copy
+        if (response := self.valid()) is not None:
+            self._hits.inc()
+            return response
         if self._next is None:
-            self._next = self._copies.start(self._take_turn())
-        # One who leaves must not take the reading away from the others.
-        copy = await asyncio.shield(self._next)
-        metrics.CACHE_RESPONSES.labels(self._name, copy.source).inc()
-        return copy
+            self._next = self._cache.start(self._wait_and_load())
+        # A request that is cancelled must not cancel the load for the others.
+        response = await asyncio.shield(self._next)
+        metrics.CACHE_RESPONSES.labels(self._name, response.source).inc()
+        return response
 
-    async def _take_turn(self) -> Copy:
-        async with self._turn:
-            if (copy := self.find()) is None:
-                await asyncio.sleep(self._rests_until - asyncio.get_running_loop().time())
-            # Who comes from here on may want to see what this reading will not: theirs is the next one.
+    async def _wait_and_load(self) -> CachedResponse:
+        async with self._lock:
+            if (response := self.valid()) is None:
+                await asyncio.sleep(self._paused_until - asyncio.get_running_loop().time())
+            # Requests that arrive from here on may have to see changes that this load will miss: they get the next one.
             self._next = None
-            return copy or await self._read_and_keep()
+            return response or await self._load_and_cache()
 
-    async def _read_and_keep(self) -> Copy:
+    async def _load_and_cache(self) -> CachedResponse:
         clock = asyncio.get_running_loop().time
         began, generation = clock(), self._generation
         try:
-            async with asyncio.timeout(READ_SECONDS_MAX):
-                copy = await self._read(self._event_id, self._copies.is_hearing)
+            async with asyncio.timeout(LOAD_SECONDS_MAX):
+                response = await self._load(self._event_id, self._cache.is_subscribed)
         finally:
-            self._rests_until = clock() + min(RESTS_MAX_SECONDS, RESTS * (clock() - began))
-        # A change that was heard of meanwhile may or may not be in it: it is for those who came before, and not kept.
-        if generation == self._generation and self._copies.is_hearing:
-            self._copy = copy
-        return copy
+            self._paused_until = clock() + min(PAUSE_SECONDS_MAX, PAUSE_FACTOR * (clock() - began))
+        # After an invalidation during the load, the response is valid for the requests before it, and is not cached.
+        if generation == self._generation and self._cache.is_subscribed:
+            self._response = response
+        return response
 
 
-class Copies:
-    """The shelves of this process, by the address of the request that they answer."""
+class ResponseCache:
+    """The entries of this process, by the path of the request."""
 
-    def __init__(self, readings: Mapping[str, Read]) -> None:
-        self.readings = readings
-        #: True while this process hears of changes that others make.
-        self.is_hearing = False
-        self._shelves: dict[str, Shelf] = {}
-        self._tasks: set[asyncio.Task[Copy]] = set()
+    def __init__(self, loaders: Mapping[str, Load]) -> None:
+        self.loaders = loaders
+        #: True while this process receives notifications of changes by other processes.
+        self.is_subscribed = False
+        self._entries: dict[str, CacheEntry] = {}
+        self._tasks: set[asyncio.Task[CachedResponse]] = set()
 
-    def open(self, path: str) -> None:
-        """Keep copies of what this address answers: for an event that has been shown to the public, and so stays."""
-        event_id, _, question = path.removeprefix(ROOT).partition("/")
-        if path in self._shelves or question not in self.readings or not _is_canonical(event_id):
+    def add(self, path: str) -> None:
+        """Start to cache responses to this path, of an event that is public, and therefore stays public."""
+        event_id, _, resource = path.removeprefix(ROOT).partition("/")
+        if path in self._entries or resource not in self.loaders or not _is_canonical(event_id):
             return
-        while len(self._shelves) >= SHELVES_MAX:
-            del self._shelves[next(iter(self._shelves))]
-        self._shelves[path] = Shelf(self, UUID(event_id), question)
+        while len(self._entries) >= ENTRIES_MAX:
+            del self._entries[next(iter(self._entries))]
+        self._entries[path] = CacheEntry(self, UUID(event_id), resource)
 
-    async def take(self, path: str) -> Copy | None:
-        """A copy that is no older than this call; None when none is kept of this address.
+    async def get(self, path: str) -> CachedResponse | None:
+        """A response that is no older than this call; None when the path is not cached.
 
         Raises:
-            Unavailable: it can't be read at the moment.
+            Unavailable: the database is unreachable or too slow.
         """
-        shelf = self._shelves.get(path)
-        if shelf is None:
+        entry = self._entries.get(path)
+        if entry is None:
             return None
         try:
-            return await shelf.take()
-        except (NoCopy, TicketingError):
-            self._shelves.pop(path, None)
+            return await entry.get()
+        except (NotCacheable, TicketingError):
+            self._entries.pop(path, None)
             return None
         except OUTAGES as error:
             _log.warning("copy_not_read", error=type(error).__name__)
             raise Unavailable from None
 
-    def forget(self, event_ids: Collection[UUID]) -> None:
-        """These events have changed."""
+    def invalidate(self, event_ids: Collection[UUID]) -> None:
+        """Discard the responses about these events, which have changed."""
         for event_id in event_ids:
-            for question in self.readings:
-                if (shelf := self._shelves.get(path_of(event_id, question))) is not None:
-                    shelf.forget()
+            for resource in self.loaders:
+                if (entry := self._entries.get(path_of(event_id, resource))) is not None:
+                    entry.invalidate()
 
-    def hear(self, is_hearing: bool) -> None:
-        """News of others' changes comes in from now on, or no longer does: either way, who knows what was missed."""
-        self.is_hearing = is_hearing
-        for shelf in self._shelves.values():
-            shelf.forget()
+    def set_subscribed(self, is_subscribed: bool) -> None:
+        """Record whether notifications arrive. Invalidates every entry: notifications may have been missed."""
+        self.is_subscribed = is_subscribed
+        for entry in self._entries.values():
+            entry.invalidate()
 
-    def start(self, reading: Coroutine[Any, Any, Copy]) -> asyncio.Task[Copy]:
-        task = asyncio.get_running_loop().create_task(reading)
+    def start(self, load: Coroutine[Any, Any, CachedResponse]) -> asyncio.Task[CachedResponse]:
+        task = asyncio.get_running_loop().create_task(load)
         self._tasks.add(task)
         task.add_done_callback(self._end)
         return task
 
-    def _end(self, task: asyncio.Task[Copy]) -> None:
+    def _end(self, task: asyncio.Task[CachedResponse]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever still waits is told; when nobody does, nobody misses it
+            task.exception()  # marks it as retrieved: waiting requests get it too, and without any it may be lost
 
     async def close(self) -> None:
-        """Let the readings that run go no further."""
+        """Cancel the loads in progress."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def path_of(event_id: UUID, question: str) -> str:
-    """The address of an event's map; of the event itself, when the question is empty."""
-    return f"{ROOT}{event_id}/{question}" if question else f"{ROOT}{event_id}"
+def path_of(event_id: UUID, resource: str) -> str:
+    """The path of a resource of an event; of the event itself if `resource` is empty."""
+    return f"{ROOT}{event_id}/{resource}" if resource else f"{ROOT}{event_id}"
 
 
 def _is_canonical(event_id: str) -> bool:

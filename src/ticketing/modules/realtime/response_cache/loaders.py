@@ -1,4 +1,4 @@
-"""How events and their maps are read for their copies: availability from Redis or Postgres, the rest from Postgres."""
+"""Load responses for the cache: availability from Redis or Postgres, the others from Postgres."""
 
 import asyncio
 from uuid import UUID
@@ -10,72 +10,78 @@ from ticketing.infra.http.envelope import envelope
 from ticketing.modules import events
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.queries import Availability
-from ticketing.modules.realtime.response_cache import cache as copies
-from ticketing.modules.realtime.response_cache.redis_cache import Found, SharedCopies
-from ticketing.modules.realtime.response_cache.responses import Copy, Packed, copy_of_event, copy_of_layout, copy_of_map
+from ticketing.modules.realtime.response_cache import cache
+from ticketing.modules.realtime.response_cache.redis_cache import RedisCache, RedisEntry
+from ticketing.modules.realtime.response_cache.responses import (
+    CachedResponse,
+    GzippedBody,
+    event_response,
+    layout_response,
+    map_response,
+)
 
-#: When the next hold runs out is not to be seen from places and counts; so they are looked at more often.
-COUNTS_LIFE_SECONDS = 0.25
+#: Places and counts do not show when the next hold lapses, so they are cached for a shorter time.
+COUNTS_TTL_SECONDS = 0.25
 
 
-class Readings:
-    """Reads for the shelves; every reading is a transaction of its own, and sees what everybody may see."""
+class Loaders:
+    """Loads responses, each in its own transaction, which sees public data only."""
 
-    def __init__(self, database: Database, shared: SharedCopies) -> None:
-        self.database, self._shared = database, shared
+    def __init__(self, database: Database, redis: RedisCache) -> None:
+        self.database, self._redis = database, redis
 
-    async def availability(self, event_id: UUID, may_share: bool) -> Copy:
-        """The map of this moment, or another process's copy of it that is still good. Raises NotFound."""
-        asked_at = _now()
-        found = await self._shared.find(event_id) if may_share else None
-        if found is not None and found.packed is not None:
-            return copy_of_map(found.packed, found.body, asked_at + found.seconds, "redis")
+    async def availability(self, event_id: UUID, may_use_redis: bool) -> CachedResponse:
+        """The current map, or a valid response that another process left in Redis. Raises NotFound."""
+        looked_up_at = _now()
+        found = await self._redis.find(event_id) if may_use_redis else None
+        if found is not None and found.gzipped_body is not None:
+            return map_response(found.gzipped_body, found.body, looked_up_at + found.seconds, "redis")
         return await self._read_map(event_id, found)
 
-    async def _read_map(self, event_id: UUID, found: Found | None) -> Copy:
-        # Taken before the transaction begins, by whose clock the next hold runs out: a copy ends early, never late.
+    async def _read_map(self, event_id: UUID, found: RedisEntry | None) -> CachedResponse:
+        # Taken before the transaction begins, whose clock decides when a hold lapses: entries expire early, never late.
         began = _now()
         async with self.database.transaction() as session:
             event = await events.get_public_event(session, event_id, None)
             map_ = await queries.get_availability(session, event.organization_id, event_id)
-        good_until = began + good_seconds(map_)
-        packed, copy = await asyncio.to_thread(make_copy, map_, good_until)
+        expires_at = began + ttl_of(map_)
+        gzipped_body, response = await asyncio.to_thread(render_map, map_, expires_at)
         if found is not None:
-            await self._shared.keep(event_id, found.generation, packed, good_until - _now())
-        return copy
+            await self._redis.store(event_id, found.generation, gzipped_body, expires_at - _now())
+        return response
 
-    async def event(self, event_id: UUID, _: bool) -> Copy:
-        """The event itself, with what is left of it. Raises NotFound."""
+    async def event(self, event_id: UUID, _: bool) -> CachedResponse:
+        """The event with its availability. Raises NotFound."""
         began = _now()
         async with self.database.transaction() as session:
             event = await events.get_public_event(session, event_id, None)
             body = envelope(await events.describe_event(session, event)).model_dump_json().encode()
-        return copy_of_event(body, began + min(COUNTS_LIFE_SECONDS, copies.LIFE_SECONDS))
+        return event_response(body, began + min(COUNTS_TTL_SECONDS, cache.TTL_SECONDS))
 
-    async def seatmap(self, event_id: UUID, _: bool) -> Copy:
-        """The layout of the plan that the event has now. Raises NotFound, and NoCopy when it has none."""
+    async def seatmap(self, event_id: UUID, _: bool) -> CachedResponse:
+        """The layout of the event's current plan. Raises NotFound, and NotCacheable if it has none."""
         began = _now()
         async with self.database.transaction() as session:
             event = await events.get_public_event(session, event_id, None)
             layout = await events.get_layout(session, event)
         if layout is None:
-            raise copies.NoCopy
-        return copy_of_layout(layout.etag, layout.gzipped, events.PUBLIC_LAYOUT, began + copies.LIFE_SECONDS)
+            raise cache.NotCacheable
+        return layout_response(layout.etag, layout.gzipped, events.PUBLIC_LAYOUT, began + cache.TTL_SECONDS)
 
 
-def good_seconds(map_: Availability) -> float:
-    """How long a map may be shown: until the first of its holds runs out, and never longer than a copy lives."""
-    places = COUNTS_LIFE_SECONDS if any(area["available"] < area["capacity"] for area in map_.areas.values()) else None
-    ends = (copies.LIFE_SECONDS, map_.lapses_in_seconds, places)
-    return min(seconds for seconds in ends if seconds is not None)
+def ttl_of(map_: Availability) -> float:
+    """Seconds for which a map is valid: until the first of its holds lapses, at most TTL_SECONDS."""
+    places = COUNTS_TTL_SECONDS if any(area["available"] < area["capacity"] for area in map_.areas.values()) else None
+    limits = (cache.TTL_SECONDS, map_.lapses_in_seconds, places)
+    return min(seconds for seconds in limits if seconds is not None)
 
 
-def make_copy(map_: Availability, good_until: float) -> tuple[Packed, Copy]:
-    """An answer from a map. By hand: the models would take longer over a large map than the database does."""
+def render_map(map_: Availability, expires_at: float) -> tuple[GzippedBody, CachedResponse]:
+    """Render the response of a map, without models: they would take longer for a large map than the database."""
     data = {"version": map_.position.version, "seats": map_.seats, "areas": map_.areas}
     body = orjson.dumps({"success": True, "message": "OK", "data": data, "meta": None})
-    packed = Packed.of(body)
-    return packed, copy_of_map(packed, body, good_until, "database")
+    gzipped_body = GzippedBody.of(body)
+    return gzipped_body, map_response(gzipped_body, body, expires_at, "database")
 
 
 def _now() -> float:

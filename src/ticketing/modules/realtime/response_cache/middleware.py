@@ -1,4 +1,4 @@
-"""Maps answered before anything else is asked: no limits, no routing and no database for what is at hand."""
+"""Serve cached responses before rate limits, routing and the database."""
 
 import re
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from ticketing.infra.errors import TicketingError, Unauthenticated
 from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
 from ticketing.modules.realtime import metrics
-from ticketing.modules.realtime.response_cache.cache import ROOT, Copies
-from ticketing.modules.realtime.response_cache.responses import Form
+from ticketing.modules.realtime.response_cache.cache import ROOT, ResponseCache
+from ticketing.modules.realtime.response_cache.responses import Representation
 
-#: The browser's pages ask for the layout by its version, so that a new one is not taken for the old; we ignore it.
+#: Pages append the plan's version to the layout's URL, so that browsers cache versions separately. Ignored here.
 _QUERY = re.compile(rb"(plan=[0-9]{1,9})?")
-#: What makes a request one for the ordinary route: a part, a condition, a body.
-_UNUSUAL = frozenset(
+#: Headers of requests for the ordinary route: ranges, conditions, bodies.
+_UNCACHEABLE_HEADERS = frozenset(
     {
         b"range",
         b"if-match",
@@ -30,56 +30,56 @@ _UNUSUAL = frozenset(
 
 
 class Route(NamedTuple):
-    """What a request's metric and log line are named after."""
+    """The route that metrics and the access log name."""
 
     path: str
 
 
-class Wish(NamedTuple):
-    """What a request says about the form of its answer."""
+class CacheableRequest(NamedTuple):
+    """A request that a cached response can serve: the resource, and the headers that select the representation."""
 
-    question: str
+    resource: str
     accept_encoding: bytes
     if_none_match: bytes
 
 
-class FromMemory:
-    """Plain ASGI, between the request's context and the gate. Without `Copies` in `app.state`, every request passes."""
+class ResponseCacheMiddleware:
+    """ASGI middleware before admission. Without a `ResponseCache` in `app.state`, it passes every request on."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wish = wish_of(scope)
-        copies = app_state.of(scope["app"]).find(Copies) if wish else None
-        if wish is None or copies is None:
+        wanted = parse_request(scope)
+        cache = app_state.of(scope["app"]).find(ResponseCache) if wanted else None
+        if wanted is None or cache is None:
             await self.app(scope, receive, send)
             return
         try:
-            copy = await copies.take(scope["path"])
+            response = await cache.get(scope["path"])
         except TicketingError as error:
-            scope["route"] = _route(wish)
+            scope["route"] = _route(wanted)
             await error_handlers.render(error)(scope, receive, send)
             return
-        form = copy.select(wish.accept_encoding, wish.if_none_match) if copy else None
-        if form is not None:
-            scope["route"] = _route(wish)
-            await _send(form, wish.question, send)
+        representation = response.select(wanted.accept_encoding, wanted.if_none_match) if response else None
+        if representation is not None:
+            scope["route"] = _route(wanted)
+            await _send(representation, wanted.resource, send)
             return
-        await self.app(scope, receive, _watching(copies, scope["path"], wish.question, send))
+        await self.app(scope, receive, _caching_after(cache, scope["path"], wanted.resource, send))
 
 
-def wish_of(scope: Scope) -> Wish | None:
-    """None for a request that is not for a map, or not a plain one of somebody unknown."""
+def parse_request(scope: Scope) -> CacheableRequest | None:
+    """None for a request that a cached response can't serve."""
     if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(ROOT):
         return None
-    question = scope["path"].removeprefix(ROOT).partition("/")[2]
+    resource = scope["path"].removeprefix(ROOT).partition("/")[2]
     query = scope["query_string"]
-    if question not in _ROUTES or (query and not (question == "seatmap" and _QUERY.fullmatch(query))):
+    if resource not in _ROUTES or (query and not (resource == "seatmap" and _QUERY.fullmatch(query))):
         return None
     accept_encoding = if_none_match = token = b""
     for name, value in scope["headers"]:
-        if name in _UNUSUAL:
+        if name in _UNCACHEABLE_HEADERS:
             return None
         if name == b"accept-encoding":
             accept_encoding = value
@@ -90,14 +90,14 @@ def wish_of(scope: Scope) -> Wish | None:
                 return None
             token = value
     if request_limits.is_head_too_large(scope):
-        return None  # the gate refuses it
+        return None  # the admission middleware refuses it
     if token and not _is_valid(token):
         return None
-    return Wish(question, accept_encoding, if_none_match)
+    return CacheableRequest(resource, accept_encoding, if_none_match)
 
 
 def _is_valid(credentials: bytes) -> bool:
-    """Whether somebody has logged in with them, for whom a public map is what it is for strangers."""
+    """Whether the token is valid: logged-in users get the same public map."""
     scheme, _, token = credentials.decode("latin-1").partition(" ")
     if scheme != "Bearer":
         return False
@@ -116,24 +116,24 @@ _ROUTES = {
 }
 
 
-def _route(wish: Wish) -> Route:
-    return _ROUTES[wish.question]
+def _route(wanted: CacheableRequest) -> Route:
+    return _ROUTES[wanted.resource]
 
 
-async def _send(form: Form, question: str, send: Send) -> None:
-    if form.status == 304:
-        metrics.NOT_MODIFIED.labels(question).inc()
-    await send({"type": "http.response.start", "status": form.status, "headers": form.headers})
-    await send({"type": "http.response.body", "body": form.body})
+async def _send(representation: Representation, resource: str, send: Send) -> None:
+    if representation.status == 304:
+        metrics.NOT_MODIFIED.labels(resource).inc()
+    await send({"type": "http.response.start", "status": representation.status, "headers": representation.headers})
+    await send({"type": "http.response.body", "body": representation.body})
 
 
-def _watching(copies: Copies, path: str, question: str, send: Send) -> Send:
-    """What everybody is shown once is copied from then on."""
+def _caching_after(cache: ResponseCache, path: str, resource: str, send: Send) -> Send:
+    """Start to cache a path once the ordinary route has served it."""
 
-    async def watch(message: Message) -> None:
-        is_answer = message["type"] == "http.response.start" and message["status"] in (200, 304)
-        if is_answer and (not question or any(name == b"etag" for name, _ in message["headers"])):
-            copies.open(path)
+    async def watched_send(message: Message) -> None:
+        is_success = message["type"] == "http.response.start" and message["status"] in (200, 304)
+        if is_success and (not resource or any(name == b"etag" for name, _ in message["headers"])):
+            cache.add(path)
         await send(message)
 
-    return watch
+    return watched_send

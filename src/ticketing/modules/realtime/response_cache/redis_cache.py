@@ -1,9 +1,9 @@
-"""Copies that processes share through Redis: what one has read, the others need not read again.
+"""Responses that processes share through Redis, so that one load serves all processes.
 
-Redis keeps a generation for each event, and every copy says of which one it is. A change takes the generation away
-(see infra/redis/commit_notifications.py), the next reader draws another, and so nothing that was read before the
-change is ever found again, in whatever order reading, changing and keeping come. Redis may be gone or empty: then the
-database is read.
+Redis has a random generation per event, and every stored response carries the generation it was loaded under. A change
+deletes the generation (see infra/redis/commit_notifications.py) and the next reader creates a new one, so a response
+that was loaded before the change is never returned after it, in whatever order loads, changes and stores happen. If
+Redis is unreachable or empty, the response is loaded from the database.
 """
 
 import asyncio
@@ -16,78 +16,78 @@ from redis.exceptions import RedisError
 
 from ticketing.infra import log
 from ticketing.infra.redis.commit_notifications import Nudge, copies_key
-from ticketing.modules.realtime.response_cache.responses import Packed
+from ticketing.modules.realtime.response_cache.responses import GzippedBody
 
-#: A copy lives for a second; a generation only has to outlive the readings that have noted it.
+#: A response is valid for one second; a generation only has to outlive the loads that began under it.
 GENERATION_SECONDS = 60
-#: The database is nearer than a Redis that takes longer than this.
-ASK_SECONDS_MAX = 0.1
-#: After a failure, Redis is left alone for so long.
-REST_SECONDS = 1.0
+#: Timeout: beyond it, the database is faster.
+TIMEOUT_SECONDS = 0.1
+#: Pause after a failure.
+PAUSE_SECONDS = 1.0
 _GENERATION_BYTES, _TAG_BYTES = 16, 32
 
 _log = log.get_logger(__name__)
 
 
-class Found(NamedTuple):
-    """The generation to keep a copy under, and the copy that is there with the seconds for which it is good."""
+class RedisEntry(NamedTuple):
+    """The current generation, and the response stored under it, if any, with its remaining seconds."""
 
     generation: bytes
-    packed: Packed | None = None
+    gzipped_body: GzippedBody | None = None
     seconds: float = 0.0
 
     @property
     def body(self) -> bytes:
-        return zlib.decompress(self.packed.gzipped, wbits=31) if self.packed else b""
+        return zlib.decompress(self.gzipped_body.gzipped, wbits=31) if self.gzipped_body else b""
 
 
-class SharedCopies:
-    """Asks Redis, and goes without it."""
+class RedisCache:
+    """A cache that behaves as empty while Redis is unreachable."""
 
     def __init__(self, redis: Redis, nudge: Nudge | None) -> None:
         self._redis, self._nudge = redis, nudge
-        self._rests_until = 0.0
+        self._paused_until = 0.0
 
-    async def find(self, event_id: UUID) -> Found | None:
-        """What Redis has of an event; None when it can't be asked, or hasn't heard yet of a change of ours."""
-        is_resting = asyncio.get_running_loop().time() < self._rests_until
-        if is_resting or (self._nudge is not None and self._nudge.is_telling(event_id)):
+    async def find(self, event_id: UUID) -> RedisEntry | None:
+        """The event's entry; None if Redis is unreachable, or not yet notified of a change by this process."""
+        is_paused = asyncio.get_running_loop().time() < self._paused_until
+        if is_paused or (self._nudge is not None and self._nudge.is_telling(event_id)):
             return None
         generation_key = copies_key(event_id)
         try:
-            async with asyncio.timeout(ASK_SECONDS_MAX), self._redis.pipeline(transaction=True) as pipe:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._redis.pipeline(transaction=True) as pipe:
                 pipe.set(generation_key, uuid4().bytes, nx=True, ex=GENERATION_SECONDS)
                 pipe.mget(generation_key, _map_key(event_id))
                 pipe.pttl(_map_key(event_id))
                 _, (generation, value), milliseconds = await pipe.execute()
         except (RedisError, OSError) as error:
-            self._rest(error)
+            self._pause(error)
             return None
         if value is None or value[:_GENERATION_BYTES] != generation:
-            return Found(generation)
-        return Found(generation, _unpack(value), milliseconds / 1000)
+            return RedisEntry(generation)
+        return RedisEntry(generation, _unpack(value), milliseconds / 1000)
 
-    async def keep(self, event_id: UUID, generation: bytes, packed: Packed, seconds: float) -> None:
-        """Let others have what was read after this generation was noted."""
+    async def store(self, event_id: UUID, generation: bytes, gzipped_body: GzippedBody, seconds: float) -> None:
+        """Store a response that was loaded under this generation."""
         milliseconds = int(seconds * 1000)
         if milliseconds <= 0:
             return
-        value = generation + packed.tag.encode() + packed.gzipped
+        value = generation + gzipped_body.tag.encode() + gzipped_body.gzipped
         try:
-            async with asyncio.timeout(ASK_SECONDS_MAX):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await self._redis.set(_map_key(event_id), value, px=milliseconds)
         except (RedisError, OSError) as error:
-            self._rest(error)
+            self._pause(error)
 
-    def _rest(self, error: Exception) -> None:
+    def _pause(self, error: Exception) -> None:
         _log.debug("copies_not_shared", error=type(error).__name__)
-        self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
+        self._paused_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
 
 
 def _map_key(event_id: UUID) -> str:
     return f"{copies_key(event_id)}:availability"
 
 
-def _unpack(value: bytes) -> Packed:
+def _unpack(value: bytes) -> GzippedBody:
     head = _GENERATION_BYTES + _TAG_BYTES
-    return Packed(value[_GENERATION_BYTES:head].decode(), value[head:])
+    return GzippedBody(value[_GENERATION_BYTES:head].decode(), value[head:])

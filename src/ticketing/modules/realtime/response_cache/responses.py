@@ -1,4 +1,4 @@
-"""An answer about a map, made ready once: every header list, gzipped and plain, and how a client knows it again."""
+"""Responses rendered once: headers and bodies of each representation, gzipped and plain, with ETags."""
 
 import gzip
 import hashlib
@@ -13,13 +13,13 @@ from ticketing.infra.http.security_headers import RawHeaders
 
 Source = Literal["memory", "redis", "database"]
 
-_NEVER = re.compile(rb"q=0(\.0{0,3})?")
-#: Letters in long runs: the fastest level takes off all but a few per cent of what the slowest would.
+_WEIGHT_ZERO = re.compile(rb"q=0(\.0{0,3})?")
+#: Seat statuses are long runs of one character: level 1 is within a few per cent of the best compression.
 _LEVEL = 1
 
 
-class Form(NamedTuple):
-    """One of the shapes in which an answer leaves."""
+class Representation(NamedTuple):
+    """One representation of a response."""
 
     status: int
     headers: RawHeaders
@@ -27,22 +27,22 @@ class Form(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """An answer, and until when it may be given."""
+class CachedResponse:
+    """A response in all representations, and its expiry."""
 
-    #: What each form is called in ETag and If-None-Match, quotes included and W/ left out.
+    #: The ETag of each representation as in If-None-Match, with quotes, without W/.
     tags: tuple[bytes, ...]
-    gzipped: Form
-    gzipped_unchanged: Form
-    #: None where the ordinary route unpacks it for the few who ask.
-    plain: Form | None
-    plain_unchanged: Form
-    #: By the loop's clock.
-    good_until: float
+    gzipped: Representation
+    gzipped_unchanged: Representation
+    #: None if the ordinary route decompresses it for the few clients without gzip.
+    plain: Representation | None
+    plain_unchanged: Representation
+    #: In the event loop's time.
+    expires_at: float
     source: Source
 
-    def select(self, accept_encoding: bytes, if_none_match: bytes) -> Form | None:
-        """The form for a client that accepts these encodings and has these versions; None when it isn't kept here."""
+    def select(self, accept_encoding: bytes, if_none_match: bytes) -> Representation | None:
+        """The representation for these request headers; None when it is not cached."""
         is_gzip = accepts_gzip(accept_encoding)
         if (
             self.tags
@@ -53,78 +53,78 @@ class Copy:
         return self.gzipped if is_gzip else self.plain
 
 
-class Packed(NamedTuple):
-    """The body of an answer as it travels between processes: the tag of its content, and the content gzipped."""
+class GzippedBody(NamedTuple):
+    """A gzipped body as processes exchange it, with the tag of its content."""
 
     tag: str
     gzipped: bytes
 
     @classmethod
-    def of(cls, body: bytes) -> "Packed":
+    def of(cls, body: bytes) -> "GzippedBody":
         return cls(hashlib.sha256(body).hexdigest()[:32], gzip.compress(body, _LEVEL, mtime=0))
 
 
-def copy_of_map(packed: Packed, body: bytes, good_until: float, source: Source) -> Copy:
-    """A copy of an availability. Its tags are strong, so the gzipped bytes have one of their own (RFC 9110 §8.8.3)."""
-    plain, gzipped = f'"{packed.tag}"'.encode(), f'"{packed.tag}-gzip"'.encode()
-    return Copy(
+def map_response(gzipped_body: GzippedBody, body: bytes, expires_at: float, source: Source) -> CachedResponse:
+    """A cached availability. Its ETags are strong, so the gzipped bytes have one of their own (RFC 9110 §8.8.3)."""
+    plain, gzipped = f'"{gzipped_body.tag}"'.encode(), f'"{gzipped_body.tag}-gzip"'.encode()
+    return CachedResponse(
         tags=(plain, gzipped),
-        gzipped=_form(packed.gzipped, gzipped, b"no-cache", is_gzip=True),
+        gzipped=_representation(gzipped_body.gzipped, gzipped, b"no-cache", is_gzip=True),
         gzipped_unchanged=_unchanged(gzipped, b"no-cache"),
-        plain=_form(body, plain, b"no-cache"),
+        plain=_representation(body, plain, b"no-cache"),
         plain_unchanged=_unchanged(plain, b"no-cache"),
-        good_until=good_until,
+        expires_at=expires_at,
         source=source,
     )
 
 
-def copy_of_layout(etag: str, gzipped: bytes, keeping: str, good_until: float) -> Copy:
-    """A copy of a layout. Its tag is weak, and so the same for both forms; the plain one is large and seldom wanted."""
-    tag, kept = etag.encode(), keeping.encode()
+def layout_response(etag: str, gzipped: bytes, cache_control: str, expires_at: float) -> CachedResponse:
+    """A cached layout. Its ETag is weak, so both representations share it; the plain one is large and rarely used."""
+    tag, kept = etag.encode(), cache_control.encode()
     unchanged = _unchanged(tag, kept)
-    return Copy(
+    return CachedResponse(
         tags=(tag.removeprefix(b"W/"),),
-        gzipped=_form(gzipped, tag, kept, is_gzip=True),
+        gzipped=_representation(gzipped, tag, kept, is_gzip=True),
         gzipped_unchanged=unchanged,
         plain=None,
         plain_unchanged=unchanged,
-        good_until=good_until,
+        expires_at=expires_at,
         source="database",
     )
 
 
-def copy_of_event(body: bytes, good_until: float) -> Copy:
-    """A copy of an event. It has no tag and one form, as the ordinary route's answer."""
+def event_response(body: bytes, expires_at: float) -> CachedResponse:
+    """A cached event. It has no ETag and one representation, like the ordinary route's response."""
     headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
-    form = Form(200, headers, body)
-    return Copy((), form, form, form, form, good_until, "database")
+    representation = Representation(200, headers, body)
+    return CachedResponse((), representation, representation, representation, representation, expires_at, "database")
 
 
-def respond(form: Form) -> Response:
-    """A form as a route's answer."""
-    response = Response(form.body, form.status)
-    response.raw_headers = list(form.headers)
+def respond(representation: Representation) -> Response:
+    """A representation as the response of a route."""
+    response = Response(representation.body, representation.status)
+    response.raw_headers = list(representation.headers)
     return response
 
 
 @lru_cache(maxsize=256)
 def accepts_gzip(accept_encoding: bytes) -> bool:
-    """Whether the header names gzip, other than to refuse it."""
+    """Whether the header accepts gzip."""
     for choice in accept_encoding.lower().split(b","):
         coding, _, weight = choice.partition(b";")
         if coding.strip() == b"gzip":
-            return not _NEVER.fullmatch(weight.strip())
+            return not _WEIGHT_ZERO.fullmatch(weight.strip())
     return False
 
 
-def _unchanged(tag: bytes, keeping: bytes) -> Form:
-    return Form(304, [(b"etag", tag), (b"cache-control", keeping), (b"vary", b"Accept-Encoding")], b"")
+def _unchanged(tag: bytes, cache_control: bytes) -> Representation:
+    return Representation(304, [(b"etag", tag), (b"cache-control", cache_control), (b"vary", b"Accept-Encoding")], b"")
 
 
-def _form(body: bytes, tag: bytes, keeping: bytes, *, is_gzip: bool = False) -> Form:
+def _representation(body: bytes, tag: bytes, cache_control: bytes, *, is_gzip: bool = False) -> Representation:
     headers = [
         (b"content-length", str(len(body)).encode()),
         (b"content-type", b"application/json"),
-        *_unchanged(tag, keeping).headers,
+        *_unchanged(tag, cache_control).headers,
     ]
-    return Form(200, [*headers, (b"content-encoding", b"gzip")] if is_gzip else headers, body)
+    return Representation(200, [*headers, (b"content-encoding", b"gzip")] if is_gzip else headers, body)
