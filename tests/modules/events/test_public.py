@@ -4,9 +4,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 
 from tests.modules.events.stage import EARLIER, Stage
+from tests.support.statements import recorded_statements
 from tests.support.world import API, World, data, refusal
 from ticketing.infra.db import Database
 
@@ -146,18 +146,11 @@ async def test_a_longer_page_takes_no_more_queries(world: World, app: Any) -> No
     tenant = await world.tenant()
     for _ in range(4):
         await world.show(tenant, rows=1, seats=1, capacity=1)
-    statements: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if "revoked_at" not in statement:  # asked once a second, beside every request
-            statements.append(statement)
-
-    sqlalchemy_event.listen(app.state.get(Database).engine.sync_engine, "before_cursor_execute", note)
     counts = []
     for limit in (1, 4):
-        statements.clear()
-        assert len(data(await world.client.get(f"{API}/events", params={"limit": limit}))) == limit
-        counts.append(len(statements))
+        with recorded_statements(app.state.get(Database)) as statements:
+            assert len(data(await world.client.get(f"{API}/events", params={"limit": limit}))) == limit
+        counts.append(sum("revoked_at" not in statement for statement in statements))  # polled once a second
     assert counts[0] == counts[1] <= 7
 
 

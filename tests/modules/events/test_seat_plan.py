@@ -4,10 +4,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select, text
 
 from tests.modules.events.stage import EARLIER, Stage
+from tests.support.statements import recorded_statements
 from tests.support.world import World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import OutboxRow
@@ -54,21 +54,14 @@ async def test_syncing_again_changes_nothing(stage: Stage, database: Database) -
 
 
 async def test_a_hall_takes_no_more_statements_than_a_room(world: World, app: Any) -> None:
-    statements: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if "revoked_at" not in statement:  # asked once a second, beside every request
-            statements.append(statement)
-
-    sqlalchemy_event.listen(app.state.get(Database).engine.sync_engine, "before_cursor_execute", note)
     counts = []
     for rows, seats in ((1, 1), (26, 100)):
         tenant = await world.tenant()
         venue = await world.venue(tenant, rows, seats)
         show = await world.show(tenant, seats=0, publish=False, venue_id=venue["id"])
-        statements.clear()
-        assert data(await tenant.admin.post(show.path("/seats/sync")))["seats"] == rows * seats
-        counts.append(len(statements))
+        with recorded_statements(app.state.get(Database)) as statements:
+            assert data(await tenant.admin.post(show.path("/seats/sync")))["seats"] == rows * seats
+        counts.append(sum("revoked_at" not in statement for statement in statements))  # polled once a second
     assert counts[0] == counts[1]
 
 

@@ -1,4 +1,4 @@
-"""Viewers that are gone when the test is over."""
+"""Viewers that are closed at the end of the test."""
 
 from collections.abc import AsyncIterator
 

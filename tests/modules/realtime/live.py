@@ -1,4 +1,4 @@
-"""Viewers over real sockets: an in-process transport buffers a stream, and shows nothing until it has ended."""
+"""Viewers over real sockets: an in-process transport buffers a stream until it has ended."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ from ticketing.modules.realtime import SeatFrames
 
 
 class Server(uvicorn.Server):
-    """A server that leaves the test runner's signals alone."""
+    """A server that does not install signal handlers."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -27,7 +27,7 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(app: FastAPI, send_buffer_bytes: int | None = None) -> AsyncIterator[int]:
-    """An app that has been started, on a port of its own; the port."""
+    """Serve a started app on a free port; yields the port."""
     listener = socket.socket()
     if send_buffer_bytes is not None:  # inherited by each connection
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
@@ -53,13 +53,13 @@ class Event:
 
 
 class Viewer:
-    """A browser that watches: an EventSource in forty lines."""
+    """A minimal EventSource client."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self.writer = reader, writer
         self.status, self.headers = 0, ""
         self.retries: list[int] = []
-        #: The stream ended without its proper end.
+        #: The connection was cut before the end of the stream.
         self.is_cut = False
         self._text = b""
 
@@ -103,7 +103,7 @@ class Viewer:
         return block.decode()
 
     def leave(self) -> None:
-        """As a phone leaves that is switched off: without a word."""
+        """Abort the connection, as a phone that is switched off."""
         self.writer.transport.abort()
 
 
@@ -116,7 +116,7 @@ def _parse(block: str) -> dict[str, str]:
 
 
 async def show_changes(app: FastAPI) -> None:
-    """What the consumers would do: carry every message in the log to the viewers."""
+    """Publish the frames of all messages in the log, as the consumers would."""
     database = app.state.worker_database
     frames, reader = SeatFrames(app.state.get(Redis)), LogReader(database, "realtime", "test")
     assert await reader.acquire()
@@ -126,7 +126,7 @@ async def show_changes(app: FastAPI) -> None:
 
 
 async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait for something that is about to be true."""
+    """Wait until the condition is true."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (nobody tells us)
+        while not condition():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0.01)

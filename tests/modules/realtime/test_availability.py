@@ -1,4 +1,4 @@
-"""The map read whole: letters, counters, and an answer that need not be sent twice."""
+"""The whole map: statuses, counters, and 304 for an unchanged map."""
 
 import pytest
 from fastapi import FastAPI
@@ -7,8 +7,8 @@ from sqlalchemy import text
 from tests.support.world import API, World, data, refusal
 
 
-async def run_out(app: FastAPI) -> None:
-    """Every hold's time is over, and nobody has swept."""
+async def let_holds_lapse(app: FastAPI) -> None:
+    """Make every hold lapse without expiring it."""
     async with app.state.worker_database.transaction() as session:
         await session.execute(
             text("update event_seats set held_until = now() - interval '1 second' where status = 'h'")
@@ -25,14 +25,14 @@ async def test_one_letter_per_seat_at_the_index_of_its_number(app: FastAPI, worl
     assert answer == {"version": 0, "seats": "ahasb", "areas": {}}
 
 
-async def test_holds_that_ran_out_are_available_for_seats_and_places(app: FastAPI, world: World) -> None:
+async def test_lapsed_holds_are_available_for_seats_and_places(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(rows=1, seats=2, capacity=10), await world.person()
     items = [{"ticket_type_id": show.area_type_id, "quantity": 4}]
     await world.hold(buyer, show, "Stalls-A-1", items=items)
     path = f"{API}/events/{show.id}/availability"
     before = data(await world.client.get(path))
     assert (before["seats"], before["areas"][show.area_type_id]) == ("ha", {"capacity": 10, "available": 6})
-    await run_out(app)
+    await let_holds_lapse(app)
     after = data(await world.client.get(path))
     assert (after["seats"], after["areas"][show.area_type_id]) == ("aa", {"capacity": 10, "available": 10})
 

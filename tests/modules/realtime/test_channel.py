@@ -1,4 +1,4 @@
-"""One event's frames and viewers, without servers: order, gaps, merging, and one query for everybody."""
+"""The frames and viewers of one event, without servers: order, gaps, merging, and one query for all viewers."""
 
 import asyncio
 from uuid import uuid4
@@ -7,12 +7,12 @@ import orjson
 import pytest
 
 from ticketing.modules.realtime import channel as module
-from ticketing.modules.realtime.channel import Channel, Frame, Sent
+from ticketing.modules.realtime.channel import Channel, Frame, SeatEvent
 from ticketing.modules.realtime.queries import Availability, Position
 
 
 class Map:
-    """A database that counts how often it is asked."""
+    """A database that counts its queries."""
 
     def __init__(self) -> None:
         self.now = Availability(Position("e", 10), "aaaa", {})
@@ -32,7 +32,7 @@ def map_() -> Map:
 
 @pytest.fixture
 async def channel(map_: Map) -> Channel:
-    """Shows at once whatever comes, so that tests need not wait."""
+    """Serves every frame at once, so that tests need not wait."""
     return Channel(uuid4(), map_.load, frames_per_second=100_000)
 
 
@@ -49,7 +49,7 @@ async def settle() -> None:
     await asyncio.sleep(0.005)
 
 
-def data(sent: Sent | None) -> dict[str, object]:
+def data(sent: SeatEvent | None) -> dict[str, object]:
     assert sent is not None
     lines = sent.body.decode().splitlines()
     assert lines[0] == f"id: {sent.position}"
@@ -74,7 +74,7 @@ async def test_a_slow_viewer_gets_the_latest_states_merged(channel: Channel) -> 
     assert data(await channel.next_after(here))["changes"] == [[0, "s"], [1, "a"]]
 
 
-async def test_frames_that_overtook_each_other_are_put_in_order(channel: Channel, map_: Map) -> None:
+async def test_frames_out_of_order_are_put_in_order(channel: Channel, map_: Map) -> None:
     here = (await channel.snapshot()).position
     take(channel, frame(13, (0, "a")), frame(12, (0, "s")), frame(11, (0, "h")), frame(11, (0, "h")))
     await settle()
@@ -85,7 +85,7 @@ async def test_frames_that_overtook_each_other_are_put_in_order(channel: Channel
     assert map_.asked == 1
 
 
-async def test_a_frame_that_never_comes_makes_everybody_take_a_snapshot(channel: Channel, map_: Map) -> None:
+async def test_a_missing_frame_makes_every_viewer_take_a_snapshot(channel: Channel, map_: Map) -> None:
     here = (await channel.snapshot()).position
     take(channel, frame(12, (0, "h")))
     await settle()
@@ -104,7 +104,9 @@ async def test_a_late_frame_changes_nothing(channel: Channel) -> None:
     assert await channel.next_after(here) is None
 
 
-async def test_what_the_ring_has_dropped_comes_as_a_snapshot(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_frames_that_the_ring_has_dropped_are_replaced_by_a_snapshot(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "RING_FRAMES", 3)
     here = (await channel.snapshot()).position
     take(channel, *(frame(version, (version, "h")) for version in range(11, 16)))
@@ -126,7 +128,7 @@ async def test_very_many_changes_come_as_a_snapshot(channel: Channel, monkeypatc
     assert sent.kind == "snapshot"
 
 
-async def test_another_epoch_makes_everybody_take_a_snapshot(channel: Channel, map_: Map) -> None:
+async def test_another_epoch_makes_every_viewer_take_a_snapshot(channel: Channel, map_: Map) -> None:
     here = (await channel.snapshot()).position
     map_.now = Availability(Position("f", 1), "ssss", {})
     channel.take("f", frame(1, (0, "s")), 1)
@@ -137,7 +139,7 @@ async def test_another_epoch_makes_everybody_take_a_snapshot(channel: Channel, m
     assert await channel.next_after(sent.position) is None
 
 
-async def test_one_query_serves_all_who_come_at_once(channel: Channel, map_: Map) -> None:
+async def test_one_query_serves_all_concurrent_viewers(channel: Channel, map_: Map) -> None:
     sent = await asyncio.gather(*(channel.snapshot() for _ in range(100)))
     assert map_.asked == 1
     assert all(one is sent[0] for one in sent)
@@ -148,14 +150,14 @@ async def test_one_query_serves_all_who_come_at_once(channel: Channel, map_: Map
     assert map_.asked == 2
 
 
-async def test_a_viewer_that_leaves_does_not_take_the_snapshot_from_the_others(channel: Channel) -> None:
+async def test_a_viewer_that_disconnects_does_not_cancel_the_snapshot_of_the_others(channel: Channel) -> None:
     leaves, stays = [asyncio.create_task(channel.snapshot()) for _ in range(2)]
     await asyncio.sleep(0)
     leaves.cancel()
     assert (await stays).kind == "snapshot"
 
 
-async def test_frames_that_come_while_the_map_is_read_are_not_lost(channel: Channel, map_: Map) -> None:
+async def test_frames_that_arrive_during_a_snapshot_are_not_lost(channel: Channel, map_: Map) -> None:
     reading = asyncio.create_task(channel.snapshot())
     await asyncio.sleep(0)
     take(channel, frame(10, (0, "h")), frame(11, (1, "h")))
@@ -164,7 +166,7 @@ async def test_frames_that_come_while_the_map_is_read_are_not_lost(channel: Chan
     assert data(await channel.next_after(here))["changes"] == [[1, "h"]]
 
 
-async def test_the_first_change_is_shown_at_once_and_the_next_ones_together(map_: Map) -> None:
+async def test_the_first_change_is_sent_at_once_and_the_next_ones_together(map_: Map) -> None:
     channel = Channel(uuid4(), map_.load, frames_per_second=5)
     here = (await channel.snapshot()).position
     await asyncio.sleep(0.2)

@@ -1,4 +1,4 @@
-"""From messages to frames: one per event and batch, with a version that nobody else raises."""
+"""Messages become frames: one per event and batch, with a version that only the consumer increments."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules.realtime import SeatFrames, frames, queries
 
 
-class Ear:
-    """Everything that is published about one event."""
+class Subscriber:
+    """Collects every published frame."""
 
     def __init__(self, pubsub: Any) -> None:
         self._pubsub = pubsub
@@ -41,11 +41,11 @@ async def connection(settings: Settings) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def ear(connection: Redis) -> AsyncIterator[Ear]:
+async def subscriber(connection: Redis) -> AsyncIterator[Subscriber]:
     async with connection.pubsub() as pubsub:
         await pubsub.psubscribe("seats:*")
         assert (await pubsub.get_message(timeout=5))["type"] == "psubscribe"
-        yield Ear(pubsub)
+        yield Subscriber(pubsub)
 
 
 async def read_log(app: FastAPI) -> list[Delivery]:
@@ -57,22 +57,24 @@ async def read_log(app: FastAPI) -> list[Delivery]:
     return page
 
 
-async def test_a_batch_makes_one_frame_per_event(app: FastAPI, world: World, connection: Redis, ear: Ear) -> None:
+async def test_a_batch_makes_one_frame_per_event(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber
+) -> None:
     show, other = await world.show(rows=1, seats=5), await world.show(rows=1, seats=1)
     await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
-    first = {frame["version"] for frame in await ear.all()}
+    first = {frame["version"] for frame in await subscriber.all()}
     assert first == {1}
     buyer = await world.person()
     for label in ("Stalls-A-1", "Stalls-A-3"):
         await world.hold(buyer, show, label)
     await world.hold(buyer, other, "Stalls-A-1")
     await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
-    told = sorted((frame["version"], frame["changes"]) for frame in await ear.all())
-    assert told == [(2, [[0, "h"]]), (2, [[0, "h"], [2, "h"]])]
+    published = sorted((frame["version"], frame["changes"]) for frame in await subscriber.all())
+    assert published == [(2, [[0, "h"]]), (2, [[0, "h"], [2, "h"]])]
 
 
-async def test_a_frame_tells_the_state_of_now_and_not_of_the_message(
-    app: FastAPI, world: World, connection: Redis, ear: Ear
+async def test_a_frame_has_the_current_status_and_not_that_of_the_message(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber
 ) -> None:
     show, buyer = await world.show(rows=1, seats=2, hold_seconds=5), await world.person()
     hold = await world.hold(buyer, show, "Stalls-A-2")
@@ -80,50 +82,52 @@ async def test_a_frame_tells_the_state_of_now_and_not_of_the_message(
     await buyer.delete(f"/reservations/{hold['id']}")
     created = [delivery for delivery in page if delivery.topic == "reservation.created"]
     await SeatFrames(connection).consume(app.state.worker_database, created)
-    assert (await ear.all())[0]["changes"] == [[1, "a"]]
+    assert (await subscriber.all())[0]["changes"] == [[1, "a"]]
 
 
-async def test_a_run_out_hold_is_told_as_available(app: FastAPI, world: World, connection: Redis, ear: Ear) -> None:
+async def test_a_lapsed_hold_is_published_as_available(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber
+) -> None:
     show = await world.show(rows=1, seats=1)
     await world.hold(await world.person(), show, "Stalls-A-1")
     page = [delivery for delivery in await read_log(app) if delivery.topic == "reservation.created"]
-    await let_holds_run_out(app.state.worker_database)
+    await let_holds_lapse(app.state.worker_database)
     await SeatFrames(connection).consume(app.state.worker_database, page)
-    assert (await ear.all())[0]["changes"] == [[0, "a"]]
+    assert (await subscriber.all())[0]["changes"] == [[0, "a"]]
 
 
-async def let_holds_run_out(database: Database) -> None:
+async def let_holds_lapse(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(
             text("update event_seats set held_until = now() - interval '1 second' where status = 'h'")
         )
 
 
-async def test_new_seats_and_very_many_changes_are_told_as_a_new_map(
-    app: FastAPI, world: World, connection: Redis, ear: Ear, monkeypatch: pytest.MonkeyPatch
+async def test_new_seats_and_very_many_changes_request_a_snapshot(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show = await world.show(rows=1, seats=3)
     await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
-    assert [frame.get("resync") for frame in await ear.all()] == [True]
+    assert [frame.get("resync") for frame in await subscriber.all()] == [True]
     monkeypatch.setattr(frames, "CHANGES_MAX", 2)
     await world.hold(await world.person(), show, *show.labels)
     await SeatFrames(connection).consume(app.state.worker_database, await read_log(app))
-    assert [frame.get("resync") for frame in await ear.all()] == [True]
+    assert [frame.get("resync") for frame in await subscriber.all()] == [True]
 
 
-async def test_publishers_side_by_side_never_give_a_version_twice(
-    app: FastAPI, world: World, connection: Redis, ear: Ear
+async def test_concurrent_publishers_never_use_a_version_twice(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber
 ) -> None:
     shows = [await world.show(rows=1, seats=1) for _ in range(2)]
     page = await read_log(app)
     database = app.state.worker_database
     await asyncio.gather(*(SeatFrames(connection).consume(database, page) for _ in range(10)))
-    told = await ear.all()
-    assert sorted(frame["version"] for frame in told) == sorted(list(range(1, 11)) * len(shows))
-    assert len({frame["epoch"] for frame in told}) <= len(shows)
+    published = await subscriber.all()
+    assert sorted(frame["version"] for frame in published) == sorted(list(range(1, 11)) * len(shows))
+    assert len({frame["epoch"] for frame in published}) <= len(shows)
 
 
-async def test_without_redis_the_log_goes_on(app: FastAPI, world: World, settings: Settings) -> None:
+async def test_without_redis_the_consumer_continues(app: FastAPI, world: World, settings: Settings) -> None:
     show = await world.show(rows=1, seats=1)
     gone = redis.connect(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
     await SeatFrames(gone).consume(app.state.worker_database, await read_log(app))
@@ -133,13 +137,13 @@ async def test_without_redis_the_log_goes_on(app: FastAPI, world: World, setting
     await gone.aclose()
 
 
-async def test_a_message_that_cannot_be_read_does_not_keep_the_others_from_the_map(
-    app: FastAPI, world: World, connection: Redis, ear: Ear
+async def test_an_invalid_message_does_not_block_the_others(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber
 ) -> None:
     show: Show = await world.show(rows=1, seats=1)
     page = await read_log(app)
     synced = next(delivery for delivery in page if delivery.topic == "seats.synced")
     broken = Delivery(**{n: getattr(synced, n) for n in Delivery.__slots__} | {"payload": {"event_id": str(uuid4())}})
     await SeatFrames(connection).consume(app.state.worker_database, [broken, synced])
-    assert len(await ear.all()) == 1
+    assert len(await subscriber.all()) == 1
     assert show.id

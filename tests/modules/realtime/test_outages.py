@@ -1,4 +1,4 @@
-"""Redis goes away and comes back, the database blinks, the server stops: viewers see the truth all the same."""
+"""Viewers see the current map through outages of Redis and Postgres, and a shutdown of the server."""
 
 import asyncio
 import os
@@ -28,11 +28,11 @@ def own_valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 @pytest.fixture
 def settings(database_url: str, own_valkey: EmbeddedValkey) -> Settings:
-    """A Valkey that this test may stop."""
+    """A Valkey that this test can stop."""
     return get_settings().model_copy(update={"database_url": database_url, "redis_url": own_valkey.url()})
 
 
-async def test_without_redis_viewers_are_told_by_polling_and_with_it_again_by_frames(
+async def test_viewers_are_served_by_polling_without_redis_and_by_frames_with_it(
     app: FastAPI, world: World, watch: Watch, own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "POLL_SECONDS", 0.2)
@@ -75,14 +75,14 @@ async def test_a_map_that_cannot_be_read_is_a_503_before_the_first_byte(
     await asyncio.sleep(0.3)
     monkeypatch.setattr(channel, "_load", fail)
     assert (await watch(path)).status == 503
-    # Who was there already keeps the stream, and gets the map when it can be read again.
+    # An open stream continues, and gets the map when it can be read again.
     channel.jump(channel.position._replace(version=channel.position.version + 1))
     await asyncio.sleep(0.5)
     monkeypatch.undo()
     assert (await viewer.next()).name == "snapshot"
 
 
-async def test_a_server_that_is_told_to_stop_says_good_bye_and_stops_at_once(
+async def test_a_server_that_is_terminated_ends_its_streams_and_stops_at_once(
     app: FastAPI, world: World, settings: Settings
 ) -> None:
     show = await world.show(rows=1, seats=1)

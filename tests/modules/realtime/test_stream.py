@@ -1,4 +1,4 @@
-"""The live map over real sockets: what a viewer sees, and that a viewer who leaves leaves nothing behind."""
+"""The live map over real sockets: what a viewer receives, and that a closed stream leaks nothing."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ def path_of(show: Show) -> str:
 
 
 async def add_seats(app: FastAPI, show: Show, count: int) -> None:
-    """More seats than the public API would make in the time that a test has."""
+    """Insert more seats than the API could create within the time of a test."""
     async with app.state.worker_database.transaction() as session:
         seats = {"event": show.id, "organization": show.tenant.id, "count": count}
         await session.execute(text(SEATS), seats)
@@ -33,7 +33,7 @@ select :organization, :event, n, 'Field-' || n, 'Field' from generate_series(1, 
 
 
 async def change(app: FastAPI, world: World, show: Show, *seats: str) -> None:
-    """Somebody holds these seats, and the consumers have told."""
+    """Hold these seats and publish the frames."""
     await world.hold(await world.person(), show, *seats)
     await show_changes(app)
 
@@ -57,7 +57,7 @@ async def test_a_viewer_gets_the_map_and_then_what_changes(app: FastAPI, world: 
     assert version == str(second.data["version"])
 
 
-async def test_a_viewer_sees_places_go(app: FastAPI, world: World, watch: Watch) -> None:
+async def test_a_viewer_receives_changes_of_places(app: FastAPI, world: World, watch: Watch) -> None:
     show = await world.show(seats=0, capacity=10)
     viewer = await watch(path_of(show))
     first = await viewer.next()
@@ -71,7 +71,7 @@ async def test_a_viewer_sees_places_go(app: FastAPI, world: World, watch: Watch)
         areas = (await viewer.next()).data["areas"]
 
 
-async def test_a_viewer_that_comes_back_gets_what_it_missed_and_no_more(
+async def test_a_viewer_that_reconnects_gets_exactly_the_missed_changes(
     app: FastAPI, world: World, watch: Watch
 ) -> None:
     show = await world.show(rows=1, seats=5)
@@ -93,7 +93,9 @@ async def test_a_viewer_that_comes_back_gets_what_it_missed_and_no_more(
 
 
 @pytest.mark.parametrize("last", ["0:0", "feedbeef:1", "nonsense", "a:b:c", "feedbeef:999999999999999999", "é:1"])
-async def test_a_viewer_from_another_time_gets_a_snapshot(app: FastAPI, world: World, watch: Watch, last: str) -> None:
+async def test_a_viewer_with_an_unknown_position_gets_a_snapshot(
+    app: FastAPI, world: World, watch: Watch, last: str
+) -> None:
     show = await world.show(rows=1, seats=2)
     await show_changes(app)
     viewer = await watch(path_of(show), Last_Event_ID=last)
@@ -115,9 +117,9 @@ async def test_after_a_gap_comes_a_snapshot(app: FastAPI, world: World, watch: W
     viewer = await watch(path_of(show))
     first = await viewer.next()
     await world.hold(await world.person(), show, "Stalls-A-1")
-    # A frame that was lost: its version is in the database, and nobody heard of it.
+    # A lost frame: its version is in the database, but it was never published.
     async with app.state.worker_database.transaction() as session:
-        await queries.raise_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
+        await queries.increment_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
     await change(app, world, show, "Stalls-A-2")
     second = await viewer.next()
     assert second.name == "snapshot"
@@ -125,7 +127,7 @@ async def test_after_a_gap_comes_a_snapshot(app: FastAPI, world: World, watch: W
     assert second.data["version"] > first.data["version"] + 1
 
 
-async def test_a_lost_frame_is_noticed_without_another_one(
+async def test_a_lost_frame_is_detected_without_another_one(
     app: FastAPI, world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "CHECK_SECONDS", 0.1)
@@ -135,7 +137,7 @@ async def test_a_lost_frame_is_noticed_without_another_one(
     viewer = await watch(path_of(show))
     await viewer.next()
     async with app.state.worker_database.transaction() as session:
-        await queries.raise_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
+        await queries.increment_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
     assert (await viewer.next()).name == "snapshot"
 
 
@@ -161,7 +163,7 @@ async def test_one_viewer_leaving_does_not_disturb_the_other(app: FastAPI, world
     assert (await stays.next()).data["changes"] == [[2, "h"]]
 
 
-async def test_two_hundred_viewers_come_and_go_and_leave_nothing_behind(
+async def test_two_hundred_viewers_connect_and_disconnect_without_leaks(
     app: FastAPI, world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "LINGER_SECONDS", 0)
@@ -179,9 +181,7 @@ async def test_two_hundred_viewers_come_and_go_and_leave_nothing_behind(
     await until(lambda: len(asyncio.all_tasks() - before) <= 1)
 
 
-async def test_a_rush_is_told_a_few_times_a_second_and_nothing_is_lost(
-    app: FastAPI, world: World, watch: Watch
-) -> None:
+async def test_a_rush_is_sent_in_a_few_frames_per_second_without_loss(app: FastAPI, world: World, watch: Watch) -> None:
     show = await world.show(rows=2, seats=20)
     await show_changes(app)
     viewer = await watch(path_of(show))
@@ -204,7 +204,7 @@ async def test_a_rush_is_told_a_few_times_a_second_and_nothing_is_lost(
     assert events <= took * app.state.get(Settings).stream_frames_per_second + 2
 
 
-async def test_heartbeats_come_by_themselves(
+async def test_heartbeats_are_sent_without_changes(
     app: FastAPI, world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.2)
@@ -217,7 +217,7 @@ async def test_heartbeats_come_by_themselves(
         assert beat.data == {"version": first.data["version"]}
 
 
-async def test_a_stream_ends_after_its_time_and_says_when_to_come_back(
+async def test_a_stream_ends_after_its_maximal_time_with_a_retry_interval(
     app: FastAPI, world: World, watch: Watch
 ) -> None:
     app.state.get(Hub).stream_seconds_max = 0.5
@@ -228,7 +228,7 @@ async def test_a_stream_ends_after_its_time_and_says_when_to_come_back(
     assert all(1000 <= retry <= 5000 for retry in viewer.retries)
 
 
-async def test_a_closing_process_lets_its_viewers_go_at_once(app: FastAPI, world: World, watch: Watch) -> None:
+async def test_a_closing_process_ends_its_streams_at_once(app: FastAPI, world: World, watch: Watch) -> None:
     show = await world.show(rows=1, seats=1)
     viewer = await watch(path_of(show))
     await viewer.next()
@@ -253,12 +253,12 @@ async def test_drafts_and_unknown_events_are_not_found_before_the_first_byte(
         assert "content-type: application/json" in viewer.headers
     staff = await watch(path_of(draft), Authorization=f"Bearer {draft.tenant.admin.token}")
     assert (await staff.next()).name == "snapshot"
-    # That a member is watching opens the door for nobody else.
+    # A viewing member does not make the draft visible to others.
     assert (await watch(path_of(draft))).status == 404
     assert (await watch("/api/v1/events/nonsense/stream")).status == 422
 
 
-async def test_a_viewer_that_does_not_drain_is_dropped(
+async def test_a_viewer_that_does_not_read_is_disconnected(
     app: FastAPI, world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stream, "SEND_SECONDS_MAX", 0.5)
@@ -266,8 +266,8 @@ async def test_a_viewer_that_does_not_drain_is_dropped(
     await add_seats(app, show, 100_000)
     await show_changes(app)
     hub: Hub = app.state.get(Hub)
-    quick = await watch(path_of(show))
-    await quick.next()
+    fast = await watch(path_of(show))
+    await fast.next()
     dropped = metrics.SLOW_VIEWERS._value.get()
     async with serve(app, send_buffer_bytes=4096) as port:
         slow = await Viewer.open(port, path_of(show))
@@ -277,11 +277,11 @@ async def test_a_viewer_that_does_not_drain_is_dropped(
         assert channel is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             while hub.streams == 2:
-                # Each of these makes everybody take a snapshot, until the slow one's buffers are full.
+                # Each jump sends a snapshot to every viewer, until the slow viewer's buffers are full.
                 channel.jump(Position("another", channel.position.version + 1))
-                await quick.next()
+                await fast.next()
         assert metrics.SLOW_VIEWERS._value.get() == dropped + 1
-        # Its connection is cut, not closed politely, which would wait for ever; and the server has no complaint.
+        # The connection is cut, because an ordinary close would wait forever; and the server logs no error.
         slow.writer.transport.resume_reading()
         await slow.rest()
         assert slow.is_cut

@@ -1,4 +1,4 @@
-"""Processes that share copies through Redis, and what they do when it is lost."""
+"""Processes share cached responses through Redis, and cope with its loss."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,7 +10,16 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from tests.modules.realtime.copying import LONG_SECONDS, answers, begin, block_seat, held_up, know, letters, statements
+from tests.modules.realtime.caching import (
+    LONG_SECONDS,
+    begin,
+    block_seat,
+    loads_blocked,
+    queries_of,
+    served_from,
+    statuses,
+    warm_up,
+)
 from tests.modules.realtime.live import until
 from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import API, Show, World, data
@@ -20,122 +29,124 @@ from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.redis import commit_notifications
 from ticketing.infra.redis.commit_notifications import Nudge
 from ticketing.main import create_app
-from ticketing.modules.realtime.response_cache import cache as copies
-from ticketing.modules.realtime.response_cache.cache import Copies
+from ticketing.modules.realtime.response_cache import cache as cache
+from ticketing.modules.realtime.response_cache.cache import ResponseCache
 
 
 @pytest.fixture(autouse=True)
-def _nothing_ends_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copies, "LIFE_SECONDS", LONG_SECONDS)
+def _nothing_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "TTL_SECONDS", LONG_SECONDS)
 
 
 @pytest.fixture
 async def other(app: FastAPI, settings: Settings) -> AsyncIterator[FastAPI]:
-    """A second API process, but for the process: an application with a database, a Redis and a memory of its own."""
+    """A second application with its own database pool, Redis connection and cache, in place of a second process."""
     other = create_app(settings)
     async with other.router.lifespan_context(other):
-        await until(lambda: other.state.get(Copies).is_hearing)
+        await until(lambda: other.state.get(ResponseCache).is_subscribed)
         yield other
 
 
 @pytest.fixture
-async def stranger(other: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the second process."""
+async def other_client(other: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the second application."""
     transport = httpx2.ASGITransport(other, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
 
-async def until_letters(client: httpx2.AsyncClient, show: Show, seats: str) -> None:
+async def until_statuses(client: httpx2.AsyncClient, show: Show, seats: str) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while await letters(client, show) != seats:  # noqa: ASYNC110 (nobody tells us)
+        while await statuses(client, show) != seats:  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0.01)
 
 
-async def test_what_one_process_has_read_the_other_need_not_read(
-    app: FastAPI, world: World, other: FastAPI, stranger: httpx2.AsyncClient
+async def test_one_process_uses_the_response_that_another_has_loaded(
+    app: FastAPI, world: World, other: FastAPI, other_client: httpx2.AsyncClient
 ) -> None:
     show = await world.show(rows=1, seats=3)
-    await know(app, world.client, show)
-    await know(other, stranger, show)
-    assert await letters(world.client, show) == "aaa"
-    before = answers("redis")
-    with statements(other) as asked:
-        assert await letters(stranger, show) == "aaa"
-    assert (asked, answers("redis") - before) == ([], 1)
-    tags = [(await one.get(f"{API}/events/{show.id}/availability")).headers["ETag"] for one in (world.client, stranger)]
+    await warm_up(app, world.client, show)
+    await warm_up(other, other_client, show)
+    assert await statuses(world.client, show) == "aaa"
+    before = served_from("redis")
+    with queries_of(other) as queries:
+        assert await statuses(other_client, show) == "aaa"
+    assert (queries, served_from("redis") - before) == ([], 1)
+    tags = [
+        (await one.get(f"{API}/events/{show.id}/availability")).headers["ETag"] for one in (world.client, other_client)
+    ]
     assert tags[0] == tags[1]
 
 
-async def test_a_change_in_one_process_is_soon_seen_in_the_other(
-    app: FastAPI, world: World, other: FastAPI, stranger: httpx2.AsyncClient
+async def test_a_change_in_one_process_is_soon_visible_in_the_other(
+    app: FastAPI, world: World, other: FastAPI, other_client: httpx2.AsyncClient
 ) -> None:
     show, buyer = await world.show(rows=1, seats=3), await world.person()
-    for one, client in ((app, world.client), (other, stranger)):
-        await know(one, client, show)
-        assert await letters(client, show) == "aaa"
+    for one, client in ((app, world.client), (other, other_client)):
+        await warm_up(one, client, show)
+        assert await statuses(client, show) == "aaa"
     await world.hold(buyer, show, "Stalls-A-1")
-    assert await letters(world.client, show) == "haa"
-    await until_letters(stranger, show, "haa")
+    assert await statuses(world.client, show) == "haa"
+    await until_statuses(other_client, show, "haa")
     await block_seat(other.state.get(Database), show, 2)
-    assert await letters(stranger, show) == "hab"
-    await until_letters(world.client, show, "hab")
+    assert await statuses(other_client, show) == "hab"
+    await until_statuses(world.client, show, "hab")
 
 
-async def test_a_workers_change_is_soon_seen(app: FastAPI, world: World, settings: Settings) -> None:
+async def test_a_change_by_a_worker_is_soon_visible(app: FastAPI, world: World, settings: Settings) -> None:
     show = await world.show(rows=1, seats=3)
-    await know(app, world.client, show)
-    assert await letters(world.client, show) == "aaa"
+    await warm_up(app, world.client, show)
+    assert await statuses(world.client, show) == "aaa"
     worker = Database(settings, nudge=Nudge(app.state.get(Redis)), url=settings.worker_database_url)
     await block_seat(worker, show, 1)
-    await until_letters(world.client, show, "aba")
+    await until_statuses(world.client, show, "aba")
     await worker.close()
 
 
-async def test_a_copy_that_redis_still_has_is_not_taken_after_a_change_of_ones_own(
+async def test_a_stale_entry_in_redis_is_not_used_after_an_own_change(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit_notifications, "QUIET_SECONDS", 1.0)
     show = await world.show(rows=1, seats=3)
-    await know(app, world.client, show)
+    await warm_up(app, world.client, show)
     await block_seat(app.state.get(Database), show, 0)
     await until(lambda: not app.state.get(Database).nudge.is_telling(UUID(show.id)))
-    assert await letters(world.client, show) == "baa"
-    await block_seat(app.state.get(Database), show, 1)  # nobody is told for a second
+    assert await statuses(world.client, show) == "baa"
+    await block_seat(app.state.get(Database), show, 1)  # the notification is delayed for a second
     assert app.state.get(Database).nudge.is_telling(UUID(show.id))
-    assert await letters(world.client, show) == "bba"
+    assert await statuses(world.client, show) == "bba"
 
 
-async def test_what_was_read_before_a_change_is_not_shared_after_it(
-    app: FastAPI, world: World, other: FastAPI, stranger: httpx2.AsyncClient, owner: Database
+async def test_a_response_loaded_before_a_change_is_not_shared_after_it(
+    app: FastAPI, world: World, other: FastAPI, other_client: httpx2.AsyncClient, owner: Database
 ) -> None:
     show = await world.show(rows=1, seats=3)
-    await know(app, world.client, show)
-    await know(other, stranger, show)
-    async with held_up(owner):
+    await warm_up(app, world.client, show)
+    await warm_up(other, other_client, show)
+    async with loads_blocked(owner):
         early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
         await block_seat(other.state.get(Database), show, 0)
         await until(lambda: not other.state.get(Database).nudge.is_telling(UUID(show.id)))
-    assert data(await early)["seats"] == "aaa"  # read, and kept in Redis, by one who had not heard
-    assert await letters(stranger, show) == "baa"
-    await until_letters(world.client, show, "baa")
+    assert data(await early)["seats"] == "aaa"  # loaded and stored in Redis before the notification arrived
+    assert await statuses(other_client, show) == "baa"
+    await until_statuses(world.client, show, "baa")
 
 
-async def test_what_redis_has_lost_is_read_again(app: FastAPI, world: World) -> None:
+async def test_entries_that_redis_has_lost_are_loaded_again(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=3)
-    await know(app, world.client, show)
-    assert await letters(world.client, show) == "aaa"
+    await warm_up(app, world.client, show)
+    assert await statuses(world.client, show) == "aaa"
     await app.state.get(Redis).flushall()
-    app.state.get(Copies).forget([UUID(show.id)])
-    assert await letters(world.client, show) == "aaa"
-    app.state.get(Copies).forget([UUID(show.id)])
-    before = answers("redis")
-    assert await letters(world.client, show) == "aaa"
-    assert answers("redis") - before == 1
+    app.state.get(ResponseCache).invalidate([UUID(show.id)])
+    assert await statuses(world.client, show) == "aaa"
+    app.state.get(ResponseCache).invalidate([UUID(show.id)])
+    before = served_from("redis")
+    assert await statuses(world.client, show) == "aaa"
+    assert served_from("redis") - before == 1
 
 
 class TestWithoutRedis:
-    """With a Valkey that the tests may stop."""
+    """With a Valkey that the tests can stop."""
 
     @pytest.fixture
     def own_valkey(self, tmp_path: Path) -> Iterator[EmbeddedValkey]:
@@ -146,41 +157,41 @@ class TestWithoutRedis:
     def settings(self, database_url: str, own_valkey: EmbeddedValkey) -> Settings:
         return get_settings().model_copy(update={"database_url": database_url, "redis_url": own_valkey.url()})
 
-    async def test_a_process_that_hears_nothing_keeps_nothing(
+    async def test_a_process_without_notifications_caches_nothing(
         self, app: FastAPI, world: World, own_valkey: EmbeddedValkey
     ) -> None:
         show = await world.show(rows=1, seats=4)
-        await know(app, world.client, show)
-        assert await letters(world.client, show) == "aaaa"
+        await warm_up(app, world.client, show)
+        assert await statuses(world.client, show) == "aaaa"
         own_valkey.stop()
-        await until(lambda: not app.state.get(Copies).is_hearing, 10)
+        await until(lambda: not app.state.get(ResponseCache).is_subscribed, 10)
         for number, seats in enumerate(("baaa", "bbaa", "bbba")):
             await block_seat(app.state.worker_database, show, number)  # as another process would
-            assert await letters(world.client, show) == seats
+            assert await statuses(world.client, show) == seats
         own_valkey.start()
-        await until(lambda: app.state.get(Copies).is_hearing, 10)
+        await until(lambda: app.state.get(ResponseCache).is_subscribed, 10)
         await block_seat(app.state.get(Database), show, 3)
-        assert await letters(world.client, show) == "bbbb"
-        before = answers("memory")
-        assert await letters(world.client, show) == "bbbb"
-        assert answers("memory") - before == 1
+        assert await statuses(world.client, show) == "bbbb"
+        before = served_from("memory")
+        assert await statuses(world.client, show) == "bbbb"
+        assert served_from("memory") - before == 1
 
-    async def test_what_was_read_while_nothing_was_heard_is_not_kept(
+    async def test_a_response_loaded_without_notifications_is_not_cached(
         self, app: FastAPI, world: World, own_valkey: EmbeddedValkey, owner: Database
     ) -> None:
         show = await world.show(rows=1, seats=2)
-        await know(app, world.client, show)
+        await warm_up(app, world.client, show)
         own_valkey.stop()
-        await until(lambda: not app.state.get(Copies).is_hearing, 10)
-        async with held_up(owner):
+        await until(lambda: not app.state.get(ResponseCache).is_subscribed, 10)
+        async with loads_blocked(owner):
             early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
-            await block_seat(app.state.worker_database, show, 0)  # nobody here can hear of it
+            await block_seat(app.state.worker_database, show, 0)  # no notification can arrive here
             own_valkey.start()
-            await until(lambda: app.state.get(Copies).is_hearing, 2.5)
+            await until(lambda: app.state.get(ResponseCache).is_subscribed, 2.5)
         assert data(await early)["seats"] == "aa"
-        assert await letters(world.client, show) == "ba"
+        assert await statuses(world.client, show) == "ba"
 
-    async def test_news_that_could_not_be_told_is_told_when_redis_is_back(
+    async def test_a_lost_notification_is_sent_again_when_redis_is_back(
         self, app: FastAPI, own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(commit_notifications, "AGAIN_SECONDS", 0.1)
@@ -194,7 +205,7 @@ class TestWithoutRedis:
         await sending.close()
 
 
-async def test_many_commits_are_few_nudges_that_forget_nothing(app: FastAPI, hear: "Hear") -> None:
+async def test_many_commits_are_few_notifications_that_miss_no_event(app: FastAPI, hear: "Hear") -> None:
     event_ids = [uuid4() for _ in range(50)]
     sending = Nudge(app.state.get(Redis))
     for event_id in event_ids:
@@ -214,7 +225,7 @@ Hear = Callable[..., "asyncio.Future[list[bytes]]"]
 
 @pytest.fixture
 async def hear(app: FastAPI) -> AsyncIterator[Callable[..., object]]:
-    """The nudges of a sender, up to the one that completes these events."""
+    """The notifications of a sender, up to the one that completes these events."""
     async with app.state.get(Redis).pubsub() as pubsub:
         await pubsub.subscribe(commit_notifications.CHANNEL)
 
