@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer has the same shape and tells nothing that it should not."""
+"""Every error response has the same shape and reveals no internals."""
 
 import json
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ async def _send(client: httpx2.AsyncClient, content: bytes, headers: dict[str, s
     ],
     ids=["cut off", "no value", "no text", "no UTF-8", "too deep", "an endless number"],
 )
-async def test_what_is_not_json_is_malformed(client: httpx2.AsyncClient, content: bytes) -> None:
+async def test_a_body_that_is_not_json_is_malformed(client: httpx2.AsyncClient, content: bytes) -> None:
     assert refusal(await _send(client, content), 400)["code"] == "malformed"
 
 
@@ -45,12 +45,12 @@ async def test_another_media_type_is_unsupported(client: httpx2.AsyncClient, med
 
 
 @pytest.mark.parametrize("content", [b"null", b"[]", b'"text"', b"7", b""])
-async def test_a_body_that_is_no_object_is_invalid(client: httpx2.AsyncClient, content: bytes) -> None:
+async def test_a_body_that_is_not_an_object_is_invalid(client: httpx2.AsyncClient, content: bytes) -> None:
     error = refusal(await _send(client, content), 422)
     assert (error["code"], error["field"]) == ("invalid", "body")
 
 
-async def test_each_wrong_field_is_named_once_and_no_value_is_repeated(client: httpx2.AsyncClient) -> None:
+async def test_each_invalid_field_is_named_once_without_its_value(client: httpx2.AsyncClient) -> None:
     answer = await _send(client, b'{"email": "<script>", "password": "geheim", "role": "admin"}')
     refusal(answer, 422)
     assert [error["field"] for error in answer.json()["errors"]] == ["email", "password", "role"]
@@ -59,22 +59,22 @@ async def test_each_wrong_field_is_named_once_and_no_value_is_repeated(client: h
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/", "/api/v1/orgs/x/y/z"])
-async def test_an_unknown_address_is_not_found(client: httpx2.AsyncClient, path: str) -> None:
+async def test_an_unknown_path_is_not_found(client: httpx2.AsyncClient, path: str) -> None:
     assert refusal(await client.get(path), 404)["code"] == "not_found"
 
 
-async def test_another_method_is_refused_and_the_right_one_named(client: httpx2.AsyncClient) -> None:
+async def test_a_wrong_method_is_refused_with_the_allowed_one(client: httpx2.AsyncClient) -> None:
     answer = await client.delete(f"{API}/auth/login")
     assert refusal(answer, 405)["code"] == "method_not_allowed"
     assert answer.headers["Allow"] == "POST"
 
 
-async def test_a_body_that_is_announced_as_enormous_is_refused_unread(client: httpx2.AsyncClient) -> None:
+async def test_a_body_with_an_excessive_content_length_is_refused_unread(client: httpx2.AsyncClient) -> None:
     answer = await _send(client, b"{}", {**JSON, "Content-Length": str(10**10)})
     assert refusal(answer, 413)["code"] == "too_large"
 
 
-async def test_a_body_that_never_ends_is_refused_on_the_way(client: httpx2.AsyncClient) -> None:
+async def test_an_endless_body_is_refused_while_it_arrives(client: httpx2.AsyncClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 2**20
@@ -83,7 +83,7 @@ async def test_a_body_that_never_ends_is_refused_on_the_way(client: httpx2.Async
     assert refusal(answer, 413)["code"] == "too_large"
 
 
-async def test_a_fault_of_ours_tells_nothing_about_itself(app: FastAPI, client: httpx2.AsyncClient) -> None:
+async def test_an_internal_error_reveals_no_details(app: FastAPI, client: httpx2.AsyncClient) -> None:
     async def break_down() -> None:
         raise RuntimeError("select secret from vault at /srv/app.py")
 
@@ -97,7 +97,7 @@ async def test_a_fault_of_ours_tells_nothing_about_itself(app: FastAPI, client: 
 
 @pytest.fixture
 async def cut_off(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """An app whose database does not answer."""
+    """An app whose database is unreachable."""
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:9/nothing"
     app = create_app(settings.model_copy(update={"database_url": nowhere}))
     async with app.router.lifespan_context(app):
@@ -106,7 +106,7 @@ async def cut_off(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
             yield client
 
 
-async def test_without_a_database_we_ask_to_try_again(cut_off: httpx2.AsyncClient) -> None:
+async def test_without_a_database_the_client_is_told_to_retry(cut_off: httpx2.AsyncClient) -> None:
     answer = await cut_off.post(f"{API}/auth/register", json=ADA, headers={"Idempotency-Key": "one"})
     assert refusal(answer, 503)["code"] == "dependency_down"
     assert answer.headers["Retry-After"] == "2"
@@ -114,14 +114,14 @@ async def test_without_a_database_we_ask_to_try_again(cut_off: httpx2.AsyncClien
 
 
 @pytest.mark.parametrize("sane", ["trace-me", "a" * 128, "A.b:c_d-9"])
-async def test_a_sane_correlation_id_is_kept(client: httpx2.AsyncClient, sane: str) -> None:
+async def test_a_valid_correlation_id_is_kept(client: httpx2.AsyncClient, sane: str) -> None:
     answer = await client.get(f"{API}/me", headers={"X-Correlation-ID": sane})
     refusal(answer, 401)
     assert answer.headers["X-Correlation-ID"] == sane
 
 
 @pytest.mark.parametrize("strange", [None, "", "a" * 129, "two words", "line\nbreak", "<b>", "é", "a\n"])
-async def test_another_correlation_id_is_replaced(client: httpx2.AsyncClient, strange: str | None) -> None:
+async def test_an_invalid_correlation_id_is_replaced(client: httpx2.AsyncClient, strange: str | None) -> None:
     headers: dict[str, Any] = {} if strange is None else {"X-Correlation-ID": strange.encode()}
     first, second = [await client.get(f"{API}/me", headers=headers) for _ in range(2)]
     ids = {refusal(answer, 401) and answer.headers["X-Correlation-ID"] for answer in (first, second)}
@@ -129,7 +129,7 @@ async def test_another_correlation_id_is_replaced(client: httpx2.AsyncClient, st
     assert all(len(each) == 32 for each in ids)
 
 
-async def test_answers_are_neither_guessed_at_nor_kept(client: httpx2.AsyncClient) -> None:
+async def test_responses_are_neither_sniffed_nor_cached(client: httpx2.AsyncClient) -> None:
     answer = await client.get(f"{API}/me")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "no-store"

@@ -1,4 +1,4 @@
-"""The values that every body is made of, and their limits."""
+"""The field types of bodies and their limits."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -36,16 +36,16 @@ BAD: list[tuple[Any, object]] = [
 
 
 @pytest.mark.parametrize(("kind", "value", "read"), GOOD, ids=lambda part: repr(part)[:30])
-def test_a_good_value_is_read(kind: Any, value: object, read: object) -> None:
+def test_a_valid_value_is_parsed(kind: Any, value: object, read: object) -> None:
     assert TypeAdapter(kind).validate_python(value) == read
 
 
 @pytest.mark.parametrize(("kind", "value"), BAD, ids=lambda part: repr(part)[:30])
-def test_a_bad_value_is_refused(kind: Any, value: object) -> None:
+def test_an_invalid_value_is_refused(kind: Any, value: object) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python(value)
 
 
-def test_a_time_leaves_in_utc_with_a_z() -> None:
+def test_a_timestamp_is_serialized_in_utc_with_a_z() -> None:
     moment = datetime.fromisoformat("2027-05-01T21:30:00+02:00")
     assert fields.rfc3339(moment) == "2027-05-01T19:30:00Z"

@@ -1,4 +1,4 @@
-"""A retried POST has no second effect and the same answer."""
+"""A retried POST has no second effect and gets the same response."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ async def _stored(database: Database) -> list[Any]:
         return list(await session.execute(text("select key, status, body, fingerprint from idempotency_keys")))
 
 
-async def test_the_same_request_gets_the_same_bytes(client: httpx2.AsyncClient) -> None:
+async def test_a_retry_gets_the_same_bytes(client: httpx2.AsyncClient) -> None:
     first, again = await _register(client, ADA), await _register(client, ADA)
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.content == again.content
@@ -40,7 +40,7 @@ async def test_a_key_is_not_for_another_request(client: httpx2.AsyncClient, worl
     assert refusal(other, 422)["code"] == "idempotency_mismatch"
 
 
-async def test_what_holds_a_secret_is_stored_sealed(client: httpx2.AsyncClient, database: Database) -> None:
+async def test_a_response_with_a_secret_is_stored_encrypted(client: httpx2.AsyncClient, database: Database) -> None:
     answer = data(await _register(client, ADA), 201)
     [(_, status, body, _)] = await _stored(database)
     assert status == 201
@@ -63,7 +63,7 @@ async def test_two_callers_may_use_one_key(world: World) -> None:
         data(await person.post("/orgs", {"name": "Hall", "slug": f"hall-of-{person.id}"}, key="mine"), 201)
 
 
-async def test_a_refusal_is_remembered_too(world: World) -> None:
+async def test_an_error_response_is_stored_too(world: World) -> None:
     ada, tenant = await world.person("ada"), await world.tenant()
     body = {"name": "Hall", "slug": tenant.slug}
     first = await ada.post("/orgs", body, key="taken")
@@ -118,11 +118,11 @@ async def test_a_bad_key_is_named(client: httpx2.AsyncClient, key: str) -> None:
     assert refusal(await _register(client, ADA, key), 422)["field"] == "Idempotency-Key"
 
 
-async def test_while_the_first_is_running_the_second_is_asked_to_wait(world: World, database: Database) -> None:
+async def test_a_concurrent_request_with_the_same_key_is_told_to_retry(world: World, database: Database) -> None:
     ada = await world.person("ada")
     body = {"name": "Hall", "slug": "hall"}
     async with database.transaction() as session:
-        # An uncommitted row with that slug holds the first request up in the middle of its work.
+        # An uncommitted row with the same slug blocks the first request midway.
         await session.execute(
             text("insert into organizations (id, name, slug) values (gen_random_uuid(), 'Hall', 'hall')")
         )
@@ -146,7 +146,7 @@ async def _until_a_lock_is_waited_for(database: Database) -> None:
     raise AssertionError("the first request has not begun in ten seconds")
 
 
-async def test_an_answer_is_kept_only_with_its_effect(world: World, database: Database) -> None:
+async def test_a_response_is_stored_only_with_its_effect(world: World, database: Database) -> None:
     ada, bob = await world.person("ada"), await world.person("bob")
     body = {"name": "Hall", "slug": "hall"}
     answers = await asyncio.gather(ada.post("/orgs", body, key="a"), bob.post("/orgs", body, key="b"))

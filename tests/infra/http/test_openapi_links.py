@@ -1,4 +1,4 @@
-"""Links of the OpenAPI document: they follow from names, so that none can be forgotten or go wrong unseen."""
+"""Links of the OpenAPI document are derived from names, so that none is missing or wrong."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ IDS = re.compile(r"{(\w+)}")
 
 
 def links_of(route: str) -> dict[str, dict[str, Any]]:
-    """By the route that a link leads to."""
+    """Return the links of a response by the route that each points to."""
     names = {each.operation["operationId"]: name for name, each in all_routes().items()}
     links = all_routes()[route].operation["responses"]["201"].get("links", {})
     return {names[link["operationId"]]: link for link in links.values()}
@@ -22,7 +22,7 @@ def every_link() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield from ((name, target, link) for target, link in links_of(name).items())
 
 
-def test_what_a_post_makes_is_linked_to_all_that_takes_it() -> None:
+def test_a_created_resource_links_to_every_operation_that_takes_its_id() -> None:
     order = links_of("POST /orders")
     assert order["GET /orders/{order_id}"]["parameters"] == {"order_id": "$response.body#/data/id"}
     assert order["POST /payments"]["requestBody"] == {"order_id": "$response.body#/data/id"}

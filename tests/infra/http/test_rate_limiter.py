@@ -1,4 +1,4 @@
-"""Limits: exact over processes, all or nothing, and kept in this process while Redis is away."""
+"""The rate limiter: exact across processes, all or nothing, and local while Redis is away."""
 
 import asyncio
 import json
@@ -39,8 +39,8 @@ async def take(limiter: RateLimiter, *buckets: Bucket) -> rate_limiter.Verdict:
     return verdict
 
 
-async def test_a_burst_passes_and_then_the_rate(limiter: RateLimiter) -> None:
-    mine = bucket("user", 600, 3)  # one in a tenth of a second
+async def test_a_burst_passes_and_then_the_rate_applies(limiter: RateLimiter) -> None:
+    mine = bucket("user", 600, 3)  # one per 0.1 s
     verdicts = [await take(limiter, mine) for _ in range(4)]
     assert [v.is_allowed for v in verdicts] == [True, True, True, False]
     assert [v.remaining for v in verdicts] == [2, 1, 0, 0]
@@ -50,7 +50,7 @@ async def test_a_burst_passes_and_then_the_rate(limiter: RateLimiter) -> None:
     assert not (await take(limiter, mine)).is_allowed
 
 
-async def test_a_refusal_takes_from_none_of_the_others(limiter: RateLimiter) -> None:
+async def test_a_refused_request_takes_nothing_from_other_limits(limiter: RateLimiter) -> None:
     wide, narrow = bucket("address", 60, 100), bucket("user", 60, 1)
     assert (await take(limiter, wide, narrow)).is_allowed
     for _ in range(20):
@@ -59,7 +59,7 @@ async def test_a_refusal_takes_from_none_of_the_others(limiter: RateLimiter) -> 
     assert (await take(limiter, wide)).remaining == 98
 
 
-async def test_an_answer_tells_of_the_limit_that_would_refuse_next(limiter: RateLimiter) -> None:
+async def test_the_verdict_reports_the_tightest_limit(limiter: RateLimiter) -> None:
     verdict = await take(limiter, bucket("address", 60, 100), bucket("user", 60, 5), bucket("tenant", 60, 50))
     assert (verdict.bucket.name, verdict.remaining) == ("user", 4)
     assert dict(verdict.headers) == {
@@ -69,7 +69,7 @@ async def test_an_answer_tells_of_the_limit_that_would_refuse_next(limiter: Rate
     }
 
 
-async def test_a_bucket_that_is_full_again_is_forgotten(limiter: RateLimiter, settings: Settings) -> None:
+async def test_a_refilled_bucket_expires(limiter: RateLimiter, settings: Settings) -> None:
     mine = bucket("user", 60_000, 10)
     await take(limiter, mine)
     async with Redis.from_url(settings.redis_url) as redis:
@@ -79,20 +79,20 @@ async def test_a_bucket_that_is_full_again_is_forgotten(limiter: RateLimiter, se
 
 
 async def test_two_processes_at_ten_times_the_rate_are_exact_to_two_percent(settings: Settings) -> None:
-    # A hundred a second; a machine that stalls for less than the burst lasts makes no difference.
+    # 100 per second; a machine that stalls for less than the burst lasts does not change the result.
     rate, seconds = Rate(per_minute=6_000, burst=100), 4
-    told = (f"limit:test:{uuid4().hex}", rate.per_minute, rate.burst, seconds, rate.per_minute / 60 * 5)
-    command = [sys.executable, "-m", "tests.infra.http.rate_limit_client", *map(str, told)]
+    arguments = (f"limit:test:{uuid4().hex}", rate.per_minute, rate.burst, seconds, rate.per_minute / 60 * 5)
+    command = [sys.executable, "-m", "tests.infra.http.rate_limit_client", *map(str, arguments)]
     environment = {**os.environ, "REDIS_URL": settings.redis_url}
-    hammers = [await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment) for _ in range(2)]
-    found = [json.loads((await hammer.communicate())[0]) for hammer in hammers]
+    clients = [await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment) for _ in range(2)]
+    found = [json.loads((await client.communicate())[0]) for client in clients]
     lasted = max(one["ended"] for one in found) - min(one["begun"] for one in found)
     fair = rate.burst + lasted * rate.per_minute / 60
-    assert sum(one["asked"] for one in found) > 7 * fair
+    assert sum(one["sent"] for one in found) > 7 * fair
     assert sum(one["allowed"] for one in found) == pytest.approx(fair, rel=0.02)
 
 
-async def test_without_redis_this_process_counts_and_nobody_waits(
+async def test_without_redis_the_process_counts_and_no_request_waits(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(rate_limiter, "PAUSE_SECONDS", 0.3)
@@ -116,7 +116,7 @@ def _address(server: EmbeddedValkey) -> dict[str, object]:
     return {key: value for key, value in connection.items() if key in {"host", "port", "path", "password"}}
 
 
-async def test_a_redis_that_hangs_costs_one_request_a_moment_and_the_others_nothing(settings: Settings) -> None:
+async def test_a_hanging_redis_delays_one_request_only(settings: Settings) -> None:
     async with silent_server() as port:
         limiter = RateLimiter(
             connect_for_limits(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}"}))
@@ -128,7 +128,7 @@ async def test_a_redis_that_hangs_costs_one_request_a_moment_and_the_others_noth
         await limiter.close()
 
 
-def test_the_local_limits_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_limits_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limiter, "LOCAL_BUCKETS_MAX", 10)
     local, mine = LocalRateLimiter(), bucket("user", 60, 1)
     assert local.check([mine]).is_allowed
@@ -140,7 +140,7 @@ def test_the_local_limits_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) ->
     assert len(local._full_at) == 10
 
 
-def test_the_local_limits_too_take_all_or_nothing() -> None:
+def test_local_limits_take_all_or_nothing() -> None:
     local, wide, narrow = LocalRateLimiter(), bucket("address", 60, 100), bucket("user", 60, 1)
     assert local.check([wide, narrow]).is_allowed
     refused = [local.check([wide, narrow]) for _ in range(20)]

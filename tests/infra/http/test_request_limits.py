@@ -1,4 +1,4 @@
-"""Nothing that a client sends is without a limit, and what is beyond it is refused in the usual words."""
+"""Everything that a client can send is limited, and an excess gets an ordinary error response."""
 
 import asyncio
 import time
@@ -29,19 +29,19 @@ def nested(depth: int) -> bytes:
 
 
 @pytest.mark.parametrize("depth", [DEPTH_MAX + 1, 500, 1_000, 5_000, 100_000])
-async def test_json_that_is_too_deep_is_malformed(client: httpx2.AsyncClient, depth: int) -> None:
+async def test_json_nested_too_deep_is_malformed(client: httpx2.AsyncClient, depth: int) -> None:
     answer = await client.post(REGISTER, content=nested(depth), headers=JSON)
     assert refusal(answer, 400)["code"] == "malformed"
 
 
-async def test_json_as_deep_as_allowed_is_judged_by_its_fields(client: httpx2.AsyncClient) -> None:
+async def test_json_at_the_depth_limit_is_validated_by_its_fields(client: httpx2.AsyncClient) -> None:
     answer = await client.post(REGISTER, content=nested(DEPTH_MAX), headers=JSON)
     assert "email" in {error["field"] for error in answer.json()["errors"]}
     assert answer.status_code == 422
 
 
 @pytest.mark.parametrize("depth", [50, 900, 1_100, 100_000])
-async def test_a_seating_plan_of_any_depth_is_no_fault_of_ours(world: World, depth: int) -> None:
+async def test_a_seating_plan_of_any_depth_causes_no_internal_error(world: World, depth: int) -> None:
     tenant = await world.tenant()
     deep = b'{"name": "x", "categories": [], "zones": [' + b"[" * depth + b"]" * depth + b"]}"
     path = tenant.path("/venues/import?format=pretix&timezone=Europe/Amsterdam")
@@ -62,12 +62,12 @@ async def test_a_seating_plan_of_any_depth_is_no_fault_of_ours(world: World, dep
         (b'["\\\\", ' + b"[" * 33 + b"]" * 33 + b"]", True),
     ],
 )
-def test_depth_is_counted_outside_of_texts(body: bytes, is_deep: bool) -> None:
+def test_brackets_inside_strings_do_not_count(body: bytes, is_deep: bool) -> None:
     assert is_too_deep(body) is is_deep
 
 
 @pytest.mark.parametrize("body", [b'"\\"' * 350_000, b'"\\' * 500_000, b"[" * 10**6, b"[]" * 500_000, b"[{" * 500_000])
-def test_no_megabyte_takes_long_to_measure(body: bytes) -> None:
+def test_depth_of_a_megabyte_is_measured_quickly(body: bytes) -> None:
     begun = time.process_time()
     is_too_deep(b"[" * 40 + body)
     assert time.process_time() - begun < 1
@@ -84,7 +84,7 @@ async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient, p
     assert fitting.status_code != 413
 
 
-async def test_only_people_at_work_may_send_a_stadium(client: httpx2.AsyncClient, world: World) -> None:
+async def test_only_authenticated_users_may_send_large_bodies(client: httpx2.AsyncClient, world: World) -> None:
     tenant = await world.tenant()
     path, large = tenant.path("/venues/import?format=pretix&timezone=Europe/Amsterdam"), b" " * (2 * 2**20)
     assert refusal(await tenant.admin.post(path, content=large, headers=JSON), 400)["code"] == "malformed"
@@ -97,7 +97,7 @@ async def test_a_head_of_too_many_or_too_large_headers_is_refused(client: httpx2
         assert refusal(await client.get(f"{API}/events", headers=headers), 431)["code"] == "headers_too_large"
 
 
-async def test_an_address_that_is_too_long_is_refused(client: httpx2.AsyncClient) -> None:
+async def test_a_url_that_is_too_long_is_refused(client: httpx2.AsyncClient) -> None:
     assert refusal(await client.get(f"{API}/events?q={'x' * 9_000}"), 414)["code"] == "address_too_long"
     assert refusal(await client.get(f"{API}/{'x' * 9_000}"), 414)["code"] == "address_too_long"
     many = "&".join(f"a{n}=1" for n in range(102))
@@ -105,7 +105,7 @@ async def test_an_address_that_is_too_long_is_refused(client: httpx2.AsyncClient
 
 
 def _unbounded(schema: Schema, path: str = "", seen: tuple[str, ...] = ()) -> list[str]:
-    """The texts, lists and open objects in a schema that nothing bounds."""
+    """Return the unbounded strings, lists and open objects of a schema."""
     if (reference := schema.get("$ref")) is not None:
         return [] if reference in seen else _unbounded(resolve(schema), path, (*seen, reference))
     found = []
@@ -123,7 +123,7 @@ def _unbounded(schema: Schema, path: str = "", seen: tuple[str, ...] = ()) -> li
 
 
 @each_route(lambda route: route.body is not None)
-def test_every_text_and_list_of_a_body_has_a_limit(route: Route) -> None:
+def test_every_string_and_list_of_a_body_has_a_limit(route: Route) -> None:
     assert route.body is not None
     assert _unbounded(route.body) == []
 
@@ -133,13 +133,13 @@ def test_every_parameter_has_a_limit(route: Route) -> None:
     assert [name for name, schema in route.parameters("query").items() if _unbounded(schema)] == []
 
 
-def test_the_routes_are_there_to_be_swept() -> None:
+def test_the_sweep_finds_routes() -> None:
     assert len([route for route in all_routes().values() if route.body is not None]) > 20
 
 
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[int]:
-    """The app behind the very server that `ticketing serve` starts."""
+    """Serve the app with the server of `ticketing serve`."""
     with listen("127.0.0.1", 0) as listener:
         server = Server(http_server.configure(app, loop="none", lifespan="off"))
         running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -152,7 +152,7 @@ async def served(app: FastAPI) -> AsyncIterator[int]:
 
 
 async def _say(port: int, *pieces: bytes, pause: float = 0) -> bytes:
-    """Everything that a server answers to these bytes, up to the end of the connection, however it comes."""
+    """Send these bytes and return everything received until the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heard = bytearray()
 
@@ -176,7 +176,7 @@ def _body(answer: bytes) -> Any:
     return orjson.loads(answer.partition(b"\r\n\r\n")[2])
 
 
-async def test_a_head_without_end_is_cut_off(app: FastAPI) -> None:
+async def test_an_endless_request_head_is_cut_off(app: FastAPI) -> None:
     async with served(app) as port:
         endless = _say(port, b"GET / HTTP/1.1\r\nHost: x\r\nX: ", *[b"x" * 16_384] * 64)
         address = _say(port, b"GET /", *[b"x" * 16_384] * 64)
@@ -187,12 +187,12 @@ async def test_a_head_without_end_is_cut_off(app: FastAPI) -> None:
         )
         answers = await asyncio.gather(endless, address, trailers)
     for answer in answers[:2]:
-        # The refusal may be lost with the connection, which is gone in any case.
+        # The response may be lost when the server closes the connection.
         assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
         assert not answer or _body(answer)["errors"][0]["code"] == "headers_too_large"
 
 
-async def test_a_head_that_is_whole_but_too_large_is_answered(app: FastAPI) -> None:
+async def test_a_complete_but_too_large_head_gets_a_response(app: FastAPI) -> None:
     async with served(app) as port:
         head = b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
         answer = await _say(port, head)
@@ -200,7 +200,7 @@ async def test_a_head_that_is_whole_but_too_large_is_answered(app: FastAPI) -> N
     assert _body(answer)["errors"][0]["code"] == "headers_too_large"
 
 
-async def test_a_connection_that_never_asks_is_closed(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_without_a_request_is_closed(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.3)
     async with served(app) as port:
         begun = time.monotonic()
@@ -209,7 +209,7 @@ async def test_a_connection_that_never_asks_is_closed(app: FastAPI, monkeypatch:
         assert time.monotonic() - begun < stretched(5)
 
 
-async def test_a_body_that_drips_is_not_waited_for(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_body_times_out(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_limits, "BODY_SECONDS", 0.3)
     head = f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
     webhook = head.replace("/auth/register", "/payments/webhooks/mock")
@@ -221,8 +221,8 @@ async def test_a_body_that_drips_is_not_waited_for(app: FastAPI, monkeypatch: py
             assert _body(answer)["errors"][0]["code"] == "too_slow"
 
 
-async def test_a_patient_client_keeps_its_connection(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several requests over one connection, each within the time of a head and all of them beyond it."""
+async def test_a_keep_alive_connection_outlives_the_head_timeout(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send several requests on one connection: each within the head timeout, all together beyond it."""
     monkeypatch.setattr(http_server, "HEAD_SECONDS", 1.5)
     async with served(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         for _ in range(4):

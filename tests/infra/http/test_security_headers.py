@@ -1,4 +1,4 @@
-"""What every answer tells a browser, whoever gives it."""
+"""Security headers of every response, and CORS."""
 
 import re
 from collections.abc import AsyncIterator
@@ -47,11 +47,11 @@ def _filled(path: str) -> str:
 
 
 def _pages(app: FastAPI) -> list[str]:
-    """The addresses that the document doesn't list: pages and files."""
+    """Return the paths that the OpenAPI document does not list: pages and files."""
     return [_filled(route.path) for route in app.router.routes if isinstance(route, PlainRoute)]
 
 
-async def test_every_route_answers_strangers_with_every_header(client: httpx2.AsyncClient) -> None:
+async def test_every_route_sends_every_header_to_anonymous_callers(client: httpx2.AsyncClient) -> None:
     for route in all_routes().values():
         if route.name != STREAM:
             answer = await client.request(route.method, _filled(route.path))
@@ -79,7 +79,7 @@ async def test_no_page_has_inline_script_or_style(app: FastAPI, client: httpx2.A
             assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", page.text), path
 
 
-async def test_the_stream_and_a_fault_of_ours_have_them_too(app: FastAPI, client: httpx2.AsyncClient) -> None:
+async def test_streams_and_internal_errors_have_every_header(app: FastAPI, client: httpx2.AsyncClient) -> None:
     async def break_down() -> None:
         raise RuntimeError("a bug")
 
@@ -88,13 +88,13 @@ async def test_the_stream_and_a_fault_of_ours_have_them_too(app: FastAPI, client
     assert_safe(await client.get(f"{API}/events/{uuid4()}/stream"))
 
 
-async def test_what_is_somebodys_own_is_never_kept(client: httpx2.AsyncClient, world: World) -> None:
+async def test_personal_responses_are_never_cached(client: httpx2.AsyncClient, world: World) -> None:
     person = await world.person()
     for path in ("/me", "/me/reservations", "/me/orders", "/me/tickets"):
         assert (await person.get(path)).headers["Cache-Control"] == "no-store"
 
 
-async def test_the_map_may_still_be_kept(client: httpx2.AsyncClient, world: World) -> None:
+async def test_the_seat_map_may_be_cached(client: httpx2.AsyncClient, world: World) -> None:
     show = await world.show()
     seatmap = await client.get(f"{API}/events/{show.id}/seatmap")
     assert "immutable" in seatmap.headers["Cache-Control"]
@@ -103,7 +103,7 @@ async def test_the_map_may_still_be_kept(client: httpx2.AsyncClient, world: Worl
 
 @pytest.fixture
 async def elsewhere(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """The platform at an address of its own, whose answers one other site may read."""
+    """An app on its own HTTPS address whose responses one other origin may read."""
     update = {"public_url": "https://tickets.example.com", "cors_origins": "https://shop.example.com"}
     app = create_app(settings.model_copy(update=update))
     transport = httpx2.ASGITransport(app)
@@ -111,7 +111,9 @@ async def elsewhere(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         yield one
 
 
-async def test_over_https_browsers_are_to_stay_there(elsewhere: httpx2.AsyncClient, client: httpx2.AsyncClient) -> None:
+async def test_over_https_browsers_are_told_to_stay_on_https(
+    elsewhere: httpx2.AsyncClient, client: httpx2.AsyncClient
+) -> None:
     for path in ("/", f"{API}/events", "/docs"):
         assert "max-age=31536000" in (await elsewhere.get(path)).headers["Strict-Transport-Security"]
         assert "Strict-Transport-Security" not in (await client.get(path)).headers
@@ -126,7 +128,7 @@ async def _preflight(client: httpx2.AsyncClient, origin: str, **headers: Any) ->
     return await client.options(f"{API}/reservations", headers={**asked, **headers})
 
 
-async def test_a_listed_origin_may_ask_and_read(elsewhere: httpx2.AsyncClient) -> None:
+async def test_a_listed_origin_may_send_requests_and_read_responses(elsewhere: httpx2.AsyncClient) -> None:
     origin = "https://shop.example.com"
     preflight = await _preflight(elsewhere, origin)
     assert preflight.status_code == 200
@@ -141,7 +143,7 @@ async def test_a_listed_origin_may_ask_and_read(elsewhere: httpx2.AsyncClient) -
         assert name in exposed
 
 
-async def test_a_refusal_too_can_be_read_by_a_listed_origin(elsewhere: httpx2.AsyncClient) -> None:
+async def test_a_listed_origin_can_read_error_responses(elsewhere: httpx2.AsyncClient) -> None:
     answer = await elsewhere.get(f"{API}/me", headers={"Origin": "https://shop.example.com"})
     assert answer.status_code == 401
     assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example.com"
@@ -157,13 +159,13 @@ async def test_a_refusal_too_can_be_read_by_a_listed_origin(elsewhere: httpx2.As
         "https://SHOP.example.com",
     ],
 )
-async def test_another_origin_may_not(elsewhere: httpx2.AsyncClient, origin: str) -> None:
+async def test_an_unlisted_origin_is_refused(elsewhere: httpx2.AsyncClient, origin: str) -> None:
     assert (await _preflight(elsewhere, origin)).status_code == 400
     answer = await elsewhere.get(f"{API}/events", headers={"Origin": origin})
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-async def test_no_cookie_is_ever_asked_for_or_set(elsewhere: httpx2.AsyncClient) -> None:
+async def test_no_cookie_is_ever_accepted_or_set(elsewhere: httpx2.AsyncClient) -> None:
     answer = await elsewhere.get(f"{API}/events", headers={"Origin": "https://shop.example.com"})
     assert "Access-Control-Allow-Credentials" not in answer.headers
     body = {"email": f"{uuid4().hex}@example.com", "password": "correct horse battery"}
@@ -177,7 +179,7 @@ async def test_no_cookie_is_ever_asked_for_or_set(elsewhere: httpx2.AsyncClient)
     assert with_cookie.status_code == 401
 
 
-async def test_without_a_list_nobody_elses_page_reads_us(client: httpx2.AsyncClient) -> None:
+async def test_without_a_list_no_other_origin_can_read_responses(client: httpx2.AsyncClient) -> None:
     answer = await client.get(f"{API}/events", headers={"Origin": "https://shop.example.com"})
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert (await _preflight(client, "https://shop.example.com")).status_code == 405

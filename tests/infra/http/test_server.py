@@ -1,4 +1,4 @@
-"""A server that is told to stop loses nothing that a client had good reason to send."""
+"""A stopping server answers requests that were already in transit."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ REQUEST = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @asynccontextmanager
 async def kept_open() -> AsyncIterator[tuple[Server, asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A server, and a connection to it that has had one answer and stays open."""
+    """A server, and a keep-alive connection to it after one response."""
     with listen("127.0.0.1", 0) as listener:
         server = Server(http_server.configure(FastAPI(), loop="none", lifespan="off"))
         running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -35,7 +35,7 @@ async def _told_to_stop(server: Server) -> None:
     await until(lambda: all(connection.is_ending for connection in server.server_state.connections))
 
 
-async def test_a_request_that_crosses_the_order_to_stop_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_in_transit_at_shutdown_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "LAST_REQUEST_SECONDS", 60.0)
     async with kept_open() as (server, reader, writer):
         await _told_to_stop(server)

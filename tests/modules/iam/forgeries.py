@@ -1,7 +1,7 @@
-"""Access tokens that must open nothing, each one step away from a good one; and a few that look odd and are good.
+"""Access tokens that must be refused, each one step away from a valid one, and unusual tokens that are valid.
 
-Where an attacker would not have the key, the table signs with it all the same: a claim is to be refused for what it
-says, not only because the signature happens to be wrong as well.
+Most forgeries are signed with the genuine key, which an attacker would not have: a claim must be refused for its value,
+not only because the signature is wrong as well.
 """
 
 import base64
@@ -23,40 +23,40 @@ from ticketing.infra.security.keyring import Key
 SECRET = get_settings().jwt_secrets[0]
 KID = Key(SECRET).id
 HEADER = {"alg": "HS256", "kid": KID, "typ": "JWT"}
-#: A key of the attacker's own.
+#: The attacker's key.
 THEIRS = "another secret that is long enough to be one"
 
 Json = dict[str, Any]
 
 
 def encoded(part: Json | list[Any] | bytes) -> str:
-    """Base64url without padding, of JSON or of these very bytes."""
+    """Encode JSON or raw bytes in base64url without padding."""
     raw = part if isinstance(part, bytes) else json.dumps(part, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def forge(header: Json | bytes, claims: Json | bytes, key: str | bytes = SECRET, digest: str = "sha256") -> str:
-    """Signed by HMAC, whatever the header says."""
+    """Sign with HMAC regardless of the header."""
     signed = f"{encoded(header)}.{encoded(claims)}"
     raw = key if isinstance(key, bytes) else key.encode()
     return f"{signed}.{encoded(hmac.digest(raw, signed.encode(), digest))}"
 
 
 def claims_for(user_id: str, session_id: str) -> Json:
-    """What a token of ours says."""
+    """Return the claims of a genuine token."""
     now = int(time.time())
     who = {"sub": user_id, "sid": session_id, "typ": "access"}
     return {"iss": "ticketing", "aud": "ticketing-api", **who, "iat": now, "exp": now + 900}
 
 
 def forgeries(claims: Json) -> dict[str, str]:
-    """All of them, about a person and a log-in that exist."""
+    """Return every forgery, for an existing user and session."""
     makers = (_algorithms, _confusions, _kids, _headers, _wrong_claims, _times, _doubles, _spellings)
     return {name: token for make in makers for name, token in make(claims).items()}
 
 
 def oddities(claims: Json) -> dict[str, str]:
-    """Good tokens that a careless rule would refuse."""
+    """Return valid tokens that an overly strict check would refuse."""
     now = int(time.time())
     return {
         "the pattern itself": forge(HEADER, claims),
@@ -99,7 +99,7 @@ def _private_keys() -> dict[str, Any]:
 
 
 def _confusions(claims: Json) -> dict[str, str]:
-    """Other kinds of keys, and public ones used as if they were secret."""
+    """Key confusion: other key types, and public keys used as HMAC secrets."""
     own = {f"{alg} with a key of one's own": jwt.encode(claims, k, alg, {"kid": KID}) for alg, k in _own_keys()}
     seed = base64.b64decode(get_settings().ticket_signing_key.get_secret_value().split(",")[0])
     published = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key()
@@ -222,7 +222,7 @@ def _spellings(claims: Json) -> dict[str, str]:
     good = forge(HEADER, claims)
     head, body, signature = good.split(".")
     last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    # The two lowest bits of the last letter mean nothing to a careless reader.
+    # A lenient decoder ignores the two lowest bits of the last character.
     respelt = last[last.index(signature[-1]) ^ 1]
     other = forge(HEADER, {**claims, "sub": str(UUID(int=1))})
     spelt = {

@@ -1,4 +1,4 @@
-"""A log-in has an end that no refresh moves, counted from when it began by Postgres' clock."""
+"""A session has an absolute end that no refresh extends, by the clock of Postgres."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ DAY = 86_400
 
 
 async def _began(database: Database, seconds_ago: float) -> None:
-    """As if every log-in were so old; what was stored when it was last refreshed stays."""
+    """Make every session this old, without changing what its last refresh stored."""
     async with database.transaction() as session:
         older = "update sessions set created_at = now() - make_interval(secs => :ago)"
         await session.execute(text(older), {"ago": seconds_ago})
 
 
 async def _ends(database: Database) -> tuple[list[float], list[float]]:
-    """Seconds from each log-in's beginning to the end of the log-in, and to that of its refresh token."""
+    """Return the seconds from the start of each session to its end and to that of its refresh token."""
     async with database.transaction() as session:
         ages = """
             select extract(epoch from s.expires_at - s.created_at)::float8 as log_in,
@@ -43,7 +43,7 @@ async def ada(world: World) -> Person:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A platform where a log-in lasts two hours, and would last thirty days if it were refreshed."""
+    """Limit sessions to two hours, with an inactivity timeout of 30 days."""
     monkeypatch.setenv("SESSION_SECONDS_MAX", "7200")
     get_settings.cache_clear()
     yield
@@ -51,21 +51,21 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Any:
     get_settings.cache_clear()
 
 
-async def test_a_log_in_that_is_refreshed_goes_on_until_its_absolute_end(ada: Person, database: Database) -> None:
+async def test_a_refreshed_session_lasts_until_its_absolute_end(ada: Person, database: Database) -> None:
     await _began(database, 89 * DAY)
     pair = data(await _refresh(ada.client, ada.refresh_token))
     await _began(database, 90 * DAY + 1)
     assert refusal(await _refresh(ada.client, pair["refresh_token"]), 401)["code"] == "unauthenticated"
 
 
-async def test_a_refresh_moves_no_end_beyond_the_absolute_one(ada: Person, database: Database) -> None:
+async def test_a_refresh_does_not_extend_the_absolute_end(ada: Person, database: Database) -> None:
     assert await _ends(database) == ([30 * DAY], [30 * DAY])
     await _began(database, 70 * DAY)
     data(await _refresh(ada.client, ada.refresh_token))
     assert await _ends(database) == ([90 * DAY], [90 * DAY - get_settings().access_token_seconds])
 
 
-async def test_the_last_access_token_does_not_outlive_its_log_in(ada: Person, database: Database) -> None:
+async def test_the_last_access_token_does_not_outlive_its_session(ada: Person, database: Database) -> None:
     access = get_settings().access_token_seconds
     await _began(database, 90 * DAY - access - 60)
     pair = data(await _refresh(ada.client, ada.refresh_token))
@@ -73,14 +73,14 @@ async def test_the_last_access_token_does_not_outlive_its_log_in(ada: Person, da
     assert refusal(await _refresh(ada.client, pair["refresh_token"]), 401)["code"] == "unauthenticated"
 
 
-async def test_until_its_end_a_log_in_is_listed_and_can_be_ended(ada: Person, database: Database) -> None:
+async def test_a_session_is_listed_and_can_be_ended_until_its_end(ada: Person, database: Database) -> None:
     await _began(database, 90 * DAY - 60)
     [listed] = data(await ada.get("/me/sessions"))
     data(await ada.delete(f"/me/sessions/{listed['id']}"))
     assert refusal(await ada.get("/me"), 401)["code"] == "unauthenticated"
 
 
-async def test_a_log_in_that_is_at_its_end_is_neither_listed_nor_ended(ada: Person, database: Database) -> None:
+async def test_a_session_past_its_end_is_neither_listed_nor_ended(ada: Person, database: Database) -> None:
     [listed] = data(await ada.get("/me/sessions"))
     await _began(database, 90 * DAY + 1)
     assert data(await ada.get("/me/sessions")) == []
@@ -88,12 +88,12 @@ async def test_a_log_in_that_is_at_its_end_is_neither_listed_nor_ended(ada: Pers
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_log_in_begins_with_the_end_that_it_has(world: World, database: Database) -> None:
+async def test_a_new_session_expires_at_its_absolute_end(world: World, database: Database) -> None:
     await world.person("eve")
     assert await _ends(database) == ([7200], [7200 - get_settings().access_token_seconds])
 
 
-async def test_a_shorter_limit_holds_for_log_ins_that_were_there_before(
+async def test_a_shorter_limit_applies_to_existing_sessions(
     ada: Person, database: Database, request: pytest.FixtureRequest
 ) -> None:
     await _began(database, 7201)
@@ -103,7 +103,7 @@ async def test_a_shorter_limit_holds_for_log_ins_that_were_there_before(
 
 
 @pytest.mark.usefixtures("short")
-async def test_what_is_at_its_end_is_cleaned(world: World, database: Database) -> None:
+async def test_sessions_past_their_end_are_deleted(world: World, database: Database) -> None:
     await world.person("eve")
     async with database.transaction() as session:
         older = "update sessions set created_at = created_at - :ago, expires_at = expires_at - :ago"
@@ -112,7 +112,7 @@ async def test_what_is_at_its_end_is_cleaned(world: World, database: Database) -
 
 
 @pytest.mark.parametrize("seconds", ["3599", str(365 * DAY + 1), "90d"])
-def test_a_limit_that_makes_no_sense_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+def test_an_invalid_limit_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("SESSION_SECONDS_MAX", seconds)
     with pytest.raises(ConfigurationError, match="SESSION_SECONDS_MAX"):
         load_settings()

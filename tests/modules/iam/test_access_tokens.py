@@ -1,4 +1,4 @@
-"""Forged, foreign, stale and broken access tokens open nothing; and keys are replaced while people are logged in."""
+"""Forged, foreign, expired and malformed access tokens are refused; keys are rotated without logging users out."""
 
 import time
 from typing import Any
@@ -18,7 +18,7 @@ OLD, NEW = SECRET, "a newer secret for tests that is long enough"
 
 
 def _bearer(token: str) -> dict[str, bytes]:
-    # As bytes: some of the letters that are tried are no ASCII.
+    # As bytes, because some forgeries are not ASCII.
     return {"Authorization": f"Bearer {token}".encode()}
 
 
@@ -35,7 +35,7 @@ async def ada(world: World) -> Person:
 
 @pytest.fixture
 def claims(ada: Person) -> dict[str, Any]:
-    """Of a person and a log-in that exist: nothing is refused for want of somebody."""
+    """Claims of an existing user and session, so that no forgery is refused for an unknown one."""
     return claims_for(ada.id, str(access_tokens.read_token(ada.token).session_id))
 
 
@@ -60,7 +60,7 @@ async def test_a_forged_token_changes_nothing(client: httpx2.AsyncClient, claims
         assert answer.status_code == 401, name
 
 
-async def test_what_only_looks_odd_is_accepted(client: httpx2.AsyncClient, claims: dict[str, Any]) -> None:
+async def test_unusual_but_valid_tokens_are_accepted(client: httpx2.AsyncClient, claims: dict[str, Any]) -> None:
     for name, token in oddities(claims).items():
         answer = await client.get(f"{API}/me", headers=_bearer(token))
         assert answer.status_code == 200, name
@@ -72,7 +72,7 @@ async def test_the_scheme_is_read_in_any_case(client: httpx2.AsyncClient, ada: P
     data(await client.get(f"{API}/me", headers={"Authorization": f"{scheme} {ada.token}"}))
 
 
-async def test_two_headers_are_no_way_to_ask(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_two_authorization_headers_are_refused(client: httpx2.AsyncClient, ada: Person) -> None:
     good, other, none = (("Authorization", value) for value in (f"Bearer {ada.token}", "Bearer x", ""))
     for headers in (
         [good, good],
@@ -86,7 +86,7 @@ async def test_two_headers_are_no_way_to_ask(client: httpx2.AsyncClient, ada: Pe
             assert refusal(await client.get(f"{API}{path}", headers=headers), 401)["code"] == "unauthenticated"
 
 
-async def test_a_refresh_token_is_no_access_token(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_a_refresh_token_is_not_an_access_token(client: httpx2.AsyncClient, ada: Person) -> None:
     answer = await client.get(f"{API}/me", headers=_bearer(ada.refresh_token))
     assert refusal(answer, 401)["code"] == "unauthenticated"
 
@@ -97,14 +97,12 @@ async def test_an_expired_token_says_so(client: httpx2.AsyncClient, claims: dict
     assert refusal(await client.get(f"{API}/me", headers=_bearer(token)), 401)["code"] == "token_expired"
 
 
-async def test_an_expired_token_with_another_key_is_just_bad(
-    client: httpx2.AsyncClient, claims: dict[str, Any]
-) -> None:
+async def test_an_expired_token_with_another_key_is_invalid(client: httpx2.AsyncClient, claims: dict[str, Any]) -> None:
     token = forge(HEADER, {**claims, "exp": int(time.time()) - 1}, THEIRS)
     assert refusal(await client.get(f"{API}/me", headers=_bearer(token)), 401)["code"] == "unauthenticated"
 
 
-def test_a_token_ends_at_its_very_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_expires_at_the_exact_second(monkeypatch: pytest.MonkeyPatch) -> None:
     token = access_tokens.issue_token(uuid4(), uuid4())
     ends_at = access_tokens.read_token(token).expires_at.timestamp()
     monkeypatch.setattr(time, "time", lambda: ends_at - 0.001)
@@ -114,7 +112,7 @@ def test_a_token_ends_at_its_very_second(monkeypatch: pytest.MonkeyPatch) -> Non
         access_tokens.read_token(token)
 
 
-def test_a_token_is_verified_once_and_ends_at_its_second_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_token_expires_at_the_exact_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_800_000_000
     monkeypatch.setattr(access_tokens.time, "time", lambda: now)
     token = access_tokens.issue_token(uuid4(), uuid4())
@@ -125,7 +123,7 @@ def test_a_token_is_verified_once_and_ends_at_its_second_all_the_same(monkeypatc
             access_tokens.check_token(token)
 
 
-def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_tokens, "CACHED_TOKENS_MAX", 3)
     first, *others = (access_tokens.issue_token(uuid4(), uuid4()) for _ in range(4))
     claims = [access_tokens.check_token(token) for token in (first, *others)]
@@ -136,7 +134,7 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytes
     assert len(access_tokens._cache) == 3
 
 
-def test_a_remembered_token_opens_nothing_once_its_log_in_has_ended() -> None:
+def test_a_cached_token_is_refused_after_its_session_ended() -> None:
     session_id = uuid4()
     token = access_tokens.issue_token(uuid4(), session_id)
     access_tokens.check_token(token)
@@ -145,7 +143,7 @@ def test_a_remembered_token_opens_nothing_once_its_log_in_has_ended() -> None:
         access_tokens.check_token(token)
 
 
-def test_what_is_too_long_is_refused_before_anything_is_computed(
+def test_an_oversized_token_is_refused_before_any_computation(
     monkeypatch: pytest.MonkeyPatch, claims: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(access_tokens, "_signatures", None)
@@ -161,11 +159,11 @@ async def test_another_scheme_is_refused(client: httpx2.AsyncClient, header: str
     assert refusal(answer, 401)["code"] == "unauthenticated"
 
 
-async def test_nobody_is_refused(client: httpx2.AsyncClient) -> None:
+async def test_a_request_without_a_token_is_refused(client: httpx2.AsyncClient) -> None:
     assert refusal(await client.get(f"{API}/me"), 401)["code"] == "unauthenticated"
 
 
-async def test_a_new_key_logs_nobody_out(ada: Person, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_key_rotation_logs_no_user_out(ada: Person, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     before = ada.token
     _use_keys(monkeypatch, NEW, OLD)
     data(await ada.get("/me"))
@@ -174,8 +172,8 @@ async def test_a_new_key_logs_nobody_out(ada: Person, world: World, monkeypatch:
     data(await bob.get("/me"))
 
 
-async def test_a_key_that_is_known_but_not_used_yet_is_accepted(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that processes can be replaced one after the other: first all know the new key, then it is used."""
+async def test_a_second_key_is_accepted_before_it_is_used(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allows a rolling restart: first every process knows the new key, then it is used."""
     _use_keys(monkeypatch, NEW, OLD)
     early = access_tokens.issue_token(UUID(ada.id), uuid4())
     _use_keys(monkeypatch, OLD, NEW)
@@ -183,7 +181,7 @@ async def test_a_key_that_is_known_but_not_used_yet_is_accepted(ada: Person, mon
     data(await ada.get("/me"))
 
 
-async def test_a_key_that_was_dropped_opens_nothing(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tokens_of_a_removed_key_are_refused(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     _use_keys(monkeypatch, NEW)
     assert refusal(await ada.get("/me"), 401)["code"] == "unauthenticated"
     body = {"refresh_token": ada.refresh_token}
@@ -200,13 +198,13 @@ def test_a_token_is_verified_by_the_key_that_it_names_and_no_other(monkeypatch: 
     access_tokens.read_token(forge(HEADER, claims, OLD))
 
 
-def test_the_id_of_a_key_says_nothing_about_it() -> None:
+def test_the_id_of_a_key_reveals_nothing_about_it() -> None:
     first, second = keyring.Key(OLD), keyring.Key(NEW)
     assert len({first.id, second.id, *(first.derive(purpose).hex()[:8] for purpose in ("seal", "digest"))}) == 4
     assert first.id not in OLD
 
 
-def test_seals_are_made_with_the_newest_key_and_opened_with_whichever_made_them(
+def test_sealing_uses_the_newest_key_and_unsealing_the_original_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sealed = security.seal(b"secret")
@@ -221,7 +219,7 @@ def test_seals_are_made_with_the_newest_key_and_opened_with_whichever_made_them(
             security.unseal(broken)
 
 
-def test_a_digest_is_known_again_as_long_as_its_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digest_is_recognised_as_long_as_its_key_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     digest = security.keyed_digest(b"content")
     _use_keys(monkeypatch, NEW, OLD)
     assert security.keyed_digest(b"content") != digest
@@ -232,7 +230,7 @@ def test_a_digest_is_known_again_as_long_as_its_key_is(monkeypatch: pytest.Monke
     assert not security.is_keyed_digest(digest, b"content")
 
 
-async def test_a_retry_reads_its_first_answer_though_the_keys_were_rotated(
+async def test_a_retry_gets_its_response_after_a_key_rotation(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body, headers = {"email": "ada@example.com", "password": "correct horse battery"}, {"Idempotency-Key": "once"}
@@ -251,6 +249,6 @@ def test_each_of_several_keys_has_to_be_long_enough(secret: str, monkeypatch: py
         config.load_settings()
 
 
-def test_keys_are_read_newest_first_and_without_the_spaces_around_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_parsed_newest_first_without_surrounding_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET", f" {NEW} , {OLD},")
     assert config.load_settings().jwt_secrets == (NEW, OLD)

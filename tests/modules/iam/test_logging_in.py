@@ -1,4 +1,4 @@
-"""Logging in, staying in and getting out."""
+"""Login, token refresh and logout."""
 
 import httpx2
 import pytest
@@ -28,7 +28,7 @@ async def test_the_right_password_logs_in(client: httpx2.AsyncClient, ada: Perso
     assert {"access_token", "refresh_token", "token_type", "expires_in"} <= answer.keys()
 
 
-async def test_a_wrong_password_and_an_unknown_address_are_refused_in_the_same_words(
+async def test_wrong_password_and_unknown_address_get_the_same_response(
     client: httpx2.AsyncClient, ada: Person
 ) -> None:
     wrong = refusal(await _log_in(client, ada.email, "not the password"), 401)
@@ -61,11 +61,13 @@ async def test_an_unknown_address_costs_a_hash_too(client: httpx2.AsyncClient, m
         ({"email": "ada@example.com", "password": PASSWORD, "remember": 1}, "remember"),
     ],
 )
-async def test_a_bad_log_in_names_the_field(client: httpx2.AsyncClient, body: dict[str, object], field: str) -> None:
+async def test_an_invalid_login_names_the_field(
+    client: httpx2.AsyncClient, body: dict[str, object], field: str
+) -> None:
     assert refusal(await client.post(f"{API}/auth/login", json=body), 422)["field"] == field
 
 
-async def test_a_refresh_token_buys_the_next_pair(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_a_refresh_token_gets_the_next_pair(client: httpx2.AsyncClient, ada: Person) -> None:
     first = data(await _refresh(client, ada.refresh_token))
     second = data(await _refresh(client, first["refresh_token"]))
     assert len({ada.refresh_token, first["refresh_token"], second["refresh_token"]}) == 3
@@ -73,7 +75,7 @@ async def test_a_refresh_token_buys_the_next_pair(client: httpx2.AsyncClient, ad
     assert data(await ada.get("/me"))["id"] == ada.id
 
 
-async def test_a_refresh_token_gets_too_old(client: httpx2.AsyncClient, ada: Person, database: Database) -> None:
+async def test_a_refresh_token_expires(client: httpx2.AsyncClient, ada: Person, database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("update refresh_tokens set expires_at = now() - interval '1 second'"))
     refusal(await _refresh(client, ada.refresh_token), 401)
@@ -85,13 +87,13 @@ async def test_only_hashes_of_refresh_tokens_are_stored(ada: Person, database: D
     assert ada.refresh_token not in stored
 
 
-async def test_logging_out_ends_the_family_and_can_be_repeated(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_logout_ends_the_session_and_is_idempotent(client: httpx2.AsyncClient, ada: Person) -> None:
     for _ in range(2):
         data(await client.post(f"{API}/auth/logout", json={"refresh_token": ada.refresh_token}))
     refusal(await _refresh(client, ada.refresh_token), 401)
 
 
-async def test_logging_out_with_an_unknown_token_tells_nothing(client: httpx2.AsyncClient) -> None:
+async def test_logout_with_an_unknown_token_reveals_nothing(client: httpx2.AsyncClient) -> None:
     data(await client.post(f"{API}/auth/logout", json={"refresh_token": "no such token"}))
 
 

@@ -1,4 +1,4 @@
-"""Links in letters: who can write one, what it is good for, and what is kept of it."""
+"""Links in emails: forgery, purpose and storage."""
 
 import base64
 from collections.abc import Callable
@@ -48,12 +48,12 @@ FORGERIES: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("purpose", list(Purpose))
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_what_we_did_not_write_is_not_read(purpose: Purpose, forgery: str) -> None:
+def test_a_forged_link_is_refused(purpose: Purpose, forgery: str) -> None:
     with pytest.raises(LinkInvalid):
         read_link(FORGERIES[forgery](_link(purpose)), purpose)
 
 
-def test_a_link_is_for_one_purpose() -> None:
+def test_a_link_is_valid_for_one_purpose() -> None:
     verify, reset = Purpose.VERIFY_EMAIL, Purpose.RESET_PASSWORD
     token_id = new_id()
     assert read_link(_link(verify, token_id), verify) == token_id
@@ -64,14 +64,14 @@ def test_a_link_is_for_one_purpose() -> None:
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
-async def test_a_good_signature_on_nothing_opens_nothing(client: httpx2.AsyncClient, purpose: Purpose) -> None:
+async def test_a_genuine_link_without_a_row_is_refused(client: httpx2.AsyncClient, purpose: Purpose) -> None:
     body = {"token": _link(purpose)}
     body |= {"password": "staple battery horse"} if purpose == Purpose.RESET_PASSWORD else {}
     error = refusal(await client.post(f"{API}{PATHS[purpose]}", json=body), 422)
     assert (error["code"], error["field"]) == ("link_invalid", "token")
 
 
-async def test_a_reset_that_no_consumer_has_looked_at_opens_nothing(
+async def test_a_reset_link_is_invalid_before_its_email_is_sent(
     client: httpx2.AsyncClient, world: World, database: Database
 ) -> None:
     ada = await world.person("ada")
@@ -83,7 +83,7 @@ async def test_a_reset_that_no_consumer_has_looked_at_opens_nothing(
 
 
 async def test_a_bad_link_costs_no_hash(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """argon2 takes a hundred milliseconds; whoever sends rubbish does not get them."""
+    """argon2 takes 100 ms, which an invalid link must not cost."""
     places = crypto._hashing_slots
     taken = 0
     while places.acquire(blocking=False):
@@ -94,7 +94,7 @@ async def test_a_bad_link_costs_no_hash(client: httpx2.AsyncClient, monkeypatch:
     assert refusal(answer, 422)["code"] == "link_invalid", "with no place to hash in it would have been a 503"
 
 
-async def test_a_link_for_an_address_that_the_account_no_longer_has_is_worth_nothing(
+async def test_a_link_for_a_former_address_is_invalid(
     client: httpx2.AsyncClient, world: World, database: Database
 ) -> None:
     ada = await world.person("ada")
@@ -106,13 +106,13 @@ async def test_a_link_for_an_address_that_the_account_no_longer_has_is_worth_not
     assert data(await ada.get("/me"))["email_verified"] is False
 
 
-async def test_whoever_is_not_verified_may_hold_and_buy(world: World) -> None:
+async def test_unverified_users_may_hold_and_buy(world: World) -> None:
     show, ada = await world.show(), await world.person("ada")
     assert data(await ada.get("/me"))["email_verified"] is False
     assert (await world.buy(ada, show, "Stalls-A-1"))["status"] == "paid"
 
 
-async def test_links_that_ran_out_a_day_ago_are_forgotten(world: World, database: Database) -> None:
+async def test_links_are_deleted_a_day_after_they_expire(world: World, database: Database) -> None:
     for _ in range(3):
         await world.person()
     age = text("update mail_tokens set expires_at = now() - :h * interval '1 hour' where id = :id")

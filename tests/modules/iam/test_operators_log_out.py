@@ -1,4 +1,4 @@
-"""An operator ends somebody's log-ins at the command line."""
+"""An operator ends a user's sessions at the command line."""
 
 import asyncio
 import os
@@ -39,12 +39,12 @@ async def _is_refused(person: Person) -> bool:
     return (await person.get("/me")).status_code == 401
 
 
-async def test_an_operator_ends_somebodys_log_ins_and_is_told_how_many(
+async def test_an_operator_ends_a_users_sessions_and_sees_their_number(
     world: World, database: Database, log_out: Command
 ) -> None:
     ada, eve = await world.person("ada"), await world.person("eve")
     phone = await _log_in(ada)
-    assert await asyncio.to_thread(log_out, ada.email.upper()) == (0, f"{ada.email} is logged out: 2 log-ins ended.")
+    assert await asyncio.to_thread(log_out, ada.email.upper()) == (0, f"{ada.email} is logged out: 2 sessions ended.")
     for log_in in (ada, phone):
         await eventually(lambda log_in=log_in: _is_refused(log_in))  # type: ignore[misc]
         body = {"refresh_token": log_in.refresh_token}
@@ -53,11 +53,11 @@ async def test_an_operator_ends_somebodys_log_ins_and_is_told_how_many(
     async with database.transaction() as session:
         ended = text("select key, payload->>'reason' from outbox where topic = 'session.ended'")
         assert [tuple(row) for row in await session.execute(ended)] == [(ada.id, "ended_by_operator")] * 2
-    assert await asyncio.to_thread(log_out, ada.email) == (0, f"{ada.email} is logged out: 0 log-ins ended.")
+    assert await asyncio.to_thread(log_out, ada.email) == (0, f"{ada.email} is logged out: 0 sessions ended.")
     await _log_in(ada)
-    assert await asyncio.to_thread(log_out, ada.email) == (0, f"{ada.email} is logged out: 1 log-in ended.")
+    assert await asyncio.to_thread(log_out, ada.email) == (0, f"{ada.email} is logged out: 1 session ended.")
 
 
 async def test_an_unknown_address_is_named(database: Database, log_out: Command) -> None:
     said = await asyncio.to_thread(log_out, "nobody@example.com")
-    assert said == (1, "ticketing: nobody has an account with the address nobody@example.com")
+    assert said == (1, "ticketing: no account has the address nobody@example.com")

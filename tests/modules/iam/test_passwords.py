@@ -1,4 +1,4 @@
-"""What may be a password, how it is changed, and that its hash stays as strong as we ask for today."""
+"""The password policy, password changes, and upgrades of outdated hashes."""
 
 import asyncio
 import unicodedata
@@ -41,11 +41,11 @@ async def ada(world: World) -> Person:
 
 @pytest.fixture
 def weaker() -> str:
-    """The parameters of last year."""
+    """A hash with outdated parameters."""
     return str(argon2.using(memory_cost=32, time_cost=1).hash(PASSWORD))
 
 
-async def test_a_new_password_ends_every_other_log_in(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_a_password_change_ends_every_other_session(client: httpx2.AsyncClient, ada: Person) -> None:
     phone = data(await _log_in(client, ada.email, PASSWORD))
     data(await _change(ada))
     data(await ada.get("/me"))
@@ -57,7 +57,7 @@ async def test_a_new_password_ends_every_other_log_in(client: httpx2.AsyncClient
     data(await _log_in(client, ada.email, NEW))
 
 
-async def test_a_change_of_password_is_told(ada: Person, database: Database) -> None:
+async def test_a_password_change_is_published(ada: Person, database: Database) -> None:
     data(await _change(ada))
     async with database.transaction() as session:
         facts = "select payload from outbox where topic = 'user.password_changed' and key = :key"
@@ -65,26 +65,26 @@ async def test_a_change_of_password_is_told(ada: Person, database: Database) -> 
     assert NEW not in str(payload)
 
 
-async def test_a_wrong_present_password_changes_nothing(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_a_wrong_current_password_changes_nothing(client: httpx2.AsyncClient, ada: Person) -> None:
     error = refusal(await _change(ada, current="not the password"), 422)
     assert (error["code"], error["field"]) == ("invalid", "current_password")
     data(await _log_in(client, ada.email, PASSWORD))
 
 
-async def test_a_retried_change_reads_its_first_answer(ada: Person) -> None:
+async def test_a_retried_change_gets_the_first_response(ada: Person) -> None:
     first, again = await _change(ada, key="once"), await _change(ada, key="once")
     assert data(first) is None
     assert (first.content, again.headers["Idempotency-Replayed"]) == (again.content, "true")
 
 
-async def test_of_two_changes_at_once_one_wins(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_one_of_two_concurrent_changes_wins(client: httpx2.AsyncClient, ada: Person) -> None:
     wishes = [f"{NEW} {n}" for n in range(4)]
     answers = await asyncio.gather(*(_change(ada, new=wish) for wish in wishes))
     [winner] = [wish for wish, answer in zip(wishes, answers, strict=True) if answer.status_code == 200]
     data(await _log_in(client, ada.email, winner))
 
 
-async def test_a_log_in_that_was_being_checked_does_not_outlive_the_change(
+async def test_a_login_in_progress_does_not_survive_a_password_change(
     client: httpx2.AsyncClient, ada: Person, database: Database
 ) -> None:
     answers = await asyncio.gather(*(_log_in(client, ada.email, PASSWORD) for _ in range(8)), _change(ada))
@@ -96,7 +96,7 @@ async def test_a_log_in_that_was_being_checked_does_not_outlive_the_change(
         assert await session.scalar(text("select count(*) from sessions where revoked_at is null")) == 1
 
 
-async def test_the_old_password_of_a_change_in_between_opens_no_log_in(ada: Person, database: Database) -> None:
+async def test_a_password_changed_in_the_meantime_opens_no_session(ada: Person, database: Database) -> None:
     checked = await service.check_password(database, ada.email, PASSWORD)
     data(await _change(ada))
     async with database.transaction() as session:
@@ -114,20 +114,20 @@ async def test_the_old_password_of_a_change_in_between_opens_no_log_in(ada: Pers
         "\uff11\uff12\uff13\uff14\uff15\uff16\uff17\uff18\uff19\uff10",
     ],
 )
-async def test_what_is_tried_first_is_no_password(client: httpx2.AsyncClient, ada: Person, common: str) -> None:
+async def test_common_passwords_are_refused(client: httpx2.AsyncClient, ada: Person, common: str) -> None:
     body = {"email": "new@example.com", "password": common}
     assert refusal(await client.post(f"{API}/auth/register", json=body), 422)["field"] == "password"
     assert refusal(await _change(ada, new=common), 422)["field"] == "new_password"
 
 
-def test_the_list_of_common_passwords_is_in_the_form_in_which_it_is_asked() -> None:
+def test_the_list_of_common_passwords_is_normalized() -> None:
     assert len(COMMON_PASSWORDS) > 500
     assert all(normalize_password(each).casefold() == each for each in COMMON_PASSWORDS)
     assert all(10 <= len(each) <= 128 for each in COMMON_PASSWORDS)
 
 
 @pytest.mark.parametrize("password", ["ada.byron.1815@example.com", "ADA.Byron.1815", "ada.byron.1815"])
-async def test_ones_own_address_is_no_password(client: httpx2.AsyncClient, password: str) -> None:
+async def test_the_users_own_address_is_refused_as_a_password(client: httpx2.AsyncClient, password: str) -> None:
     body = {"email": "Ada.Byron.1815@example.com", "password": PASSWORD}
     answer = data(await client.post(f"{API}/auth/register", json=body), 201)
     error = refusal(await client.post(f"{API}/auth/register", json={**body, "password": password}), 422)
@@ -136,7 +136,7 @@ async def test_ones_own_address_is_no_password(client: httpx2.AsyncClient, passw
     assert refusal(await _change(ada, new=password), 422)["field"] == "new_password"
 
 
-async def test_it_is_the_same_password_however_its_accents_are_typed(client: httpx2.AsyncClient) -> None:
+async def test_a_password_matches_in_every_unicode_composition(client: httpx2.AsyncClient) -> None:
     composed = unicodedata.normalize("NFC", "pässwörd für ada")
     typed = unicodedata.normalize("NFD", composed)
     assert typed != composed
@@ -144,12 +144,12 @@ async def test_it_is_the_same_password_however_its_accents_are_typed(client: htt
     data(await _log_in(client, "ada@example.com", composed))
 
 
-async def test_ten_code_points_that_make_five_letters_are_too_short(client: httpx2.AsyncClient) -> None:
+async def test_length_counts_composed_characters(client: httpx2.AsyncClient) -> None:
     body = {"email": "ada@example.com", "password": unicodedata.normalize("NFD", "äöüßé" * 2)[:10]}
     assert refusal(await client.post(f"{API}/auth/register", json=body), 422)["field"] == "password"
 
 
-async def test_a_log_in_makes_a_weaker_hash_as_strong_as_todays(
+async def test_a_login_upgrades_a_weaker_hash(
     client: httpx2.AsyncClient, ada: Person, database: Database, weaker: str
 ) -> None:
     async with database.transaction() as session:
@@ -164,7 +164,7 @@ async def test_a_log_in_makes_a_weaker_hash_as_strong_as_todays(
 
 
 class Counted:
-    """argon2 itself, and what was asked of it."""
+    """Wraps argon2 and counts its calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.verified: list[str] = []
@@ -194,10 +194,10 @@ def _parameters(stored: str) -> str:
     return stored.rsplit("$", 2)[0]
 
 
-async def test_a_wrong_password_and_an_unknown_address_cost_one_and_the_same_hash(
+async def test_wrong_password_and_unknown_address_cost_the_same_hash(
     client: httpx2.AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusal(await _log_in(client, "nobody@example.com", PASSWORD), 401)  # the hash of nobody is made once, here
+    refusal(await _log_in(client, "nobody@example.com", PASSWORD), 401)  # computes the cached dummy hash
     counted = Counted(monkeypatch)
     refusal(await _log_in(client, ada.email, "not the password"), 401)
     refusal(await _log_in(client, "nobody@example.com", "not the password"), 401)
@@ -207,7 +207,7 @@ async def test_a_wrong_password_and_an_unknown_address_cost_one_and_the_same_has
     assert counted.hashed == 0
 
 
-async def test_a_taken_address_costs_a_registration_the_same_hash(
+async def test_registering_a_taken_address_costs_the_same_hash(
     client: httpx2.AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = Counted(monkeypatch)

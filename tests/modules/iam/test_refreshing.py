@@ -1,4 +1,4 @@
-"""A refresh token is good once; one that comes back is given its successor again, or ends the log-in."""
+"""A refresh token works once; reuse returns its successor again or ends the session."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ async def _log_in(client: httpx2.AsyncClient, person: Person) -> dict[str, Any]:
 
 
 async def _later(database: Database, seconds: float) -> None:
-    """As if every refresh had happened so much earlier."""
+    """Move every refresh this many seconds into the past."""
     async with database.transaction() as session:
         earlier = "update refresh_tokens set spent_at = spent_at - make_interval(secs => :seconds)"
         await session.execute(text(earlier), {"seconds": seconds})
@@ -45,7 +45,7 @@ async def ada(world: World) -> Person:
     return await world.person("ada")
 
 
-async def test_the_same_client_gets_the_very_successor_again(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_the_same_client_gets_the_same_successor_again(client: httpx2.AsyncClient, ada: Person) -> None:
     first, again = data(await _refresh(client, ada.refresh_token)), data(await _refresh(client, ada.refresh_token))
     assert first["refresh_token"] == again["refresh_token"]
     ada.token = again["access_token"]
@@ -53,7 +53,7 @@ async def test_the_same_client_gets_the_very_successor_again(client: httpx2.Asyn
     data(await _refresh(client, first["refresh_token"]))
 
 
-async def test_two_tabs_that_ask_at_once_get_the_same_successor(client: httpx2.AsyncClient, ada: Person) -> None:
+async def test_two_concurrent_refreshes_get_the_same_successor(client: httpx2.AsyncClient, ada: Person) -> None:
     token = ada.refresh_token
     for _ in range(3):
         answers = [data(answer) for answer in await asyncio.gather(*(_refresh(client, token) for _ in range(6)))]
@@ -61,7 +61,7 @@ async def test_two_tabs_that_ask_at_once_get_the_same_successor(client: httpx2.A
         token = answers[0]["refresh_token"]
 
 
-async def test_a_spent_token_that_comes_back_late_ends_the_log_in(
+async def test_late_reuse_of_a_spent_token_ends_the_session(
     client: httpx2.AsyncClient, ada: Person, database: Database
 ) -> None:
     other = await _log_in(client, ada)
@@ -71,12 +71,12 @@ async def test_a_spent_token_that_comes_back_late_ends_the_log_in(
     assert stolen == refusal(await _refresh(client, newest), 401)
     assert stolen["code"] == "unauthenticated"
     assert refusal(await ada.get("/me"), 401)["code"] == "unauthenticated"
-    # Another log-in of the same person is another chain.
+    # Another session of the same user is not affected.
     data(await _refresh(client, other["refresh_token"]))
     assert await _ends(database) == ["token_reused"]
 
 
-async def test_a_spent_token_that_comes_from_elsewhere_ends_the_log_in(
+async def test_reuse_by_another_client_ends_the_session(
     client: httpx2.AsyncClient, ada: Person, database: Database
 ) -> None:
     newest = data(await _refresh(client, ada.refresh_token, headers=PHONE))["refresh_token"]
@@ -85,7 +85,7 @@ async def test_a_spent_token_that_comes_from_elsewhere_ends_the_log_in(
     assert await _ends(database) == ["token_reused"]
 
 
-async def test_there_is_nothing_to_give_again_when_the_successor_was_used(
+async def test_reuse_after_the_successor_was_spent_ends_the_session(
     client: httpx2.AsyncClient, ada: Person, database: Database
 ) -> None:
     second = data(await _refresh(client, ada.refresh_token))["refresh_token"]
@@ -95,7 +95,7 @@ async def test_there_is_nothing_to_give_again_when_the_successor_was_used(
     assert await _ends(database) == ["token_reused"]
 
 
-async def test_an_end_misses_no_link_that_is_added_meanwhile(
+async def test_ending_a_session_covers_a_concurrent_refresh(
     client: httpx2.AsyncClient, ada: Person, database: Database
 ) -> None:
     for _ in range(5):
@@ -108,7 +108,7 @@ async def test_an_end_misses_no_link_that_is_added_meanwhile(
     assert await _ends(database) == ["token_reused"] * 5
 
 
-async def test_what_a_token_buys_cannot_be_read_in_the_database(
+async def test_a_successor_cannot_be_read_from_the_database(
     client: httpx2.AsyncClient, ada: Person, database: Database
 ) -> None:
     successor = data(await _refresh(client, ada.refresh_token, headers=PHONE))["refresh_token"]
@@ -118,7 +118,7 @@ async def test_what_a_token_buys_cannot_be_read_in_the_database(
         assert secret not in stored
 
 
-async def test_a_successor_is_given_again_though_the_keys_were_rotated(
+async def test_a_successor_is_issued_again_after_a_key_rotation(
     client: httpx2.AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = data(await _refresh(client, ada.refresh_token))
@@ -143,7 +143,7 @@ async def test_a_successor_is_given_again_though_the_keys_were_rotated(
         ("", "unix", False),
     ],
 )
-def test_a_client_is_known_by_its_network_and_not_by_its_last_digits(one: str, other: str, is_same: bool) -> None:
+def test_a_client_is_recognised_by_its_network_prefix(one: str, other: str, is_same: bool) -> None:
     assert (network_of(one) == network_of(other)) is is_same
     assert Client("a phone", one).has_fingerprint(Client("a phone", other).fingerprint) is is_same
     assert not Client("a phone", one).has_fingerprint(Client("a laptop", one).fingerprint)

@@ -1,4 +1,4 @@
-"""Opening an account, once per e-mail address."""
+"""Registration, once per email address."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ async def _register(client: httpx2.AsyncClient, **changes: object) -> httpx2.Res
     return await client.post(f"{API}/auth/register", json=body)
 
 
-async def test_whoever_registers_is_logged_in(client: httpx2.AsyncClient) -> None:
+async def test_registration_logs_the_user_in(client: httpx2.AsyncClient) -> None:
     answer = data(await _register(client), 201)
     assert answer["token_type"] == "bearer"
     assert answer["expires_in"] == 900
@@ -24,18 +24,18 @@ async def test_whoever_registers_is_logged_in(client: httpx2.AsyncClient) -> Non
     assert me == {**me, **answer["user"], "email_verified": False, "memberships": []}
 
 
-async def test_an_address_is_the_same_in_any_case(client: httpx2.AsyncClient) -> None:
+async def test_email_addresses_are_case_insensitive(client: httpx2.AsyncClient) -> None:
     data(await _register(client), 201)
     error = refusal(await _register(client, email="ADA@Example.com"), 409)
     assert (error["code"], error["field"]) == ("email_taken", "email")
 
 
-async def test_two_who_register_one_address_at_once_get_one_account(client: httpx2.AsyncClient) -> None:
+async def test_concurrent_registrations_of_one_address_create_one_account(client: httpx2.AsyncClient) -> None:
     answers = await asyncio.gather(*(_register(client) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
 
 
-async def test_the_password_is_stored_as_argon2id_and_the_fact_without_the_address(
+async def test_the_password_is_stored_as_argon2id_and_the_message_has_no_address(
     client: httpx2.AsyncClient, database: Database
 ) -> None:
     user_id = data(await _register(client), 201)["user"]["id"]
@@ -67,7 +67,7 @@ async def test_the_password_is_stored_as_argon2id_and_the_fact_without_the_addre
         ("is_admin", True),
     ],
 )
-async def test_a_bad_registration_names_the_field_and_opens_nothing(
+async def test_an_invalid_registration_names_the_field_and_creates_nothing(
     client: httpx2.AsyncClient, database: Database, field: str, value: object
 ) -> None:
     error = refusal(await _register(client, **{field: value}), 422)
@@ -77,12 +77,12 @@ async def test_a_bad_registration_names_the_field_and_opens_nothing(
 
 
 @pytest.mark.parametrize("password", ["x" * 10, "x" * 128, "pässwörd 🎫 ok", "  spaces count  "])
-async def test_any_ten_to_128_characters_make_a_password(client: httpx2.AsyncClient, password: str) -> None:
+async def test_any_10_to_128_characters_make_a_password(client: httpx2.AsyncClient, password: str) -> None:
     data(await _register(client, password=password), 201)
     data(await client.post(f"{API}/auth/login", json={"email": "ada@example.com", "password": password}))
 
 
-async def test_an_unpaired_surrogate_is_refused_not_choked_on(client: httpx2.AsyncClient) -> None:
+async def test_an_unpaired_surrogate_is_refused(client: httpx2.AsyncClient) -> None:
     raw = b'{"email": "ada@example.com", "password": "\\ud800 0123456789"}'
     answer = await client.post(f"{API}/auth/register", content=raw, headers={"Content-Type": "application/json"})
     assert refusal(answer, 422)["field"] == "password"

@@ -1,4 +1,4 @@
-"""Log-ins can be seen, and ended; what is ended opens nothing any more, in any process."""
+"""Sessions can be listed and ended; every process refuses an ended one."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ from ticketing.workers import scheduler
 
 
 async def _log_in(person: Person, agent: bytes = b"a phone") -> Person:
-    """The same person, with a log-in of its own."""
+    """Open another session of the same user."""
     body = {"email": person.email, "password": PASSWORD}
     answer = data(await person.client.post(f"{API}/auth/login", json=body, headers={b"User-Agent": agent}))
     return Person(person.client, person.id, person.email, answer["access_token"], answer["refresh_token"])
@@ -61,7 +61,7 @@ async def ada(world: World) -> Person:
     return await world.person("ada")
 
 
-async def test_ones_log_ins_are_listed_the_last_used_first(ada: Person) -> None:
+async def test_own_sessions_are_listed_most_recently_used_first(ada: Person) -> None:
     phone = await _log_in(ada, b"a\x80 phone" + b"x" * 300)
     listed = await _sessions(ada)
     assert [each["id"] for each in listed] == [_id(phone), _id(ada)]
@@ -72,7 +72,7 @@ async def test_ones_log_ins_are_listed_the_last_used_first(ada: Person) -> None:
     assert [each["id"] for each in await _sessions(phone)] == [_id(ada), _id(phone)]
 
 
-async def test_one_log_in_is_ended_and_the_others_go_on(ada: Person, database: Database) -> None:
+async def test_ending_one_session_keeps_the_others(ada: Person, database: Database) -> None:
     phone, laptop = await _log_in(ada), await _log_in(ada)
     data(await ada.delete(f"/me/sessions/{_id(phone)}"))
     assert await _is_out(phone)
@@ -81,7 +81,7 @@ async def test_one_log_in_is_ended_and_the_others_go_on(ada: Person, database: D
     assert [each["id"] for each in await _sessions(ada)] == [_id(laptop), _id(ada)]
 
 
-async def test_anothers_log_in_is_as_unknown_as_one_that_never_was(ada: Person, world: World) -> None:
+async def test_another_users_session_looks_like_an_unknown_one(ada: Person, world: World) -> None:
     eve = await world.person("eve")
     refusals = [refusal(await eve.delete(f"/me/sessions/{each}"), 404) for each in (_id(ada), uuid4())]
     assert refusals[0] == refusals[1]
@@ -89,13 +89,13 @@ async def test_anothers_log_in_is_as_unknown_as_one_that_never_was(ada: Person, 
     data(await ada.delete(f"/me/sessions/{_id(await _log_in(ada))}"))
 
 
-async def test_what_has_ended_cannot_be_ended_again(ada: Person) -> None:
+async def test_an_ended_session_cannot_be_ended_again(ada: Person) -> None:
     phone = await _log_in(ada)
     data(await ada.delete(f"/me/sessions/{_id(phone)}"))
     assert refusal(await ada.delete(f"/me/sessions/{_id(phone)}"), 404)["code"] == "not_found"
 
 
-async def test_logging_out_everywhere_includes_here(ada: Person, world: World, database: Database) -> None:
+async def test_logout_everywhere_includes_this_session(ada: Person, world: World, database: Database) -> None:
     phone, eve = await _log_in(ada), await world.person("eve")
     data(await phone.delete("/me/sessions"))
     assert await _is_out(ada)
@@ -104,20 +104,20 @@ async def test_logging_out_everywhere_includes_here(ada: Person, world: World, d
     assert {reason for _, _, reason in await _facts(database)} == {"log_out_everywhere"}
 
 
-async def test_logging_out_everywhere_else_stays_here(ada: Person) -> None:
+async def test_logout_everywhere_else_keeps_this_session(ada: Person) -> None:
     phone = await _log_in(ada)
     data(await phone.delete("/me/sessions?keep_current=true"))
     assert await _is_out(ada)
     assert not await _is_out(phone)
 
 
-async def test_logging_out_ends_the_access_token_as_well(ada: Person, database: Database) -> None:
+async def test_logout_revokes_the_access_token(ada: Person, database: Database) -> None:
     data(await ada.client.post(f"{API}/auth/logout", json={"refresh_token": ada.refresh_token}))
     assert await _is_out(ada)
     assert await _facts(database) == [(ada.id, _id(ada), "log_out")]
 
 
-async def test_an_ended_log_in_reads_no_remembered_answer(ada: Person) -> None:
+async def test_an_ended_session_gets_no_stored_response(ada: Person) -> None:
     body = {"name": "Hall", "slug": f"hall-{uuid4().hex[:12]}"}
     data(await ada.post("/orgs", body, key="once"), 201)
     data(await ada.post("/orgs", body, key="once"), 201)
@@ -125,7 +125,7 @@ async def test_an_ended_log_in_reads_no_remembered_answer(ada: Person) -> None:
     assert refusal(await ada.post("/orgs", body, key="once"), 401)["code"] == "unauthenticated"
 
 
-async def test_a_person_has_so_many_log_ins_and_the_oldest_makes_room(ada: Person, database: Database) -> None:
+async def test_beyond_the_limit_the_least_recently_used_session_ends(ada: Person, database: Database) -> None:
     others = [await _log_in(ada) for _ in range(SESSIONS_MAX)]
     assert await _is_out(ada)
     listed = await _sessions(others[0])
@@ -133,7 +133,7 @@ async def test_a_person_has_so_many_log_ins_and_the_oldest_makes_room(ada: Perso
     assert await _facts(database) == [(ada.id, _id(ada), "too_many")]
 
 
-async def test_log_ins_at_the_same_moment_do_not_exceed_the_bound(ada: Person, database: Database) -> None:
+async def test_concurrent_logins_do_not_exceed_the_limit(ada: Person, database: Database) -> None:
     for _ in range(SESSIONS_MAX - 2):
         await _log_in(ada)
     await asyncio.gather(*(_log_in(ada) for _ in range(6)))
@@ -141,7 +141,7 @@ async def test_log_ins_at_the_same_moment_do_not_exceed_the_bound(ada: Person, d
         assert await session.scalar(text("select count(*) from sessions where revoked_at is null")) == SESSIONS_MAX
 
 
-async def test_a_rolled_back_end_ends_nothing(ada: Person, database: Database) -> None:
+async def test_a_rolled_back_transaction_ends_no_session(ada: Person, database: Database) -> None:
     async def end_and_fail() -> None:
         async with database.transaction() as session:
             await end_sessions(session, UUID(ada.id), reason=EndReason.LOG_OUT)
@@ -152,7 +152,7 @@ async def test_a_rolled_back_end_ends_nothing(ada: Person, database: Database) -
     assert not await _is_out(ada)
 
 
-async def test_another_process_learns_of_an_end_within_two_seconds(
+async def test_another_process_knows_a_revocation_within_two_seconds(
     ada: Person, database: Database, settings: Settings
 ) -> None:
     other = RevokedSessions()
@@ -168,7 +168,7 @@ async def test_another_process_learns_of_an_end_within_two_seconds(
     await elsewhere.close()
 
 
-async def test_two_seconds_after_its_end_no_process_of_a_real_platform_takes_a_log_in(platform: Platform) -> None:
+async def test_two_seconds_after_its_end_every_process_refuses_the_session(platform: Platform) -> None:
     fresh_connections = httpx2.Limits(max_keepalive_connections=0)
     async with httpx2.AsyncClient(base_url=platform.url, limits=fresh_connections, timeout=30) as client:
         ada = await World(client).person("ada")
@@ -178,7 +178,7 @@ async def test_two_seconds_after_its_end_no_process_of_a_real_platform_takes_a_l
     assert {answer.status_code for answer in answers} == {401}
 
 
-async def test_a_process_that_starts_later_knows_what_ended_before(ada: Person, database: Database) -> None:
+async def test_a_new_process_knows_earlier_revocations(ada: Person, database: Database) -> None:
     data(await ada.delete("/me/sessions"))
     async with database.transaction() as session:
         await session.execute(
@@ -190,7 +190,9 @@ async def test_a_process_that_starts_later_knows_what_ended_before(ada: Person, 
     assert UUID(_id(ada)) in known
 
 
-async def test_an_outage_is_made_up_for(ada: Person, database: Database, settings: Settings) -> None:
+async def test_revocations_during_an_outage_are_read_afterwards(
+    ada: Person, database: Database, settings: Settings
+) -> None:
     nowhere = Database(settings.model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:9/none"}))
     known = RevokedSessions()
     watcher = RevocationWatcher(nowhere, known)
@@ -204,7 +206,7 @@ async def test_an_outage_is_made_up_for(ada: Person, database: Database, setting
     await nowhere.close()
 
 
-def test_what_no_token_speaks_of_any_more_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revocations_expire_with_their_access_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     known, first, second, now = RevokedSessions(), uuid4(), uuid4(), time.monotonic()
     known.add([first])
     monkeypatch.setattr(time, "monotonic", lambda: now + ACCESS_TOKEN_SECONDS_MAX - 1)
@@ -215,7 +217,7 @@ def test_what_no_token_speaks_of_any_more_is_forgotten(monkeypatch: pytest.Monke
     assert (first in known, second in known, len(known)) == (False, True, 1)
 
 
-async def test_an_ended_log_in_costs_a_look_up_in_memory(ada: Person, database: Database) -> None:
+async def test_checking_a_revocation_needs_no_database(ada: Person, database: Database) -> None:
     data(await ada.delete("/me/sessions"))
     started = time.process_time()
     for _ in range(100):
@@ -224,7 +226,7 @@ async def test_an_ended_log_in_costs_a_look_up_in_memory(ada: Person, database: 
     assert time.process_time() - started < 0.5
 
 
-async def test_what_is_over_is_cleaned_and_what_runs_is_kept(ada: Person, database: Database) -> None:
+async def test_cleaning_deletes_ended_sessions_and_keeps_open_ones(ada: Person, database: Database) -> None:
     old, recent, running = await _log_in(ada), await _log_in(ada), await _log_in(ada)
     data(await ada.delete(f"/me/sessions/{_id(old)}"))
     data(await ada.delete(f"/me/sessions/{_id(recent)}"))
@@ -241,7 +243,7 @@ async def test_what_is_over_is_cleaned_and_what_runs_is_kept(ada: Person, databa
     assert kept == {_id(recent), _id(running)}
 
 
-async def test_a_log_in_that_has_run_out_is_not_listed(ada: Person, database: Database) -> None:
+async def test_an_expired_session_is_not_listed(ada: Person, database: Database) -> None:
     phone = await _log_in(ada)
     async with database.transaction() as session:
         run_out = "update sessions set expires_at = now() - interval '1 second' where id = :id"
@@ -250,11 +252,11 @@ async def test_a_log_in_that_has_run_out_is_not_listed(ada: Person, database: Da
 
 
 @pytest.mark.parametrize("path", ["/me/sessions/7", "/me/sessions?keep_current=perhaps"])
-async def test_a_bad_wish_ends_nothing(ada: Person, path: str) -> None:
+async def test_an_invalid_request_ends_nothing(ada: Person, path: str) -> None:
     refusal(await ada.delete(path), 422)
     assert not await _is_out(ada)
 
 
-async def test_nobody_sees_or_ends_log_ins_without_one(client: httpx2.AsyncClient) -> None:
+async def test_listing_and_ending_sessions_requires_a_login(client: httpx2.AsyncClient) -> None:
     for method, path in (("GET", ""), ("DELETE", ""), ("DELETE", f"/{uuid4()}")):
         assert refusal(await client.request(method, f"{API}/me/sessions{path}"), 401)["code"] == "unauthenticated"

@@ -1,4 +1,4 @@
-"""Keys for machines."""
+"""API keys."""
 
 import asyncio
 from typing import Any
@@ -17,11 +17,11 @@ async def _create(tenant: Tenant, role: str = "ORG_STAFF", **options: Any) -> di
     return key
 
 
-async def _knock(client: httpx2.AsyncClient, tenant: Tenant, key: str) -> httpx2.Response:
+async def _use(client: httpx2.AsyncClient, tenant: Tenant, key: str) -> httpx2.Response:
     return await client.get(f"{API}{tenant.path()}", headers={"Authorization": f"ApiKey {key}"})
 
 
-async def test_a_key_is_shown_once_and_opens_its_organization(
+async def test_a_key_is_shown_once_and_authorizes_its_organization(
     client: httpx2.AsyncClient, world: World, database: Database
 ) -> None:
     tenant = await world.tenant()
@@ -29,7 +29,7 @@ async def test_a_key_is_shown_once_and_opens_its_organization(
     text_ = created.pop("key")
     secret = text_.removeprefix(f"tk_{created['prefix']}_")
     assert len(secret) > 40
-    assert data(await _knock(client, tenant, text_))["id"] == tenant.id
+    assert data(await _use(client, tenant, text_))["id"] == tenant.id
     listed = data(await tenant.admin.get(tenant.path("/api-keys")))
     assert [{**key, "last_used_at": None} for key in listed] == [created]
     async with database.transaction() as session:
@@ -44,38 +44,38 @@ async def test_a_retry_gets_the_same_key_again(world: World) -> None:
     assert len(data(await tenant.admin.get(tenant.path("/api-keys")))) == 1
 
 
-async def test_a_revoked_key_opens_nothing(client: httpx2.AsyncClient, world: World) -> None:
+async def test_a_revoked_key_is_refused(client: httpx2.AsyncClient, world: World) -> None:
     tenant = await world.tenant()
     key = await _create(tenant)
     path = tenant.path(f"/api-keys/{key['id']}")
     data(await tenant.admin.delete(path))
-    assert refusal(await _knock(client, tenant, key["key"]), 401)["code"] == "unauthenticated"
+    assert refusal(await _use(client, tenant, key["key"]), 401)["code"] == "unauthenticated"
     assert data(await tenant.admin.get(tenant.path("/api-keys")))[0]["revoked_at"].endswith("Z")
     refusal(await tenant.admin.delete(path), 404)
 
 
-async def test_a_key_of_one_organization_is_a_stranger_in_another(client: httpx2.AsyncClient, world: World) -> None:
+async def test_a_key_of_one_organization_is_unknown_to_another(client: httpx2.AsyncClient, world: World) -> None:
     one, other = await world.tenant("one"), await world.tenant("other")
     key = await _create(one, "ORG_ADMIN")
-    refusal(await _knock(client, other, key["key"]), 404)
+    refusal(await _use(client, other, key["key"]), 404)
     refusal(await other.admin.delete(other.path(f"/api-keys/{key['id']}")), 404)
-    data(await _knock(client, one, key["key"]))
+    data(await _use(client, one, key["key"]))
 
 
-async def test_a_key_is_nobody_outside_its_organization(client: httpx2.AsyncClient, world: World) -> None:
+async def test_a_key_identifies_no_user_outside_its_organization(client: httpx2.AsyncClient, world: World) -> None:
     headers = {"Authorization": f"ApiKey {(await _create(await world.tenant(), 'ORG_ADMIN'))['key']}"}
     for path in ("/me", "/orgs"):
         refusal(await client.get(f"{API}{path}", headers=headers), 401)
 
 
 @pytest.mark.parametrize("change", ["", "x", "tk_", "{0}x", "{0} x", "é{0}"])
-async def test_a_key_that_is_not_quite_right_is_refused(client: httpx2.AsyncClient, world: World, change: str) -> None:
+async def test_a_mistyped_key_is_refused(client: httpx2.AsyncClient, world: World, change: str) -> None:
     tenant = await world.tenant()
     header = f"ApiKey {change.format((await _create(tenant))['key'])}".encode("latin-1")
     refusal(await client.get(f"{API}{tenant.path()}", headers={"Authorization": header}), 401)
 
 
-async def test_the_last_use_is_noted_at_most_once_a_minute(
+async def test_the_last_use_is_recorded_at_most_once_per_minute(
     client: httpx2.AsyncClient, world: World, database: Database
 ) -> None:
     tenant = await world.tenant()
@@ -86,18 +86,18 @@ async def test_the_last_use_is_noted_at_most_once_a_minute(
             return await session.scalar(text("select last_used_at from api_keys"))
 
     assert await last_use() is None
-    await asyncio.gather(*(_knock(client, tenant, key) for _ in range(5)))
+    await asyncio.gather(*(_use(client, tenant, key) for _ in range(5)))
     first = await last_use()
-    data(await _knock(client, tenant, key))
+    data(await _use(client, tenant, key))
     assert first is not None
     assert await last_use() == first
     async with database.transaction() as session:
         await session.execute(text("update api_keys set last_used_at = now() - interval '61 seconds'"))
-    data(await _knock(client, tenant, key))
+    data(await _use(client, tenant, key))
     assert await last_use() > first
 
 
-async def test_what_a_key_does_is_written_down_under_its_name(
+async def test_changes_by_a_key_are_audited_under_its_id(
     client: httpx2.AsyncClient, world: World, database: Database
 ) -> None:
     tenant = await world.tenant()
@@ -121,38 +121,38 @@ async def test_what_a_key_does_is_written_down_under_its_name(
         ({"name": "Till", "role": "ORG_STAFF", "key": "tk_mine"}, "key"),
     ],
 )
-async def test_a_bad_key_names_the_field_and_is_not_made(world: World, body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_key_names_the_field_and_is_not_created(
+    world: World, body: dict[str, Any], field: str
+) -> None:
     tenant = await world.tenant()
     assert refusal(await tenant.admin.post(tenant.path("/api-keys"), body), 422)["field"] == field
     assert data(await tenant.admin.get(tenant.path("/api-keys"))) == []
 
 
-async def test_a_key_id_that_is_none_is_named(world: World) -> None:
+async def test_an_invalid_key_id_is_named(world: World) -> None:
     tenant = await world.tenant()
     assert refusal(await tenant.admin.delete(tenant.path("/api-keys/7")), 422)["field"] == "key_id"
 
 
-async def test_a_key_with_an_end_opens_nothing_after_it(
-    client: httpx2.AsyncClient, world: World, database: Database
-) -> None:
+async def test_an_expired_key_is_refused(client: httpx2.AsyncClient, world: World, database: Database) -> None:
     tenant = await world.tenant()
     body = {"name": "Guest", "role": "ORG_STAFF", "expires_at": "2030-06-01T19:00:00+02:00"}
     key = data(await tenant.admin.post(tenant.path("/api-keys"), body), 201)
     assert key["expires_at"] == "2030-06-01T17:00:00Z"
-    data(await _knock(client, tenant, key["key"]))
+    data(await _use(client, tenant, key["key"]))
     async with database.transaction() as session:
         await session.execute(text("update api_keys set expires_at = now()"))
-    assert refusal(await _knock(client, tenant, key["key"]), 401)["code"] == "unauthenticated"
+    assert refusal(await _use(client, tenant, key["key"]), 401)["code"] == "unauthenticated"
 
 
-async def test_a_key_ends_in_the_future(world: World) -> None:
+async def test_an_expiry_in_the_past_is_refused(world: World) -> None:
     tenant = await world.tenant()
     body = {"name": "Guest", "role": "ORG_STAFF", "expires_at": "2020-06-01T19:00:00Z"}
     assert refusal(await tenant.admin.post(tenant.path("/api-keys"), body), 422)["field"] == "expires_at"
     assert data(await tenant.admin.get(tenant.path("/api-keys"))) == []
 
 
-async def test_an_admins_key_makes_and_unmakes_no_admin(client: httpx2.AsyncClient, world: World) -> None:
+async def test_an_admins_key_neither_adds_nor_removes_admins(client: httpx2.AsyncClient, world: World) -> None:
     tenant, bob = await world.tenant(), await world.person("bob")
     chief = await world.member(tenant, "ORG_ADMIN")
     headers = {"Authorization": f"ApiKey {(await _create(tenant, 'ORG_ADMIN'))['key']}"}

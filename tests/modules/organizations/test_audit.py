@@ -1,4 +1,4 @@
-"""Every change of a tenant's data is written down, for good."""
+"""Every change of a tenant's data is audited permanently."""
 
 import pytest
 from sqlalchemy import text
@@ -8,7 +8,7 @@ from tests.support.world import API, World, data, refusal
 from ticketing.infra.db import Database
 
 
-async def test_each_change_is_in_the_log_newest_first(world: World) -> None:
+async def test_each_change_is_audited_newest_first(world: World) -> None:
     tenant = await world.tenant()
     admin = tenant.admin
     bob = await world.member(tenant, "ORG_SCANNER")
@@ -35,7 +35,7 @@ async def test_each_change_is_in_the_log_newest_first(world: World) -> None:
     assert all(e["correlation_id"] and e["created_at"].endswith("Z") for e in entries)
 
 
-async def test_the_log_comes_in_pages(world: World) -> None:
+async def test_the_audit_log_is_paged(world: World) -> None:
     tenant = await world.tenant()
     for n in range(4):
         data(await tenant.admin.patch(tenant.path(), {"name": f"Hall {n}"}))
@@ -50,7 +50,7 @@ async def test_the_log_comes_in_pages(world: World) -> None:
     assert seen == ["Hall 3", "Hall 2", "Hall 1", "Hall 0", "Tenant"]
 
 
-async def test_a_refused_change_leaves_no_entry_and_no_fact(world: World, database: Database) -> None:
+async def test_a_refused_change_leaves_no_entry_and_no_message(world: World, database: Database) -> None:
     tenant = await world.tenant()
     refusal(await tenant.admin.delete(tenant.path(f"/members/{tenant.admin.id}")), 409)
     assert len(data(await tenant.admin.get(tenant.path("/audit-log")))) == 1
@@ -58,7 +58,7 @@ async def test_a_refused_change_leaves_no_entry_and_no_fact(world: World, databa
         assert await session.scalar(text("select count(*) from outbox where topic = 'member.removed'")) == 0
 
 
-async def test_each_organization_has_a_log_of_its_own(world: World) -> None:
+async def test_each_organization_has_a_separate_audit_log(world: World) -> None:
     one, other = await world.tenant("one"), await world.tenant("other")
     subjects = [e["subject"] for e in data(await one.admin.get(one.path("/audit-log")))]
     assert subjects == [f"organization:{one.id}"]
@@ -66,14 +66,14 @@ async def test_each_organization_has_a_log_of_its_own(world: World) -> None:
 
 
 @pytest.mark.parametrize("change", ["update audit_log set actor = 'nobody'", "delete from audit_log"])
-async def test_the_log_cannot_be_changed(world: World, database: Database, change: str) -> None:
+async def test_the_audit_log_is_append_only(world: World, database: Database, change: str) -> None:
     await world.tenant()
     with pytest.raises(DBAPIError, match="append-only"):
         async with database.transaction() as session:
             await session.execute(text(change))
 
 
-async def test_the_log_says_from_where(world: World) -> None:
+async def test_audit_entries_contain_the_client(world: World) -> None:
     tenant = await world.tenant()
     headers = {"User-Agent": "Box\x07 office " + "x" * 500, "Authorization": f"Bearer {tenant.admin.token}"}
     await world.client.patch(f"{API}{tenant.path()}", json={"name": "New Hall"}, headers=headers)

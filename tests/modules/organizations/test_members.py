@@ -1,4 +1,4 @@
-"""Who works for an organization, and that somebody always runs it."""
+"""Members of an organization, which always keeps an admin."""
 
 import asyncio
 from typing import Any
@@ -39,7 +39,7 @@ async def test_a_member_is_added_promoted_and_removed(world: World, database: Da
     ]
 
 
-async def test_members_come_in_pages(world: World) -> None:
+async def test_members_are_paged(world: World) -> None:
     tenant = await world.tenant()
     ids = [tenant.admin.id, *[(await world.member(tenant, "ORG_STAFF")).id for _ in range(2)]]
     first = await tenant.admin.get(tenant.path("/members"), params={"limit": 2})
@@ -48,7 +48,7 @@ async def test_members_come_in_pages(world: World) -> None:
     assert [member["user_id"] for member in data(first) + data(second)] == ids
 
 
-async def test_a_role_that_is_the_same_changes_nothing(world: World, database: Database) -> None:
+async def test_setting_the_same_role_changes_nothing(world: World, database: Database) -> None:
     tenant = await world.tenant()
     path = tenant.path(f"/members/{tenant.admin.id}")
     assert data(await tenant.admin.patch(path, {"role": "ORG_ADMIN"}))["role"] == "ORG_ADMIN"
@@ -56,7 +56,7 @@ async def test_a_role_that_is_the_same_changes_nothing(world: World, database: D
         assert await session.scalar(text("select count(*) from outbox where topic = 'member.role_changed'")) == 0
 
 
-async def test_nobody_is_a_member_twice(world: World) -> None:
+async def test_a_member_cannot_be_added_twice(world: World) -> None:
     tenant, bob = await world.tenant(), await world.person("bob")
     body = {"email": bob.email, "role": "ORG_STAFF"}
     answers = await asyncio.gather(*(tenant.admin.post(tenant.path("/members"), body) for _ in range(2)))
@@ -65,7 +65,7 @@ async def test_nobody_is_a_member_twice(world: World) -> None:
     assert (error["code"], error["field"]) == ("already_member", "email")
 
 
-async def test_somebody_without_an_account_has_to_register_first(world: World) -> None:
+async def test_a_person_without_an_account_cannot_be_added(world: World) -> None:
     tenant = await world.tenant()
     body = {"email": "nobody@example.com", "role": "ORG_STAFF"}
     error = refusal(await tenant.admin.post(tenant.path("/members"), body), 422)
@@ -73,7 +73,7 @@ async def test_somebody_without_an_account_has_to_register_first(world: World) -
     assert "register" in error["message"]
 
 
-async def test_the_last_admin_can_neither_leave_nor_step_down(world: World) -> None:
+async def test_the_last_admin_can_neither_leave_nor_be_demoted(world: World) -> None:
     tenant = await world.tenant()
     await world.member(tenant, "ORG_STAFF")
     path = tenant.path(f"/members/{tenant.admin.id}")
@@ -90,7 +90,7 @@ async def test_an_admin_may_leave_when_another_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_two_admins_who_turn_on_each_other_leave_one(world: World, database: Database, method: str) -> None:
+async def test_two_admins_removing_each_other_leave_one(world: World, database: Database, method: str) -> None:
     body = {"json": {"role": "ORG_STAFF"}} if method == "PATCH" else {}
     for _ in range(5):
         tenant = await world.tenant()
@@ -99,7 +99,7 @@ async def test_two_admins_who_turn_on_each_other_leave_one(world: World, databas
             one.request(method, tenant.path(f"/members/{other.id}"), **body),
             other.request(method, tenant.path(f"/members/{one.id}"), **body),
         )
-        # The slower one is told so under the lock, or has lost the right to ask before that.
+        # The slower one is refused under the lock, or has lost the permission before that.
         slower = sorted(answer.status_code for answer in answers)
         assert slower[0] == 200
         assert slower[1] in {403, 404, 409}
@@ -108,7 +108,7 @@ async def test_two_admins_who_turn_on_each_other_leave_one(world: World, databas
             assert await session.scalar(admins, {"id": tenant.id}) == 1
 
 
-async def test_the_lock_holds_although_both_were_admins_when_they_asked(world: World, database: Database) -> None:
+async def test_the_lock_serializes_two_admins_removing_each_other(world: World, database: Database) -> None:
     tenant = await world.tenant()
     one, other = tenant.admin, await world.member(tenant, "ORG_ADMIN")
 
@@ -136,7 +136,7 @@ async def test_the_lock_holds_although_both_were_admins_when_they_asked(world: W
         ({"email": "bob@example.com", "role": "ORG_STAFF", "user_id": str(uuid4())}, "user_id"),
     ],
 )
-async def test_a_bad_member_names_the_field(world: World, body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_member_names_the_field(world: World, body: dict[str, Any], field: str) -> None:
     tenant = await world.tenant()
     assert refusal(await tenant.admin.post(tenant.path("/members"), body), 422)["field"] == field
 
@@ -158,8 +158,8 @@ async def test_an_unknown_member_is_not_found(world: World) -> None:
 
 
 @pytest.mark.parametrize("role", ["ORG_ADMIN", "ORG_STAFF"])
-async def test_nobody_grants_or_takes_a_role_above_their_own(world: World, database: Database, role: str) -> None:
-    """Were the table of permissions ever to let others than admins change members, this would still hold."""
+async def test_roles_above_ones_own_cannot_be_granted_or_removed(world: World, database: Database, role: str) -> None:
+    """Holds even if the permission table ever lets roles other than admins edit members."""
     tenant, bob = await world.tenant(), await world.person("bob")
     above = await world.member(tenant, role)
     lesser = organizations.Role.ORG_STAFF if role == "ORG_ADMIN" else organizations.Role.ORG_SCANNER

@@ -1,4 +1,4 @@
-"""Opening an organization, seeing one's own, and renaming it."""
+"""Creating, listing and changing organizations."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.world import World, data, refusal
 from ticketing.infra.db import Database
 
 
-async def test_whoever_opens_an_organization_is_its_admin(world: World) -> None:
+async def test_the_creator_of_an_organization_is_its_admin(world: World) -> None:
     ada = await world.person("ada")
     opened = data(await ada.post("/orgs", {"name": "  Concert Hall ", "slug": "concert-hall"}), 201)
     assert (opened["name"], opened["slug"]) == ("Concert Hall", "concert-hall")
@@ -32,7 +32,7 @@ async def test_a_slug_belongs_to_one_organization(world: World) -> None:
     assert (error["code"], error["field"]) == ("slug_taken", "slug")
 
 
-async def test_my_organizations_come_in_pages(world: World) -> None:
+async def test_own_organizations_are_paged(world: World) -> None:
     ada = await world.person("ada")
     ids = [data(await ada.post("/orgs", {"name": "Hall", "slug": f"hall-{n}"}), 201)["id"] for n in range(3)]
     first = await ada.get("/orgs", params={"limit": 2})
@@ -42,7 +42,7 @@ async def test_my_organizations_come_in_pages(world: World) -> None:
     assert second.json()["meta"] == {"next_cursor": None}
 
 
-async def test_an_admin_renames_it(world: World, database: Database) -> None:
+async def test_an_admin_renames_an_organization(world: World, database: Database) -> None:
     tenant = await world.tenant()
     before = data(await tenant.admin.get(tenant.path()))
     after = data(await tenant.admin.patch(tenant.path(), {"name": "New Hall"}))
@@ -54,7 +54,7 @@ async def test_an_admin_renames_it(world: World, database: Database) -> None:
         assert [row["name"] for row in await session.scalars(text(facts))] == ["New Hall"], "once: nothing else changed"
 
 
-async def test_it_cannot_be_renamed_to_anothers_slug(world: World) -> None:
+async def test_an_organization_cannot_take_anothers_slug(world: World) -> None:
     one, other = await world.tenant("one"), await world.tenant("other")
     assert refusal(await one.admin.patch(one.path(), {"slug": other.slug}), 409)["code"] == "slug_taken"
     data(await one.admin.patch(one.path(), {"slug": one.slug}))
@@ -63,7 +63,7 @@ async def test_it_cannot_be_renamed_to_anothers_slug(world: World) -> None:
 BAD_SLUGS = [None, 7, "", "Upper", "-start", "end-", "with space", "umläut", "a" * 64, "nul\x00", "line\n"]
 
 
-async def test_a_bad_slug_is_named(world: World) -> None:
+async def test_an_invalid_slug_is_named(world: World) -> None:
     tenant = await world.tenant()
     for slug in BAD_SLUGS:
         opened = await tenant.admin.post("/orgs", {"name": "Hall", "slug": slug})
@@ -84,26 +84,26 @@ async def test_a_bad_slug_is_named(world: World) -> None:
         (None, "body"),
     ],
 )
-async def test_a_bad_organization_names_the_field_and_opens_nothing(world: World, body: Any, field: str) -> None:
+async def test_an_invalid_organization_names_the_field_and_creates_nothing(world: World, body: Any, field: str) -> None:
     ada = await world.person("ada")
     assert refusal(await ada.post("/orgs", body), 422)["field"] == field
     assert data(await ada.get("/orgs")) == []
 
 
 @pytest.mark.parametrize(("body", "field"), [({}, "body"), ({"name": None}, "name"), ({"id": str(uuid4())}, "id")])
-async def test_a_bad_change_names_the_field(world: World, body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_change_names_the_field(world: World, body: dict[str, Any], field: str) -> None:
     tenant = await world.tenant()
     assert refusal(await tenant.admin.patch(tenant.path(), body), 422)["field"] == field
 
 
-#: The two in base64 are `["x"]`, which is no id, and `["\u0000"]`.
+#: The two base64 values are `["x"]`, which is not an id, and `["\u0000"]`.
 BAD_PAGES = [
     *({"limit": limit} for limit in (0, 101, -1, "many")),
     *({"cursor": cursor} for cursor in ("!", "WyJ4Il0", "WyJcdTAwMDAiXQ", "é", "x" * 2001)),
 ]
 
 
-async def test_a_bad_page_is_named(world: World) -> None:
+async def test_an_invalid_page_is_named(world: World) -> None:
     tenant = await world.tenant()
     for path in ("/orgs", *(tenant.path(rest) for rest in ("/members", "/api-keys", "/audit-log"))):
         for query in BAD_PAGES:
@@ -111,7 +111,7 @@ async def test_a_bad_page_is_named(world: World) -> None:
             assert refusal(answer, 422)["field"] == next(iter(query)), f"{path} {query}"
 
 
-async def test_thirty_retries_of_one_key_open_one_organization(world: World, database: Database) -> None:
+async def test_thirty_retries_with_one_key_create_one_organization(world: World, database: Database) -> None:
     ada = await world.person("ada")
     body = {"name": "Hall", "slug": "hall"}
     answers = await asyncio.gather(*(ada.post("/orgs", body, key="once") for _ in range(30)))
@@ -124,7 +124,7 @@ async def test_thirty_retries_of_one_key_open_one_organization(world: World, dat
         assert await session.scalar(text("select count(*) from organizations")) == 1
 
 
-async def test_an_organization_leaves_its_facts_in_order(world: World, database: Database) -> None:
+async def test_messages_of_an_organization_are_in_order(world: World, database: Database) -> None:
     tenant = await world.tenant()
     async with database.transaction() as session:
         query = text("select topic, key, actor from outbox where organization_id is not null order by id")

@@ -1,4 +1,4 @@
-"""Who may do what under /orgs/{org_id}, cell by cell."""
+"""The permissions of each role under /orgs/{org_id}, cell by cell."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +78,7 @@ async def test_a_member_may_do_what_the_role_allows(world: World, cell: Cell) ->
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-async def test_a_key_may_do_what_its_role_allows_but_make_no_keys(world: World, cell: Cell) -> None:
+async def test_a_key_may_do_what_its_role_allows_except_create_keys(world: World, cell: Cell) -> None:
     tenant = await world.tenant()
     for role in ROLES:
         answer = await _ask(world, tenant, cell, _machine(await _api_key(tenant, role)))
@@ -89,7 +89,7 @@ async def test_a_key_may_do_what_its_role_allows_but_make_no_keys(world: World, 
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-async def test_a_stranger_cannot_tell_it_from_one_that_does_not_exist(world: World, cell: Cell) -> None:
+async def test_non_members_cannot_tell_whether_an_organization_exists(world: World, cell: Cell) -> None:
     tenant, other = await world.tenant(), await world.tenant("other")
     nowhere = Tenant(str(uuid4()), "nowhere", tenant.admin)
     path = cell.path.format(colleague=tenant.admin.id, key=uuid4())
@@ -102,18 +102,18 @@ async def test_a_stranger_cannot_tell_it_from_one_that_does_not_exist(world: Wor
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-async def test_nobody_is_asked_to_log_in(world: World, cell: Cell) -> None:
+async def test_anonymous_callers_are_asked_to_log_in(world: World, cell: Cell) -> None:
     tenant = await world.tenant()
     for authorization in (None, "Bearer x", "ApiKey tk_0_0", "Basic x"):
         headers = {"Authorization": authorization} if authorization else {}
         assert refusal(await _ask(world, tenant, cell, headers), 401)["code"] == "unauthenticated"
 
 
-async def test_a_stranger_with_a_bad_body_learns_nothing_either(world: World) -> None:
+async def test_an_invalid_body_reveals_nothing_to_non_members(world: World) -> None:
     tenant, stranger = await world.tenant(), await world.person()
     refusal(await stranger.post(tenant.path("/members"), {"role": 1}), 404)
 
 
-async def test_an_id_that_is_none_is_named(world: World) -> None:
+async def test_an_invalid_id_is_named(world: World) -> None:
     ada = await world.person()
     assert refusal(await ada.get("/orgs/7"), 422)["field"] == "org_id"

@@ -1,4 +1,4 @@
-"""The platform's support: reads every organization, changes none, and is seen."""
+"""Support agents read every organization, change none, and are audited."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ async def _visits(tenant: Tenant) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["action"] == "support.read"]
 
 
-async def test_support_reads_an_organization_that_it_does_not_work_for(world: World, database: Database) -> None:
+async def test_support_reads_an_organization_without_being_a_member(world: World, database: Database) -> None:
     tenant, supporter = await world.tenant(), await _supporter(world, database)
     assert data(await supporter.get(tenant.path()))["id"] == tenant.id
     me = data(await supporter.get("/me"))
@@ -54,7 +54,7 @@ async def test_support_changes_nothing(world: World, database: Database) -> None
     assert data(await tenant.admin.get(tenant.path()))["name"] == "Tenant"
 
 
-async def test_the_database_refuses_a_change_in_a_visit_of_support(world: World, database: Database) -> None:
+async def test_the_database_refuses_changes_by_support(world: World, database: Database) -> None:
     tenant, supporter = await world.tenant(), await _supporter(world, database)
     access = _access(tenant, supporter)
     async with database.transaction() as session:
@@ -64,7 +64,7 @@ async def test_the_database_refuses_a_change_in_a_visit_of_support(world: World,
         await session.rollback()
 
 
-async def test_a_visit_is_in_the_audit_log_once_an_hour(world: World, database: Database, owner: Database) -> None:
+async def test_a_visit_of_support_is_audited_once_per_hour(world: World, database: Database, owner: Database) -> None:
     tenant, other, supporter = await world.tenant(), await world.tenant("other"), await _supporter(world, database)
     await asyncio.gather(*(supporter.get(tenant.path(rest)) for rest in ("", "/members", "/events", "/venues", "")))
     [visit] = await _visits(tenant)
@@ -72,14 +72,14 @@ async def test_a_visit_is_in_the_audit_log_once_an_hour(world: World, database: 
     assert visit["address"]
     assert await _visits(other) == []
     async with owner.transaction() as session:
-        # The log is append-only, so the hour is not waited for and not written: the entry of before is made older.
+        # Instead of waiting an hour, the owner of the tables moves the earlier entry into the past.
         await session.execute(text("alter table audit_log disable trigger audit_log_append_only"))
         await session.execute(text("update audit_log set created_at = created_at - interval '61 minutes'"))
     data(await supporter.get(tenant.path()))
     assert len(await _visits(tenant)) == 2
 
 
-async def test_two_visits_at_once_are_one_entry(world: World, database: Database) -> None:
+async def test_two_concurrent_visits_leave_one_entry(world: World, database: Database) -> None:
     tenant, supporter = await world.tenant(), await _supporter(world, database)
 
     async def visit() -> None:
@@ -95,7 +95,7 @@ async def test_two_visits_at_once_are_one_entry(world: World, database: Database
     assert len(await _visits(tenant)) == 1
 
 
-async def test_each_of_two_supporters_is_seen(world: World, database: Database) -> None:
+async def test_each_of_two_support_agents_is_audited(world: World, database: Database) -> None:
     tenant = await world.tenant()
     one, other = await _supporter(world, database), await _supporter(world, database)
     for person in (one, other, one):
@@ -104,21 +104,19 @@ async def test_each_of_two_supporters_is_seen(world: World, database: Database) 
     assert len(await _visits(tenant)) == 2
 
 
-async def test_an_organization_that_does_not_exist_is_not_found_by_support_either(
-    world: World, database: Database
-) -> None:
+async def test_support_gets_404_for_an_unknown_organization(world: World, database: Database) -> None:
     supporter = await _supporter(world, database)
     refusal(await supporter.get(f"/orgs/{uuid4()}"), 404)
 
 
-async def test_where_support_is_a_member_the_role_counts(world: World, database: Database) -> None:
+async def test_the_role_of_a_member_applies_to_support_agents(world: World, database: Database) -> None:
     tenant, supporter = await world.tenant(), await _supporter(world, database)
     data(await tenant.admin.post(tenant.path("/members"), {"email": supporter.email, "role": "ORG_SCANNER"}), 201)
     refusal(await supporter.get(tenant.path("/audit-log")), 403)
     assert await _visits(tenant) == []
 
 
-async def test_who_is_no_longer_support_stops_reading_at_once(world: World, database: Database) -> None:
+async def test_revoking_support_takes_effect_at_once(world: World, database: Database) -> None:
     tenant, supporter = await world.tenant(), await _supporter(world, database)
     data(await supporter.get(tenant.path()))
     assert await _change(database, supporter, organizations.revoke_support)
@@ -140,17 +138,20 @@ def command(database_url: str, tmp_path: Path) -> Any:
     return run
 
 
-async def test_an_operator_grants_and_revokes_and_is_told_what_was_done(world: World, command: Any) -> None:
+async def test_an_operator_grants_and_revokes_support_with_feedback(world: World, command: Any) -> None:
     tenant, ada = await world.tenant(), await world.person("ada")
     refusal(await ada.get(tenant.path()), 404)
     assert await asyncio.to_thread(command, "grant", ada.email.upper()) == (
         0,
-        f"{ada.email} reads every organization now.",
+        f"{ada.email} can now read every organization.",
     )
     data(await ada.get(tenant.path()))
-    assert await asyncio.to_thread(command, "grant", ada.email) == (0, f"{ada.email} reads every organization already.")
+    assert await asyncio.to_thread(command, "grant", ada.email) == (
+        0,
+        f"{ada.email} could already read every organization.",
+    )
     assert await asyncio.to_thread(command, "revoke", ada.email) == (0, f"{ada.email} is no longer support.")
     refusal(await ada.get(tenant.path()), 404)
     assert await asyncio.to_thread(command, "revoke", ada.email) == (0, f"{ada.email} was not support.")
     status, said = await asyncio.to_thread(command, "grant", "nobody@example.com")
-    assert (status, said) == (1, "ticketing: nobody has an account with the address nobody@example.com")
+    assert (status, said) == (1, "ticketing: no account has the address nobody@example.com")

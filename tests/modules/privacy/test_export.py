@@ -1,4 +1,4 @@
-"""A person gets everything that is held of them, and nothing that is held of anybody else."""
+"""An export contains all personal data of its user and none of others."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.till import run
+from tests.modules.payments.purchases import run
 from tests.support.drain import drain
 from tests.support.world import API, Person, World, data, refusal
 from ticketing.modules.privacy import PARTS, export
@@ -22,7 +22,7 @@ async def exported(person: Person) -> dict[str, Any]:
     return document
 
 
-async def test_a_buyer_reads_everything_that_they_have_left_with_us(world: World, app: FastAPI) -> None:
+async def test_an_export_contains_everything_about_a_buyer(world: World, app: FastAPI) -> None:
     show = await world.show()
     ada = await world.person("ada")
     order = await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2")
@@ -48,7 +48,7 @@ async def test_a_buyer_reads_everything_that_they_have_left_with_us(world: World
     assert document["audit_entries_caused"] == document["memberships"] == []
 
 
-async def test_somebody_of_the_staff_reads_what_they_did(world: World, app: FastAPI) -> None:
+async def test_an_export_contains_the_actions_of_a_staff_member(world: World, app: FastAPI) -> None:
     show = await world.show()
     scanner = await world.member(show.tenant, "ORG_SCANNER")
     ada = await world.person("ada")
@@ -61,14 +61,14 @@ async def test_somebody_of_the_staff_reads_what_they_did(world: World, app: Fast
     assert [(m["organization_id"], m["role"]) for m in document["memberships"]] == [(show.tenant.id, "ORG_STAFF")]
     assert [c["result"] for c in document["check_ins_made"]] == ["admitted"]
     assert [e["action"] for e in document["audit_entries_about"]] == ["member.added", "member.role_changed"]
-    # Who did it, and from where, is about the admin.
+    # Actor and client are personal data of the admin.
     assert show.tenant.admin.id not in str(document["audit_entries_about"])
     theirs = await exported(show.tenant.admin)
     assert [e["action"] for e in theirs["audit_entries_caused"]][:1] == ["organization.created"]
     assert document["orders"] == theirs["orders"] == []
 
 
-async def test_nobody_reads_of_anybody_else(world: World, app: FastAPI) -> None:
+async def test_an_export_contains_nothing_about_others(world: World, app: FastAPI) -> None:
     show = await world.show()
     ada, bob = await world.person("ada"), await world.person("bob")
     await world.buy(ada, show, "Stalls-A-1")
@@ -80,7 +80,7 @@ async def test_nobody_reads_of_anybody_else(world: World, app: FastAPI) -> None:
     assert "Stalls-A-2" not in text
 
 
-async def test_an_export_holds_no_secret(world: World, app: FastAPI) -> None:
+async def test_an_export_contains_no_secrets(world: World, app: FastAPI) -> None:
     show = await world.show()
     ada = await world.person("ada")
     await world.buy(ada, show, "Stalls-A-1")
@@ -91,7 +91,7 @@ async def test_an_export_holds_no_secret(world: World, app: FastAPI) -> None:
     assert [secret for secret in secrets if secret in text] == []
 
 
-async def test_a_long_export_comes_in_pages_from_the_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_export_is_spooled_to_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", 2)
     monkeypatch.setattr(export, "SPOOL_BYTES", 64)
     monkeypatch.setattr(export, "CHUNK_BYTES", 100)
@@ -101,7 +101,7 @@ async def test_a_long_export_comes_in_pages_from_the_disk(world: World, monkeypa
     assert [item["seat_label"] for item in (await exported(ada))["reservation_items"]] == show.labels[:7]
 
 
-async def test_an_export_is_of_one_moment(world: World, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_export_is_one_snapshot(world: World, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = await world.person("ada")
     rows = export._rows
 
@@ -116,5 +116,5 @@ async def test_an_export_is_of_one_moment(world: World, app: FastAPI, monkeypatc
     assert (await exported(ada))["sessions"] == []
 
 
-async def test_an_export_is_for_whoever_has_logged_in(world: World) -> None:
+async def test_an_export_requires_a_login(world: World) -> None:
     refusal(await world.client.get(f"{API}/me/export"), 401)

@@ -1,4 +1,4 @@
-"""Whatever refers to a person is exported, or left out for a reason that stands in the inventory."""
+"""Every personal column is exported, or omitted for a reason that the inventory states."""
 
 import re
 from uuid import uuid4
@@ -11,7 +11,7 @@ from ticketing.infra.bus import dead_letters  # noqa: F401 (the tables that only
 from ticketing.infra.db import Base
 from ticketing.modules.privacy import NOT_EXPORTED, PARTS
 
-#: Names under which people, or what they wrote about people, stand in a table.
+#: Parts of column names that indicate personal data.
 PERSONAL = re.compile(
     r"email|user|person|people|buyer|holder|actor|subject|address|agent|_by$|caller|display_name|password|phone|secret"
     r"|birth|body|payload|message$|note(?!d_at)|identity|recovery|before$|after$"
@@ -36,15 +36,15 @@ EVERYTHING = [column for table in Base.metadata.tables.values() for column in ta
 
 
 @pytest.mark.parametrize("column", [c for c in EVERYTHING if refers_to_a_person(c)], ids=name_of)
-def test_what_refers_to_a_person_is_exported_or_left_out_for_a_reason(column: Column[object]) -> None:
+def test_personal_columns_are_exported_or_omitted_for_a_reason(column: Column[object]) -> None:
     is_exported, reason = name_of(column) in exported(), NOT_EXPORTED.get(name_of(column))
     assert is_exported != bool(reason), f"{name_of(column)}: export it (personal.py), or say in the inventory why not"
 
 
-def test_the_inventory_speaks_of_columns_that_exist() -> None:
+def test_the_inventory_lists_existing_columns_only() -> None:
     assert NOT_EXPORTED.keys() <= {name_of(column) for column in EVERYTHING}
 
 
-def test_no_two_parts_of_the_export_have_one_name() -> None:
+def test_the_parts_of_the_export_have_distinct_names() -> None:
     names = [part.name for part in PARTS]
     assert len(set(names)) == len(names)

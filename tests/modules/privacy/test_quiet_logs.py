@@ -1,4 +1,4 @@
-"""The whole journey on a platform at its most talkative, and then a search through everything that it has written."""
+"""Runs a complete purchase at log level debug, then searches every log for personal data and secrets."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -8,25 +8,25 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.modules.notifications.post_office import Box, open_post_office, secret_in
+from tests.modules.notifications.smtp_server import SmtpServer, open_smtp_server, token_in
 from tests.support.platform import Platform, eventually, opened, tickets_of
 from tests.support.world import API, PASSWORD, WEBHOOK_SECRET, Person, World, data, refusal, sign
 
-#: Whose order, tickets or account the database refuses: an error is raised that knows all about them. Of a tenant's
-#: rows Postgres tells requests nothing even then; an account is no tenant's.
+#: Names for which a trigger refuses the order, tickets or account, so that the error contains personal data. Postgres
+#: hides rows under row-level security in such errors; accounts are not under it.
 UNLUCKY, DOOMED, HAPLESS = "Quintilian Unlucky", "Euphemia Doomed", "Theophania Hapless"
 
 
 @pytest.fixture(scope="module")
-async def box() -> AsyncIterator[Box]:
-    async with open_post_office() as box:
-        yield box
+async def smtp() -> AsyncIterator[SmtpServer]:
+    async with open_smtp_server() as smtp:
+        yield smtp
 
 
 @pytest.fixture(scope="module")
-def platform(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(smtp: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("talkative") / "data"
-    with opened(folder, LOG_LEVEL="debug", SMTP_URL=box.url, CONSUMER_MAX_ATTEMPTS="1") as platform:
+    with opened(folder, LOG_LEVEL="debug", SMTP_URL=smtp.url, CONSUMER_MAX_ATTEMPTS="1") as platform:
         with psycopg.connect(platform.database_url()) as connection:
             connection.execute("alter table orders add constraint luck check (buyer_name not like '%Unlucky')")
             connection.execute("alter table users add constraint luck check (display_name not like '%Hapless')")
@@ -42,11 +42,9 @@ async def world(platform: Platform) -> AsyncIterator[World]:
         yield World(client)
 
 
-async def test_no_log_of_any_process_names_anybody_or_holds_a_secret(
-    platform: Platform, world: World, box: Box
-) -> None:
+async def test_no_log_contains_personal_data_or_secrets(platform: Platform, world: World, smtp: SmtpServer) -> None:
     secrets = [PASSWORD, WEBHOOK_SECRET, UNLUCKY, DOOMED, HAPLESS, "Ada Byron", "Zebedee", "@example.com"]
-    secrets += await journey(world, box)
+    secrets += await journey(world, smtp)
     secrets += await refusals(world)
     letters = await eventually(lambda: dead_letters(platform))
     written = [*platform.folder.rglob("*.log*"), platform.folder.with_suffix(".out")]
@@ -65,8 +63,8 @@ def read(path: Path) -> str:
     return path.read_text(errors="replace")
 
 
-async def journey(world: World, box: Box) -> list[str]:
-    """From registering to the refund; every secret that was seen on the way."""
+async def journey(world: World, smtp: SmtpServer) -> list[str]:
+    """Run from registration to refund and return every secret on the way."""
     show = await world.show()
     ada, bob = await world.person("zebedee"), await world.person("zebedee-friend")
     key = data(await show.tenant.admin.post(show.tenant.path("/api-keys"), {"name": "gate", "role": "ORG_STAFF"}), 201)
@@ -85,18 +83,18 @@ async def journey(world: World, box: Box) -> list[str]:
     data(await show.tenant.admin.post(f"/orders/{order['id']}/refunds", {"amount": 100}), 201)
     by_reference = f"{API}/orders/by-reference/{order['reference']}"
     data(await world.client.get(by_reference, params={"email": ada.email}))
-    letter = await eventually(lambda: first_letter(box, ada))
+    letter = await eventually(lambda: first_email(smtp, ada))
     tokens = [log_in["access_token"], log_in["refresh_token"], renewed["access_token"], renewed["refresh_token"]]
     codes = [ticket["code"] for ticket in (*tickets, given)]
-    return [ada.email, bob.email, ada.token, ada.refresh_token, key["key"], secret_in(letter), *tokens, *codes]
+    return [ada.email, bob.email, ada.token, ada.refresh_token, key["key"], token_in(letter), *tokens, *codes]
 
 
-async def first_letter(box: Box, person: Person) -> Any:
-    return next(iter(box.to(person.email)), None)
+async def first_email(smtp: SmtpServer, person: Person) -> Any:
+    return next(iter(smtp.to(person.email)), None)
 
 
 async def refusals(world: World) -> list[str]:
-    """What goes wrong, on our side too; every secret that was seen on the way."""
+    """Provoke client and server errors and return every secret on the way."""
     show, eve = await world.show(), await world.person("zebedee-unlucky")
     wrong = {"email": eve.email, "password": "certainly not hers"}
     refusal(await world.client.post(f"{API}/auth/login", json=wrong), 401)
@@ -110,7 +108,7 @@ async def refusals(world: World) -> list[str]:
     body = b'{"id": "evt_1", "payer": "zebedee-payer@example.com"}'
     badly = sign(body, secret="not the secret")
     refusal(await world.client.post(f"{API}/payments/webhooks/mock", content=body, headers=badly), 401)
-    # The database refuses this order, with all of its row in the error: a 500 that nobody foresaw.
+    # The database refuses this order, with its whole row in the error: an unhandled 500.
     hold = await world.hold(eve, show, "Stalls-A-1")
     order = {"reservation_id": hold["id"], "buyer": {"email": eve.email, "name": UNLUCKY}}
     refusal(await eve.post("/orders", order), 500)

@@ -1,4 +1,4 @@
-"""An organization says how long it keeps its buyers' names; then they go, and the orders stay."""
+"""Buyers' data is erased after the retention that their organization sets; orders are kept."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.modules.payments.till import facts, ordered, rows, run
+from tests.modules.payments.purchases import message_counts, order_with_payment, rows, run
 from tests.support.drain import drain
 from tests.support.world import Show, Tenant, World, data, refusal
 from ticketing.infra.config import Settings
@@ -36,7 +36,7 @@ async def sold(world: World, app: FastAPI, days: int | None = 30) -> tuple[Tenan
     return tenant, show, order
 
 
-async def test_buyers_are_forgotten_so_many_days_after_the_event(world: World, app: FastAPI) -> None:
+async def test_buyers_are_erased_after_their_retention(world: World, app: FastAPI) -> None:
     _, _, order = await sold(world, app)
     await run(app, DAY, days=29)
     assert await forget(app) == 0
@@ -50,7 +50,7 @@ async def test_buyers_are_forgotten_so_many_days_after_the_event(world: World, a
     assert await forget(app) == 0
 
 
-async def test_without_a_setting_nobody_is_forgotten(world: World, app: FastAPI) -> None:
+async def test_without_a_retention_no_buyer_is_erased(world: World, app: FastAPI) -> None:
     tenant, _, _ = await sold(world, app, days=None)
     await run(app, DAY, days=5000)
     assert await forget(app) == 0
@@ -58,7 +58,7 @@ async def test_without_a_setting_nobody_is_forgotten(world: World, app: FastAPI)
     assert data(await tenant.admin.get(tenant.path()))["buyer_data_days"] is None
 
 
-async def test_each_organization_has_a_setting_of_its_own_and_an_entry_of_its_own(world: World, app: FastAPI) -> None:
+async def test_each_organization_has_its_own_retention_and_audit_entry(world: World, app: FastAPI) -> None:
     short, _, _ = await sold(world, app, days=30)
     long, _, _ = await sold(world, app, days=300)
     await run(app, DAY, days=100)
@@ -66,17 +66,17 @@ async def test_each_organization_has_a_setting_of_its_own_and_an_entry_of_its_ow
     entry = data(await short.admin.get(short.path("/audit-log")))[0]
     assert (entry["action"], entry["actor"], entry["after"]) == ("buyers.forgotten", "system:retention", {"orders": 1})
     assert data(await long.admin.get(long.path("/audit-log")))[0]["action"] != "buyers.forgotten"
-    assert (await facts(app, short.__dict__))["buyers.forgotten"] == 1
+    assert (await message_counts(app, short.__dict__))["buyers.forgotten"] == 1
     assert sorted(await names(app)) == ["", "Ada Byron"]
 
 
 @pytest.mark.parametrize("state", ["pending order", "open payment", "open refund"])
-async def test_where_money_is_under_way_the_buyer_is_kept(world: World, app: FastAPI, state: str) -> None:
+async def test_a_buyer_with_an_open_payment_or_refund_is_kept(world: World, app: FastAPI, state: str) -> None:
     tenant, show, order = await sold(world, app)
     if state == "pending order":
         await run(app, "update orders set status = 'pending'")
     elif state == "open payment":
-        await ordered(world, show, "Stalls-A-2")
+        await order_with_payment(world, show, "Stalls-A-2")
         await run(app, "update orders set status = 'cancelled' where status = 'pending'")
         await run(app, "update orders set buyer_name = '', buyer_email = '' where id = :id", id=order["id"])
     else:
@@ -86,7 +86,7 @@ async def test_where_money_is_under_way_the_buyer_is_kept(world: World, app: Fas
     assert "Ada Byron" in await names(app)
 
 
-async def test_an_order_that_is_worked_with_waits_for_the_next_run(world: World, app: FastAPI) -> None:
+async def test_a_locked_order_is_left_to_the_next_run(world: World, app: FastAPI) -> None:
     await sold(world, app)
     await run(app, DAY, days=400)
     async with app.state.worker_database.transaction() as busy:
@@ -95,7 +95,7 @@ async def test_an_order_that_is_worked_with_waits_for_the_next_run(world: World,
     assert await forget(app) == 1
 
 
-async def test_many_orders_go_in_batches(world: World, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_orders_are_erased_in_batches(world: World, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ticketing.modules.privacy.retention.BATCH_ROWS", 2)
     tenant = await world.tenant()
     data(await tenant.admin.patch(tenant.path(), {"buyer_data_days": 30}))
@@ -109,20 +109,20 @@ async def test_many_orders_go_in_batches(world: World, app: FastAPI, monkeypatch
 
 
 @pytest.mark.parametrize("days", [29, 3651, 0, -1, "30", 30.5, True])
-async def test_other_numbers_of_days_are_refused(world: World, days: object) -> None:
+async def test_an_invalid_number_of_days_is_refused(world: World, days: object) -> None:
     tenant = await world.tenant()
     error = refusal(await tenant.admin.patch(tenant.path(), {"buyer_data_days": days}), 422)
     assert error["field"].startswith("buyer_data_days")
 
 
-async def test_the_setting_can_be_taken_back(world: World) -> None:
+async def test_the_retention_can_be_removed(world: World) -> None:
     tenant = await world.tenant()
     assert data(await tenant.admin.patch(tenant.path(), {"buyer_data_days": 30}))["buyer_data_days"] == 30
     assert data(await tenant.admin.patch(tenant.path(), {"name": "Other"}))["buyer_data_days"] == 30
     assert data(await tenant.admin.patch(tenant.path(), {"buyer_data_days": None}))["buyer_data_days"] is None
 
 
-async def test_what_a_provider_wrote_is_emptied_after_a_while(world: World, app: FastAPI) -> None:
+async def test_stored_provider_webhooks_are_emptied_after_their_retention(world: World, app: FastAPI) -> None:
     await sold(world, app)
 
     async def empty() -> int:
