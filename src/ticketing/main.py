@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from ticketing.admission import Admission
 from ticketing.alerts import ALERTS
-from ticketing.infra import app_state, log, redis
+from ticketing.infra import app_state, crash_points, log, redis
 from ticketing.infra.app_state import AppState
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
@@ -68,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.allowed_origins:
         app.add_middleware(security_headers.allow_origins, origins=settings.allowed_origins)
     app.add_middleware(RequestContext, settings=settings)
+    crash_points.check_armed()
     return app
 
 

@@ -165,8 +165,9 @@ def _run_workers(names: set[str]) -> None:
 
     garbage_collection.pause()
     from ticketing import workers
-    from ticketing.infra import kafka
+    from ticketing.infra import crash_points, kafka
 
+    crash_points.check_armed()
     garbage_collection.rest()
     kafka.shorten_switch_interval()
 

@@ -1,4 +1,4 @@
-"""Settings, from the environment."""
+"""Settings, read from the environment."""
 
 from ticketing.infra.config.settings import (
     ACCESS_TOKEN_SECONDS_MAX,

@@ -1,4 +1,4 @@
-"""The secrets of a platform on one machine: made on the first start, kept in its data folder, the same ever after."""
+"""The secrets of a platform on one machine: generated on the first start and kept in its data folder."""
 
 import base64
 import os
@@ -18,9 +18,9 @@ GENERATORS: Mapping[str, Callable[[], str]] = {
 
 
 def missing_secrets(settings: Settings, path: Path) -> dict[str, str]:
-    """Values for the secrets that nobody has set, by environment variable, from the file at `path` or new ones.
+    """Values for the secrets that are not set, by environment variable: from the file at `path`, or new ones.
 
-    In production nothing is made up: a secret that is not set there switches off what needs it.
+    Production generates none: there, a feature whose secret is not set is off.
     """
     if settings.environment == "production":
         return {}
@@ -47,6 +47,6 @@ def _write(path: Path, values: Mapping[str, str]) -> None:
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("# Made on the first start. Tickets that were sold are valid as long as the signing key stays.\n")
+        file.write("# Generated on the first start. Sold tickets are valid for as long as the signing key is kept.\n")
         file.writelines(f"{name}={value}\n" for name, value in values.items())
     draft.rename(path)

@@ -1,4 +1,4 @@
-"""What a platform in production must not start with: a secret that others know, plain HTTP, a guard switched off."""
+"""Refuses to start in production with a well-known secret, plain HTTP, or a protection switched off."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -8,17 +8,17 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from ticketing.infra.config.settings import Settings
 
-#: Words of examples, defaults and tutorials. A secret that has one of these in it was copied or typed, not made.
+#: Words of examples, defaults and tutorials. A secret that contains one of them was copied or typed, not generated.
 WELL_KNOWN = ("password", "secret", "changeme", "change-me", "change_me", "example", "for tests")
-#: The same for passwords of servers, which are too short to look for a word in them.
+#: Whole passwords of servers, which may be too short to contain one of those words.
 WELL_KNOWN_PASSWORDS = {"admin", "postgres", "redis", "root", "test", "ticketing", "valkey", "123456", "12345678"}
-#: Fewer different characters than this is a key on the keyboard held down: a random one of 32 bytes has over twenty.
+#: Fewest distinct characters of a secret. A random one of 32 bytes has over 20; one that was typed may repeat a key.
 VARIETY_MIN = 10
 WEBHOOK_SECRET_LENGTH_MIN = 24
 
 
 def refuse(settings: "Settings") -> None:
-    """Raises ValueError with one sentence that names the variable and says what would be right."""
+    """Raise ValueError for an unsafe setting, with a sentence that names the variable and a safe value."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr) and not name.endswith("_url"):
@@ -34,7 +34,7 @@ def refuse(settings: "Settings") -> None:
         raise ValueError("RATE_LIMITS must be on when ENVIRONMENT is production")
     if settings.webhook_private_addresses == "allow":
         raise ValueError("WEBHOOK_PRIVATE_ADDRESSES must be refuse when ENVIRONMENT is production")
-    # Libraries tell at this level what they send and receive, and that is people's addresses and codes.
+    # At this level libraries log what they send and receive, which includes people's addresses and codes.
     if settings.log_level == "debug":
         raise ValueError("LOG_LEVEL must not be debug when ENVIRONMENT is production")
 
@@ -47,7 +47,7 @@ def _refuse_known(name: str, secret: str) -> None:
 
 def _refuse_known_password(name: str, url: "str | SecretStr") -> None:
     password = urlsplit(url.get_secret_value() if isinstance(url, SecretStr) else url).password
-    if password is None:  # a socket, or a server that knows us in another way
+    if password is None:  # a socket, or a server with another kind of authentication
         return
     typed = unquote(password).lower()
     if typed in WELL_KNOWN_PASSWORDS or any(word in typed for word in WELL_KNOWN):
@@ -60,7 +60,7 @@ def _refuse_mock_payments(settings: "Settings") -> None:
         return
     if not settings.allow_mock_payments:
         raise ValueError(
-            "MOCK_WEBHOOK_SECRET lets anybody pay without money: unset it, or say ALLOW_MOCK_PAYMENTS=true, "
+            "MOCK_WEBHOOK_SECRET allows payments without money: unset it, or set ALLOW_MOCK_PAYMENTS=true, "
             "when ENVIRONMENT is production"
         )
     if len(secret) < WEBHOOK_SECRET_LENGTH_MIN:

@@ -1,4 +1,4 @@
-"""One `Settings`, read from the environment and `.env`; a wrong value stops the start with a sentence that names it."""
+"""`Settings`, read from the environment and `.env`. A wrong value stops the start with a sentence that names it."""
 
 import base64
 from functools import lru_cache
@@ -14,16 +14,16 @@ from ticketing.infra.config.cors_origins import parse_origins
 from ticketing.infra.config.trusted_proxies import parse_networks
 from ticketing.infra.email_addresses import is_mailbox, is_smtp_url
 
-#: No access token lives longer, whatever ACCESS_TOKEN_SECONDS says.
+#: Upper limit of ACCESS_TOKEN_SECONDS.
 ACCESS_TOKEN_SECONDS_MAX = 3600
 
 
 class ConfigurationError(Exception):
-    """The environment does not describe a system that can start; the text names the variable and what is right."""
+    """The settings are wrong or incomplete; the text names the variable and what it must be."""
 
 
 class Settings(BaseSettings):
-    """Every knob of the platform. The environment variable is the field's name in upper case."""
+    """All settings of the platform. The environment variable is the field's name in upper case."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True)
 
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "worker_database_url", "migration_database_url")
     @classmethod
     def _driver(cls, url: str) -> str:
-        """One driver, psycopg 3, whatever way the address is spelt."""
+        """Accept the usual schemes, and use psycopg 3 for all of them."""
         if not url:
             return url
         scheme, separator, rest = url.partition("://")
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     @classmethod
     def _crash_point(cls, where: str) -> str:
         if where:
-            crash_points.read(where)
+            crash_points.parse(where)
         return where
 
     @field_validator("trusted_proxies")
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
             parse_networks(networks)
         except ValueError:
             example = "10.0.0.5,10.1.0.0/16"
-            raise ValueError(f"must be addresses or CIDR blocks, such as {example}, and not everybody") from None
+            raise ValueError(f"must be addresses or CIDR blocks, such as {example}, and not every address") from None
         return networks
 
     @field_validator("cors_origins")
@@ -214,7 +214,7 @@ class Settings(BaseSettings):
                 value = getattr(self, name)
                 if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
                     raise ValueError(f"{name.upper()} must be set when ENVIRONMENT is production")
-            # OWASP's password storage cheat sheet names 19 MiB as the least for argon2id.
+            # OWASP's password storage cheat sheet: at least 19 MiB for argon2id.
             if self.argon2_memory_kib < 19 * 1024:
                 raise ValueError("ARGON2_MEMORY_KIB must be at least 19456 when ENVIRONMENT is production")
             production.refuse(self)
@@ -227,27 +227,27 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """Where people reach us: PUBLIC_URL, or this machine."""
+        """The base URL of links: PUBLIC_URL, or this machine."""
         return self.public_url or f"http://127.0.0.1:{self.port}"
 
     @property
     def sender(self) -> str:
-        """Who letters are from: MAIL_FROM, or an address on this machine that nobody can answer."""
+        """The sender of emails: MAIL_FROM, or an address on this machine that accepts no replies."""
         return self.mail_from or "Ticketing <tickets@localhost>"
 
     @property
     def allowed_origins(self) -> list[str]:
-        """CORS_ORIGINS, one by one."""
+        """CORS_ORIGINS as a list."""
         return parse_origins(self.cors_origins)
 
     @property
     def is_distributed(self) -> bool:
-        """True when messages travel over Kafka, False when consumers read the outbox log themselves."""
+        """True when consumers read from Kafka, False when they read the outbox log."""
         return bool(self.kafka_bootstrap_servers)
 
 
 def load_settings() -> Settings:
-    """Read the environment.
+    """Read and validate the environment.
 
     Raises:
         ConfigurationError: one sentence per wrong variable.
@@ -258,9 +258,9 @@ def load_settings() -> Settings:
         raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
 
 
-def parse_secrets(listed: str) -> tuple[str, ...]:
-    """The keys of a variable that has several, separated by commas."""
-    parts = (part.strip() for part in listed.split(","))
+def parse_secrets(text: str) -> tuple[str, ...]:
+    """The secrets of a variable that holds several, separated by commas."""
+    parts = (part.strip() for part in text.split(","))
     return tuple(part for part in parts if part)
 
 
@@ -271,5 +271,5 @@ def _sentence(where: tuple[int | str, ...], message: str) -> str:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The process's settings, read once."""
+    """The settings of this process, read once."""
     return load_settings()

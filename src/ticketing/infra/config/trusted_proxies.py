@@ -1,4 +1,4 @@
-"""Whose request it is when it came through others: only a proxy that we were told about is believed."""
+"""The client address of a request that came through proxies. Only configured proxies are believed."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,22 +11,22 @@ Address = IPv4Address | IPv6Address
 
 
 def parse_networks(text: str) -> list[Network]:
-    """Addresses and CIDR blocks, separated by commas.
+    """Parse addresses and CIDR blocks separated by commas.
 
     Raises:
-        ValueError: one of them is none, or is everybody.
+        ValueError: one of them is neither, or contains every address.
     """
     networks = [ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()]
     if any(network.prefixlen == 0 for network in networks):
-        raise ValueError("would trust everybody")
+        raise ValueError("would trust every address")
     return networks
 
 
 def client_of(scope: Scope, trusted: Sequence[Network]) -> tuple[str, int] | None:
-    """The address that speaks to us, or that which a trusted proxy says it speaks for.
+    """The peer's address; or, for a request through trusted proxies, the client's address that they report.
 
-    Every hop appends to `X-Forwarded-For` whom it heard from, so the list is read from its end for as long as the
-    speaker is one of ours: what stands before that is hearsay, and anybody may write it.
+    Every hop appends its peer's address to `X-Forwarded-For`. So the list is read from its end, for as long as the
+    reporting hop is a trusted proxy: a client can write anything before that.
     """
     client: tuple[str, int] | None = scope.get("client")
     if not trusted or client is None:
@@ -34,16 +34,16 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> tuple[str, int] | Non
     address = _parse(client[0])[0]
     hops = [hop for name, value in scope["headers"] if name == b"x-forwarded-for" for hop in value.split(b",")]
     while address is not None and hops and any(address in network for network in trusted):
-        told, named = _parse(hops.pop().decode("latin-1"))
-        if told is None:
+        previous, written = _parse(hops.pop().decode("latin-1"))
+        if previous is None:
             break
-        address, client = told, (named, 0)
+        address, client = previous, (written, 0)
     return client
 
 
 @lru_cache(maxsize=20_000)
 def _parse(text: str) -> tuple[Address | None, str]:
-    """An address, and as it is written; None for what is none."""
+    """Return an address and its canonical text; None and "" for anything else."""
     text = text.strip()
     if text.startswith("["):  # [2001:db8::1]:443
         text = text[1:].partition("]")[0]
@@ -53,5 +53,5 @@ def _parse(text: str) -> tuple[Address | None, str]:
         address = ip_address(text)
     except ValueError:
         return None, ""
-    plain = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
-    return plain, str(plain)
+    unmapped = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return unmapped, str(unmapped)

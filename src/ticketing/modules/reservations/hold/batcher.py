@@ -40,6 +40,9 @@ ORGANIZATIONS_MAX = 10_000
 DRAIN_SECONDS = 8.0
 
 _log = log.get_logger(__name__)
+crash_points.register(
+    "after_batch_before_answers", "a batch of holds is committed, and none of its clients has a response"
+)
 
 
 class Holds:

@@ -36,6 +36,7 @@ ROUNDS_MAX = 25
 ATTEMPTS_KEPT = 30
 
 _log = log.get_logger(__name__)
+crash_points.register("after_webhook_before_note", "a receiver has accepted webhooks, and none of it is recorded")
 
 
 class Claimed(NamedTuple):

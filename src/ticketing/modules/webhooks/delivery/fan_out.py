@@ -32,6 +32,9 @@ BEHIND_DAYS_MAX = 3
 Key = Row[UUID, UUID]
 
 _log = log.get_logger(__name__)
+crash_points.register(
+    "before_deliveries_commit", "webhook deliveries are written and the cursor moved, and nothing is committed"
+)
 
 
 async def fan_out(database: Database) -> int:
