@@ -4,10 +4,11 @@ from alembic import context
 from sqlalchemy import create_engine, pool
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
-from ticketing import main  # noqa: F401 (imports every module, and so every table)
+from ticketing import main
+from ticketing.infra.bus import dead_letters
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import Base
-from ticketing.infra.kafka import lag  # noqa: F401 (the tables that only workers use)
+from ticketing.infra.kafka import lag
 from ticketing.infra.outbox import Xid8
 
 # The check against the models reads every column's type, and SQLAlchemy does not know this one.

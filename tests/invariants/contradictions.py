@@ -33,7 +33,7 @@ COUNTERS = {
     "held_places_are_counted": "update ticket_types set held = held + 1 where capacity is not null",
     "sold_places_are_counted": "update ticket_types set sold = sold - 1 where capacity is not null",
     "places_are_enough": (
-        "alter table ticket_types drop constraint ck_ticket_types_ck_ticket_types_capacity;"
+        "alter table ticket_types drop constraint ck_ticket_types_capacity;"
         "update ticket_types set capacity = held + sold - 1 where capacity is not null"
     ),
     "returned_units_are_voided": "update reservation_items set returned = 0",
@@ -79,7 +79,7 @@ WALLS = {
 WALLS_DOWN = {
     "trigger": "drop trigger event_seats_one_owner on event_seats",
     "trigger-off": "alter table event_seats disable trigger event_seats_sold_stays_sold",
-    "check": "alter table ticket_types drop constraint ck_ticket_types_ck_ticket_types_capacity",
+    "check": "alter table ticket_types drop constraint ck_ticket_types_capacity",
     "index": "drop index uq_tickets_one_per_seat",
     "foreign-keys-off": "alter table tickets disable trigger all",
     "not-validated": "alter table orders add constraint ck_orders_more check (total_minor < 0) not valid",

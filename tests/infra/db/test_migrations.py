@@ -1,14 +1,23 @@
-"""The migrations make what the models say, and the rules that no model can say."""
+"""The migrations build the schema of the models, and the row-level security that no model describes."""
 
 import pytest
 from alembic import command
-from sqlalchemy import create_engine, text
+from sqlalchemy import CheckConstraint, create_engine, text
 
-from ticketing.infra.db import migrate
+from ticketing.infra.db import Base, migrate
+from ticketing.main import create_app
 
 
-def test_the_models_say_what_the_migrations_made(database_url: str) -> None:
+def test_models_and_migrations_agree(database_url: str) -> None:
     command.check(migrate.config(database_url))
+
+
+def test_check_constraints_are_named_as_in_the_models(database_url: str) -> None:
+    create_app()  # imports every model
+    constraints = (each for table in Base.metadata.tables.values() for each in table.constraints)
+    names = {str(each.name) for each in constraints if isinstance(each, CheckConstraint)}
+    found = violations(database_url, "select conname from pg_constraint where contype = 'c' and conname like 'ck\\_%'")
+    assert sorted(found) == sorted(names)
 
 
 TABLES = """
@@ -17,9 +26,9 @@ TABLES = """
 TENANT = """
     (c.relname = 'organizations' or exists (
         select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id'))"""
-#: What has to be true of each tenant table; the queries list those of which it is not.
+#: Each query lists the tables that break its rule.
 RULES = {
-    "is led by its tenant": f"""{TABLES} and exists (
+    "has an index led by its tenant": f"""{TABLES} and exists (
         select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id' and not exists (
             select from pg_index i where i.indrelid = c.oid and i.indkey[0] = a.attnum))""",
     "has row-level security, forced": f"""{TABLES} and {TENANT}
@@ -33,7 +42,7 @@ RULES = {
     "has policies for nobody else": f"""{TABLES} and exists (
         select from pg_policy p where p.polrelid = c.oid and not p.polroles <@ array[
             'ticketing_workers'::regrole::oid, 'ticketing_requests'::regrole::oid])""",
-    # A policy of the whole does not bind who reads a part by its own name.
+    # The policy of a partitioned table does not apply to queries that name a partition.
     "is not open by its partitions": """
         select c.relname from pg_class c where c.relispartition and c.relkind = 'r'
            and has_table_privilege('ticketing_requests', c.oid, 'select, insert, update, delete')""",
@@ -46,26 +55,26 @@ RULES = {
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_tenant_table(database_url: str, rule: str) -> None:
-    assert strays(database_url, RULES[rule]) == []
+    assert violations(database_url, RULES[rule]) == []
 
 
-def test_the_running_system_owns_and_bypasses_nothing(database_url: str) -> None:
-    mighty = """
+def test_application_roles_own_nothing_and_bypass_no_policy(database_url: str) -> None:
+    privileged = """
         select r.rolname from pg_roles r
          where r.rolname in ('ticketing_requests', 'ticketing_workers', 'ticketing_app', 'ticketing_worker')
            and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb or r.rolreplication
                 or exists (select from pg_class c where c.relowner = r.oid)
                 or exists (select from pg_proc p where p.proowner = r.oid)
                 or has_schema_privilege(r.oid, 'public', 'create'))"""
-    assert strays(database_url, mighty) == []
+    assert violations(database_url, privileged) == []
     crossing = "select 'requests are workers' where pg_has_role('ticketing_app', 'ticketing_workers', 'member')"
-    assert strays(database_url, crossing) == []
+    assert violations(database_url, crossing) == []
 
 
-def test_what_crosses_tenants_is_listed_here(database_url: str) -> None:
-    """Functions that run with their owner's rights: each is a door in the wall, and answers with an id or a number."""
-    doors = "select proname from pg_proc where pronamespace = 'public'::regnamespace and prosecdef order by 1"
-    assert strays(database_url, doors) == [
+def test_functions_that_cross_tenants_are_listed_here(database_url: str) -> None:
+    """They run with their owner's rights and bypass row-level security; each returns only an id or a number."""
+    functions = "select proname from pg_proc where pronamespace = 'public'::regnamespace and prosecdef order by 1"
+    assert violations(database_url, functions) == [
         "analyze_seats",
         "drop_outbox_partitions",
         "lapsed_places",
@@ -80,7 +89,7 @@ def test_what_crosses_tenants_is_listed_here(database_url: str) -> None:
     ]
 
 
-def strays(database_url: str, query: str) -> list[str]:
+def violations(database_url: str, query: str) -> list[str]:
     engine = create_engine(database_url)
     try:
         with engine.connect() as connection:
