@@ -35,7 +35,7 @@ print(server.process.pid, flush=True)
 time.sleep(60)
 """
 NO_KERNEL_SIGNAL = "embedded.dying_with_parent = lambda signal: []"
-NO_HELP_AT_ALL = NO_KERNEL_SIGNAL + "; embedded.EmbeddedServer._watch_over = lambda self: None"
+NO_HELP_AT_ALL = NO_KERNEL_SIGNAL + "; embedded.EmbeddedServer._start_guard = lambda self: None"
 
 
 def query(postgres: EmbeddedPostgres, statement: str, database: str = "postgres") -> object:

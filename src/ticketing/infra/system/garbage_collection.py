@@ -1,21 +1,21 @@
-"""How often Python's garbage collector looks at what a process holds: less often than it would by itself."""
+"""Settings of Python's garbage collector for long-running processes: fewer collections than by default."""
 
 import gc
 
-#: Objects that have come and not gone before the collector looks at the young ones, and how often older ones come in.
-#: Its usual 700 are a few requests, or a part of a page of the log: it took 6 % of the time of a hold, and 8 % of that
-#: of the thread in which the relay reads. Everybody waited while it looked.
-COLLECT_AFTER = (20_000, 20, 20)
+#: Thresholds of the three generations. The default first one, 700 objects, is a few requests or a part of a page of the
+#: outbox log. Collections took 6 % of the time of a hold and 8 % of the relay's reading thread, and blocked everything
+#: else meanwhile.
+THRESHOLDS = (20_000, 20, 20)
 
 
 def pause() -> None:
-    """Before a process loads its code, all of which stays: to look through it meanwhile is a seventh of that time."""
+    """Stop collecting while a process imports its code, none of which is garbage: that saves a seventh of the time."""
     gc.disable()
 
 
 def rest() -> None:
-    """Once, when everything is loaded: what is there by now stays as long as the process, and is looked at no more."""
+    """Resume when everything is imported. Existing objects stay as long as the process, and are never scanned again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(*THRESHOLDS)
     gc.enable()

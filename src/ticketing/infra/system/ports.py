@@ -1,4 +1,4 @@
-"""Listening on a port, finding a free one, and finding out who has taken it."""
+"""Listen on a port, find a free one, and find the process that occupies one."""
 
 import errno
 import random
@@ -10,15 +10,15 @@ from pathlib import Path
 from ticketing.infra.system.processes import EmbeddedError
 
 LISTENING = "0A"
-"""How /proc/net/tcp spells the state in which a socket accepts connections."""
+"""The state of a listening socket in /proc/net/tcp."""
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on; the text says why, and who has taken the port where that can be found out."""
+    """Listening failed; the text says why, and names the process that occupies the port if it can be found."""
 
 
 def free_port() -> int:
-    """A free loopback port below the range from which systems pick ports for outgoing connections, so it stays free."""
+    """Find a free loopback port below the range of outgoing connections, so that it stays free."""
     for _ in range(200):
         port = random.randint(20_000, 29_999)
         try:
@@ -30,10 +30,7 @@ def free_port() -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, for any number of processes to accept from.
-
-    Raises CannotListen.
-    """
+    """Open a listening socket, from which any number of processes may accept. Raises CannotListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,12 +39,12 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        reason = f"is taken{_by_whom(port)}" if error.errno == errno.EADDRINUSE else f"on {host}: {error.strerror}"
+        reason = f"is taken{_by_process(port)}" if error.errno == errno.EADDRINUSE else f"on {host}: {error.strerror}"
         raise CannotListen(f"Port {port} {reason}; choose another with --port or PORT.") from None
     return listener
 
 
-def _by_whom(port: int) -> str:
+def _by_process(port: int) -> str:
     owner = _owner_from_proc(port) if Path("/proc/net/tcp").exists() else _owner_from_lsof(port)
     return f" by {owner[1]} (process {owner[0]})" if owner else ""
 
@@ -58,7 +55,7 @@ def _owner_from_proc(port: int) -> tuple[int, str] | None:
         try:
             if any(str(link.readlink()) in wanted for link in (process / "fd").iterdir()):
                 return int(process.name), (process / "comm").read_text().strip()
-        except OSError:  # it has ended meanwhile, or belongs to another user
+        except OSError:  # the process has ended meanwhile, or belongs to another user
             continue
     return None
 
@@ -76,6 +73,6 @@ def _owner_from_lsof(port: int) -> tuple[int, str] | None:
     if program is None:
         return None
     command = [program, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    fields = {line[0]: line[1:] for line in answer.stdout.splitlines() if line}
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    fields = {line[0]: line[1:] for line in result.stdout.splitlines() if line}
     return (int(fields["p"]), fields["c"]) if {"p", "c"} <= fields.keys() else None

@@ -1,4 +1,4 @@
-"""Locks, secrets and lifelines: what it takes to own a folder and to start processes that do not outlive us."""
+"""Own a folder with a lock, keep secrets in it, and start processes that do not outlive this one."""
 
 import fcntl
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 
 
 class EmbeddedError(RuntimeError):
-    """An embedded server cannot run here; the text is one sentence that says why and what to do."""
+    """An embedded server cannot run here; the text says in one sentence why, and what to do."""
 
 
 def private_secret(path: Path) -> str:
-    """The random secret kept in this file, made on first use, readable by its owner only."""
+    """Return the random secret in this file, generated on first use and readable by its owner only."""
     if not path.exists():
         draft = path.with_suffix(".new")
         draft.unlink(missing_ok=True)
@@ -25,7 +25,7 @@ def private_secret(path: Path) -> str:
 
 
 def dying_with_parent(signal: str) -> list[str]:
-    """A command prefix (Linux): the kernel sends this signal when the thread that started the process is gone.
+    """A command prefix (Linux) with which the kernel sends this signal when the thread that started the process ends.
 
     The *thread*, not the process: start such commands from a thread that lives as long as the process.
     """
@@ -34,7 +34,7 @@ def dying_with_parent(signal: str) -> list[str]:
 
 
 def try_lock(path: Path) -> int | None:
-    """An open file descriptor that holds this lock file, or None when somebody else holds it."""
+    """Lock a file; the open file descriptor that holds the lock, or None when another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,7 +45,7 @@ def try_lock(path: Path) -> int | None:
 
 
 def claim_folder(folder: Path) -> int:
-    """Makes this process the only owner of a folder until it closes the descriptor or dies. Raises EmbeddedError."""
+    """Make this process the only owner of a folder until it closes the descriptor or ends. Raises EmbeddedError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lock"
     descriptor = try_lock(path)
@@ -58,7 +58,7 @@ def claim_folder(folder: Path) -> int:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether the condition came true within this many seconds."""
+    """Poll until the condition is true; False when it was not within this many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
