@@ -1,4 +1,4 @@
-"""A reader of the log dies between its effect and its cursor: its successor reads again, and nothing happens twice."""
+"""A reader of the log dies between effect and cursor: its successor reads again, and no effect happens twice."""
 
 import asyncio
 from typing import Any
@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from tests.crashes.stage import Stage
-from tests.modules.payments.till import order_of, rows
-from tests.modules.reservations.test_expiry import run_out
+from tests.crashes.processes import Processes
+from tests.modules.payments.purchases import order_of, rows
+from tests.modules.reservations.test_expiry import let_lapse
 from tests.support.platform import eventually, tickets_of
 from tests.support.world import Person, Show, World, data
 from ticketing import invariants
@@ -20,7 +20,7 @@ EFFECTS = "select consumer, message_id from inbox where consumer = 'tickets'"
 
 
 async def sold(world: World, show: Show) -> tuple[Person, list[dict[str, Any]]]:
-    """Every seat paid for, one by one, by somebody who has no tickets yet."""
+    """Every seat is bought in an order of its own; no tickets are issued yet."""
     buyer = await world.person()
     return buyer, [await world.buy(buyer, show, label) for label in show.labels]
 
@@ -32,12 +32,12 @@ async def contradictions(app: FastAPI) -> list[str]:
 
 @pytest.mark.parametrize("point", ["before_effect_commits", "after_effect_before_cursor"])
 async def test_a_consumer_that_dies_between_effect_and_cursor_issues_each_ticket_once(
-    app: FastAPI, world: World, stage: Stage, point: str
+    app: FastAPI, world: World, processes: Processes, point: str
 ) -> None:
     show = await world.show(seats=3, rows=1)
     buyer, orders = await sold(world, show)
-    await stage.dies(await stage.worker("consumers", point))
-    await stage.worker("consumers")
+    await processes.wait_for_crash(await processes.worker("consumers", point))
+    await processes.worker("consumers")
     for order in orders:
         await tickets_of(buyer, order, 1, seconds=120)
     issued = await rows(app, "select seat_number from tickets")
@@ -48,21 +48,21 @@ async def test_a_consumer_that_dies_between_effect_and_cursor_issues_each_ticket
 
 
 @pytest.mark.parametrize("point", ["after_version_before_frames", "after_frames_before_cursor"])
-async def test_a_viewer_is_shown_what_a_dead_consumer_had_not_sent(
-    app: FastAPI, world: World, stage: Stage, point: str
+async def test_viewers_get_the_frames_that_a_dead_consumer_had_not_sent(
+    app: FastAPI, world: World, processes: Processes, point: str
 ) -> None:
     show, buyer = await world.show(seats=3, rows=1), await world.person()
     redis: Redis = app.state.get(Redis)
     async with redis.pubsub() as frames:
         await frames.subscribe(f"seats:{show.id}")
         await world.hold(buyer, show, "Stalls-A-2")
-        await stage.dies(await stage.worker("consumers", point))
+        await processes.wait_for_crash(await processes.worker("consumers", point))
         version = (await rows(app, "select version from event_streams"))[0].version
-        await stage.worker("consumers")
+        await processes.worker("consumers")
         async with asyncio.timeout(120):
             while (frame := await next_frame(frames)).get("version", 0) <= version:
                 pass
-    # Made anew from what is true, with a version of its own: whoever missed the first one has it now.
+    # A new frame from the current state with a new version: viewers that missed the first one get it now.
     assert frame.get("resync") or frame["changes"] == [[1, "h"]]
 
 
@@ -71,16 +71,16 @@ async def next_frame(frames: PubSub) -> dict[str, Any]:
     return dict(orjson.loads(message["data"])) if message else {}
 
 
-async def test_a_refund_that_the_provider_has_and_we_have_not_written_down_goes_back_once(
-    app: FastAPI, world: World, stage: Stage
+async def test_a_refund_that_the_provider_has_and_no_row_records_is_paid_once(
+    app: FastAPI, world: World, processes: Processes
 ) -> None:
     show = await world.show(seats=1, rows=1)
     buyer, (order,) = await sold(world, show)
-    await stage.api()
+    await processes.api()
     path = f"/orders/{order['id']}/refunds"
     data(await show.tenant.admin.post(path, {"reason": "Rain"}), 201)
-    await stage.dies(await stage.worker("consumers", "after_refund_before_commit"))
-    await stage.worker("consumers")
+    await processes.wait_for_crash(await processes.worker("consumers", "after_refund_before_commit"))
+    await processes.worker("consumers")
 
     async def is_refunded() -> bool:
         return bool((await order_of(buyer, order))["status"] == "refunded")
@@ -91,16 +91,16 @@ async def test_a_refund_that_the_provider_has_and_we_have_not_written_down_goes_
     assert len(await rows(app, "select from outbox where topic = 'refund.succeeded'")) == 1
 
 
-async def test_a_sweep_that_dies_before_its_commit_is_done_by_the_next_one(
-    app: FastAPI, world: World, stage: Stage
+async def test_a_sweep_that_dies_before_its_commit_is_repeated(
+    app: FastAPI, world: World, processes: Processes
 ) -> None:
     show, buyer = await world.show(seats=3, rows=1), await world.person()
     for label in show.labels:
         await world.hold(buyer, show, label)
-    await run_out(app)
-    await stage.dies(await stage.worker("scheduler", "before_job_commits"))
+    await let_lapse(app)
+    await processes.wait_for_crash(await processes.worker("scheduler", "before_job_commits"))
     assert len(await rows(app, "select from reservations where status = 'active'")) == 3
-    await stage.worker("scheduler")
+    await processes.worker("scheduler")
 
     async def is_swept() -> bool:
         return len(await rows(app, "select from event_seats where status = 'a'")) == 3

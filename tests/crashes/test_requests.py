@@ -1,4 +1,4 @@
-"""An API process dies after its commit: the client hears nothing, asks again, and gets the first answer."""
+"""An API process dies after its commit: the client gets no response, retries, and gets the first response."""
 
 from typing import Any
 
@@ -6,37 +6,41 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.crashes.stage import Stage
-from tests.modules.payments.till import rows
+from tests.crashes.processes import Processes
+from tests.modules.payments.purchases import rows
 from tests.support.world import API, Person, World
 
 
-async def ask(stage: Stage, buyer: Person, path: str, body: dict[str, Any], key: str) -> None:
-    """Ask the process that is going to die, which gives no answer."""
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{stage.port}") as client:
+async def request_in_vain(processes: Processes, buyer: Person, path: str, body: dict[str, Any], key: str) -> None:
+    """Send a request to the process that is about to die; there is no response."""
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{processes.port}") as client:
         headers = {"Authorization": f"Bearer {buyer.token}", "Idempotency-Key": key}
         with pytest.raises(httpx2.TransportError):
             await client.post(f"{API}{path}", json=body, headers=headers)
 
 
-async def test_an_order_whose_answer_was_lost_is_not_placed_twice(app: FastAPI, world: World, stage: Stage) -> None:
+async def test_an_order_whose_response_was_lost_is_not_placed_twice(
+    app: FastAPI, world: World, processes: Processes
+) -> None:
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     reservation = await world.hold(buyer, show, "Stalls-A-1")
     body = {"reservation_id": reservation["id"], "buyer": {"email": buyer.email, "name": "Ada Byron"}}
-    process = await stage.api("after_commit_before_ack")
-    await ask(stage, buyer, "/orders", body, "order once")
-    await stage.dies(process)
+    process = await processes.api("after_commit_before_ack")
+    await request_in_vain(processes, buyer, "/orders", body, "order once")
+    await processes.wait_for_crash(process)
     again = await buyer.post("/orders", body, key="order once")
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
     assert [str(row.id) for row in await rows(app, "select id from orders")] == [again.json()["data"]["id"]]
 
 
-async def test_holds_whose_answers_were_lost_are_not_made_twice(app: FastAPI, world: World, stage: Stage) -> None:
+async def test_holds_whose_responses_were_lost_are_not_made_twice(
+    app: FastAPI, world: World, processes: Processes
+) -> None:
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
-    process = await stage.api("after_batch_before_answers")
-    await ask(stage, buyer, "/reservations", body, "hold once")
-    await stage.dies(process)
+    process = await processes.api("after_batch_before_answers")
+    await request_in_vain(processes, buyer, "/reservations", body, "hold once")
+    await processes.wait_for_crash(process)
     again = await buyer.post("/reservations", body, key="hold once")
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
     assert [str(row.id) for row in await rows(app, "select id from reservations")] == [again.json()["data"]["id"]]

@@ -1,4 +1,4 @@
-"""A relay that is stopped (SIGSTOP) and wakes up after another one has taken over sends nothing any more."""
+"""A relay that is stopped (SIGSTOP) and resumes after a takeover publishes nothing more."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from sqlalchemy import text
 
-from tests.crashes.stage import Stage
-from tests.infra.kafka.kafka_line import Line
+from tests.crashes.processes import Processes
+from tests.infra.kafka.pipeline import Pipeline
 from tests.support.kafka_broker import KafkaBroker
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.kafka
 
 ROWS, SEATS = 20_000, 50
 ROUNDS = 2
-#: So many publish at once, and are stopped at some moment: one of three would have something in hand.
+#: Processes that publish at the same time and are stopped at random: about one in three has records buffered.
 PUBLISHERS = 4
-#: What a process that wakes up would still have to send, it sends at once.
-AFTERMATH_SECONDS = 4
+#: A process that resumes would send its buffered records at once.
+AFTER_RESUME_SECONDS = 4
 PATIENCE_SECONDS = 90
 
 FILL = """
@@ -49,62 +49,64 @@ def settings(settings: Settings, kafka_broker: KafkaBroker) -> Settings:
 
 
 @pytest.fixture
-async def line(database: Database, settings: Settings) -> Line:
-    line = Line(database, settings)
-    await ensure_topics(settings.kafka_bootstrap_servers, [line.topic], partitions=settings.kafka_partitions)
-    await asyncio.to_thread(_await_leaders, line, line.topic)
-    return line
+async def pipeline(database: Database, settings: Settings) -> Pipeline:
+    pipeline = Pipeline(database, settings)
+    await ensure_topics(settings.kafka_bootstrap_servers, [pipeline.topic], partitions=settings.kafka_partitions)
+    await asyncio.to_thread(_await_leaders, pipeline, pipeline.topic)
+    return pipeline
 
 
-def _await_leaders(line: Line, topic: str) -> None:
-    """A topic is there before its partitions have leaders."""
+def _await_leaders(pipeline: Pipeline, topic: str) -> None:
+    """Wait for the leaders of a new topic's partitions."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            ends(line, topic)
+            ends(pipeline, topic)
             return
         except KafkaException:
             assert time.monotonic() < end
             time.sleep(0.1)
 
 
-async def fill(line: Line) -> None:
-    async with line.database.transaction() as session:
-        await session.execute(text(FILL), {"topic": line.topic, "seats": SEATS, "rows": ROWS})
+async def fill(pipeline: Pipeline) -> None:
+    async with pipeline.database.transaction() as session:
+        await session.execute(text(FILL), {"topic": pipeline.topic, "seats": SEATS, "rows": ROWS})
 
 
-def ends(line: Line, topic: str = "") -> list[int]:
-    """How many records each partition has got."""
-    with Consumer(line._reader_settings("ends")) as reader:
-        partitions = [TopicPartition(topic or line.topic, number) for number in range(line.settings.kafka_partitions)]
+def ends(pipeline: Pipeline, topic: str = "") -> list[int]:
+    """The number of records of each partition."""
+    with Consumer(pipeline._reader_settings("ends")) as reader:
+        partitions = [
+            TopicPartition(topic or pipeline.topic, number) for number in range(pipeline.settings.kafka_partitions)
+        ]
         return [reader.get_watermark_offsets(each, timeout=20)[1] for each in partitions]
 
 
-async def answer(line: Line, query: str) -> int:
-    async with line.database.transaction() as session:
+async def query_int(pipeline: Pipeline, query: str) -> int:
+    async with pipeline.database.transaction() as session:
         return int(await session.scalar(text(query)) or 0)
 
 
-async def comes_true(condition: Callable[[], Awaitable[object]], stage: Stage) -> None:
+async def wait_for(condition: Callable[[], Awaitable[object]], processes: Processes) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while not await condition():
-        assert time.monotonic() < end, stage.said()
+        assert time.monotonic() < end, processes.output()
         await asyncio.sleep(0.05)
 
 
-async def wake_up_in_vain(line: Line, stage: Stage, pid: int) -> None:
-    """Wait until its successor has sent everything; then let it go on, and see that nothing comes of it."""
-    await comes_true(lambda: answer(line, IS_DRAINED), stage)
-    left = await asyncio.to_thread(ends, line)
+async def assert_publishes_nothing_on_resume(pipeline: Pipeline, processes: Processes, pid: int) -> None:
+    """Wait until its successor has published everything, then resume it: it publishes nothing."""
+    await wait_for(lambda: query_int(pipeline, IS_DRAINED), processes)
+    left = await asyncio.to_thread(ends, pipeline)
     os.kill(pid, signal.SIGCONT)
-    await asyncio.sleep(AFTERMATH_SECONDS)
-    assert await asyncio.to_thread(ends, line) == left
+    await asyncio.sleep(AFTER_RESUME_SECONDS)
+    assert await asyncio.to_thread(ends, pipeline) == left
 
 
-async def tells_the_log(line: Line, rounds: int) -> None:
-    """Every fact is there, and who skips repetitions finds each seat's in the order of the log."""
-    count = sum(await asyncio.to_thread(ends, line))
-    records = await asyncio.to_thread(line.records, count, seconds=120)
+async def assert_topic_has_the_log(pipeline: Pipeline, rounds: int) -> None:
+    """Every message is there, and without repetitions those of each seat are in the order of the log."""
+    count = sum(await asyncio.to_thread(ends, pipeline))
+    records = await asyncio.to_thread(pipeline.records, count, seconds=120)
     firsts: dict[bytes, list[int]] = {}
     seen = set()
     for record in records:
@@ -116,65 +118,67 @@ async def tells_the_log(line: Line, rounds: int) -> None:
         assert firsts[f"S{number}".encode()] == rounds * [*range(number, ROWS, SEATS)]
 
 
-async def test_relays_that_are_stopped_at_any_moment_send_nothing_when_they_wake_up(line: Line, stage: Stage) -> None:
-    await stage.worker("relay")
-    await stage.worker("relay")
+async def test_relays_stopped_at_any_moment_publish_nothing_after_a_takeover(
+    pipeline: Pipeline, processes: Processes
+) -> None:
+    await processes.worker("relay")
+    await processes.worker("relay")
     stopped_amid = 0
     for number in range(1, ROUNDS + 1):
-        before = sum(await asyncio.to_thread(ends, line))
-        await fill(line)
+        before = sum(await asyncio.to_thread(ends, pipeline))
+        await fill(pipeline)
 
         async def has_begun(before: int = before) -> bool:
-            return sum(await asyncio.to_thread(ends, line)) > before
+            return sum(await asyncio.to_thread(ends, pipeline)) > before
 
-        await comes_true(has_begun, stage)
+        await wait_for(has_begun, processes)
         await asyncio.sleep(random.uniform(0, 0.3))
-        pid = await answer(line, HOLDER)
+        pid = await query_int(pipeline, HOLDER)
         os.kill(pid, signal.SIGSTOP)
-        stopped_amid += sum(await asyncio.to_thread(ends, line)) < number * ROWS
-        await wake_up_in_vain(line, stage, pid)
-    assert stopped_amid, "every backlog was gone before its relay could be stopped"
-    await tells_the_log(line, ROUNDS)
+        stopped_amid += sum(await asyncio.to_thread(ends, pipeline)) < number * ROWS
+        await assert_publishes_nothing_on_resume(pipeline, processes, pid)
+    assert stopped_amid, "every backlog was published before its relay could be stopped"
+    await assert_topic_has_the_log(pipeline, ROUNDS)
 
 
 @pytest.mark.parametrize("point", ["before_produce:2", "amid_produce:3000", "after_produce_before_cursor:2"])
-async def test_a_relay_that_is_stopped_at_a_point_sends_nothing_when_it_wakes_up(
-    line: Line, stage: Stage, point: str
+async def test_a_relay_stopped_at_a_crash_point_publishes_nothing_after_a_takeover(
+    pipeline: Pipeline, processes: Processes, point: str
 ) -> None:
-    await fill(line)
-    relay = await stage.worker("relay", f"{point}:stop")
+    await fill(pipeline)
+    relay = await processes.worker("relay", f"{point}:stop")
 
     async def is_stopped() -> bool:
         return ") T " in await asyncio.to_thread(Path(f"/proc/{relay.pid}/stat").read_text)
 
-    await comes_true(is_stopped, stage)
-    await stage.worker("relay")
-    await wake_up_in_vain(line, stage, relay.pid)
-    await tells_the_log(line, 1)
+    await wait_for(is_stopped, processes)
+    await processes.worker("relay")
+    await assert_publishes_nothing_on_resume(pipeline, processes, relay.pid)
+    await assert_topic_has_the_log(pipeline, 1)
 
 
-async def test_what_a_producer_had_in_hand_when_it_was_stopped_is_refused_when_it_wakes_up(
-    line: Line, stage: Stage
+async def test_the_broker_rejects_what_a_stopped_producer_had_buffered(
+    pipeline: Pipeline, processes: Processes
 ) -> None:
-    """A request that was being made is sent on waking, whatever our clocks say: the broker's own has to refuse it."""
-    bootstrap = line.settings.kafka_bootstrap_servers
-    topics = [f"{line.topic}.{number}" for number in range(PUBLISHERS)]
-    await ensure_topics(bootstrap, topics, partitions=line.settings.kafka_partitions)
+    """A request in flight is sent on resume, whatever the clocks of this process say: the broker has to reject it."""
+    bootstrap = pipeline.settings.kafka_bootstrap_servers
+    topics = [f"{pipeline.topic}.{number}" for number in range(PUBLISHERS)]
+    await ensure_topics(bootstrap, topics, partitions=pipeline.settings.kafka_partitions)
     for topic in topics:
-        await asyncio.to_thread(_await_leaders, line, topic)
-    publishers = [await stage.start("tests.crashes.publisher", bootstrap, topic) for topic in topics]
+        await asyncio.to_thread(_await_leaders, pipeline, topic)
+    publishers = [await processes.start("tests.crashes.producer_process", bootstrap, topic) for topic in topics]
 
     async def all_publish() -> bool:
-        return all([sum(await asyncio.to_thread(ends, line, topic)) > 0 for topic in topics])
+        return all([sum(await asyncio.to_thread(ends, pipeline, topic)) > 0 for topic in topics])
 
-    await comes_true(all_publish, stage)
+    await wait_for(all_publish, processes)
     for publisher in publishers:
         await asyncio.sleep(random.uniform(0.05, 0.3))
         publisher.send_signal(signal.SIGSTOP)
     await asyncio.sleep(LEASE_SECONDS)
-    left = [await asyncio.to_thread(ends, line, topic) for topic in topics]
+    left = [await asyncio.to_thread(ends, pipeline, topic) for topic in topics]
     for publisher in publishers:
         publisher.send_signal(signal.SIGCONT)
     for publisher in publishers:
-        assert await asyncio.wait_for(publisher.wait(), PATIENCE_SECONDS) == 0, stage.said()
-    assert [await asyncio.to_thread(ends, line, topic) for topic in topics] == left
+        assert await asyncio.wait_for(publisher.wait(), PATIENCE_SECONDS) == 0, processes.output()
+    assert [await asyncio.to_thread(ends, pipeline, topic) for topic in topics] == left

@@ -192,7 +192,7 @@ MESSAGES = (
                 f"{_SRC}/modules/reservations/hold/batch.py", "        for n in in_flight:\n", "        for n in ():\n"
             ),
         ),
-        ("tests/model/test_locks.py::test_a_key_that_is_at_work_elsewhere_holds_nothing",),
+        ("tests/model/test_locks.py::test_a_key_locked_elsewhere_holds_nothing",),
     ),
     Mutant(
         "tenants see each other",

@@ -23,12 +23,12 @@ async def run(database: Database, statement: str) -> list[Any]:
 
 
 async def test_unread_rows_of_each_reader_are_measured(database: Database, settings: Settings) -> None:
-    fact = """
+    message = """
         insert into outbox (occurred_at, message_id, topic, key, schema_version, payload, correlation_id, traceparent,
                             actor)
         select now() - make_interval(secs => 100 - 10 * n), gen_random_uuid(), 'bell.rung', 'k', 1, '{}', '', '', ''
           from generate_series(1, 3) n"""
-    await run(database, fact)
+    await run(database, message)
     reader = LogReader(database, "measured", "test")
     assert await reader.acquire()
     (first, *_) = await reader.read()
@@ -45,17 +45,17 @@ async def test_unread_rows_of_each_reader_are_measured(database: Database, setti
 
 
 async def test_open_dead_letters_are_measured_until_they_are_gone(database: Database) -> None:
-    letter = """insert into dead_letters (consumer, topic, key, message_id, message, error, attempts)
+    dead_letter = """insert into dead_letters (consumer, topic, key, message_id, message, error, attempts)
                 values ('measured', 'order.paid', 'k', gen_random_uuid(), '{}', 'KeyError', 8)"""
-    await run(database, letter)
-    told = await lag_metrics.measure_dead_letters(database, set())
+    await run(database, dead_letter)
+    reported = await lag_metrics.measure_dead_letters(database, set())
     assert gauge("dead_letters_open", consumer="measured", topic="order.paid") == 1
     await run(database, "delete from dead_letters")
-    assert await lag_metrics.measure_dead_letters(database, told) == set()
+    assert await lag_metrics.measure_dead_letters(database, reported) == set()
     assert gauge("dead_letters_open", consumer="measured", topic="order.paid") == 0
 
 
-async def test_measuring_goes_on_when_something_is_away(database: Database, settings: Settings) -> None:
+async def test_measuring_continues_during_an_outage(database: Database, settings: Settings) -> None:
     away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     stop = asyncio.Event()
     measuring = asyncio.create_task(lag_metrics.run(away, database, stop))

@@ -1,4 +1,4 @@
-"""The log's partitions: made in time, emptied into when they were late, and dropped when everybody has read them."""
+"""Partitions of the log: created ahead, filled from the default partition, dropped once every reader is past them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from ticketing.infra.outbox.reader import LogReader
 from ticketing.workers import scheduler
 
 OLD = 9
-FACT = """
+ROWS = """
 insert into outbox (occurred_at, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
 select now() - make_interval(days => :days), gen_random_uuid(), 'bell.rung', 'k', 1, jsonb_build_object('n', n),
        '', '', '' from generate_series(1, :count) n"""
@@ -30,7 +30,7 @@ async def keep(database: Database, settings: Settings) -> None:
 
 async def write(database: Database, days: int, count: int) -> None:
     async with database.transaction() as session:
-        await session.execute(text(FACT), {"days": days, "count": count})
+        await session.execute(text(ROWS), {"days": days, "count": count})
 
 
 async def read(database: Database, reader: str) -> list[int]:
@@ -65,47 +65,49 @@ async def old_partition(owner: Database) -> None:
 
 
 @pytest.fixture(params=["", "127.0.0.1:1"], ids=["log", "kafka"])
-def road(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+def transport(request: pytest.FixtureRequest, settings: Settings) -> Settings:
     return settings.model_copy(update={"kafka_bootstrap_servers": request.param})
 
 
 @pytest.mark.usefixtures("old_partition")
-async def test_nothing_is_dropped_before_it_is_read(database: Database, owner: Database, road: Settings) -> None:
-    reader, other = ("relay", "tickets") if road.is_distributed else ("tickets", "relay")
+async def test_no_partition_is_dropped_before_it_is_read(
+    database: Database, owner: Database, transport: Settings
+) -> None:
+    reader, other = ("relay", "tickets") if transport.is_distributed else ("tickets", "relay")
     await write(database, days=OLD, count=3)
-    await keep(database, road)
-    assert len(await old_days(owner)) == 1  # nobody has ever read
+    await keep(database, transport)
+    assert len(await old_days(owner)) == 1  # no reader has ever read
     assert await read(database, other) == [1, 2, 3]
     log = LogReader(database, reader, "test", page_rows=2)
     assert await log.acquire()
     await log.advance((await log.read())[-1].log_id)
     await log.release()
-    async with owner.transaction() as session:  # and was not seen again for more than a week
+    async with owner.transaction() as session:  # the reader was not seen for more than a week
         await session.execute(text("update outbox_cursor set updated_at = now() - interval '9 days'"))
-    await keep(database, road)
+    await keep(database, transport)
     assert len(await old_days(owner)) == 1
     assert await read(database, reader) == [3]
-    await keep(database, road)
+    await keep(database, transport)
     assert await old_days(owner) == []
 
 
 @pytest.mark.usefixtures("old_partition")
-async def test_what_is_being_written_is_not_dropped_with_its_day(
+async def test_a_partition_that_is_being_written_is_not_dropped(
     database: Database, owner: Database, settings: Settings
 ) -> None:
     await read(database, "tickets")
     async with database.transaction() as session:
-        await session.execute(text(FACT), {"days": OLD, "count": 1})
+        await session.execute(text(ROWS), {"days": OLD, "count": 1})
         await keep(database, settings)
     assert await read(database, "tickets") == [1]
     await keep(database, settings)
     assert await old_days(owner) == []
 
 
-async def test_rows_that_came_before_their_partition_move_into_it(
+async def test_rows_written_before_their_partition_existed_move_into_it(
     database: Database, owner: Database, settings: Settings
 ) -> None:
-    for days in (0, 1, -2, -400):  # today's partition was late, and a clock was wrong, one way and the other
+    for days in (0, 1, -2, -400):  # today's partition was late, and clocks were wrong in both directions
         day = f"outbox_' || to_char(current_date - {days}, 'YYYYMMDD')"
         async with owner.transaction() as session:
             drop = f"do $$ begin execute 'drop table if exists {day}; end $$"
@@ -123,7 +125,7 @@ async def test_rows_that_came_before_their_partition_move_into_it(
 
 
 @pytest.mark.usefixtures("old_partition")
-async def test_what_the_log_can_bring_again_the_inbox_remembers(
+async def test_the_inbox_remembers_what_the_log_can_redeliver(
     database: Database, owner: Database, settings: Settings
 ) -> None:
     await write(database, days=OLD, count=1)
@@ -143,7 +145,7 @@ async def test_what_the_log_can_bring_again_the_inbox_remembers(
 
 
 @pytest.mark.usefixtures("old_partition")
-async def test_what_an_endpoint_is_still_to_be_told_of_is_kept(
+async def test_rows_that_a_webhook_endpoint_has_not_read_are_kept(
     database: Database, owner: Database, settings: Settings, world: World
 ) -> None:
     tenant, other = await world.tenant(), await world.tenant()
@@ -158,7 +160,7 @@ async def test_what_an_endpoint_is_still_to_be_told_of_is_kept(
     await read(database, "tickets")
     await keep(database, settings)
     assert len(await old_days(owner)) == 1
-    async with owner.transaction() as session:  # what is somebody else's is not waited for
+    async with owner.transaction() as session:  # rows of another tenant are not kept for the endpoint
         await session.execute(text("update webhook_endpoints set organization_id = :id"), {"id": other.id})
     await keep(database, settings)
     assert await old_days(owner) == []

@@ -1,6 +1,5 @@
 """The sale from outside, while it runs: what is left, what is sold, and how far behind the readers of the log are."""
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 
@@ -9,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import Database
+from ticketing.infra.system.retry import run_periodically
 from ticketing.rehearsal.cleanup import lag_seconds
 from ticketing.rehearsal.scratch_event import Stage
 
@@ -37,12 +37,16 @@ class Watch:
 
     async def keep(self, database: Database) -> None:
         """Look until cancelled."""
-        while True:
-            try:
-                await self.look(database)
-            except (SQLAlchemyError, OSError):
-                self.missed += 1
-            await asyncio.sleep(LOOK_SECONDS)
+
+        async def look() -> None:
+            await self.look(database)
+
+        await run_periodically(LOOK_SECONDS, look, self._count_missed)
+
+    def _count_missed(self, error: Exception) -> None:
+        if not isinstance(error, (SQLAlchemyError, OSError)):
+            raise error
+        self.missed += 1
 
     async def look(self, database: Database) -> None:
         async with database.transaction() as session:

@@ -10,7 +10,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import lag as kafka_lag
 from ticketing.infra.outbox import status
-from ticketing.infra.retry import log_every_error, run_periodically
+from ticketing.infra.system.retry import log_every_error, run_periodically
 from ticketing.workers import consumers
 
 MEASURE_SECONDS = 10.0

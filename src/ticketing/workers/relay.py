@@ -20,7 +20,7 @@ from ticketing.infra.outbox import known_topics, lease_owner
 from ticketing.infra.outbox.encoded_rows import EncodedRow, decode, id_of, topic_of
 from ticketing.infra.outbox.reader import LEASE_SECONDS, PAGE_ROWS, STANDBY_SECONDS, LeaseLost, LogReader
 from ticketing.infra.redis.commit_notifications import Wake
-from ticketing.infra.retry import OUTAGES, run_until_stopped
+from ticketing.infra.system.retry import OUTAGES, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 READER = "relay"

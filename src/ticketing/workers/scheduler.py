@@ -19,7 +19,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.http.idempotency import StoredResponse
 from ticketing.infra.outbox import Horizon, Xid8
-from ticketing.infra.retry import OUTAGES
+from ticketing.infra.system.retry import OUTAGES
 from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
 from ticketing.workers import lag_metrics
 

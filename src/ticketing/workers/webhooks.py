@@ -12,16 +12,16 @@ from ticketing.infra import log, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.redis.commit_notifications import Wake
-from ticketing.infra.retry import OUTAGES, log_outage, run_periodically, run_until_stopped
+from ticketing.infra.system.retry import OUTAGES, log_outage, run_periodically, run_until_stopped
 from ticketing.infra.system.sleep import pause
-from ticketing.modules.webhooks import CheckedBackend, Sender, fan_out, find_due, record_backlog, take_turn
+from ticketing.modules.webhooks import Sender, SsrfGuard, dispatch, fan_out, find_due_endpoints, record_backlog
 
 #: A commit notification may be lost, and retries become due without one.
 POLL_SECONDS = 1.0
 #: The shortest interval between two reads, however many notifications arrive.
 READ_INTERVAL_SECONDS = 0.25
 #: The most endpoints that this process sends to at the same time.
-TURNS_MAX = 64
+DISPATCHED_ENDPOINTS_MAX = 64
 #: How long requests in flight may take at shutdown. Those cancelled then are sent again after their claim expires.
 SHUTDOWN_SECONDS = 5.0
 MEASURE_SECONDS = 10.0
@@ -33,7 +33,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     """Read and send until `stop` is set, through outages of the database."""
     connection = redis.connect(settings)
     wake = Wake(connection)
-    sender = Sender(CheckedBackend(allow_private=settings.webhook_private_addresses == "allow"))
+    sender = Sender(SsrfGuard(allow_private=settings.webhook_private_addresses == "allow"))
     worker = Webhooks(database, sender, wake.register(), stop)
     try:
         async with wake.listening():
@@ -50,7 +50,7 @@ class Webhooks:
         self._database, self._sender, self._wake, self._stop = database, sender, wake, stop
         #: Set when a delivery may be due, or when an endpoint is finished.
         self._due = asyncio.Event()
-        self._turns: dict[UUID, asyncio.Task[None]] = {}
+        self._dispatching: dict[UUID, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Run until `stop` is set."""
@@ -71,32 +71,32 @@ class Webhooks:
 
     async def _send_until_stopped(self) -> None:
         await run_until_stopped(self._send, log_outage(_log, "webhooks_wait"), self._stop)
-        await self._end_turns()
+        await self._end_dispatching()
 
     async def _send(self) -> None:
         self._due.clear()
-        room = TURNS_MAX - len(self._turns)
-        due = await find_due(self._database, list(self._turns), room) if room else []
+        room = DISPATCHED_ENDPOINTS_MAX - len(self._dispatching)
+        due = await find_due_endpoints(self._database, list(self._dispatching), room) if room else []
         for organization_id, endpoint_id in due:
-            self._turns[endpoint_id] = asyncio.create_task(self._take_turn(organization_id, endpoint_id))
+            self._dispatching[endpoint_id] = asyncio.create_task(self._dispatch(organization_id, endpoint_id))
         await pause(POLL_SECONDS, self._stop, self._due)
 
-    async def _take_turn(self, organization_id: UUID, endpoint_id: UUID) -> None:
+    async def _dispatch(self, organization_id: UUID, endpoint_id: UUID) -> None:
         try:
-            await take_turn(self._database, self._sender, organization_id, endpoint_id, self._stop)
+            await dispatch(self._database, self._sender, organization_id, endpoint_id, self._stop)
         except OUTAGES as error:
             _log.warning("webhook_turn_waits", webhook_id=str(endpoint_id), error=type(error).__name__)
         except Exception as error:
             _log.error("webhook_turn_failed", webhook_id=str(endpoint_id), exc_info=error)
         finally:
-            del self._turns[endpoint_id]
+            del self._dispatching[endpoint_id]
             self._due.set()
 
-    async def _end_turns(self) -> None:
-        if self._turns:
-            _, late = await asyncio.wait(self._turns.values(), timeout=SHUTDOWN_SECONDS)
-            for turn in late:
-                turn.cancel()
+    async def _end_dispatching(self) -> None:
+        if self._dispatching:
+            _, late = await asyncio.wait(self._dispatching.values(), timeout=SHUTDOWN_SECONDS)
+            for task in late:
+                task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _measure(self) -> None:

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from tests.infra.kafka.kafka_line import Line, coats
+from tests.infra.kafka.pipeline import Pipeline, coats
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import lag as kafka_lag
 from ticketing.workers import lag_metrics
@@ -43,27 +43,27 @@ async def test_a_lagging_partition_keeps_the_time_of_its_last_commit(database: D
 
 
 @pytest.mark.kafka
-async def test_the_lag_of_a_group_is_measured(line: Line) -> None:
-    groups = {line.group.name: [line.topic, "nobody.ever"]}
-    await line.tell(*coats("ABC", 2))
-    async with line.relaying():
-        await asyncio.to_thread(line.records, 6)
+async def test_the_lag_of_a_group_is_measured(pipeline: Pipeline) -> None:
+    groups = {pipeline.group.name: [pipeline.topic, "never.published"]}
+    await pipeline.publish(*coats("ABC", 2))
+    async with pipeline.relaying():
+        await asyncio.to_thread(pipeline.records, 6)
         # At least 6: after an outage of the broker, the relay publishes again.
-        assert await lag(line, groups) >= 6
-        assert await run(line.database, "select sum(messages) >= 6 from kafka_lag") == [(True,)]
-        async with line.consuming():
-            await line.until_effects(6)
+        assert await lag(pipeline, groups) >= 6
+        assert await run(pipeline.database, "select sum(messages) >= 6 from kafka_lag") == [(True,)]
+        async with pipeline.consuming():
+            await pipeline.wait_for_effects(6)
             end = time.monotonic() + 60
-            while await lag(line, groups):
+            while await lag(pipeline, groups):
                 assert time.monotonic() < end
-    assert await run(line.database, "select from kafka_lag") == []
+    assert await run(pipeline.database, "select from kafka_lag") == []
 
 
-async def lag(line: Line, groups: dict[str, list[str]]) -> float:
+async def lag(pipeline: Pipeline, groups: dict[str, list[str]]) -> float:
     """Measure, once the broker knows the leaders of the new partitions; until then the worker retries as well."""
     async with asyncio.timeout(60):
         while True:
             with suppress(KafkaException):
-                await lag_metrics.measure_kafka(line.settings, line.database, groups)
-                return gauge("kafka_lag", group=line.group.name, topic=line.topic) or 0
+                await lag_metrics.measure_kafka(pipeline.settings, pipeline.database, groups)
+                return gauge("kafka_lag", group=pipeline.group.name, topic=pipeline.topic) or 0
             await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""How much the relay carries at once: more and more of a backlog, as long as the way to the broker takes it quickly."""
+"""The page size of the relay: it grows with a backlog while publishing is fast."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from ticketing.infra.outbox.reader import LEASE_SECONDS, PAGE_ROWS
 from ticketing.workers.relay import PAGE_ROWS_MAX, PAGE_SECONDS_MAX, next_page_rows
 
 
-def test_pages_grow_while_they_go_through_quickly_and_have_a_limit() -> None:
+def test_pages_grow_while_publishing_is_fast_up_to_a_limit() -> None:
     sizes = [PAGE_ROWS]
     while sizes[-1] < PAGE_ROWS_MAX:
         sizes.append(next_page_rows(sizes[-1], sizes[-1], seconds=sizes[-1] / 100_000))
@@ -23,17 +23,17 @@ def test_pages_grow_while_they_go_through_quickly_and_have_a_limit() -> None:
     assert next_page_rows(10_000, 10_000, seconds=0.1) == PAGE_ROWS_MAX
 
 
-def test_a_way_that_becomes_slow_gets_small_pages_again() -> None:
+def test_pages_shrink_when_publishing_becomes_slow() -> None:
     assert next_page_rows(10_000, 10_000, seconds=2) == 1500
     assert next_page_rows(1500, 1500, seconds=2.9) == PAGE_ROWS
 
 
-def test_a_few_rows_that_took_long_do_not_stop_the_next_ones() -> None:
+def test_a_slow_page_of_few_rows_does_not_shrink_pages_below_the_minimum() -> None:
     assert next_page_rows(PAGE_ROWS, 1, seconds=1) == PAGE_ROWS
 
 
 @pytest.mark.kafka
-async def test_what_is_published_is_not_kept_for_more_to_come(
+async def test_publish_does_not_wait_for_the_linger_time(
     kafka_broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(kafka_producer.PRODUCER_SETTINGS, "linger.ms", 50_000)
@@ -49,8 +49,8 @@ async def test_what_is_published_is_not_kept_for_more_to_come(
 
 
 @pytest.mark.kafka
-async def test_a_broker_takes_nothing_from_a_process_that_was_stopped_for_long(kafka_broker: KafkaBroker) -> None:
-    """Whatever it still had in hand bears the time of a lease that is over."""
+async def test_the_broker_rejects_records_of_a_process_that_was_stopped_for_long(kafka_broker: KafkaBroker) -> None:
+    """Its buffered records have the timestamp of a lease that is over."""
     topic = f"late.{uuid4().hex[:8]}"
     await ensure_topics(kafka_broker.bootstrap, [topic], partitions=1)
     producer = KafkaProducer(kafka_broker.bootstrap, "late")
@@ -59,7 +59,7 @@ async def test_a_broker_takes_nothing_from_a_process_that_was_stopped_for_long(k
         await producer.publish([Record(topic, "A", "in time", {})], at=in_time)
         with pytest.raises(DeliveryFailed, match="INVALID_TIMESTAMP") as failure:
             await producer.publish([Record(topic, "A", "late", {})], at=time.time() - LEASE_SECONDS)
-        # It is no fault of the record's: whoever is in time sends it.
+        # An outage, not a refused record: it is published again in time.
         assert not isinstance(failure.value, RecordRefused)
         await producer.publish([Record(topic, "A", "again", {})], at=time.time())
     finally:

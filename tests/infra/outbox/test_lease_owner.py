@@ -1,4 +1,4 @@
-"""A lease whose owner is dead is taken over at once; one whose owner is stopped, elsewhere or unknown is not."""
+"""The lease of a dead owner is taken over at once; that of a stopped, remote or unknown owner is not."""
 
 import asyncio
 import os
@@ -16,7 +16,9 @@ from ticketing.infra.outbox import lease_owner
 from ticketing.infra.outbox.reader import LeaseLost, LogReader
 from ticketing.infra.system.processes import wait_for
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="elsewhere nobody is known to be dead")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/ns/pid").exists(), reason="without /proc no process is known to be dead"
+)
 
 SCRIPT = (
     "import sys; from ticketing.infra.outbox import lease_owner;"
@@ -46,7 +48,7 @@ def owner() -> Iterator[Owner]:
         process.kill()
 
 
-def test_who_was_killed_is_dead_collected_or_not(owner: Owner) -> None:
+def test_a_killed_process_is_dead_reaped_or_not(owner: Owner) -> None:
     assert not lease_owner.is_dead(owner.name)
     owner.process.kill()
     assert wait_for(lambda: owner.has_state("Z"), 10)
@@ -56,24 +58,26 @@ def test_who_was_killed_is_dead_collected_or_not(owner: Owner) -> None:
     assert lease_owner.is_dead(f"{owner.name}:and-more")
 
 
-def test_who_is_stopped_lives(owner: Owner) -> None:
+def test_a_stopped_process_is_not_dead(owner: Owner) -> None:
     owner.process.send_signal(signal.SIGSTOP)
     assert wait_for(lambda: owner.has_state("T"), 10)
     assert not lease_owner.is_dead(owner.name)
 
 
-def test_a_number_that_somebody_else_has_now_saves_nobody(owner: Owner) -> None:
+def test_a_process_whose_pid_was_reused_is_dead(owner: Owner) -> None:
     host, pid, machine, started = owner.name.split(":")
     assert lease_owner.is_dead(f"{host}:{pid}:{machine}:{int(started) - 1}")
 
 
-def test_of_other_machines_and_strangers_nothing_is_known(owner: Owner) -> None:
+def test_processes_of_other_machines_and_users_are_not_reported_dead(owner: Owner) -> None:
     owner.kill()
     host, pid, machine, started = owner.name.split(":")
     other = machine[::-1] + "0"
     for name in (f"{host}:{pid}", f"{host}:{pid}:{other}:{started}", f"{host}:{pid}::{started}", f"{host}:x", ""):
         assert not lease_owner.is_dead(name)
-    assert not lease_owner.is_dead(f"{host}:1:{machine}:{_started(1)}")  # another user's, if we are not root
+    assert not lease_owner.is_dead(
+        f"{host}:1:{machine}:{_started(1)}"
+    )  # another user's process, unless the tests run as root
     assert not lease_owner.is_dead(lease_owner.this_process())
 
 
@@ -81,7 +85,7 @@ def _started(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
-async def test_who_was_killed_keeps_its_successor_waiting_no_longer(database: Database, owner: Owner) -> None:
+async def test_the_lease_of_a_killed_process_is_taken_over_at_once(database: Database, owner: Owner) -> None:
     killed, successor = LogReader(database, "tests", owner.name), LogReader(database, "tests", "successor")
     assert await killed.acquire()
     os.kill(owner.process.pid, signal.SIGSTOP)
@@ -92,7 +96,7 @@ async def test_who_was_killed_keeps_its_successor_waiting_no_longer(database: Da
         await killed.read()
 
 
-async def test_of_two_that_see_the_dead_one_has_its_lease(database: Database, owner: Owner) -> None:
+async def test_only_one_successor_gets_the_lease_of_a_dead_process(database: Database, owner: Owner) -> None:
     assert await LogReader(database, "tests", owner.name).acquire()
     owner.kill()
     heirs = [LogReader(database, "tests", f"heir {number}") for number in range(4)]

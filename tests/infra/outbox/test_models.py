@@ -27,24 +27,24 @@ async def test_rows_of_the_log_are_never_changed(database: Database) -> None:
 
 
 @pytest.mark.parametrize("tenant", ["", f", cast('{TENANT}' as uuid)"], ids=["of-all", "of-one"])
-async def test_a_look_that_finds_nothing_reads_next_to_nothing_of_a_long_log(owner: Database, tenant: str) -> None:
+async def test_a_read_that_finds_nothing_reads_few_blocks_of_a_long_log(owner: Database, tenant: str) -> None:
     async with owner.transaction() as session:
         await session.execute(text(LONG_LOG))
     async with owner.transaction() as session:
         await session.execute(text("analyze outbox"))
         look = f"outbox_window_end(pg_current_xact_id(), pg_current_xact_id(){tenant})"
-        for _ in range(7):  # the plan that stays comes after five
+        for _ in range(7):  # the generic plan comes after five
             plan = await session.scalar(text(f"explain (analyze, buffers, format json) select {look}"))
         read = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
     assert read < 100
 
 
-async def test_old_partitions_are_dropped_and_new_ones_made(database: Database, owner: Database) -> None:
+async def test_old_partitions_are_dropped_and_new_ones_created(database: Database, owner: Database) -> None:
     async with owner.transaction() as session:
         await session.execute(
             text("create table outbox_20200101 partition of outbox for values from ('2020-01-01') to ('2020-01-02')")
         )
-    await reader_of(database)  # what nobody reads is not dropped
+    await reader_of(database)  # partitions without a reader are not dropped
     async with database.transaction() as session:
         assert await session.scalar(text("select drop_outbox_partitions(7, false)")) == 1
         await session.execute(text("select make_outbox_partitions(5)"))
@@ -52,11 +52,11 @@ async def test_old_partitions_are_dropped_and_new_ones_made(database: Database, 
             text("select inhrelid::regclass::text from pg_inherits where inhparent = 'outbox'::regclass")
         )
         today = await session.scalar(text("select to_char(now() at time zone 'UTC', '\"outbox_\"YYYYMMDD')"))
-    # The migrations may have run yesterday, and have made a partition for that day.
+    # The migrations may have run yesterday, and have created a partition for that day.
     assert len([name for name in names if name >= today]) == 7  # today, five days ahead, and the default
 
 
-async def test_a_row_finds_its_day(database: Database) -> None:
+async def test_a_row_is_stored_in_the_partition_of_its_day(database: Database) -> None:
     await write(database, painted(uuid4(), "red"))
     async with database.transaction() as session:
         partition = await session.scalar(select(text("tableoid::regclass::text")).select_from(OutboxRow))

@@ -90,7 +90,7 @@ class SeatMoved(Message):
     seat_id: UUID
 
 
-async def test_a_reader_of_some_topics_is_given_no_others_and_does_not_read_them_again(database: Database) -> None:
+async def test_a_reader_of_some_topics_skips_the_others_once(database: Database) -> None:
     seat = uuid4()
     reader = LogReader(database, "tests", "me", ["seat.painted"], page_rows=1)
     assert await reader.acquire()
@@ -104,19 +104,19 @@ async def test_a_reader_of_some_topics_is_given_no_others_and_does_not_read_them
 
 
 async def test_a_row_that_commits_late_is_not_lost(database: Database) -> None:
-    """`id > last` would have passed it: its number is smaller than one that is read already."""
+    """`id > last` would skip it: its id is smaller than one that was read before."""
     reader = await reader_of(database)
     async with database.transaction() as late:
         outbox.publish(late, painted(uuid4(), "late"))
         await late.flush()
         await write(database, painted(uuid4(), "early"))
-        # The window ends before the oldest transaction that still runs.
+        # The window ends before the oldest running transaction.
         assert await colours(reader) == []
     assert await colours(reader) == ["late", "early"]
 
 
 async def test_two_transactions_on_one_seat_keep_its_order(database: Database) -> None:
-    """The one that began first writes last: ordering by transaction would swap the facts."""
+    """The one that began first writes last: ordering by transaction would swap the messages."""
     seat = uuid4()
     reader = await reader_of(database)
     async with database.transaction() as first:
@@ -126,8 +126,8 @@ async def test_two_transactions_on_one_seat_keep_its_order(database: Database) -
     assert await colours(reader) == ["one", "two"]
 
 
-async def test_a_third_transaction_between_two_facts_does_not_swap_them(database: Database) -> None:
-    """The horizon stands between them: it lets the later fact through, and holds the earlier one back."""
+async def test_a_third_transaction_does_not_swap_two_messages_of_one_key(database: Database) -> None:
+    """The horizon is between them: it lets the later message through, and holds the earlier one back."""
     seat, reader = uuid4(), await reader_of(database)
     async with database.transaction() as third:
         async with database.transaction() as first:
@@ -140,17 +140,17 @@ async def test_a_third_transaction_between_two_facts_does_not_swap_them(database
     assert await colours(reader) == ["another seat", "one", "two"]
 
 
-async def test_a_window_ends_before_the_first_of_a_chain_of_such_facts(database: Database) -> None:
-    """Where it would end otherwise falls between two other facts, and so on."""
+async def test_a_window_ends_before_the_first_of_a_chain_of_overlapping_messages(database: Database) -> None:
+    """Each other end of the window would fall between two other messages."""
     seats, reader = [uuid4() for _ in range(3)], await reader_of(database)
     async with AsyncExitStack() as stack:
         begun = [await stack.enter_async_context(database.transaction()) for _ in range(4)]
-        for session in begun:  # in this order they are given their numbers
+        for session in begun:  # in this order they get their transaction ids
             await session.execute(select(func.pg_current_xact_id()))
         zero, one, two, horizon = begun
         outbox.publish(zero, painted(seats[2], "before all of it"))
         await zero.commit()
-        await write(database, painted(seats[0], "first"))  # behind the horizon
+        await write(database, painted(seats[0], "first"))  # after the horizon
         outbox.publish(two, painted(seats[1], "first"))
         outbox.publish(two, painted(seats[0], "second"))
         await two.commit()
@@ -161,15 +161,15 @@ async def test_a_window_ends_before_the_first_of_a_chain_of_such_facts(database:
     assert await colours(reader) == ["first", "first", "second", "second"]
 
 
-async def test_a_rolled_back_fact_never_happened(database: Database) -> None:
-    async def change_its_mind() -> None:
+async def test_a_rolled_back_message_is_not_read(database: Database) -> None:
+    async def roll_back() -> None:
         async with database.transaction() as session:
             outbox.publish(session, painted(uuid4(), "no"))
             await session.flush()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        await change_its_mind()
+        await roll_back()
     assert await colours(await reader_of(database)) == []
 
 
@@ -228,7 +228,7 @@ async def test_a_window_that_a_dead_reader_left_open_is_closed_by_its_successor(
     assert await colours(await reader_of(database, owner="next")) == ["c"]
 
 
-async def test_readers_do_not_disturb_one_another(database: Database) -> None:
+async def test_readers_are_independent_of_each_other(database: Database) -> None:
     await write(database, painted(uuid4(), "red"))
     assert await colours(await reader_of(database, "one")) == ["red"]
     assert await colours(await reader_of(database, "two")) == ["red"]
@@ -242,17 +242,17 @@ async def test_only_one_process_reads_for_a_reader(database: Database) -> None:
     assert await second.acquire()
 
 
-async def test_who_stands_by_leaves_no_trace_and_takes_over_when_the_lease_has_run_out(database: Database) -> None:
-    async def trace() -> list[object]:
+async def test_a_standby_reader_writes_nothing_and_takes_over_an_expired_lease(database: Database) -> None:
+    async def cursor() -> list[object]:
         async with database.transaction() as session:
-            # A row that was locked keeps the number of who has locked it.
+            # A locked row keeps the id of the transaction that locked it.
             return [*(await session.execute(text("select xmin, xmax, fence from outbox_cursor"))).one()]
 
     await reader_of(database, owner="killed")
-    left = await trace()
+    before = await cursor()
     successor = LogReader(database, "tests", "successor")
     assert not await successor.acquire()
-    assert await trace() == left
+    assert await cursor() == before
     async with database.transaction() as session:
         seconds = await session.scalar(text("select extract(epoch from lease_until - now()) from outbox_cursor"))
         assert seconds <= LEASE_SECONDS

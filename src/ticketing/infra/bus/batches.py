@@ -21,7 +21,7 @@ from ticketing.infra.bus.delivery import ANY_TIME, Group, Handler, OutwardGroup,
 from ticketing.infra.db import Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.retry import Stopped
+from ticketing.infra.system.retry import Stopped
 
 #: A run that has lasted so long takes no further message. A long transaction holds its row locks against buyers, and
 #: every reader of the log waits for the oldest transaction that writes: thirty-two slow effects would delay them all.

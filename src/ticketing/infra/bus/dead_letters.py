@@ -55,7 +55,7 @@ class DeadLetter(Base):
 
 def tell_error(error: BaseException) -> str:
     """The error and the last places it came through, without the values of any row."""
-    told = log.without_values("".join(traceback.format_exception(error, limit=-5)))[-ERROR_CHARACTERS_MAX:]
+    told = log.redact("".join(traceback.format_exception(error, limit=-5)))[-ERROR_CHARACTERS_MAX:]
     return told.replace("\0", "\ufffd")  # Postgres keeps every character but this one
 
 

@@ -21,7 +21,7 @@ from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.db import Base, Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.retry import OUTAGES, retry
+from ticketing.infra.system.retry import OUTAGES, retry
 
 Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 
@@ -221,7 +221,7 @@ class Attempts:
 def tell_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
     """Count a message that was dealt with, and write its line."""
     metrics.CONSUMED.labels(group.name, delivery.topic, "done" if is_done else "seen").inc()
-    log.tell_message("message_done" if is_done else "message_seen", group.name, delivery.topic)
+    log.log_message("message_done" if is_done else "message_seen", group.name, delivery.topic)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from ticketing.infra.bus.delivery import AnyGroup, Group, Poison
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, lease_owner
 from ticketing.infra.outbox.reader import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, LeaseLost, LogReader
-from ticketing.infra.retry import OUTAGES, Stopped, log_outage, run_until_stopped
+from ticketing.infra.system.retry import OUTAGES, Stopped, log_outage, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 #: How often an idle consumer checks the log: a commit notification may be lost.

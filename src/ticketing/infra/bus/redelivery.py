@@ -20,7 +20,7 @@ from ticketing.infra.bus.dead_letters import DeadLetter, tell_error
 from ticketing.infra.bus.delivery import AnyGroup, Group, OutwardGroup
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.retry import OUTAGES
+from ticketing.infra.system.retry import OUTAGES
 
 _ATTEMPTS_MAX = 32_767  # what the column holds
 _DELIVERY = TypeAdapter(Delivery)

@@ -19,7 +19,7 @@ from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import BATCH_MESSAGES, Member, Partition, partition_of
 from ticketing.infra.kafka.partition_queues import CLOSE_SECONDS, MessageQueue, QueueContext, open_queue
 from ticketing.infra.kafka.producer import KafkaProducer
-from ticketing.infra.retry import run_until_stopped
+from ticketing.infra.system.retry import run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 #: How long one fetch waits for messages.

@@ -14,7 +14,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX
 from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
 from ticketing.infra.kafka.records import Record, headers_of, read_delivery
-from ticketing.infra.retry import retry
+from ticketing.infra.system.retry import retry
 
 _log = log.get_logger(__name__)
 

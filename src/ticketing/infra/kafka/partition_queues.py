@@ -19,7 +19,7 @@ from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import Partition, partition_of
 from ticketing.infra.kafka.records import read_delivery
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.retry import retry
+from ticketing.infra.system.retry import retry
 
 #: The most transactions that one member has open at a time.
 TRANSACTIONS_MAX = 4

@@ -203,13 +203,13 @@ class LogReader:
 
         A process that is stopped between a statement and its commit would keep the lock, and its successor waiting.
         """
-        async with self.database.engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
+        async with self.database.engine.connect() as pooled:
+            await pooled.execution_options(isolation_level="AUTOCOMMIT")
             try:
-                yield await driver_connection(connection)
+                yield await driver_connection(pooled)
             except psycopg.OperationalError as error:
-                await connection.invalidate(error)
-                raise sqlalchemy_error(connection.dialect, error) from error
+                await pooled.invalidate(error)
+                raise sqlalchemy_error(pooled.dialect, error) from error
 
 
 _HOLDER = """
@@ -242,22 +242,22 @@ returning true"""  # noqa: S608 (constants)
 
 # The end of a window is computed only where a window is to be opened.
 _MOVE = f"""
-with told as materialized (select %s::boolean as closes, %s::bigint as done, {MOVE_SETTINGS}),
-     mine as materialized (
-        select case when told.closes then c.window_to else c.window_from end as window_from,
-               told.closes or c.window_to is null as opens
-          from outbox_cursor c, told where c.reader = %s),
+with input as materialized (select %s::boolean as closes, %s::bigint as done, {MOVE_SETTINGS}),
+     starts as materialized (
+        select case when input.closes then c.window_to else c.window_from end as window_from,
+               input.closes or c.window_to is null as opens
+          from outbox_cursor c, input where c.reader = %s),
      open as materialized (
         select window_from, outbox_window_end(window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to
-          from mine where opens),
+          from starts where opens),
      waiting as materialized (
         select min(o.id) as first_id from outbox o, open where o.xid >= open.window_from and o.xid < open.window_to)
 update outbox_cursor c
-   set window_from = mine.window_from,
+   set window_from = starts.window_from,
        window_to = case when not opens then c.window_to when first_id is not null then open.window_to end,
        last_id = case when opens then coalesce(first_id - 1, 0) else greatest(c.last_id, done) end,
        lease_until = clock_timestamp() + make_interval(secs => %s), updated_at = now()
-  from told, mine left join open on true, waiting
+  from input, starts left join open on true, waiting
  where c.reader = %s and c.fence = %s
 returning c.window_to is not null"""  # noqa: S608 (constants)
 

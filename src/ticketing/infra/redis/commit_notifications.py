@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from ticketing.infra import log
 from ticketing.infra.redis.client import messages
-from ticketing.infra.retry import log_outage, run_until_stopped
+from ticketing.infra.system.retry import log_outage, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
 CHANNEL = "outbox"

@@ -23,7 +23,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, tenancy
 from ticketing.infra.errors import Overloaded
 from ticketing.infra.redis import commit_notifications, messages
-from ticketing.infra.retry import OUTAGES, log_every_error, run_periodically, run_until_stopped
+from ticketing.infra.system.retry import OUTAGES, log_every_error, run_periodically, run_until_stopped
 from ticketing.modules.realtime import queries
 from ticketing.modules.realtime.channel import Channel, Frame
 from ticketing.modules.realtime.frames import CHANNEL

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from ticketing.infra import log
 from ticketing.infra.errors import Unavailable
-from ticketing.infra.retry import OUTAGES
+from ticketing.infra.system.retry import OUTAGES
 from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.channel import Channel, SeatEvent
 from ticketing.modules.realtime.hub import Hub

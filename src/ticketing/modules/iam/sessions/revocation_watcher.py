@@ -15,8 +15,8 @@ from sqlalchemy import func, select
 from ticketing.infra import log
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX
 from ticketing.infra.db import Database
-from ticketing.infra.retry import OUTAGES, log_outage, run_periodically
 from ticketing.infra.security.revoked_sessions import RevokedSessions, revoked_sessions
+from ticketing.infra.system.retry import OUTAGES, log_outage, run_periodically
 from ticketing.modules.iam.models import LogInSession
 
 POLL_SECONDS = 1.0

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from ticketing.infra import log
 from ticketing.infra.errors import TicketingError, Unavailable
-from ticketing.infra.retry import OUTAGES
+from ticketing.infra.system.retry import OUTAGES
 from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.response_cache.responses import CachedResponse
 

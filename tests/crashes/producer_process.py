@@ -1,4 +1,4 @@
-"""A process that publishes page after page: `python -m tests.crashes.publisher <bootstrap> <topic>`."""
+"""A process that publishes page after page: `python -m tests.crashes.producer_process <bootstrap> <topic>`."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ VALUE = os.urandom(150).hex()
 
 
 async def main(bootstrap: str, topic: str) -> None:
-    """Each page has a lease of its own, until one could not be published or this process was away for too long."""
+    """Publish each page under a new lease time, until publishing fails or this process was stopped for too long."""
     producer = KafkaProducer(bootstrap, "stopped")
     records = [Record(topic, f"S{n % 50}", VALUE, {"message_id": str(n)}) for n in range(PAGE)]
     for before, (held_at, held_at_time) in pairwise(iter(clocks, None)):

@@ -1,4 +1,4 @@
-"""A line from the outbox through a real broker to an effect in the database: one topic, one group, one test."""
+"""From the outbox through a real broker to an effect in the database: one topic and one group per test."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ PAINT = "insert into effects (seat, coat) values (:seat, :coat)"
 
 
 class SeatPainted(outbox.Message):
-    """A fact that only these tests know."""
+    """A message of these tests only."""
 
     topic: ClassVar[str] = "seat.painted"
     key_field: ClassVar[str] = "seat"
@@ -37,7 +37,7 @@ class SeatPainted(outbox.Message):
 
 
 class BatchPainters:
-    """A group that takes all messages at once; a batch with a coat of `bad` in it fails as a whole."""
+    """A batch group; a batch that contains the coat `bad` fails as a whole."""
 
     rest_seconds = 0.01
 
@@ -54,8 +54,8 @@ class BatchPainters:
                 await session.execute(text(PAINT), {name: delivery.payload[name] for name in ("seat", "coat")})
 
 
-class Line:
-    """What a test of the road over Kafka needs; the topic and the group are its own, for the broker is shared."""
+class Pipeline:
+    """A topic and a consumer group with unique names, because tests share the broker."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
@@ -73,21 +73,21 @@ class Line:
             await session.execute(text("grant all on effects, effects_id_seq to public"))
 
     async def paint(self, session: AsyncSession, message: SeatPainted) -> None:
-        """The handler; a test may have it wait or fail first."""
+        """The handler; `before_paint` may delay it or make it fail."""
         if self.before_paint is not None:
             await self.before_paint(message)
         await session.execute(text(PAINT), message.model_dump(include={"seat", "coat"}))
 
-    async def tell(self, *facts: tuple[str, int]) -> None:
-        """Each fact in a transaction of its own, as requests do it."""
-        for seat, coat in facts:
+    async def publish(self, *messages: tuple[str, int]) -> None:
+        """Publish each message in a transaction of its own, as requests do."""
+        for seat, coat in messages:
             async with self.database.transaction() as session:
-                self.publish(session, self.message, seat, coat)
+                self.append(session, self.message, seat, coat)
 
-    def publish(self, session: AsyncSession, kind: type[SeatPainted], seat: str, coat: int) -> None:
+    def append(self, session: AsyncSession, kind: type[SeatPainted], seat: str, coat: int) -> None:
         outbox.publish(session, kind(organization_id=ORGANIZATION, seat=seat, coat=coat))
 
-    async def let_lease_run_out(self) -> None:
+    async def expire_lease(self) -> None:
         async with self.database.transaction() as session:
             await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
 
@@ -96,8 +96,8 @@ class Line:
             rows = await session.execute(text("select seat, coat from effects order by id"))
             return [(row.seat, row.coat) for row in rows]
 
-    async def until_effects(self, count: int, seconds: float = 120) -> list[tuple[str, int]]:
-        """Waits for so many effects, and says which there were when they do not come."""
+    async def wait_for_effects(self, count: int, seconds: float = 120) -> list[tuple[str, int]]:
+        """Wait for `count` effects, which are all effects so far."""
         end = time.monotonic() + seconds
         while len(found := await self.effects()) < count:
             assert time.monotonic() < end, f"{len(found)} of {count} effects: {found}"
@@ -116,8 +116,8 @@ class Line:
         async with running(consume(self.settings, self.database, group or self.group, stop), stop):
             yield
 
-    def consuming_as(self, client: dict[str, Any]) -> AbstractAsyncContextManager[None]:
-        """A member with other settings of its Kafka client."""
+    def consuming_with_client(self, client: dict[str, Any]) -> AbstractAsyncContextManager[None]:
+        """A member with other settings of the Kafka client."""
         return self.consuming_with_dead_letters_to(self.settings.kafka_bootstrap_servers, client)
 
     @asynccontextmanager
@@ -135,18 +135,18 @@ class Line:
             await producer.close()
 
     def records(self, count: int, topic: str = "", seconds: float = PATIENCE_SECONDS) -> list[KafkaMessage]:
-        """The first `count` records, or what there is in the time, partition by partition. Blocks: for a thread."""
+        """The first `count` records, or fewer after `seconds`, by partition and offset. Blocking."""
         found: list[KafkaMessage] = []
         end = time.monotonic() + seconds
         with Consumer(self._reader_settings(f"reader.{uuid4().hex}")) as reader:
             reader.subscribe([topic or self.topic])
             while len(found) < count and time.monotonic() < end:
-                # A topic that is not there yet comes as an event in a record's place.
+                # A topic that does not exist yet is reported as an event in place of a record.
                 found += [each for each in reader.consume(count - len(found), timeout=0.1) if not each.error()]
         return sorted(found, key=lambda record: (record.partition(), record.offset()))
 
     def all_records(self) -> list[KafkaMessage]:
-        """Everything that the topic contains by now. Blocks."""
+        """All records of the topic. Blocking."""
         with Consumer(self._reader_settings("ends")) as reader:
             ends = [reader.get_watermark_offsets(each, timeout=60)[1] for each in self._partitions()]
         return self.records(sum(ends))
@@ -155,13 +155,13 @@ class Line:
         return self.records(count, self.topic + DEAD_LETTER_SUFFIX)
 
     def committed(self) -> int:
-        """The sum of the group's committed offsets, which is the number of messages it has done."""
+        """The sum of the group's committed offsets: the number of messages that it has processed."""
         with Consumer(self._reader_settings(self.group.name)) as reader:
             found = patiently(lambda: reader.committed(self._partitions(), timeout=20))
             return sum(max(each.offset, 0) for each in found)
 
     def rewind(self) -> None:
-        """Puts the group back to the beginning, as an operator would who wants everything delivered again."""
+        """Reset the group's offsets, so that every message is redelivered."""
         with Consumer(self._reader_settings(self.group.name)) as reader:
             start = [TopicPartition(each.topic, each.partition, 0) for each in self._partitions()]
             patiently(lambda: reader.commit(offsets=start, asynchronous=False))
@@ -181,13 +181,13 @@ class Line:
 
 
 def coats(seats: str, count: int) -> list[tuple[str, int]]:
-    """Coat after coat for every seat in turn."""
+    """`count` messages for each seat, seats in turn."""
     return [(seat, coat) for coat in range(count) for seat in seats]
 
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> AsyncIterator[None]:
-    """Runs it beside the test, and asks it to end; one that fails or does not end fails the test."""
+    """Run in the background, then set `stop`; an error or a missing end fails the test."""
     task = asyncio.create_task(work)
     try:
         yield

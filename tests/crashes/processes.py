@@ -1,4 +1,4 @@
-"""Parts of the platform, each a process of its own, which can be told to die at a point; a test sees what is left."""
+"""Processes of the platform that die at a crash point, so that a test can check what they leave behind."""
 
 import asyncio
 import os
@@ -19,8 +19,8 @@ from ticketing.infra.system.ports import free_port
 DEATH_SECONDS = 120
 
 
-class Stage:
-    """Starts processes on one database, and ends those that are left."""
+class Processes:
+    """Starts processes on one database, and kills those that are still running at the end."""
 
     def __init__(self, settings: Settings, database: Database, folder: Path) -> None:
         self._settings, self._database, self._folder = settings, database, folder
@@ -51,7 +51,7 @@ class Stage:
         return await self.start("ticketing.cli", "worker", "--only", name, crash_at=crash_at, **variables)
 
     async def api(self, crash_at: str = "") -> Forked:
-        """An API process that answers at `self.port`."""
+        """An API process that serves requests at `self.port`."""
         process = await self.start("ticketing.cli", "serve", crash_at=crash_at)
 
         async def answers() -> bool:
@@ -64,16 +64,16 @@ class Stage:
         assert await eventually(answers, DEATH_SECONDS)
         return process
 
-    async def dies(self, process: Forked) -> None:
-        """Wait until it was killed; that it ends in another way, or not at all, fails the test."""
+    async def wait_for_crash(self, process: Forked) -> None:
+        """Wait until the process was killed at its crash point; any other end, or none, fails the test."""
         async with asyncio.timeout(DEATH_SECONDS):
             code = await process.wait()
-        assert code == -signal.SIGKILL, self.said()
-        # What a dead reader leaves is a lease, which runs out by itself; nobody wants to wait for that here.
+        assert code == -signal.SIGKILL, self.output()
+        # Expire the lease of a dead reader, so that the test need not wait for it.
         async with self._database.transaction() as session:
             await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
 
-    def said(self) -> str:
+    def output(self) -> str:
         return "\n".join(path.read_text()[-3000:] for path in sorted(self._folder.glob("*.log")))
 
     async def close(self) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from ticketing.infra import log
-from ticketing.infra import retry as retry_module
-from ticketing.infra.retry import (
+from ticketing.infra.system import retry as retry_module
+from ticketing.infra.system.retry import (
     BACKOFF_FIRST_SECONDS,
     BACKOFF_MAX_SECONDS,
     Retry,
