@@ -1,4 +1,4 @@
-"""`python -m tests.chaos kills --rounds 300`: rounds of faults, a line for each, and a table at the end."""
+"""`python -m tests.chaos kills --rounds 300`: inject faults in rounds, print a line for each and a table at the end."""
 
 import argparse
 import asyncio
@@ -9,15 +9,17 @@ from pathlib import Path
 
 from tests.chaos.faults.catalogue import FAULTS, choose
 from tests.chaos.results_table import Table
-from tests.chaos.run import play_all
+from tests.chaos.run import run_all
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"faults or groups of them; all when none is named: {_known()}")
-    parser.add_argument("--rounds", type=int, default=0, help="in all, by turns; by default one of each")
-    parser.add_argument("--short", action="store_true", help="outages last seconds and not a minute")
-    parser.add_argument("--folder", type=Path, help="where the platform's files go; a temporary one by default")
+    parser.add_argument("names", nargs="*", help=f"faults or groups of faults; default: all. {_known()}")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="rounds in all, over the faults in turn; default: one of each"
+    )
+    parser.add_argument("--short", action="store_true", help="outages last seconds instead of a minute")
+    parser.add_argument("--folder", type=Path, help="the platform's files; default: a temporary folder")
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="where the table is written")
     chosen = parser.parse_args()
     try:
@@ -27,7 +29,7 @@ def main() -> int:
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     table = Table(chosen.artifacts)
     try:
-        asyncio.run(play_all(faults, chosen.rounds or len(faults), chosen.short, folder, table))
+        asyncio.run(run_all(faults, chosen.rounds or len(faults), chosen.short, folder, table))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)  # noqa: T201
     finally:

@@ -1,4 +1,4 @@
-"""What has to be true after every round: each word that a buyer was given, and all that `ticketing check` knows."""
+"""What must hold after every round: every acknowledged request, and all invariants of `ticketing check`."""
 
 import asyncio
 import time
@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tests.chaos.load.buyers import Purchase
-from tests.chaos.load.viewers import Watcher
-from tests.chaos.platform import Ground
+from tests.chaos.load.viewers import Viewer
+from tests.chaos.platform import Platform
 from ticketing import invariants
 
-#: Viewers may be so late, once everything is well again.
+#: How late a viewer may be after recovery.
 VIEW_SECONDS = 2.0
-#: Whoever has no ticket by then has lost it; how soon they come again is what the recovery time says.
+#: A ticket that is missing after this counts as lost. How soon tickets are issued again is part of the recovery time.
 TICKET_SECONDS = 60.0
-#: The sweep comes every second; what ran out so long ago and was not swept has been forgotten.
+#: The sweep runs every second; a hold that lapsed this long ago and was not swept counts as forgotten.
 SWEPT_SECONDS = 5.0
 
 _RESERVATIONS = "select id::text from reservations where id = any(%s::uuid[])"
@@ -29,7 +29,7 @@ _TICKETS = "select order_id::text, seat_number from tickets where order_id = any
 _SOLD_TWICE = """
 select event_id, seat_number from tickets where seat_number is not null and status <> 'voided'
  group by event_id, seat_number having count(*) > 1"""
-_TOLD_TWICE = """
+_PUBLISHED_TWICE = """
 select topic, key from outbox where topic in ('order.paid', 'tickets.issued', 'reservation.confirmed')
  group by topic, key having count(*) > 1"""
 _WITHOUT_EFFECT = """
@@ -44,68 +44,68 @@ select coalesce(string_agg(letter, '' order by number), '')
           from event_seats where event_id = %s) s"""
 
 
-async def until_tickets(ground: Ground, purchases: Sequence[Purchase]) -> list[str]:
-    """Wait until whoever has paid has a ticket, one; those who have none in time, or more than one."""
+async def each_paid_order_has_one_ticket(platform: Platform, purchases: Sequence[Purchase]) -> list[str]:
+    """Wait until every paid order has exactly one ticket; returns the orders that do not in time."""
     paid = [purchase.order_id for purchase in purchases if purchase.is_paid]
     end = time.monotonic() + TICKET_SECONDS
     while True:
-        issued = Counter(order_id for order_id, _ in await ground.query(_TICKETS, paid))
+        issued = Counter(order_id for order_id, _ in await platform.query(_TICKETS, paid))
         wrong = [f"order {order_id} has {issued[order_id]} tickets" for order_id in paid if issued[order_id] != 1]
         if not wrong or time.monotonic() > end:
             return wrong[:5]
         await asyncio.sleep(0.05)
 
 
-async def words_kept(ground: Ground, purchases: Sequence[Purchase]) -> list[str]:
-    """Every acknowledged hold, order and payment is in the database, and no seat was promised to two."""
+async def acknowledgements_kept(platform: Platform, purchases: Sequence[Purchase]) -> list[str]:
+    """Every acknowledged hold, order and payment is in the database, and no seat was sold twice."""
     wrong = []
-    told = {
+    acknowledged = {
         "hold": (_RESERVATIONS, [one.reservation_id for one in purchases]),
         "order": (_ORDERS, [one.order_id for one in purchases if one.order_id]),
         "payment": (_PAID, [one.order_id for one in purchases if one.is_paid]),
     }
-    for what, (query, ids) in told.items():
-        found = {row[0] for row in await ground.query(query, ids)}
+    for what, (query, ids) in acknowledged.items():
+        found = {row[0] for row in await platform.query(query, ids)}
         wrong += [f"acknowledged {what} lost: {one}" for one in ids if one not in found]
     seats = Counter((one.show.id, one.seat) for one in purchases)
     return wrong + [f"{seat} was sold {count} times" for (_, seat), count in seats.items() if count > 1]
 
 
-async def effects_once(ground: Ground) -> list[str]:
-    """No fact twice, no effect missing, nothing left that has run out."""
-    wrong = [f"seat sold twice: {row}" for row in await ground.query(_SOLD_TWICE)]
-    wrong += [f"told twice: {row}" for row in await ground.query(_TOLD_TWICE)]
+async def effects_once(platform: Platform) -> list[str]:
+    """No message is published twice, no effect is missing, and every lapsed hold was swept."""
+    wrong = [f"seat sold twice: {row}" for row in await platform.query(_SOLD_TWICE)]
+    wrong += [f"published twice: {row}" for row in await platform.query(_PUBLISHED_TWICE)]
     end = time.monotonic() + TICKET_SECONDS
-    while (late := await _unsettled(ground)) and time.monotonic() < end:  # noqa: ASYNC110 (a database can't wake us)
+    while (late := await _unsettled(platform)) and time.monotonic() < end:  # noqa: ASYNC110 (polls a database)
         await asyncio.sleep(0.1)
     return wrong + late
 
 
-async def _unsettled(ground: Ground) -> list[str]:
-    late = [f"no effect: {row[0]}" for row in await ground.query(_WITHOUT_EFFECT)]
-    return late + [f"not swept: {row[0]}" for row in await ground.query(_NOT_SWEPT, SWEPT_SECONDS)]
+async def _unsettled(platform: Platform) -> list[str]:
+    late = [f"no effect: {row[0]}" for row in await platform.query(_WITHOUT_EFFECT)]
+    return late + [f"not swept: {row[0]}" for row in await platform.query(_NOT_SWEPT, SWEPT_SECONDS)]
 
 
-async def viewers_right(
-    ground: Ground, watchers: Sequence[Watcher], event_id: str, bound_seconds: float
+async def viewers_are_current(
+    platform: Platform, viewers: Sequence[Viewer], event_id: str, bound_seconds: float
 ) -> tuple[float, list[str]]:
-    """The seconds until every viewer saw what is true, and who did not in time."""
+    """The seconds until every viewer showed the true seat map, and the viewers that did not in time."""
     began = time.monotonic()
     while True:
-        true = (await ground.query(_MAP, event_id))[0][0]
+        true = (await platform.query(_MAP, event_id))[0][0]
         seconds = time.monotonic() - began
-        wrong = [number for number, watcher in enumerate(watchers) if watcher.seats != true]
+        wrong = [number for number, viewer in enumerate(viewers) if viewer.seats != true]
         if not wrong:
-            return seconds, [f"viewers were right after {seconds:.1f} s"] if seconds > bound_seconds else []
+            return seconds, [f"viewers were current only after {seconds:.1f} s"] if seconds > bound_seconds else []
         if seconds > 5 * bound_seconds:
-            return seconds, [f"viewer {number} is wrong after {seconds:.0f} s" for number in wrong]
+            return seconds, [f"viewer {number} shows an outdated map after {seconds:.0f} s" for number in wrong]
         await asyncio.sleep(0.05)
 
 
-async def contradictions(ground: Ground) -> list[str]:
-    """`ticketing check`."""
+async def invariants_hold(platform: Platform) -> list[str]:
+    """All invariants of `ticketing check`."""
     engine = create_async_engine(
-        ground.database_url().replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool
+        platform.database_url().replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool
     )
     try:
         async with AsyncSession(engine) as session:

@@ -1,4 +1,4 @@
-"""Where faults happen: platforms with servers of their own, with wires between, and with a small disk."""
+"""Environments for faults: embedded servers, external servers behind proxies, and a small disk."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tests.chaos.faults.fault import Kind
-from tests.chaos.platform import Ground
+from tests.chaos.platform import Platform
 from tests.chaos.proxy import Proxy
 from tests.support.kafka_broker import KafkaBroker
 from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
@@ -20,25 +20,25 @@ SMALL_DISK_MIB = 320
 @asynccontextmanager
 async def opened(
     kind: Kind, folder: Path, broker: KafkaBroker | None = None
-) -> AsyncIterator[tuple[Ground, list[str]]]:
-    """A platform for as long as the block lasts; the list has what was wrong about its end, afterwards."""
-    complaints: list[str] = []
+) -> AsyncIterator[tuple[Platform, list[str]]]:
+    """A platform for the duration of the block. After it, the list contains what went wrong at shutdown."""
+    problems: list[str] = []
     async with AsyncExitStack() as stack:
         if kind == "wired":
-            ground = await _wired(folder, broker, stack)
+            platform = await _wired(folder, broker, stack)
         elif kind == "small":
-            ground = await _small(folder, stack)
+            platform = await _small(folder, stack)
         else:
-            ground = Ground(folder / "data")
-        await ground.open()
+            platform = Platform(folder / "data")
+        await platform.open()
         try:
-            yield ground, complaints
+            yield platform, problems
         finally:
-            complaints += await ground.close()
+            problems += await platform.close()
 
 
-async def _wired(folder: Path, broker: KafkaBroker | None, stack: AsyncExitStack) -> Ground:
-    """Postgres, Valkey and Kafka behind proxies; they are the harness's and not the platform's."""
+async def _wired(folder: Path, broker: KafkaBroker | None, stack: AsyncExitStack) -> Platform:
+    """External Postgres, Valkey and Kafka, each behind a proxy."""
     postgres = stack.enter_context(EmbeddedPostgres(folder / "servers" / "postgres"))
     valkey = stack.enter_context(EmbeddedValkey(folder / "servers" / "valkey"))
     postgres.create_database("ticketing")
@@ -59,7 +59,7 @@ async def _wired(folder: Path, broker: KafkaBroker | None, stack: AsyncExitStack
             kafka.port = broker.wire_port
             wires["kafka"] = await kafka.open()
             stack.push_async_callback(kafka.close)
-    return Ground(folder / "data", variables, wires, postgres, broker)
+    return Platform(folder / "data", variables, wires, postgres, broker)
 
 
 def _through(wire: Proxy, postgres: EmbeddedPostgres, role: str) -> str:
@@ -72,16 +72,16 @@ async def _wire(stack: AsyncExitStack, connect: object) -> Proxy:
     return proxy
 
 
-async def _small(folder: Path, stack: AsyncExitStack) -> Ground:
-    """The platform's own Postgres, on a file system that can be filled."""
+async def _small(folder: Path, stack: AsyncExitStack) -> Platform:
+    """The embedded Postgres, on a file system small enough to fill."""
     disk = folder / "data" / "postgres"
     disk.mkdir(parents=True)
     mount_small(disk, stack, SMALL_DISK_MIB)
-    return Ground(folder / "data", small_disk=disk)
+    return Platform(folder / "data", small_disk=disk)
 
 
 def mount_small(where: Path, stack: AsyncExitStack, mib: int) -> None:
-    """A file system of its own for as long as the stack lasts. Needs root."""
+    """Mount a small file system for the lifetime of the stack. Needs root."""
     where.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0700", "tmpfs", str(where)], check=True)
     stack.callback(subprocess.run, ["umount", "--lazy", str(where)], check=False)

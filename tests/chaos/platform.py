@@ -1,4 +1,4 @@
-"""A platform to be hurt: `ticketing up` in a process of its own, whose parts can be found, killed and opened again."""
+"""The platform under test: `ticketing up` as a child process whose own processes can be found, killed and restarted."""
 
 import asyncio
 import os
@@ -23,16 +23,16 @@ from ticketing.up.child import LIFELINE
 
 OPEN_SECONDS = 120
 CLOSE_SECONDS = 60
-#: Children of a killed parent end by their lifeline, politely first.
+#: Children of a killed parent notice it by their lifeline and shut down gracefully first.
 ORPHAN_SECONDS = 25
-#: A database that does not answer for longer is no part of any round.
+#: No round keeps the database away for longer.
 QUERY_SECONDS = 30
 VARIABLES = {
     "MOCK_WEBHOOK_SECRET": WEBHOOK_SECRET,
     "ARGON2_MEMORY_KIB": "64",
     "LOG_LEVEL": "info",
     "RATE_LIMITS": "on",
-    # Each buyer comes from an address of their own.
+    # Each buyer has its own client address.
     "TRUSTED_PROXIES": "127.0.0.1",
     "ACCESS_TOKEN_SECONDS": "3600",
     "KAFKA_PARTITIONS": "3",
@@ -40,22 +40,22 @@ VARIABLES = {
 
 
 @dataclass
-class Ground:
-    """One platform, what it leans on, and the wires between."""
+class Platform:
+    """One platform, its external servers, and the proxies in between."""
 
     folder: Path
-    #: Addresses of servers that are not the platform's own.
+    #: Settings with the addresses of external servers.
     variables: dict[str, str] = field(default_factory=dict)
     wires: dict[str, Proxy] = field(default_factory=dict)
-    #: The Postgres behind a wire; None where the platform runs its own.
+    #: The Postgres behind a proxy; None where the platform runs its embedded one.
     postgres: EmbeddedPostgres | None = None
     broker: KafkaBroker | None = None
-    #: The file system on which the platform's Postgres lives, where it is a small one.
+    #: The small file system of the platform's Postgres, in environments that have one.
     small_disk: Path | None = None
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
-    #: Started beside the platform by a fault.
-    sleeper: int = 0
+    #: The process id that a fault suspended, and the processes it started in addition.
+    suspended: int = 0
     helpers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     @property
@@ -67,7 +67,7 @@ class Ground:
         return self.folder.with_suffix(".out")
 
     async def open(self) -> None:
-        """Start it, and wait until it says that it is open."""
+        """Start the platform, and wait until it prints that it is open."""
         command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--with-parent", "--workers", "2"]
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(  # noqa: ASYNC220 (a fork is short)
@@ -84,10 +84,10 @@ class Ground:
             raise RuntimeError(f"the platform does not open:\n{self.output.read_text()}")
 
     def _is_open(self) -> bool:
-        return b"is open" in self.output.read_bytes()
+        return b"is ready" in self.output.read_bytes()
 
     async def close(self) -> list[str]:
-        """End it politely; what was wrong about its end."""
+        """Stop the platform gracefully; returns what went wrong."""
         self.end_helpers()
         wrong = []
         if self.process is not None and self.process.poll() is None:
@@ -110,41 +110,41 @@ class Ground:
                 about = line + (entry / "environ").read_bytes().decode(errors="replace")
             except OSError:
                 continue
-            # Zombies have no command line, and a server that was ended a moment ago is one.
+            # A zombie has no command line; a server that has just ended is one.
             if line and str(self.folder) in about:
                 found.append((int(entry.name), line))
         return sorted(found)
 
-    def find(self, what: str) -> int:
-        """The first process whose command line has these words. Raises LookupError."""
+    def find(self, part: str) -> int:
+        """The id of the first process whose command line contains `part`. Raises LookupError."""
         for pid, line in self.processes():
-            if what in line:
+            if part in line:
                 return pid
-        raise LookupError(f"there is no {what}")
+        raise LookupError(f"there is no process {part}")
 
-    def send(self, what: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to a part; its process id."""
-        os.kill(pid := self.find(what), number)
+    def send(self, part: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to a process; returns its process id."""
+        os.kill(pid := self.find(part), number)
         return pid
 
-    async def start_beside(self, what: str, sign: bytes, *arguments: str) -> None:
-        """Another process like a part that runs, with the same environment: on another machine it would be so.
+    async def start_second(self, part: str, ready: bytes, *arguments: str) -> None:
+        """Start a second process with the environment of a running one, as on another machine.
 
-        Returns when its output has the sign that it is ready.
+        Returns when its output contains `ready`.
         """
         command = [sys.executable, "-m", "ticketing.cli", *arguments]
-        # Its lifeline is the part's own and not inherited here.
-        environment = {name: value for name, value in self.environment_of(what).items() if name != LIFELINE}
-        output = self.folder / "logs" / "beside.log"
+        # The lifeline is a file descriptor that this process does not inherit.
+        environment = {name: value for name, value in self.environment_of(part).items() if name != LIFELINE}
+        output = self.folder / "logs" / "second.log"
         with output.open("wb") as log:
             self.helpers.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))  # noqa: ASYNC220
-        if not await until(lambda: sign in output.read_bytes(), OPEN_SECONDS):
-            raise RuntimeError(f"{what} does not start beside the other:\n{output.read_text()}")
+        if not await until(lambda: ready in output.read_bytes(), OPEN_SECONDS):
+            raise RuntimeError(f"the second {part} does not start:\n{output.read_text()}")
 
-    def wake(self) -> None:
-        """The process that was put to sleep goes on where it was."""
+    def resume(self) -> None:
+        """Resume the suspended process."""
         with suppress(ProcessLookupError):
-            os.kill(self.sleeper, signal.SIGCONT)
+            os.kill(self.suspended, signal.SIGCONT)
 
     def end_helpers(self) -> None:
         for helper in self.helpers:
@@ -152,13 +152,13 @@ class Ground:
             helper.wait(10)
         self.helpers.clear()
 
-    def environment_of(self, what: str) -> dict[str, str]:
-        """What a part was started with: another one can be started beside it."""
-        raw = Path(f"/proc/{self.find(what)}/environ").read_bytes().decode()
+    def environment_of(self, part: str) -> dict[str, str]:
+        """The environment that a process was started with."""
+        raw = Path(f"/proc/{self.find(part)}/environ").read_bytes().decode()
         return dict(pair.split("=", 1) for pair in raw.split("\0") if "=" in pair)
 
     def database_url(self) -> str:
-        """The database as its superuser, past every wire."""
+        """The database as its superuser, bypassing every proxy."""
         if self.postgres is not None:
             return self.postgres.url("ticketing").replace("+psycopg", "")
         lines = (self.folder / "postgres" / "data" / "postmaster.pid").read_text().splitlines()
@@ -166,7 +166,7 @@ class Ground:
         return f"postgresql://postgres:{password}@127.0.0.1:{lines[3]}/ticketing"
 
     async def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database what is true, again and again while it starts."""
+        """Query the database, and retry while it starts."""
         end = time.monotonic() + QUERY_SECONDS
         while True:
             try:
@@ -184,7 +184,7 @@ class Ground:
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether it came true in time."""
+    """Poll the condition; False when it did not come true in time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""A wire between two parts that can be made slow, cut, or silent, as a network can."""
+"""A TCP proxy that can add latency, reset, refuse or silently drop connections, as a network can."""
 
 import asyncio
 import socket
@@ -8,25 +8,25 @@ from contextlib import suppress
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 CHUNK_BYTES = 64 * 1024
-#: With this, closing a socket sends RST and not FIN.
-_AT_ONCE = struct.pack("ii", 1, 0)
+#: SO_LINGER with a timeout of zero: closing the socket sends RST instead of FIN.
+_LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on loopback and passes bytes on, as long as nothing is wrong with the wire."""
+    """Listens on loopback and forwards to one server."""
 
     def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
-        """`connect` opens a connection to the part behind the wire."""
+        """`connect` opens a connection to the server."""
         self._connect = connect
-        self._wires: set[_Wire] = set()
+        self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
-        #: Seconds that every chunk is late, in each direction.
+        #: Added to every chunk, in each direction.
         self.latency_seconds = 0.0
-        #: Nothing gets through and nobody is told; what was sent arrives when it is set again, as TCP sends it anew.
+        #: While cleared, bytes are held back silently; they arrive once it is set, as after a TCP retransmission.
         self.passes = asyncio.Event()
         self.passes.set()
-        #: Whoever wants to connect is refused.
+        #: While set, new connections are closed.
         self.is_cut = False
 
     async def open(self) -> "Proxy":
@@ -39,46 +39,46 @@ class Proxy:
             self._server.close()
         self.passes.set()
         self.is_cut = True
-        while self._wires:
+        while self._connections:
             self.reset()
             await asyncio.sleep(0.01)
 
     def reset(self) -> None:
-        """Both ends of every connection are told that it is gone (RST)."""
-        for wire in list(self._wires):
-            wire.reset()
+        """Send RST to both ends of every connection."""
+        for connection in list(self._connections):
+            connection.reset()
 
-    def forget_clients(self) -> None:
-        """Half-open: what is behind the wire is gone, and those who are connected to it never hear of it."""
-        for wire in list(self._wires):
-            wire.lose_far_end()
+    def half_open(self) -> None:
+        """Leave every connection half-open: the server side is gone, and the client side gets no notice."""
+        for connection in list(self._connections):
+            connection.lose_server()
 
     def cut(self) -> None:
-        """Nobody is there: connections are reset, and new ones too."""
+        """Reset all connections, and refuse new ones."""
         self.is_cut = True
         self.reset()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self.is_cut, self.latency_seconds = False, 0.0
         self.passes.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        wire = _Wire(self, (reader, writer))
-        self._wires.add(wire)
+        connection = _Connection(self, (reader, writer))
+        self._connections.add(connection)
         try:
             if self.is_cut:
                 return
             await self.passes.wait()
-            wire.far = await self._connect()
-            await wire.carry()
+            connection.far = await self._connect()
+            await connection.forward()
         except OSError:
             return
         finally:
-            wire.reset()
-            self._wires.discard(wire)
+            connection.reset()
+            self._connections.discard(connection)
 
 
-class _Wire:
+class _Connection:
     """One connection through the proxy."""
 
     def __init__(self, proxy: Proxy, near: Streams) -> None:
@@ -87,22 +87,22 @@ class _Wire:
         self._is_half_open = False
         self._lost = asyncio.Event()
 
-    async def carry(self) -> None:
+    async def forward(self) -> None:
         assert self.far is not None
-        ways = [
-            asyncio.create_task(self._carry(self.near[0], self.far[1])),
-            asyncio.create_task(self._carry(self.far[0], self.near[1])),
+        directions = [
+            asyncio.create_task(self._forward(self.near[0], self.far[1])),
+            asyncio.create_task(self._forward(self.far[0], self.near[1])),
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             if self._is_half_open:
                 await self._lost.wait()
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while chunk := await source.read(CHUNK_BYTES):
                 if self._is_half_open:
@@ -113,7 +113,7 @@ class _Wire:
                 sink.write(chunk)
                 await sink.drain()
 
-    def lose_far_end(self) -> None:
+    def lose_server(self) -> None:
         self._is_half_open = True
         if self.far is not None:
             _abort(self.far[1])
@@ -128,5 +128,5 @@ class _Wire:
 def _abort(writer: asyncio.StreamWriter) -> None:
     if (end := writer.get_extra_info("socket")) is not None and end.family == socket.AF_INET:
         with suppress(OSError):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
     writer.transport.abort()

@@ -1,4 +1,4 @@
-"""A run: each kind of ground is opened once, and its faults come by turns until all rounds are played."""
+"""A run: each environment is opened once, and its faults are injected in turn until all rounds are done."""
 
 import asyncio
 import sys
@@ -13,28 +13,28 @@ from tests.chaos.environments import can_mount, mount_small, opened
 from tests.chaos.faults.fault import Fault, Kind
 from tests.chaos.load.buyers import BUYERS
 from tests.chaos.results_table import Table
-from tests.chaos.round import Arena, Outcome
+from tests.chaos.round import Experiment, RoundResult
 from tests.support.kafka_broker import KafkaBroker, kafka_available
 
 KAFKA_DISK_MIB = 200
 KINDS: tuple[Kind, ...] = ("own", "wired", "small")
 
 
-async def play_all(faults: Sequence[Fault], rounds: int, short: bool, folder: Path, table: Table) -> None:
-    """Play so many rounds in all; what cannot run on this machine is left out, and said so."""
-    turns = Counter(fault.name for fault in islice(cycle(faults), rounds))
+async def run_all(faults: Sequence[Fault], rounds: int, short: bool, folder: Path, table: Table) -> None:
+    """Run this many rounds in all; faults that cannot run on this machine are skipped and reported."""
+    counts = Counter(fault.name for fault in islice(cycle(faults), rounds))
     for kind in KINDS:
         mine = [fault for fault in faults if fault.kind == kind]
-        order = _by_turns(mine, turns)
+        order = _interleaved(mine, counts)
         if not order:
             continue
         if kind == "wired" and (reason := kafka_available()):
-            table.complaints.append(f"left out, {reason}: {', '.join(fault.name for fault in mine)}")
+            table.problems.append(f"skipped, {reason}: {', '.join(fault.name for fault in mine)}")
             continue
-        await play_on(kind, order, short, folder / kind, table)
+        await run_rounds(kind, order, short, folder / kind, table)
 
 
-async def play_on(
+async def run_rounds(
     kind: Kind,
     order: Sequence[Fault],
     short: bool,
@@ -43,7 +43,7 @@ async def play_on(
     view_seconds: float = VIEW_SECONDS,
     buyers: int = BUYERS,
 ) -> None:
-    """Rounds on one ground; it is closed in the end, and nothing of it may be left."""
+    """Run rounds on one platform; at the end it shuts down and may leave nothing behind."""
     folder.mkdir(parents=True)  # noqa: ASYNC240 (once, at the start)
     async with AsyncExitStack() as stack:
         broker = None
@@ -54,26 +54,24 @@ async def play_on(
             broker.spawn()
             await asyncio.to_thread(broker.wait_until_ready)
             stack.callback(broker.stop)
-        ground, complaints = await stack.enter_async_context(opened(kind, folder, broker))
-        async with Arena(ground, view_seconds, buyers).open() as arena:
+        platform, problems = await stack.enter_async_context(opened(kind, folder, broker))
+        async with Experiment(platform, view_seconds, buyers).open() as experiment:
             for number, fault in enumerate(order, 1):
-                outcome = await arena.play(fault, fault.short_seconds if short else fault.seconds)
-                table.add(outcome)
-                _tell(number, len(order), outcome)
-    table.complaints += complaints
+                result = await experiment.run(fault, fault.short_seconds if short else fault.seconds)
+                table.add(result)
+                _print_line(number, len(order), result)
+    table.problems += problems
     table.write()
 
 
-def _by_turns(faults: Sequence[Fault], turns: Counter[str]) -> list[Fault]:
-    """By turns, so that no fault finds the platform in the state that the same one has left."""
-    most = max((turns[fault.name] for fault in faults), default=0)
-    return [fault for turn in range(most) for fault in faults if turn < turns[fault.name]]
+def _interleaved(faults: Sequence[Fault], counts: Counter[str]) -> list[Fault]:
+    """Interleaved, so that no fault meets the state that the same fault has just left."""
+    most = max((counts[fault.name] for fault in faults), default=0)
+    return [fault for turn in range(most) for fault in faults if turn < counts[fault.name]]
 
 
-def _tell(number: int, of: int, outcome: Outcome) -> None:
-    wrong = "; ".join(outcome.violations) or "nothing lost, nothing twice"
-    line = (
-        f"{number:4}/{of} {outcome.fault:<24} {outcome.recovery_seconds:6.2f} s  viewers {outcome.view_seconds:4.1f} s"
-    )
-    sys.stdout.write(f"{line}  {outcome.purchases:4} purchases  {wrong}\n")
+def _print_line(number: int, of: int, result: RoundResult) -> None:
+    wrong = "; ".join(result.violations) or "nothing lost, nothing duplicated"
+    line = f"{number:4}/{of} {result.fault:<24} {result.recovery_seconds:6.2f} s  viewers {result.view_seconds:4.1f} s"
+    sys.stdout.write(f"{line}  {result.purchases:4} purchases  {wrong}\n")
     sys.stdout.flush()

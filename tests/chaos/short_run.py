@@ -6,19 +6,19 @@ from tempfile import TemporaryDirectory
 
 from tests.chaos.faults.fault import Fault
 from tests.chaos.results_table import Table
-from tests.chaos.run import play_on
+from tests.chaos.run import run_rounds
 
-#: The machine of the tests may be busy with other tests; the long form holds viewers to two seconds.
+#: Generous, because other tests load the machine at the same time; the long form allows viewers two seconds.
 VIEW_SECONDS = 20.0
-#: Enough for holds, orders, payments and races to be under way whenever the fault comes.
+#: Enough for holds, orders, payments and races to be in progress when the fault is injected.
 BUYERS = 2
 
 
-async def play_short(faults: Sequence[Fault]) -> list[str]:
-    """Play them one after the other on one platform; everything that was not as it should be."""
+async def run_short(faults: Sequence[Fault]) -> list[str]:
+    """Run one round of each fault on one platform; returns all violations."""
     table = Table()
-    # A short path: the socket of Valkey is in it, and pytest's own folders leave no room for that.
+    # The path of Valkey's socket is limited to about 100 bytes, and pytest's folders are too long for it.
     with TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
-        place = Path(folder) / "ground"
-        await play_on(faults[0].kind, faults, True, place, table, view_seconds=VIEW_SECONDS, buyers=BUYERS)
+        data = Path(folder) / "platform"
+        await run_rounds(faults[0].kind, faults, True, data, table, view_seconds=VIEW_SECONDS, buyers=BUYERS)
     return table.violations

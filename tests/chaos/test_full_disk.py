@@ -3,7 +3,7 @@
 import pytest
 
 from tests.chaos.faults.catalogue import FAULTS
-from tests.chaos.short_run import play_short
+from tests.chaos.short_run import run_short
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -12,4 +12,4 @@ FULL = [fault for fault in FAULTS if fault.name == "postgres out of wal"]
 
 @pytest.mark.skipif(not FULL, reason="only root can make a small disk")
 async def test_nothing_is_lost_when_the_disk_of_postgres_is_full() -> None:
-    assert await play_short(FULL) == []
+    assert await run_short(FULL) == []

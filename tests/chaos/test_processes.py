@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults.catalogue import FAULTS
-from tests.chaos.short_run import play_short
+from tests.chaos.short_run import run_short
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc"),
@@ -17,4 +17,4 @@ OWN = [fault for fault in FAULTS if fault.kind == "own" and fault.name != "webho
 
 
 async def test_nothing_is_lost_whatever_process_fails() -> None:
-    assert await play_short(OWN) == []
+    assert await run_short(OWN) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.chaos.faults.catalogue import FAULTS
-from tests.chaos.short_run import play_short
+from tests.chaos.short_run import run_short
 from tests.support.kafka_broker import kafka_available
 from tests.support.machine import skip_or_fail
 
@@ -18,4 +18,4 @@ WIRED = [fault for fault in FAULTS if fault.kind == "wired" and (fault.group in 
 async def test_nothing_is_lost_whatever_happens_between_the_platform_and_its_servers() -> None:
     if reason := kafka_available():
         skip_or_fail(reason)
-    assert await play_short(WIRED) == []
+    assert await run_short(WIRED) == []

@@ -1,4 +1,4 @@
-"""Words that nobody should rely on: webhooks twice, in the wrong order, days late or forged; a poisonous message."""
+"""Webhooks that are duplicated, out of order, days late or forged, and messages that no consumer can process."""
 
 import asyncio
 import random
@@ -11,12 +11,12 @@ import orjson
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.kills import PARTS
 from tests.chaos.load.buyers import Load, Purchase, webhook
-from tests.chaos.platform import Ground
+from tests.chaos.platform import Platform
 from tests.support.world import API, sign
 
-Webhooks = Callable[[Ground, Load], Awaitable[list[str]]]
+Webhooks = Callable[[Platform, Load], Awaitable[list[str]]]
 
-#: Who is killed while webhooks arrive, and over how many seconds both are spread.
+#: The processes killed while webhooks arrive, and the seconds over which both are spread.
 KILLED = ("api", "api", "consumers", "postgres")
 SPREAD_SECONDS = 4.0
 PATH = f"{API}/payments/webhooks/mock"
@@ -31,8 +31,8 @@ _MONEY = (
 _OWNERS = "select reservation_id::text from event_seats where event_id = %s and label = %s and status = 's'"
 
 
-async def ordered(load: Load, seat: str = "") -> Purchase:
-    """Up to the payment, which nobody has made."""
+async def place_order(load: Load, seat: str = "") -> Purchase:
+    """A purchase up to the open payment."""
     while True:
         purchase, buyer = Purchase(load.show, seat or load.choose(), 0), random.choice(load.people)
         if await load.hold(purchase, buyer):
@@ -41,90 +41,90 @@ async def ordered(load: Load, seat: str = "") -> Purchase:
                 return purchase
 
 
-async def send_webhooks(ground: Ground, load: Load) -> list[str]:
-    """Every way in which a provider, or somebody else, can tell us something."""
-    return [what for act in WEBHOOKS for what in await _played(act, ground, load)]
+async def send_webhooks(platform: Platform, load: Load) -> list[str]:
+    """Every kind of webhook, one after the other."""
+    return [what for act in WEBHOOKS for what in await _run(act, platform, load)]
 
 
-async def send_through_kills(ground: Ground, load: Load) -> list[str]:
-    """All of them mixed, each twice, while those who take them and act on them are killed."""
-    acts = [_played(act, ground, load, random.uniform(0, SPREAD_SECONDS)) for act in WEBHOOKS * 2]
-    wrong, *_ = await asyncio.gather(asyncio.gather(*acts), _kill_in_turn(ground))
+async def send_through_kills(platform: Platform, load: Load) -> list[str]:
+    """Every kind twice, in random order, while the processes that receive and handle them are killed."""
+    acts = [_run(act, platform, load, random.uniform(0, SPREAD_SECONDS)) for act in WEBHOOKS * 2]
+    wrong, *_ = await asyncio.gather(asyncio.gather(*acts), _kill_in_turn(platform))
     return [what for some in wrong for what in some]
 
 
-async def _played(act: Webhooks, ground: Ground, load: Load, after_seconds: float = 0) -> list[str]:
+async def _run(act: Webhooks, platform: Platform, load: Load, after_seconds: float = 0) -> list[str]:
     await asyncio.sleep(after_seconds)
-    return [f"{act.__name__}: {what}" for what in await act(ground, load)]
+    return [f"{act.__name__}: {what}" for what in await act(platform, load)]
 
 
-async def _kill_in_turn(ground: Ground) -> None:
+async def _kill_in_turn(platform: Platform) -> None:
     for part in random.sample(KILLED, len(KILLED)):
         await asyncio.sleep(random.uniform(0, SPREAD_SECONDS / len(KILLED)))
-        with suppress(LookupError):  # one that has just been killed
-            ground.send(PARTS[part])
+        with suppress(LookupError):  # it was killed a moment ago
+            platform.send(PARTS[part])
 
 
-async def five_times_at_once(ground: Ground, load: Load) -> list[str]:
-    purchase = await ordered(load)
+async def five_times_at_once(platform: Platform, load: Load) -> list[str]:
+    purchase = await place_order(load)
     raw = webhook("payment.succeeded", purchase.payment or {})
     await asyncio.gather(*(load.client.webhook(raw) for _ in range(5)))
-    return await _is_paid(ground, load, purchase)
+    return await _is_paid(platform, load, purchase)
 
 
-async def failed_after_success(ground: Ground, load: Load) -> list[str]:
-    """Money does not un-arrive."""
-    purchase = await ordered(load)
+async def failed_after_success(platform: Platform, load: Load) -> list[str]:
+    """A failure after a success changes nothing."""
+    purchase = await place_order(load)
     for kind in ("payment.succeeded", "payment.failed"):
         await load.client.webhook(webhook(kind, purchase.payment or {}))
-    return await _is_paid(ground, load, purchase)
+    return await _is_paid(platform, load, purchase)
 
 
-async def success_after_failure(ground: Ground, load: Load) -> list[str]:
-    """The money is there, whatever was said before."""
-    purchase = await ordered(load)
+async def success_after_failure(platform: Platform, load: Load) -> list[str]:
+    """A success counts after a failure as well."""
+    purchase = await place_order(load)
     for kind in ("payment.failed", "payment.succeeded"):
         await load.client.webhook(webhook(kind, purchase.payment or {}))
-    return await _is_paid(ground, load, purchase)
+    return await _is_paid(platform, load, purchase)
 
 
-async def three_days_late(ground: Ground, load: Load) -> list[str]:
-    """The hold is long over and somebody else has bought the seat: the money goes back."""
-    late = await ordered(load)
-    await ground.query(_END_HOLD, late.reservation_id)
-    other = await ordered(load, late.seat)
+async def three_days_late(platform: Platform, load: Load) -> list[str]:
+    """The hold lapsed and another buyer bought the seat: the late money is refunded."""
+    late = await place_order(load)
+    await platform.query(_END_HOLD, late.reservation_id)
+    other = await place_order(load, late.seat)
     await load.pay(other)
     load.purchases.append(other)
     await load.client.webhook(webhook("payment.succeeded", late.payment or {}))
     wrong = []
-    if (money := await ground.query(_MONEY, (late.payment or {})["id"])) != [("refunded", 1)]:
-        wrong.append(f"the money did not go back once: {money}")
-    if (owners := await ground.query(_OWNERS, late.show.id, late.seat)) != [(other.reservation_id,)]:
-        wrong.append(f"the seat is not with whoever has bought it: {owners}")
+    if (money := await platform.query(_MONEY, (late.payment or {})["id"])) != [("refunded", 1)]:
+        wrong.append(f"the money was not refunded exactly once: {money}")
+    if (owners := await platform.query(_OWNERS, late.show.id, late.seat)) != [(other.reservation_id,)]:
+        wrong.append(f"the seat does not belong to its buyer: {owners}")
     return wrong
 
 
-async def forged(ground: Ground, load: Load) -> list[str]:
-    """Signed by nobody, by somebody else, long ago, or for another body: nothing happens."""
-    purchase = await ordered(load)
+async def forged(platform: Platform, load: Load) -> list[str]:
+    """Unsigned, signed with another secret, expired, or signed for another body: no effect."""
+    purchase = await place_order(load)
     raw = webhook("payment.succeeded", purchase.payment or {})
-    true = sign(raw)
+    valid = sign(raw)
     forgeries = [{"Content-Type": "application/json"}, sign(raw, "another secret"), sign(raw, at=1), sign(raw + b" ")]
     wrong = []
     for headers in forgeries:
         status, _ = await load.client.insist("POST", PATH, content=raw, headers=headers)
         if status < 400:
             wrong.append(f"{status} for {headers}")
-    if (money := await ground.query(_MONEY, (purchase.payment or {})["id"])) != [("pending", 0)]:
+    if (money := await platform.query(_MONEY, (purchase.payment or {})["id"])) != [("pending", 0)]:
         wrong.append(f"a forgery had an effect: {money}")
-    await load.client.insist("POST", PATH, content=raw, headers=true)
-    return wrong + await _is_paid(ground, load, purchase)
+    await load.client.insist("POST", PATH, content=raw, headers=valid)
+    return wrong + await _is_paid(platform, load, purchase)
 
 
-async def _is_paid(ground: Ground, load: Load, purchase: Purchase) -> list[str]:
+async def _is_paid(platform: Platform, load: Load, purchase: Purchase) -> list[str]:
     purchase.is_paid = True
     load.purchases.append(purchase)
-    money = await ground.query(_MONEY, (purchase.payment or {})["id"])
+    money = await platform.query(_MONEY, (purchase.payment or {})["id"])
     return [] if money == [("succeeded", 0)] else [f"the payment is {money}"]
 
 
@@ -137,10 +137,10 @@ WEBHOOKS: tuple[Webhooks, ...] = (
 )
 
 
-async def poison(ground: Ground) -> None:
-    """A fact that no reader can read, and one about an order that was never placed."""
+async def publish_poison(platform: Platform) -> None:
+    """Publish a message that cannot be parsed, and one about an order that does not exist."""
     for payload in ({"order_id": "none"}, {"order_id": str(uuid4())}):
-        await ground.query(
+        await platform.query(
             """insert into outbox (organization_id, message_id, topic, key, schema_version, payload,
                                    correlation_id, traceparent, actor)
                values (%s, %s, 'order.paid', %s, 1, %s::jsonb, 'chaos', '', 'chaos')""",
@@ -151,24 +151,24 @@ async def poison(ground: Ground) -> None:
         )
 
 
-async def letters_are_dead(ground: Ground, load: Load) -> list[str]:
-    """They are given up and kept for a person, who throws them away here: the next round begins without them."""
+async def becomes_dead_letters(platform: Platform, load: Load) -> list[str]:
+    """Both become dead letters. They are removed, so that the next round starts without them."""
     for _ in range(600):
-        if len(await ground.query("select id from dead_letters where message->>'correlation_id' = 'chaos'")) >= 2:
+        if len(await platform.query("select id from dead_letters where message->>'correlation_id' = 'chaos'")) >= 2:
             break
         await asyncio.sleep(0.1)
     else:
-        return ["poison was not put away"]
-    await ground.query("delete from dead_letters")
+        return ["the poison messages did not become dead letters"]
+    await platform.query("delete from dead_letters")
     return []
 
 
-async def nothing_at_first(ground: Ground) -> None:
-    """What is wrong here is what is said."""
+async def no_fault(platform: Platform) -> None:
+    """The fault is in what is sent during the round."""
 
 
-WORDS = [
-    Fault("webhooks", "words", nothing_at_first, act=send_webhooks),
-    Fault("webhooks through kills", "words", nothing_at_first, act=send_through_kills, is_outage=True),
-    Fault("poison", "words", poison, act=letters_are_dead),
+BAD_WEBHOOKS = [
+    Fault("webhooks", "words", no_fault, act=send_webhooks),
+    Fault("webhooks through kills", "words", no_fault, act=send_through_kills, is_outage=True),
+    Fault("poison", "words", publish_poison, act=becomes_dead_letters),
 ]

@@ -1,17 +1,17 @@
-"""Every fault that the platform has to live through."""
+"""Every fault that the platform must survive."""
 
 from collections.abc import Sequence
 
-from tests.chaos.faults.bad_webhooks import WORDS
+from tests.chaos.faults.bad_webhooks import BAD_WEBHOOKS
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.kills import KILLS
 from tests.chaos.faults.outages import OUTAGES
 
-FAULTS: list[Fault] = [*KILLS, *WORDS, *OUTAGES]
+FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *OUTAGES]
 
 
 def choose(names: Sequence[str]) -> list[Fault]:
-    """Those that are named, by name or by group; all of them for no names. Raises LookupError."""
+    """The faults of these names or groups; all faults when there are no names. Raises LookupError."""
     for name in names:
         if not any(name in {fault.name, fault.group} for fault in FAULTS):
             raise LookupError(f"{name} is neither a fault nor a group of them")

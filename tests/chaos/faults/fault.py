@@ -1,4 +1,4 @@
-"""What a fault is, and how those are named that `python -m tests.chaos` knows."""
+"""The definition of a fault."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,35 +6,35 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from tests.chaos.load.buyers import Load
-    from tests.chaos.platform import Ground
+    from tests.chaos.platform import Platform
 
-#: Where it happens: a platform with servers of its own; one with wires and Kafka between its parts; one whose Postgres
-#: has a small disk.
+#: The environment: "own" has embedded servers, "wired" has external servers and Kafka behind proxies, and "small" has
+#: a small disk under the embedded Postgres.
 Kind = Literal["own", "wired", "small"]
-Act = Callable[["Ground"], Awaitable[None]]
+Act = Callable[["Platform"], Awaitable[None]]
 
 
-async def nothing(ground: "Ground") -> None:
-    """A killed part comes back by itself."""
+async def nothing(platform: "Platform") -> None:
+    """The supervisor restarts a killed process."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong, and what ends it."""
+    """How to inject a failure, and how to end it."""
 
     name: str
     group: str
     inflict: Act
     heal: Act = nothing
-    #: How long it lasts, in the long form and in the short one.
+    #: Duration in the long form and in the short form.
     seconds: float = 0.0
     short_seconds: float = 0.0
     kind: Kind = "own"
-    #: Done under load while it lasts, and looked at afterwards; what was wrong.
-    act: "Callable[[Ground, Load], Awaitable[list[str]]] | None" = None
-    #: While it lasts nobody needs to be served; recovery counts from its end.
+    #: Runs under load while the fault lasts; returns violations.
+    act: "Callable[[Platform, Load], Awaitable[list[str]]] | None" = None
+    #: Requests may fail while it lasts; recovery is measured from its end.
     is_outage: bool = False
-    #: Somebody else takes over; it ends only when that has been seen.
+    #: Another process must take over; the fault ends after that has been observed.
     is_taken_over: bool = False
-    #: What has to stand ready for it; its time is nobody's recovery.
+    #: Preparation, which does not count as recovery time.
     prepare: Act = nothing

@@ -1,11 +1,11 @@
-"""Processes that are killed, one at a time, and the parent of them all."""
+"""Kill one process, or the supervisor."""
 
 import asyncio
 import os
 import signal
 
 from tests.chaos.faults.fault import Fault, Kind
-from tests.chaos.platform import ORPHAN_SECONDS, Ground, until
+from tests.chaos.platform import ORPHAN_SECONDS, Platform, until
 
 PARTS = {
     "api": "serve --fd",
@@ -18,28 +18,28 @@ PARTS = {
 
 
 def kill(part: str, kind: Kind = "own") -> Fault:
-    """SIGKILL of one process; the supervisor starts it again."""
+    """SIGKILL one process; the supervisor restarts it."""
 
-    async def inflict(ground: Ground) -> None:
-        ground.send(PARTS[part])
+    async def inflict(platform: Platform) -> None:
+        platform.send(PARTS[part])
 
     return Fault(f"kill {part}" + (" over kafka" if kind == "wired" else ""), "kills", inflict, kind=kind)
 
 
-async def kill_parent(ground: Ground) -> None:
-    """The supervisor is gone: all its children have to end by themselves before somebody opens it again."""
-    assert ground.process is not None
-    children = {pid for pid, _ in ground.processes()} - {ground.process.pid}
-    os.kill(ground.process.pid, signal.SIGKILL)
-    await asyncio.to_thread(ground.process.wait)
-    if not await until(lambda: not children & {pid for pid, _ in ground.processes()}, ORPHAN_SECONDS):
-        raise AssertionError(f"orphans: {ground.processes()}")
-    await ground.open()
+async def kill_parent(platform: Platform) -> None:
+    """Kill the supervisor: all children must end on their own before the platform is started again."""
+    assert platform.process is not None
+    children = {pid for pid, _ in platform.processes()} - {platform.process.pid}
+    os.kill(platform.process.pid, signal.SIGKILL)
+    await asyncio.to_thread(platform.process.wait)
+    if not await until(lambda: not children & {pid for pid, _ in platform.processes()}, ORPHAN_SECONDS):
+        raise AssertionError(f"orphans: {platform.processes()}")
+    await platform.open()
 
 
-async def restart_postgres(ground: Ground) -> None:
-    """As an administrator does it: connections are cut, and it starts again."""
-    ground.send(PARTS["postgres"], signal.SIGINT)
+async def restart_postgres(platform: Platform) -> None:
+    """Fast shutdown: connections are closed, and the supervisor restarts the server."""
+    platform.send(PARTS["postgres"], signal.SIGINT)
 
 
 KILLS = [

@@ -1,4 +1,4 @@
-"""The load under which faults happen: buyers who buy without pause, and remember every word that they were given."""
+"""The load: buyers that buy without pause and record every acknowledgement."""
 
 import asyncio
 import random
@@ -12,21 +12,21 @@ from uuid import uuid4
 import httpx2
 import orjson
 
-from tests.chaos.load.client import Client, GaveUp
+from tests.chaos.load.client import Client, TimedOut
 from tests.support.world import Person, Show, World
 
 BUYERS = 4
 PAUSE_SECONDS = 0.1
 ROWS, SEATS = 20, 200
-#: A hold of these is left to run out.
+#: Holds of the second event lapse after this.
 SHORT_HOLD_SECONDS = 5
-#: So much of a house is sold before the next one opens.
+#: The next event opens when this share of the seats is sold.
 FULL = 0.7
 
 
 @dataclass
 class Purchase:
-    """What a buyer was told, step by step; each id is a fact that was acknowledged."""
+    """A purchase, step by step; each id was acknowledged by the platform."""
 
     show: Show
     seat: str
@@ -38,13 +38,13 @@ class Purchase:
 
 
 class Load:
-    """Buyers, and those who let their holds run out; they can be told to pause."""
+    """Buyers, and one client that lets its holds lapse; all of them can be paused."""
 
     def __init__(self, url: str, violate: Callable[[str], None], buyers: int = BUYERS) -> None:
         self.violate, self._url, self._buyers = violate, url, buyers
         self.client = Client(url, violate)
         self.purchases: list[Purchase] = []
-        #: Seconds that each acknowledged hold took, and when it was asked for.
+        #: Of each acknowledged hold: when it was requested, and its seconds.
         self.hold_seconds: list[tuple[float, float]] = []
         self._go = asyncio.Event()
         self._busy = 0
@@ -53,15 +53,15 @@ class Load:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Buy for as long as the block lasts; a buyer who fails makes it fail."""
-        await self.open_house()
+        """Buy for the duration of the block; an error of a buyer is raised from it."""
+        await self.open_event()
         async with asyncio.TaskGroup() as tasks:
-            everybody = [tasks.create_task(self._buy_on()) for _ in range(self._buyers)]
-            everybody.append(tasks.create_task(self._let_run_out()))
+            tasks_running = [tasks.create_task(self._buy_on()) for _ in range(self._buyers)]
+            tasks_running.append(tasks.create_task(self._let_lapse()))
             try:
                 yield
             finally:
-                for one in everybody:
+                for one in tasks_running:
                     one.cancel()
         await self.client.close()
 
@@ -69,13 +69,13 @@ class Load:
         self._go.set()
 
     async def pause(self) -> None:
-        """Returns when every buyer has come to the end of a purchase."""
+        """Stop buying; returns when every purchase in progress has ended."""
         self._go.clear()
-        while self._busy:  # noqa: ASYNC110 (it is for a moment, once a round)
+        while self._busy:  # noqa: ASYNC110 (short, once per round)
             await asyncio.sleep(0.01)
 
-    async def open_house(self) -> None:
-        """The next event, and new people: nobody buys more often than a limit allows."""
+    async def open_event(self) -> None:
+        """Open the next event, with new buyers, so that no buyer meets a rate or purchase limit."""
         async with httpx2.AsyncClient(base_url=self._url, timeout=60, trust_env=False) as client:
             world = World(client)
             tenant = await world.tenant()
@@ -85,7 +85,7 @@ class Load:
         self._taken = set()
 
     async def buy(self, seat: str = "") -> Purchase | None:
-        """One whole purchase up to its money; None when somebody else has the seat. Raises GaveUp."""
+        """One purchase including the payment; None when the seat is taken. Raises TimedOut."""
         show, buyer = self.show, random.choice(self.people)
         purchase = Purchase(show, seat or self.choose(), time.monotonic())
         if not await self.hold(purchase, buyer):
@@ -96,11 +96,11 @@ class Load:
         return purchase
 
     async def hold(self, purchase: Purchase, buyer: Person) -> bool:
-        """False when somebody else has the seat."""
+        """False when the seat is taken."""
         body = {"event_id": purchase.show.id, "seats": [purchase.seat]}
         asked_at = time.monotonic()
         status, answer = await self.client.ask("POST", "/reservations", body, key=uuid4().hex, token=buyer.token)
-        if status == 409 and _code(answer) == "seat_contended":  # nobody has it yet
+        if status == 409 and _code(answer) == "seat_contended":  # locked, not taken
             await asyncio.sleep(PAUSE_SECONDS)
             return await self.hold(purchase, buyer)
         if status != 201:
@@ -115,13 +115,13 @@ class Load:
         status, answer = await self.client.ask("POST", "/orders", body, key=uuid4().hex, token=buyer.token)
         if self._expect(status, answer, 201):
             purchase.order_id = answer["data"]["id"]
-            wish = {"order_id": purchase.order_id, "provider": "mock"}
-            status, answer = await self.client.ask("POST", "/payments", wish, key=uuid4().hex, token=buyer.token)
+            payment = {"order_id": purchase.order_id, "provider": "mock"}
+            status, answer = await self.client.ask("POST", "/payments", payment, key=uuid4().hex, token=buyer.token)
             if self._expect(status, answer, 201):
                 purchase.payment = answer["data"]
 
     async def pay(self, purchase: Purchase) -> None:
-        """As a provider does it: until it is taken, and now and then twice at once."""
+        """Send the webhook as a provider does: until it is accepted, and sometimes twice at once."""
         if purchase.payment is None:
             return
         raw = webhook("payment.succeeded", purchase.payment)
@@ -130,7 +130,7 @@ class Load:
         if set(statuses) <= {200, 202}:
             purchase.is_paid = True
         else:
-            self.violate(f"a webhook was answered with {statuses}")
+            self.violate(f"webhooks got {statuses}")
 
     async def _buy_on(self) -> None:
         while True:
@@ -138,30 +138,30 @@ class Load:
             self._busy += 1
             try:
                 await self.buy()
-            except GaveUp as error:
-                self.violate(f"no answer in all that time: {error}")
+            except TimedOut as error:
+                self.violate(f"timed out: {error}")
             finally:
                 self._busy -= 1
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _let_run_out(self) -> None:
-        """A hold that nobody pays keeps its seat to its end, and not a moment longer."""
+    async def _let_lapse(self) -> None:
+        """An unpaid hold keeps its seat until it lapses, and no longer."""
         while True:
             await self._go.wait()
             self._busy += 1
             try:
                 held, end = Purchase(self.short, random.choice(self.short.labels), 0), 0.0
                 owner, rival = random.sample(self.people, 2)
-                # Its end is after this, whatever the answer's way back takes.
+                # The hold ends later than this plus its duration, however long the response takes.
                 asked_at = time.monotonic()
                 if await self.hold(held, owner):
                     end = time.monotonic() + SHORT_HOLD_SECONDS
                     if await self.hold(Purchase(self.short, held.seat, 0), rival):
                         if time.monotonic() < asked_at + SHORT_HOLD_SECONDS:
-                            self.violate(f"{held.seat} was held by two at a time")
+                            self.violate(f"{held.seat} was held by two buyers at once")
                         end = 0.0
-            except GaveUp as error:
-                self.violate(f"no answer in all that time: {error}")
+            except TimedOut as error:
+                self.violate(f"timed out: {error}")
             finally:
                 self._busy -= 1
             await asyncio.sleep(PAUSE_SECONDS)
@@ -170,20 +170,20 @@ class Load:
                 await self._claim(held.seat, rival)
 
     async def _claim(self, seat: str, rival: Person) -> None:
-        """The hold has run out: whoever asks now gets the seat, swept or not."""
+        """The hold has lapsed: the next request gets the seat, swept or not."""
         self._busy += 1
         try:
             if not await self.hold(Purchase(self.short, seat, 0), rival):
-                self.violate(f"{seat} was not free when its hold had run out")
+                self.violate(f"{seat} was not available after its hold had lapsed")
         finally:
             self._busy -= 1
         await asyncio.sleep(SHORT_HOLD_SECONDS + 0.2)
 
     def choose(self) -> str:
-        """Any seat that we have not bought; two may choose the same one."""
+        """A seat that is not bought yet; two buyers may choose the same one."""
         free = [seat for seat in self.show.labels if seat not in self._taken] or self.show.labels
         seat = random.choice(free)
-        if random.random() < 0.9:  # else another one will run into it
+        if random.random() < 0.9:  # the others stay available for a second buyer to collide with
             self._taken.add(seat)
         return seat
 
@@ -195,7 +195,7 @@ class Load:
         code = _code(answer)
         if status == wanted and (codes is None or code in codes):
             return True
-        self.violate(f"{status} {code} in place of {wanted}")
+        self.violate(f"{status} {code} instead of {wanted}")
         return False
 
 
@@ -204,7 +204,7 @@ def _code(answer: dict[str, Any]) -> str:
 
 
 def webhook(kind: str, payment: dict[str, Any], **changes: Any) -> bytes:
-    """What the mock provider says about a payment; the same words under the same id, however often."""
+    """A webhook of the mock provider; the event id depends on kind and payment only, so that repeats are duplicates."""
     amount = payment["amount"]
     body = {
         "id": f"evt_{kind}_{payment['id']}",

@@ -1,4 +1,4 @@
-"""A sane client: whatever goes wrong on the way, it asks again under the same key, and waits when it is told to."""
+"""A well-behaved client: it reattempts under the same idempotency key and backs off on 429 and 503."""
 
 import asyncio
 import random
@@ -10,19 +10,19 @@ import httpx2
 
 from tests.support.world import API, sign
 
-#: Longer than any fault lasts; who has no answer by then has found a fault of ours.
-PATIENCE_SECONDS = 150.0
+#: Longer than any fault lasts: without a final response by then, the platform is at fault.
+TIMEOUT_SECONDS = 150.0
 REQUEST_SECONDS = 10.0
-#: Answers that say: not now.
-LATER = {429, 503}
+#: Status codes to retry.
+RETRIED = {429, 503}
 
 
-class GaveUp(Exception):
-    """There was no answer in all that time."""
+class TimedOut(Exception):
+    """No final response within TIMEOUT_SECONDS."""
 
 
 class Client:
-    """Somebody's browser. What it is told and should not be is a violation."""
+    """An HTTP client that records unexpected responses as violations."""
 
     def __init__(self, url: str, violate: Callable[[str], None]) -> None:
         self._violate = violate
@@ -38,30 +38,30 @@ class Client:
     async def ask(
         self, method: str, path: str, body: Any = None, *, key: str = "", token: str = ""
     ) -> tuple[int, dict[str, Any]]:
-        """The final status and body. Raises GaveUp."""
+        """Send an API request; returns the final status and body. Raises TimedOut."""
         headers = {"Idempotency-Key": key} if key else {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         return await self.insist(method, f"{API}{path}", headers=headers, json=body)
 
     async def insist(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
-        """Ask until there is an answer that is final. Raises GaveUp."""
-        end, tries = time.monotonic() + PATIENCE_SECONDS, 0
+        """Send a request until the response is final. Raises TimedOut."""
+        end, attempts = time.monotonic() + TIMEOUT_SECONDS, 0
         while time.monotonic() < end:
             try:
                 answer = await self._http.request(method, path, **options)
-            except httpx2.TransportError:  # nobody knows what has become of it
+            except httpx2.TransportError:  # whether it had an effect is unknown
                 pass
             else:
                 if self._is_final(method, path, answer):
                     return answer.status_code, answer.json()
-            tries += 1
-            await asyncio.sleep(random.uniform(0.5, 1) * min(0.05 * 2**tries, 0.5))
-        raise GaveUp(f"{method} {path}")
+            attempts += 1
+            await asyncio.sleep(random.uniform(0.5, 1) * min(0.05 * 2**attempts, 0.5))
+        raise TimedOut(f"{method} {path}")
 
     def _is_final(self, method: str, path: str, answer: httpx2.Response) -> bool:
         status = answer.status_code
-        if status in LATER:
+        if status in RETRIED:
             if "Retry-After" not in answer.headers:
                 self._violate(f"{status} without Retry-After for {method} {path}")
             return False
@@ -70,8 +70,8 @@ class Client:
             return False
         return not (status == 409 and "idempotency_in_flight" in answer.text)
 
-    async def look(self, path: str, token: str = "") -> tuple[int, Any]:
-        """One try, for those who ask all the time anyway; status 0 when nothing came."""
+    async def get(self, path: str, token: str = "") -> tuple[int, Any]:
+        """Send a GET once, without retry; status 0 when the connection failed."""
         try:
             answer = await self._http.get(path, headers={"Authorization": f"Bearer {token}"} if token else {})
             return answer.status_code, answer.json()
@@ -79,6 +79,6 @@ class Client:
             return 0, {}
 
     async def webhook(self, raw: bytes, **changes: Any) -> int:
-        """What a provider sends until it is taken; the status. Raises GaveUp."""
+        """Send a signed webhook until it is accepted; returns the status. Raises TimedOut."""
         path = f"{API}/payments/webhooks/mock"
         return (await self.insist("POST", path, content=raw, headers=sign(raw) | changes))[0]

@@ -1,4 +1,4 @@
-"""Viewers of the live map: what a browser that watches an event has on its screen."""
+"""Viewers of the live seat map: the state that a browser would show."""
 
 import asyncio
 import json
@@ -8,14 +8,14 @@ import httpx2
 
 from tests.support.world import API
 
-#: A browser waits as long as `retry` says, 1 to 5 s; this one is at the eager end.
-AGAIN_SECONDS = 0.5
-#: The stream has a heartbeat every ten seconds: one that is silent for longer is dead.
+#: A browser reconnects after the server's `retry`, 1 to 5 s; this viewer reconnects sooner.
+RECONNECT_SECONDS = 0.5
+#: The stream sends a heartbeat every ten seconds; a longer silence means a dead connection.
 SILENCE_SECONDS = 15.0
 
 
-class Watcher:
-    """One viewer, who comes back whenever the stream ends."""
+class Viewer:
+    """One viewer, which reconnects whenever the stream ends."""
 
     def __init__(self, url: str, event_id: str) -> None:
         self._url, self._path = url, f"{API}/events/{event_id}/stream"
@@ -32,13 +32,13 @@ class Watcher:
         timeout = httpx2.Timeout(5, read=SILENCE_SECONDS)
         while True:
             with suppress(httpx2.TransportError):
-                # A client of its own each time: a connection that died under a stream is not used again.
+                # A new client for each connection, so that a dead connection is never reused.
                 async with httpx2.AsyncClient(base_url=self._url, timeout=timeout, trust_env=False) as client:
                     headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
                     async with client.stream("GET", self._path, headers=headers) as stream:
                         if stream.status_code == 200:
                             await self._read(stream)
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _read(self, stream: httpx2.Response) -> None:
         name, last_id = "", ""
@@ -56,8 +56,8 @@ class Watcher:
         if name == "snapshot":
             self.seats = str(frame["seats"])
         elif name == "seats.updated":
-            letters = list(self.seats)
+            statuses = list(self.seats)
             changes: list[tuple[int, str]] = frame["changes"]  # type: ignore[assignment]
-            for number, letter in changes:
-                letters[number] = letter
-            self.seats = "".join(letters)
+            for number, status in changes:
+                statuses[number] = status
+            self.seats = "".join(statuses)

@@ -59,7 +59,7 @@ async def test_an_answer_that_is_swallowed_on_its_way_is_not_waited_for(database
     with pytest.raises(OperationalError):
         await asyncio.wait_for(ask(database), 60)
     assert time.monotonic() - began < 30
-    wire.mend()
+    wire.restore()
     await asyncio.wait_for(ask(database), 60)
 
 
@@ -87,7 +87,7 @@ async def test_a_pool_of_connections_to_nobody_is_replaced_before_anybody_notice
 ) -> None:
     monkeypatch.setattr("ticketing.infra.db.session.PING_AFTER_SECONDS", 0.0)
     await asyncio.gather(*(ask(database, "select pg_sleep(0.2)") for _ in range(5)))
-    wire.forget_clients()
+    wire.half_open()
     await asyncio.wait_for(asyncio.gather(*(ask(database) for _ in range(10))), 60)
 
 
@@ -133,7 +133,7 @@ async def test_a_hold_whose_database_answers_nothing_is_refused_in_time_and_made
         answer = await buyer.post("/reservations", body, key="once")
     assert refusal(answer, 503)["code"] == "dependency_down"
     assert answer.headers["Retry-After"]
-    wire.mend()
+    wire.restore()
     assert data(await buyer.post("/reservations", body, key="once"), 201)["status"] == "active"
 
 
@@ -150,7 +150,7 @@ async def test_a_subscription_whose_other_end_is_gone_is_noticed(settings: Setti
         assert not waiting.done()
         await client.publish("news", "here I am")
         assert (await waiting)["data"] == b"here I am"
-        wire.forget_clients()
+        wire.half_open()
         with pytest.raises((redis.Lost, OSError)):
             await asyncio.wait_for(anext(heard), 60)
     await client.aclose()
