@@ -79,7 +79,7 @@ def _message(topic: str, version: str, shape: dict[str, Any]) -> Iterator[str]:
 def readers() -> list[str]:
     """Readers of the log, consumer groups with their topics, and the channels of Redis pub/sub."""
     found = [f"reader {READER}", f"channel {COMMITS}", f"channel {SEATS}"]
-    for group in groups(Redis(), mail.Terminal()):
+    for group in groups(Redis(), mail.TerminalMailer()):
         found.append(f"consumer group {group.name}")
         found += [f"consumer group {group.name} topic {topic}" for topic in group.topics]
     return sorted(found)

@@ -71,7 +71,7 @@ def _module(kind: type[Message]) -> str:
 def _consumers_by_topic() -> dict[str, list[str]]:
     """The consumer groups of this code, by topic."""
     found: dict[str, list[str]] = {}
-    for group in groups(Redis(), mail.Terminal()):  # no connection is opened: nothing runs
+    for group in groups(Redis(), mail.TerminalMailer()):  # no connection is opened: nothing runs
         for topic in group.topics:
             found.setdefault(topic, []).append(group.name)
     return found

@@ -1,7 +1,7 @@
-"""Letters leave through here: by SMTP, or to a developer's terminal when no server is set.
+"""Send emails by SMTP, or print them to the terminal when no server is set.
 
-What fails is told apart by whose fault it is. A server that is away or not in order is an outage, and the letter waits;
-a server that can't take this letter just now makes it a failed try; one that never will is taken at its word.
+Failures fall into three classes. An unreachable or misconfigured server is an outage: the email is retried until it is
+over. A temporary refusal of one email (4yz) counts as a failed try. A permanent refusal (5yz) is recorded and final.
 """
 
 import asyncio
@@ -26,22 +26,22 @@ from ticketing.infra.bus import Retry
 from ticketing.infra.config import Settings
 from ticketing.infra.email_addresses import address_of, domain_of, one_line
 
-#: For each command, and for the whole letter: a server that answers a byte a minute must not stop the post.
+#: Timeouts of each command and of a whole email: a server that sends one byte a minute must not block the others.
 COMMAND_SECONDS = 10.0
-LETTER_SECONDS = 60.0
+EMAIL_SECONDS = 60.0
 #: RFC 5321 §3.8: the server closes the connection after this one, whatever was said.
 CLOSING = 421
 
 _log = log.get_logger(__name__)
 
 
-class LetterDeferred(Exception):
-    """The server can't take this letter at the moment, though it takes others; the text is its code."""
+class EmailDeferred(Exception):
+    """The server refuses this email temporarily, while it accepts others. The text is the status code."""
 
 
 @dataclass(frozen=True, slots=True)
-class Enclosure:
-    """A file that travels with a letter."""
+class Attachment:
+    """A file attached to an email."""
 
     content: bytes
     media_type: str
@@ -49,63 +49,63 @@ class Enclosure:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """What is to be sent, to one person. `kind` is for the metric; `enclose` is asked only when it is posted."""
+class OutgoingEmail:
+    """An email to one recipient. `kind` labels the metric. `make_attachment` is called only when the email is sent."""
 
     kind: str
     to: str
     subject: str
     text: str
     html: str
-    enclose: Callable[[], Awaitable[Enclosure]] | None = None
+    make_attachment: Callable[[], Awaitable[Attachment]] | None = None
 
 
 class Mailer(Protocol):
-    """Whoever takes letters."""
+    """Sends emails."""
 
-    async def send(self, letter: Letter, letter_id: UUID) -> None:
-        """Hand a letter over; the same id makes it the same letter, for servers that look.
+    async def send(self, email: OutgoingEmail, email_id: UUID) -> None:
+        """Send an email. The id determines the Message-ID, by which servers may drop a duplicate.
 
         Raises:
-            Retry: the server is away, or not in order: every letter would fare the same.
-            LetterDeferred: it refuses this letter for the moment.
+            Retry: the server is unreachable or misconfigured, which affects every email.
+            EmailDeferred: the server refuses this email temporarily.
         """
 
 
 def connect(settings: Settings) -> Mailer:
-    """The post office that SMTP_URL names, or the terminal."""
+    """Return the mailer for SMTP_URL, or the terminal when it is not set."""
     url = settings.smtp_url.get_secret_value()
-    return PostOffice(url, settings.sender) if url else Terminal()
+    return SmtpMailer(url, settings.sender) if url else TerminalMailer()
 
 
-class PostOffice:
-    """An SMTP server, with a connection of its own for each letter: letters are few, and idle connections get cut."""
+class SmtpMailer:
+    """Sends by SMTP, with one connection per email: emails are rare, and servers close idle connections."""
 
     def __init__(self, url: str, sender: str) -> None:
         self._url, self._sender = urlsplit(url), sender
 
-    async def send(self, letter: Letter, letter_id: UUID) -> None:
+    async def send(self, email: OutgoingEmail, email_id: UUID) -> None:
         try:
-            message = await compose(letter, letter_id, self._sender)
-            async with asyncio.timeout(LETTER_SECONDS):
-                await self._hand_over(message, address_of(letter.to))
+            message = await compose(email, email_id, self._sender)
+            async with asyncio.timeout(EMAIL_SECONDS):
+                await self._transmit(message, address_of(email.to))
         except (SMTPRecipientsRefused, SMTPDataError, SMTPNotSupported, EmailNotValidError) as refusal:
-            # `from None`: a server's own words often repeat the address, and a traceback ends up in a log.
-            _judge(letter, letter_id, _code(refusal))
+            # `from None`: replies of servers often contain the address, and a traceback would log them.
+            _record_refusal(email, email_id, _code(refusal))
         except (SMTPException, OSError) as error:
-            metrics.EMAILS.labels(letter.kind, "waits").inc()
+            metrics.EMAILS.labels(email.kind, "waits").inc()
             _log.warning("mail_server_away", error=type(error).__name__, code=getattr(error, "code", None))
-            raise Retry("the mail server is away, or not in order") from None
+            raise Retry("the mail server is unreachable or misconfigured") from None
         else:
-            metrics.EMAILS.labels(letter.kind, "sent").inc()
-            _log.info("letter_sent", kind=letter.kind, letter_id=str(letter_id))
+            metrics.EMAILS.labels(email.kind, "sent").inc()
+            _log.info("letter_sent", kind=email.kind, letter_id=str(email_id))
 
-    async def _hand_over(self, message: EmailMessage, to: str) -> None:
+    async def _transmit(self, message: EmailMessage, to: str) -> None:
         client = self._client()
         try:
             await client.connect()
             await client.send_message(message, sender=parseaddr(self._sender)[1], recipients=[to])
-            with suppress(SMTPException, OSError):  # the letter is theirs already
+            with suppress(SMTPException, OSError):  # the server has accepted the email already
                 await client.quit()
         finally:
             client.close()
@@ -118,7 +118,7 @@ class PostOffice:
             username=unquote(user) if user else None,
             password=unquote(self._url.password or "") if user else None,
             use_tls=is_tls,
-            # Always when it is offered; a password never travels without it.
+            # Used whenever it is offered, and required when a password is sent.
             start_tls=False if is_tls else (True if user else None),
             local_hostname=domain_of(self._sender),
             timeout=COMMAND_SECONDS,
@@ -126,51 +126,51 @@ class PostOffice:
 
 
 def _code(refusal: Exception) -> int:
-    """The server's code: 4yz for now, 5yz for good (RFC 5321 §4.2.1)."""
+    """Return the status code: 4yz is a transient refusal, 5yz a permanent one (RFC 5321 §4.2.1)."""
     if isinstance(refusal, SMTPRecipientsRefused):
         return refusal.recipients[0].code
-    # 553: the address is none, or has letters in it that this server does not know (no SMTPUTF8).
+    # 553: the address is invalid, or has non-ASCII characters and the server lacks SMTPUTF8.
     return refusal.code if isinstance(refusal, SMTPDataError) else 553
 
 
-def _judge(letter: Letter, letter_id: UUID, code: int) -> None:
+def _record_refusal(email: OutgoingEmail, email_id: UUID, code: int) -> None:
     if code == CLOSING:
-        metrics.EMAILS.labels(letter.kind, "waits").inc()
+        metrics.EMAILS.labels(email.kind, "waits").inc()
         raise Retry("the mail server is closing") from None
     outcome = "refused" if code >= 500 else "deferred"
-    metrics.EMAILS.labels(letter.kind, outcome).inc()
-    _log.warning(f"letter_{outcome}", kind=letter.kind, letter_id=str(letter_id), code=code)
+    metrics.EMAILS.labels(email.kind, outcome).inc()
+    _log.warning(f"letter_{outcome}", kind=email.kind, letter_id=str(email_id), code=code)
     if outcome == "deferred":
-        raise LetterDeferred(code) from None
+        raise EmailDeferred(code) from None
 
 
-class Terminal:
-    """Prints letters for a developer to read: the one place where a link may be seen, and never in production."""
+class TerminalMailer:
+    """Prints emails for development. It is the only place where a link is printed, and never used in production."""
 
-    async def send(self, letter: Letter, letter_id: UUID) -> None:
-        line = f"{'-' * 20} a letter that was not sent, for SMTP_URL is not set {'-' * 20}"
-        enclosed = "\n\n(with a file enclosed)" if letter.enclose else ""
-        head = f"To: {letter.to}\nSubject: {one_line(letter.subject)}"
-        sys.stdout.write(f"\n{line}\n{head}\n\n{letter.text.rstrip()}{enclosed}\n{'-' * len(line)}\n\n")
+    async def send(self, email: OutgoingEmail, email_id: UUID) -> None:
+        line = f"{'-' * 20} email not sent: SMTP_URL is not set {'-' * 20}"
+        note = "\n\n(with an attachment)" if email.make_attachment else ""
+        head = f"To: {email.to}\nSubject: {one_line(email.subject)}"
+        sys.stdout.write(f"\n{line}\n{head}\n\n{email.text.rstrip()}{note}\n{'-' * len(line)}\n\n")
         sys.stdout.flush()
-        metrics.EMAILS.labels(letter.kind, "printed").inc()
+        metrics.EMAILS.labels(email.kind, "printed").inc()
 
 
-async def compose(letter: Letter, letter_id: UUID, sender: str) -> EmailMessage:
-    """The message as it travels: plain words, the same as HTML, and what is enclosed."""
+async def compose(email: OutgoingEmail, email_id: UUID, sender: str) -> EmailMessage:
+    """Build the MIME message: plain text, HTML, and the attachment."""
     message = EmailMessage(MAIL_POLICY)
     name, address = parseaddr(sender)
     message["From"] = _address(address, name)
-    message["To"] = _address(address_of(letter.to))
-    message["Subject"] = one_line(letter.subject)
+    message["To"] = _address(address_of(email.to))
+    message["Subject"] = one_line(email.subject)
     message["Date"] = datetime.now(UTC)
-    message["Message-ID"] = f"<{letter_id}@{domain_of(sender)}>"
-    # RFC 3834 §5: nobody's holiday greeting answers a machine.
+    message["Message-ID"] = f"<{email_id}@{domain_of(sender)}>"
+    # RFC 3834 §5: suppresses automatic replies such as vacation notices.
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.text)
-    message.add_alternative(letter.html, subtype="html")
-    if letter.enclose is not None:
-        file = await letter.enclose()
+    message.set_content(email.text)
+    message.add_alternative(email.html, subtype="html")
+    if email.make_attachment is not None:
+        file = await email.make_attachment()
         main, _, sub = file.media_type.partition("/")
         message.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name)
     return message

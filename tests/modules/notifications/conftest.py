@@ -1,20 +1,20 @@
-"""An application whose letters go to a real mail server."""
+"""An application that sends its emails to an SMTP server in this process."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 from pydantic import SecretStr
 
-from tests.modules.notifications.post_office import Box, open_post_office
+from tests.modules.notifications.smtp_server import SmtpServer, open_smtp_server
 from ticketing.infra.config import Settings
 
 
 @pytest.fixture
-async def box() -> AsyncIterator[Box]:
-    async with open_post_office() as box:
-        yield box
+async def smtp() -> AsyncIterator[SmtpServer]:
+    async with open_smtp_server() as smtp:
+        yield smtp
 
 
 @pytest.fixture
-def settings(settings: Settings, box: Box) -> Settings:
-    return settings.model_copy(update={"smtp_url": SecretStr(box.url), "mail_from": "Tickets <post@tickets.test>"})
+def settings(settings: Settings, smtp: SmtpServer) -> Settings:
+    return settings.model_copy(update={"smtp_url": SecretStr(smtp.url), "mail_from": "Tickets <post@tickets.test>"})

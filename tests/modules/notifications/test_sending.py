@@ -1,4 +1,4 @@
-"""A letter and a mail server, with all that can come between them. Whose fault it was decides what becomes of it."""
+"""Sending an email over SMTP: each kind of failure is retried, counted as a failed try, or recorded as refused."""
 
 import asyncio
 import ssl
@@ -14,56 +14,56 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.modules.notifications.post_office import Box, open_post_office, words_of
+from tests.modules.notifications.smtp_server import SmtpServer, body_of, open_smtp_server
 from tests.support.silent_server import silent_server
 from ticketing.infra import mail, metrics
 from ticketing.infra.bus import Retry
-from ticketing.infra.mail import Letter, LetterDeferred, PostOffice
+from ticketing.infra.mail import EmailDeferred, OutgoingEmail, SmtpMailer
 
 SENDER = "Tickets <post@tickets.test>"
-LETTER_ID = UUID("01910000-0000-7000-8000-000000000001")
+EMAIL_ID = UUID("01910000-0000-7000-8000-000000000001")
 
 
-def letter(to: str = "ada@example.com", subject: str = "Hello", text: str = "Words") -> Letter:
-    return Letter("test", to, subject, text, f"<p>{text}</p>")
+def email(to: str = "ada@example.com", subject: str = "Hello", text: str = "Words") -> OutgoingEmail:
+    return OutgoingEmail("test", to, subject, text, f"<p>{text}</p>")
 
 
 def outcomes(outcome: str) -> float:
     return metrics.REGISTRY.get_sample_value("ticketing_letters_total", {"kind": "test", "outcome": outcome}) or 0.0
 
 
-async def send(box: Box, what: Letter | None = None) -> None:
-    await PostOffice(box.url, SENDER).send(what or letter(), LETTER_ID)
+async def send(smtp: SmtpServer, what: OutgoingEmail | None = None) -> None:
+    await SmtpMailer(smtp.url, SENDER).send(what or email(), EMAIL_ID)
 
 
-async def test_a_letter_arrives_as_it_was_written(box: Box) -> None:
+async def test_an_email_arrives_unchanged(smtp: SmtpServer) -> None:
     before = outcomes("sent")
-    await send(box, letter(subject="Grüße 🎫", text="Ünïcode\nand lines"))
-    [arrived], [envelope] = box.letters, box.envelopes
+    await send(smtp, email(subject="Grüße 🎫", text="Ünïcode\nand lines"))
+    [arrived], [envelope] = smtp.emails, smtp.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("post@tickets.test", ["ada@example.com"])
     assert (arrived["From"], arrived["To"], arrived["Subject"]) == (SENDER, "ada@example.com", "Grüße 🎫")
-    assert words_of(arrived) == "Ünïcode\nand lines\n"
-    assert words_of(arrived, "html").startswith("<p>Ünïcode")
-    assert arrived["Message-ID"] == f"<{LETTER_ID}@tickets.test>"
+    assert body_of(arrived) == "Ünïcode\nand lines\n"
+    assert body_of(arrived, "html").startswith("<p>Ünïcode")
+    assert arrived["Message-ID"] == f"<{EMAIL_ID}@tickets.test>"
     assert arrived["Auto-Submitted"] == "auto-generated"
     assert abs(arrived["Date"].datetime - datetime.now(UTC)) < timedelta(minutes=1)
     assert outcomes("sent") == before + 1
 
 
 @pytest.mark.parametrize("breaks", ["\r\nBcc: eve@example.com", "\nX: y", "\r", "\u2028Bcc: x", "\x85", "\x0b", "\x00"])
-async def test_a_title_cannot_write_headers(box: Box, breaks: str) -> None:
-    await send(box, letter(subject=f"Show{breaks}"))
-    [arrived], [envelope] = box.letters, box.envelopes
+async def test_a_title_cannot_inject_headers(smtp: SmtpServer, breaks: str) -> None:
+    await send(smtp, email(subject=f"Show{breaks}"))
+    [arrived], [envelope] = smtp.emails, smtp.envelopes
     assert envelope.rcpt_tos == ["ada@example.com"]
     assert not {"Bcc", "X"} & set(arrived.keys())
     assert arrived["Subject"].startswith("Show")
 
 
 @pytest.mark.parametrize("to", ["a@example.com\r\nRCPT TO:<eve@example.com>", "a@example.com, eve@example.com"])
-async def test_an_address_cannot_become_two(box: Box, to: str) -> None:
+async def test_an_address_cannot_inject_a_second_recipient(smtp: SmtpServer, to: str) -> None:
     before = outcomes("refused")
-    await send(box, letter(to=to))
-    assert box.envelopes == []
+    await send(smtp, email(to=to))
+    assert smtp.envelopes == []
     assert outcomes("refused") == before + 1
 
 
@@ -71,48 +71,48 @@ async def test_an_address_cannot_become_two(box: Box, to: str) -> None:
     ("to", "as_sent"),
     [("ada@bücher.example", "ada@xn--bcher-kva.example"), ("jörg@bücher.example", "jörg@bücher.example")],
 )
-async def test_addresses_in_other_letters_are_reached(box: Box, to: str, as_sent: str) -> None:
-    await send(box, letter(to=to))
-    assert box.envelopes[0].rcpt_tos == [as_sent]
+async def test_internationalized_addresses_are_reached(smtp: SmtpServer, to: str, as_sent: str) -> None:
+    await send(smtp, email(to=to))
+    assert smtp.envelopes[0].rcpt_tos == [as_sent]
 
 
-async def test_a_server_without_such_letters_is_taken_at_its_word() -> None:
+async def test_an_address_that_the_server_does_not_support_is_refused() -> None:
     before = outcomes("refused")
-    async with open_post_office(enable_SMTPUTF8=False) as box:
-        await send(box, letter(to="jörg@example.com"))
-        assert box.envelopes == []
+    async with open_smtp_server(enable_SMTPUTF8=False) as smtp:
+        await send(smtp, email(to="jörg@example.com"))
+        assert smtp.envelopes == []
     assert outcomes("refused") == before + 1
 
 
-@pytest.mark.parametrize("stage", ["at_recipient", "at_data"])
-async def test_a_letter_that_is_refused_for_good_is_recorded_and_not_tried_again(
-    box: Box, stage: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("step", ["at_recipient", "at_data"])
+async def test_a_permanently_refused_email_is_recorded_and_not_retried(
+    smtp: SmtpServer, step: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = outcomes("refused")
-    getattr(box, stage).append("550 no such user: ada@example.com")
-    await send(box)
-    assert (box.tries, box.letters) == (1, [])
+    getattr(smtp, step).append("550 no such user: ada@example.com")
+    await send(smtp)
+    assert (smtp.tries, smtp.emails) == (1, [])
     assert outcomes("refused") == before + 1
     ours = [record.getMessage() for record in caplog.records if record.name != "mail.log"]
-    told = "\n".join([*capsys.readouterr(), *ours])
-    assert "letter_refused" in told
-    assert "550" in told
-    assert "ada@" not in told
+    logged = "\n".join([*capsys.readouterr(), *ours])
+    assert "letter_refused" in logged
+    assert "550" in logged
+    assert "ada@" not in logged
 
 
-@pytest.mark.parametrize("stage", ["at_recipient", "at_data"])
-async def test_a_letter_that_is_refused_for_now_is_a_failed_try(box: Box, stage: str) -> None:
-    getattr(box, stage).append("451 later, ada@example.com")
-    with pytest.raises(LetterDeferred) as deferred:
-        await send(box)
-    assert str(deferred.value) == "451", "without the server's words, which name the address"
+@pytest.mark.parametrize("step", ["at_recipient", "at_data"])
+async def test_a_temporarily_refused_email_is_a_failed_try(smtp: SmtpServer, step: str) -> None:
+    getattr(smtp, step).append("451 later, ada@example.com")
+    with pytest.raises(EmailDeferred) as deferred:
+        await send(smtp)
+    assert str(deferred.value) == "451", "without the server's reply, which contains the address"
     assert deferred.value.__suppress_context__
-    await send(box)
-    assert len(box.letters) == 1
+    await send(smtp)
+    assert len(smtp.emails) == 1
 
 
 @pytest.mark.parametrize(
-    ("stage", "answer"),
+    ("step", "answer"),
     [
         ("at_sender", "451 not now"),
         ("at_sender", "550 not you"),
@@ -120,30 +120,30 @@ async def test_a_letter_that_is_refused_for_now_is_a_failed_try(box: Box, stage:
         ("at_data", "421 closing"),
     ],
 )
-async def test_a_server_that_is_not_in_order_is_waited_for(box: Box, stage: str, answer: str) -> None:
-    getattr(box, stage).append(answer)
+async def test_a_misconfigured_or_closing_server_is_retried(smtp: SmtpServer, step: str, answer: str) -> None:
+    getattr(smtp, step).append(answer)
     with pytest.raises(Retry):
-        await send(box)
-    await send(box)
-    assert len(box.letters) == 1
+        await send(smtp)
+    await send(smtp)
+    assert len(smtp.emails) == 1
 
 
-async def test_a_server_that_is_not_there_is_waited_for() -> None:
+async def test_an_unreachable_server_is_retried() -> None:
     before = outcomes("waits")
-    async with open_post_office() as box:
+    async with open_smtp_server() as smtp:
         pass
     with pytest.raises(Retry):
-        await send(box)
+        await send(smtp)
     assert outcomes("waits") == before + 1
 
 
 @pytest.fixture
-async def silent() -> AsyncIterator[Box]:
+async def silent() -> AsyncIterator[SmtpServer]:
     async with silent_server() as port:
-        yield Box(port=port)
+        yield SmtpServer(port=port)
 
 
-async def test_a_server_that_hangs_does_not_hang_us(silent: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_runs_into_the_timeout(silent: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "COMMAND_SECONDS", 0.2)
     async with asyncio.timeout(60):
         with pytest.raises(Retry):
@@ -152,7 +152,7 @@ async def test_a_server_that_hangs_does_not_hang_us(silent: Box, monkeypatch: py
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "post")])
     now = datetime.now(UTC)
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -170,57 +170,59 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """The server's side; ours trusts the certificate as an operator would make it: by SSL_CERT_FILE."""
+    """The server's TLS context. The client trusts its certificate by SSL_CERT_FILE, as an operator would set it."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     return context
 
 
-def _with(box: Box, scheme: str, user: str = "") -> PostOffice:
-    return PostOffice(f"{scheme}://{user}127.0.0.1:{box.port}", SENDER)
+def _with(smtp: SmtpServer, scheme: str, user: str = "") -> SmtpMailer:
+    return SmtpMailer(f"{scheme}://{user}127.0.0.1:{smtp.port}", SENDER)
 
 
-async def test_starttls_is_used_when_it_is_offered_and_then_the_log_in(tls: ssl.SSLContext) -> None:
-    async with open_post_office(tls_context=tls) as box:
-        await _with(box, "smtp", "post:p%40ss%2Fword@").send(letter(), LETTER_ID)
-        await _with(box, "smtp").send(letter(), LETTER_ID)
-        assert box.log_ins == [("post", "p@ss/word", True)]
-        assert len(box.letters) == 2
+async def test_starttls_is_used_when_offered_and_before_the_login(tls: ssl.SSLContext) -> None:
+    async with open_smtp_server(tls_context=tls) as smtp:
+        await _with(smtp, "smtp", "post:p%40ss%2Fword@").send(email(), EMAIL_ID)
+        await _with(smtp, "smtp").send(email(), EMAIL_ID)
+        assert smtp.logins == [("post", "p@ss/word", True)]
+        assert len(smtp.emails) == 2
 
 
 async def test_tls_from_the_first_byte(tls: ssl.SSLContext) -> None:
-    async with open_post_office(tls, auth_require_tls=False) as box:
-        await _with(box, "smtps", "post:p%40ss%2Fword@").send(letter(), LETTER_ID)
-        assert len(box.letters) == 1
+    async with open_smtp_server(tls, auth_require_tls=False) as smtp:
+        await _with(smtp, "smtps", "post:p%40ss%2Fword@").send(email(), EMAIL_ID)
+        assert len(smtp.emails) == 1
 
 
-async def test_a_password_is_never_sent_in_the_clear() -> None:
-    async with open_post_office(auth_require_tls=False) as box:
+async def test_a_password_is_never_sent_unencrypted() -> None:
+    async with open_smtp_server(auth_require_tls=False) as smtp:
         with pytest.raises(Retry):
-            await _with(box, "smtp", "post:p%40ss%2Fword@").send(letter(), LETTER_ID)
-        assert (box.log_ins, box.letters) == ([], [])
+            await _with(smtp, "smtp", "post:p%40ss%2Fword@").send(email(), EMAIL_ID)
+        assert (smtp.logins, smtp.emails) == ([], [])
 
 
 @pytest.mark.parametrize("user", ["", "post:p%40ss%2Fword@"])
-async def test_a_server_that_cannot_show_who_it_is_gets_no_letter(
+async def test_a_server_with_an_untrusted_certificate_gets_no_email(
     tls: ssl.SSLContext, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    async with open_post_office(tls_context=tls) as box:
+    async with open_smtp_server(tls_context=tls) as smtp:
         with pytest.raises(Retry):
-            await _with(box, "smtp", user).send(letter(), LETTER_ID)
-        assert (box.log_ins, box.letters) == ([], [])
+            await _with(smtp, "smtp", user).send(email(), EMAIL_ID)
+        assert (smtp.logins, smtp.emails) == ([], [])
 
 
-async def test_a_wrong_password_is_not_the_letters_fault(tls: ssl.SSLContext) -> None:
-    async with open_post_office(tls_context=tls) as box:
+async def test_a_wrong_smtp_password_is_retried(tls: ssl.SSLContext) -> None:
+    async with open_smtp_server(tls_context=tls) as smtp:
         with pytest.raises(Retry):
-            await _with(box, "smtp", "post:wrong@").send(letter(), LETTER_ID)
-        assert box.letters == []
+            await _with(smtp, "smtp", "post:wrong@").send(email(), EMAIL_ID)
+        assert smtp.emails == []
 
 
-async def test_without_a_server_a_developer_reads_letters_in_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    await mail.Terminal().send(letter(subject="Two\nlines", text="https://tickets.test/account/verify#abc"), LETTER_ID)
+async def test_without_a_server_emails_are_printed_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    await mail.TerminalMailer().send(
+        email(subject="Two\nlines", text="https://tickets.test/account/verify#abc"), EMAIL_ID
+    )
     printed = capsys.readouterr().out
     assert "To: ada@example.com\nSubject: Two lines\n\nhttps://tickets.test/account/verify#abc\n" in printed

@@ -6,8 +6,8 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.config import get_settings
-from ticketing.infra.email_addresses import is_nobodys
-from ticketing.infra.mail import Enclosure, Letter
+from ticketing.infra.email_addresses import is_undeliverable
+from ticketing.infra.mail import Attachment, OutgoingEmail
 from ticketing.modules import events, iam, orders, payments, tickets
 from ticketing.modules.notifications import texts
 from ticketing.modules.notifications.layout import Page, as_html, as_text
@@ -16,7 +16,7 @@ from ticketing.modules.notifications.layout import Page, as_html, as_text
 TICKETS_MAX = 20
 
 
-async def compose_verification(session: AsyncSession, message: iam.EmailVerificationRequested) -> Letter | None:
+async def compose_verification(session: AsyncSession, message: iam.EmailVerificationRequested) -> OutgoingEmail | None:
     """The verification of an email address. None when the link has been used, or expired during an SMTP outage."""
     token = await iam.find_mail_token(session, message.token_id)
     if token is None:
@@ -26,7 +26,7 @@ async def compose_verification(session: AsyncSession, message: iam.EmailVerifica
     return _email("verification", token.email, texts.VERIFY_SUBJECT, page)
 
 
-async def compose_password_reset(session: AsyncSession, message: iam.PasswordResetRequested) -> Letter | None:
+async def compose_password_reset(session: AsyncSession, message: iam.PasswordResetRequested) -> OutgoingEmail | None:
     """The password reset link. None when no account has this address, and for a second request within one minute."""
     token = await iam.open_reset(session, message.token_id)
     if token is None:
@@ -36,7 +36,7 @@ async def compose_password_reset(session: AsyncSession, message: iam.PasswordRes
     return _email("password_reset", token.email, texts.RESET_SUBJECT, page)
 
 
-async def compose_password_changed(session: AsyncSession, message: iam.PasswordChanged) -> Letter | None:
+async def compose_password_changed(session: AsyncSession, message: iam.PasswordChanged) -> OutgoingEmail | None:
     """The notice of a changed password. It cannot be disabled, so that a hijacker cannot hide it from the owner."""
     user = (await iam.list_users(session, [message.user_id])).get(message.user_id)
     if user is None:
@@ -45,7 +45,7 @@ async def compose_password_changed(session: AsyncSession, message: iam.PasswordC
     return _email("password_changed", user.email, texts.CHANGED_SUBJECT, page)
 
 
-async def compose_tickets(session: AsyncSession, message: tickets.TicketsIssued) -> Letter | None:
+async def compose_tickets(session: AsyncSession, message: tickets.TicketsIssued) -> OutgoingEmail | None:
     """The tickets, to the order's email address. None when the buyer holds no valid ticket of the order any more."""
     address, passes = await tickets.list_passes_of_buyer(session, message.order_id)
     if not passes:
@@ -59,7 +59,7 @@ async def compose_tickets(session: AsyncSession, message: tickets.TicketsIssued)
     return _email("tickets", address, subject, page, draw_pdf)
 
 
-async def compose_refund(session: AsyncSession, message: payments.RefundSucceeded) -> Letter | None:
+async def compose_refund(session: AsyncSession, message: payments.RefundSucceeded) -> OutgoingEmail | None:
     """The notice of a refund, including the refund of a payment that arrived twice or too late."""
     order = await orders.get_order(session, message.order_id)
     event = await events.get_event(session, order.event_id)
@@ -74,12 +74,12 @@ async def compose_refund(session: AsyncSession, message: payments.RefundSucceede
 
 
 def _email(
-    kind: str, to: str, subject: str, page: Page, enclose: Callable[[], Awaitable[Enclosure]] | None = None
-) -> Letter | None:
+    kind: str, to: str, subject: str, page: Page, make_attachment: Callable[[], Awaitable[Attachment]] | None = None
+) -> OutgoingEmail | None:
     """Return None for an erased address (the order outlives it) and for addresses of rehearsals."""
-    if "@" not in to or is_nobodys(to):
+    if "@" not in to or is_undeliverable(to):
         return None
-    return Letter(kind, to, subject, as_text(page), as_html(page), enclose)
+    return OutgoingEmail(kind, to, subject, as_text(page), as_html(page), make_attachment)
 
 
 def _order_link(reference: str) -> str:
@@ -104,6 +104,6 @@ def _describe(p: tickets.Pass) -> str:
     return texts.seat(p.place.section, p.place.row, p.place.seat) if p.place else p.kind
 
 
-async def _draw_pdf(passes: Sequence[tickets.Pass]) -> Enclosure:
+async def _draw_pdf(passes: Sequence[tickets.Pass]) -> Attachment:
     file = await tickets.draw_pdf(passes)
-    return Enclosure(file.content, file.media_type, file.name)
+    return Attachment(file.content, file.media_type, file.name)

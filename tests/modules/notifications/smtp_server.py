@@ -1,4 +1,4 @@
-"""A real mail server on a free port: it takes letters, or refuses them in the words that a test puts in its mouth."""
+"""An SMTP server on a free port. It accepts emails, or refuses them with the replies that a test prepares."""
 
 import asyncio
 import re
@@ -16,17 +16,17 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 @dataclass
-class Box:
-    """What a server has taken. `answers` are given first, one a try, at the stage that they name."""
+class SmtpServer:
+    """What the server has received. Replies prepared in `at_sender`, `at_recipient` and `at_data` are used first."""
 
     port: int = 0
-    letters: list[EmailMessage] = field(default_factory=list)
+    emails: list[EmailMessage] = field(default_factory=list)
     envelopes: list[Envelope] = field(default_factory=list)
     tries: int = 0
     at_recipient: list[str] = field(default_factory=list)
     at_sender: list[str] = field(default_factory=list)
     at_data: list[str] = field(default_factory=list)
-    log_ins: list[tuple[str, str, bool]] = field(default_factory=list)
+    logins: list[tuple[str, str, bool]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -45,50 +45,50 @@ class Box:
         if self.at_data:
             return self.at_data.pop(0)
         assert isinstance(envelope.content, bytes)
-        self.letters.append(message_from_bytes(envelope.content, policy=modern))  # type: ignore[arg-type]
+        self.emails.append(message_from_bytes(envelope.content, policy=modern))  # type: ignore[arg-type]
         self.envelopes.append(envelope)
         return "250 OK"
 
-    def check_log_in(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+    def check_login(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
         given = data.login.decode(), data.password.decode()
-        self.log_ins.append((*given, session.ssl is not None))
+        self.logins.append((*given, session.ssl is not None))
         return AuthResult(success=given == ("post", "p@ss/word"), handled=False)
 
     def to(self, email: str) -> list[EmailMessage]:
-        """The letters to one person, oldest first."""
-        return [letter for letter in self.letters if letter["To"] == email]
+        """Return the emails to one address, oldest first."""
+        return [message for message in self.emails if message["To"] == email]
 
 
 @asynccontextmanager
-async def open_post_office(tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[Box]:
-    """A server for as long as the block lasts; `tls` makes it speak TLS from the first byte."""
-    box = Box()
+async def open_smtp_server(tls: ssl.SSLContext | None = None, **options: Any) -> AsyncIterator[SmtpServer]:
+    """Run a server during the block. With `tls` it uses TLS from the first byte."""
+    smtp = SmtpServer()
     make = partial(
-        SMTP, box, hostname="post.test", authenticator=box.check_log_in, **{"enable_SMTPUTF8": True} | options
+        SMTP, smtp, hostname="post.test", authenticator=smtp.check_login, **{"enable_SMTPUTF8": True} | options
     )
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, ssl=tls)
-    box.port = server.sockets[0].getsockname()[1]
+    smtp.port = server.sockets[0].getsockname()[1]
     try:
-        yield box
+        yield smtp
     finally:
         server.close()
         await server.wait_closed()
 
 
-def words_of(letter: EmailMessage, kind: str = "plain") -> str:
-    """The text of a letter, or its HTML."""
-    part = letter.get_body((kind,))
+def body_of(email: EmailMessage, kind: str = "plain") -> str:
+    """Return the text of an email, or its HTML."""
+    part = email.get_body((kind,))
     assert isinstance(part, EmailMessage)
     return str(part.get_content()).replace("\r\n", "\n")
 
 
-def link_in(letter: EmailMessage) -> str:
-    """The one link of a letter."""
-    [link] = set(re.findall(r"https?://\S+", words_of(letter)))
+def link_in(email: EmailMessage) -> str:
+    """Return the only link of an email."""
+    [link] = set(re.findall(r"https?://\S+", body_of(email)))
     return str(link)
 
 
-def secret_in(letter: EmailMessage) -> str:
-    """What stands behind the `#` of its link."""
-    return link_in(letter).partition("#")[2]
+def token_in(email: EmailMessage) -> str:
+    """Return the token after the `#` of the email's link."""
+    return link_in(email).partition("#")[2]
