@@ -1,4 +1,4 @@
-"""These tests speak to the running platform over real sockets."""
+"""End-to-end tests: HTTP over real sockets against a running platform."""
 
 from tests.support.platform import client, world
 

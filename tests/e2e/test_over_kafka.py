@@ -1,4 +1,4 @@
-"""The same platform with Kafka between the log and the consumers: same handlers, same outcome."""
+"""The platform with Kafka between the log and the consumers: the same handlers with the same results."""
 
 import asyncio
 from pathlib import Path
@@ -13,14 +13,12 @@ from tests.support.world import API, World, data
 pytestmark = pytest.mark.kafka
 
 
-async def test_a_purchase_over_kafka_and_through_a_restart_of_the_broker(
-    kafka_broker: KafkaBroker, tmp_path: Path
-) -> None:
+async def test_a_purchase_over_kafka_and_across_a_broker_restart(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
     with opened(tmp_path / "data", KAFKA_BOOTSTRAP_SERVERS=kafka_broker.bootstrap) as platform:
         async with httpx2.AsyncClient(base_url=platform.url, timeout=30) as client:
             world = World(client)
             await watch_a_purchase(platform, world)
-            # Without the broker selling goes on, and what was sold meanwhile has its tickets afterwards.
+            # Sales continue without the broker, and their tickets are issued once it is back.
             await asyncio.to_thread(kafka_broker.stop)
             show, buyer = await world.show(seats=3, rows=1), await world.person()
             order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
@@ -48,4 +46,4 @@ async def watch_a_purchase(platform: Platform, world: World) -> None:
 
     assert await eventually(is_carried)
     readers = platform.query("select reader from outbox_cursor")
-    assert readers == [("relay",)]  # nobody else read the log: the messages came over Kafka
+    assert readers == [("relay",)]  # no consumer read the log directly: the messages came over Kafka

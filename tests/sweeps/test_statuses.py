@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.modules.payments.till import end_hold
+from tests.modules.payments.purchases import end_hold
 from tests.support.world import API, PASSWORD, data, refusal
 from tests.sweeps.full_tenant import Stage
 from ticketing.infra.config import Settings
@@ -198,7 +198,7 @@ async def test_503_without_a_database_we_ask_for_patience(app: FastAPI, stage: S
 
 async def test_503_too_many_log_ins_at_once(client: httpx2.AsyncClient, stage: Stage) -> None:
     body = {"email": stage.buyer.email, "password": PASSWORD}
-    places = crypto._hashing_places
+    places = crypto._hashing_slots
     taken = 0
     while places.acquire(blocking=False):
         taken += 1

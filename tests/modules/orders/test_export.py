@@ -1,4 +1,4 @@
-"""Orders as a file: complete, in pages, and harmless to whoever opens it."""
+"""The CSV export of orders: complete, paginated, and safe against CSV injection."""
 
 import csv
 import io
@@ -6,8 +6,8 @@ import io
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.orders.test_reading import order_for
-from tests.modules.payments.till import run
+from tests.modules.orders.test_queries import order_for
+from tests.modules.payments.purchases import run
 from tests.support.world import World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.modules.orders import queries
@@ -21,7 +21,7 @@ async def exported(world: World, tenant, **params: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.text, newline="")))
 
 
-async def test_the_file_has_every_order_with_its_money_in_whole_units(world: World) -> None:
+async def test_the_export_has_every_order_with_amounts_in_major_units(world: World) -> None:
     tenant = await world.tenant()
     show = await world.show(tenant, rows=1, seats=4, title="Hamlet, at last")
     buyer = await world.person("buyer")
@@ -45,20 +45,20 @@ async def test_the_file_has_every_order_with_its_money_in_whole_units(world: Wor
 
 
 @pytest.mark.parametrize("name", ['=cmd|"/c calc"!A1', "+1", "-1", "@SUM(A1)"])
-async def test_what_a_buyer_types_is_never_a_formula(world: World, name: str) -> None:
+async def test_buyer_input_is_never_a_formula(world: World, name: str) -> None:
     show = await world.show(rows=1, seats=1)
     await order_for(world, await world.person(), show, "Stalls-A-1", name, "=x@example.com")
     (row,) = await exported(world, show.tenant)
     assert (row["buyer_name"], row["buyer_email"]) == (f"'{name}", "'=x@example.com")
 
 
-async def test_a_currency_without_cents_is_written_without_them(world: World) -> None:
+async def test_a_currency_without_decimals_is_written_without_decimals(world: World) -> None:
     show = await world.show(rows=1, seats=1, price=5000, currency="JPY")
     await order_for(world, await world.person(), show, "Stalls-A-1", "Ada")
     assert [(row["total"], row["currency"]) for row in await exported(world, show.tenant)] == [("5000", "JPY")]
 
 
-async def test_the_file_goes_on_over_many_pages_and_keeps_no_connection(
+async def test_the_export_reads_many_pages_and_holds_no_connection_between_them(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "EXPORT_PAGE_ROWS", 2)
@@ -67,7 +67,7 @@ async def test_the_file_goes_on_over_many_pages_and_keeps_no_connection(
     made = [(await order_for(world, buyer, show, label, "Ada"))["reference"] for label in show.labels]
     assert [row["reference"] for row in await exported(world, show.tenant)] == made
     await run(app, "update orders set buyer_name = 'Eve'")
-    walk = queries.walk_organization(app.state.get(Database), show.tenant.id, queries.OrderFilter())
+    walk = queries.iterate_pages(app.state.get(Database), show.tenant.id, queries.OrderFilter())
     assert len(await anext(walk)) == 2
     assert app.state.get(Database).engine.pool.checkedout() == 0
     await walk.aclose()

@@ -1,4 +1,4 @@
-"""An order is made once, from the caller's own running hold, and read by those whom it concerns."""
+"""Creating an order: once per reservation, from the caller's own active hold."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.till import end_hold, facts, rows, run
+from tests.modules.payments.purchases import end_hold, message_counts, rows, run
 from tests.support.drain import drain
 from tests.support.world import Person, World, data, refusal
 from ticketing.modules import reservations
@@ -31,7 +31,7 @@ async def held(world: World, *seats: str, **show: Any) -> tuple[Person, Any, Any
     return buyer, event, await world.hold(buyer, event, *seats)
 
 
-async def test_an_order_says_what_was_bought_and_until_when_it_can_be_paid(app: FastAPI, world: World) -> None:
+async def test_an_order_has_its_lines_and_its_expiry(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=4, capacity=10)
     buyer = await world.person("buyer")
     places = [{"ticket_type_id": show.area_type_id, "quantity": 3}]
@@ -58,16 +58,16 @@ async def test_an_order_says_what_was_bought_and_until_when_it_can_be_paid(app: 
     assert order["paid_at"] is None
     assert order["created_at"].endswith("Z")
     assert data(await buyer.get(f"/orders/{order['id']}")) == order
-    assert await facts(app, order) == {"order.created": 1}
+    assert await message_counts(app, order) == {"order.created": 1}
 
 
-async def test_an_order_that_costs_nothing_is_paid_at_once(app: FastAPI, world: World) -> None:
+async def test_a_free_order_is_paid_at_once(app: FastAPI, world: World) -> None:
     buyer, _, reservation = await held(world, "Stalls-A-1", price=0)
     order = data(await buyer.post("/orders", body_for(reservation)), 201)
     assert order["status"] == "paid"
     assert order["paid_at"]
     assert data(await buyer.get(f"/orders/{order['id']}")) == order
-    assert await facts(app, order) == {"order.created": 1, "order.paid": 1}
+    assert await message_counts(app, order) == {"order.created": 1, "order.paid": 1}
     assert (await rows(app, "select status from reservations"))[0].status == "confirmed"
     assert len(await rows(app, "select 1 from event_seats where status = 's'")) == 1
 
@@ -84,14 +84,14 @@ async def test_one_order_per_reservation(app: FastAPI, world: World) -> None:
     assert len(await rows(app, "select 1 from orders")) == 1
 
 
-async def test_a_retry_with_the_same_key_is_the_same_answer(world: World) -> None:
+async def test_a_retry_with_the_same_key_gets_the_same_response(world: World) -> None:
     buyer, _, reservation = await held(world, "Stalls-A-1")
     first, again = [await buyer.post("/orders", body_for(reservation), key="once") for _ in range(2)]
     assert (first.status_code, first.content) == (again.status_code, again.content)
     assert again.headers["Idempotency-Replayed"] == "true"
 
 
-async def test_a_hold_that_has_ended_is_not_ordered(app: FastAPI, world: World) -> None:
+async def test_an_expired_or_released_hold_cannot_be_ordered(app: FastAPI, world: World) -> None:
     buyer, show, reservation = await held(world, "Stalls-A-1")
     await end_hold(app, reservation["id"], -1)
     assert refusal(await buyer.post("/orders", body_for(reservation)), 409)["code"] == "reservation_expired"
@@ -104,19 +104,19 @@ async def test_a_hold_that_has_ended_is_not_ordered(app: FastAPI, world: World) 
     assert await rows(app, "select 1 from orders") == []
 
 
-async def test_a_hold_for_a_cancelled_event_is_not_ordered(world: World) -> None:
+async def test_a_hold_for_a_cancelled_event_cannot_be_ordered(world: World) -> None:
     buyer, show, reservation = await held(world, "Stalls-A-1")
     data(await show.tenant.admin.post(show.path("/cancel")))
     assert refusal(await buyer.post("/orders", body_for(reservation)), 422)["code"] == "event_not_on_sale"
 
 
-async def test_a_sale_that_ends_lets_those_who_hold_finish(app: FastAPI, world: World) -> None:
+async def test_a_hold_can_be_ordered_after_sales_have_ended(app: FastAPI, world: World) -> None:
     buyer, _, reservation = await held(world, "Stalls-A-1")
     await run(app, "update events set sales_end_at = now() - interval '1 s'")
     data(await buyer.post("/orders", body_for(reservation)), 201)
 
 
-async def test_somebody_elses_hold_looks_like_none(world: World) -> None:
+async def test_another_users_hold_is_not_found(world: World) -> None:
     _, _, reservation = await held(world, "Stalls-A-1")
     stranger = await world.person("stranger")
     for one in (reservation, {"id": str(uuid4())}):
@@ -152,7 +152,7 @@ async def test_bad_input_names_the_field(app: FastAPI, world: World, change: dic
     assert await rows(app, "select 1 from orders") == []
 
 
-async def test_nobody_orders_without_logging_in_or_without_a_key(world: World) -> None:
+async def test_ordering_requires_a_login_and_an_idempotency_key(world: World) -> None:
     buyer, _, reservation = await held(world, "Stalls-A-1")
     keyed = {"Idempotency-Key": "k"}
     refusal(await world.client.post("/api/v1/orders", json=body_for(reservation), headers=keyed), 401)
@@ -174,11 +174,11 @@ async def test_an_unpaid_order_ends_with_its_hold(app: FastAPI, world: World) ->
     await drain(app)
     states = [data(await buyer.get(f"/orders/{one['id']}"))["status"] for one in (expired, cancelled, kept)]
     assert states == ["expired", "cancelled", "pending"]
-    assert (await facts(app, expired))["order.expired"] == 1
-    assert (await facts(app, cancelled))["order.cancelled"] == 1
+    assert (await message_counts(app, expired))["order.expired"] == 1
+    assert (await message_counts(app, cancelled))["order.cancelled"] == 1
 
 
-async def test_a_hold_that_ends_without_an_order_troubles_nobody(app: FastAPI, world: World) -> None:
+async def test_an_expired_hold_without_an_order_is_no_error(app: FastAPI, world: World) -> None:
     _, _, reservation = await held(world, "Stalls-A-1")
     await end_hold(app, reservation["id"], -1)
     async with app.state.worker_database.transaction() as session:
@@ -187,9 +187,7 @@ async def test_a_hold_that_ends_without_an_order_troubles_nobody(app: FastAPI, w
     assert await rows(app, "select 1 from dead_letters") == []
 
 
-async def test_a_reference_that_is_taken_is_not_given_again(
-    app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_taken_reference_is_not_used_again(app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     symbols = iter("A" * 16 + "B" * 8)
     monkeypatch.setattr(secrets, "choice", lambda _: next(symbols))
     show = await world.show(rows=1, seats=4)
@@ -197,5 +195,5 @@ async def test_a_reference_that_is_taken_is_not_given_again(
     first = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
     second = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-2"))
     assert (first["reference"], second["reference"]) == ("AAAA-AAAA", "BBBB-BBBB")
-    assert await facts(app, second) == {"order.created": 1}
+    assert await message_counts(app, second) == {"order.created": 1}
     assert [line["seat"] for line in data(await buyer.get(f"/orders/{second['id']}"))["lines"]] == ["Stalls-A-2"]

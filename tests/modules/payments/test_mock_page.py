@@ -1,4 +1,4 @@
-"""The mock provider's pay page: plain, safe against what people type, and harmless to press twice."""
+"""The mock provider's payment page: escaped output, and idempotent buttons."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.till import facts, order_of, ordered, payment_of, rows
+from tests.modules.payments.purchases import message_counts, order_of, order_with_payment, payment_of, rows
 from tests.support.world import World, data
 from ticketing.modules import payments
 
@@ -15,10 +15,10 @@ def page_of(payment: dict) -> str:
     return f"/mock-pay/{payment['provider_ref']}"
 
 
-async def test_the_page_says_what_is_to_be_paid_and_that_it_is_a_mock(world: World) -> None:
+async def test_the_page_shows_the_amount_and_that_it_is_a_mock(world: World) -> None:
     title = '<script>alert("1")</script> & Söhne'
     show = await world.show(rows=1, seats=2, title=title)
-    _, order, payment = await ordered(world, show, "Stalls-A-1")
+    _, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     page = await world.client.get(page_of(payment))
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -34,9 +34,9 @@ async def test_the_page_says_what_is_to_be_paid_and_that_it_is_a_mock(world: Wor
     assert "<style" not in page.text
 
 
-async def test_pay_pays_and_leads_back_to_the_order(app: FastAPI, world: World) -> None:
+async def test_pay_pays_and_redirects_to_the_order(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     answer = await world.client.post(page_of(payment), data={"action": "pay"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/o/{order['reference']}")
     assert (await order_of(buyer, order))["status"] == "paid"
@@ -45,16 +45,16 @@ async def test_pay_pays_and_leads_back_to_the_order(app: FastAPI, world: World) 
 
 async def test_pressing_pay_five_times_pays_once(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     await asyncio.gather(*(world.client.post(page_of(payment), data={"action": "pay"}) for _ in range(5)))
     assert (await order_of(buyer, order))["status"] == "paid"
     assert len(await rows(app, "select 1 from payment_events")) == 1
-    assert (await facts(app, order))["order.paid"] == 1
+    assert (await message_counts(app, order))["order.paid"] == 1
 
 
 async def test_decline_fails_the_payment_and_the_buyer_may_try_again(world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     answer = await world.client.post(page_of(payment), data={"action": "decline"})
     assert answer.status_code == 303
     assert (await payment_of(buyer, payment))["status"] == "failed"
@@ -64,18 +64,18 @@ async def test_decline_fails_the_payment_and_the_buyer_may_try_again(world: Worl
     assert (await order_of(buyer, order))["status"] == "paid"
 
 
-async def test_when_the_shop_does_not_answer_the_page_says_so_and_offers_another_try(
+async def test_an_unreachable_webhook_endpoint_shows_an_error_and_a_retry_button(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     calls: list[str] = []
 
-    def away(request: httpx2.Request) -> httpx2.Response:
+    def refuse(request: httpx2.Request) -> httpx2.Response:
         calls.append(str(request.url))
-        raise httpx2.ConnectError("nobody is there")
+        raise httpx2.ConnectError("connection refused")
 
-    payments.use_transport(httpx2.MockTransport(away))
+    payments.use_transport(httpx2.MockTransport(refuse))
     page = await world.client.post(page_of(payment), data={"action": "pay"})
     assert page.status_code == 502
     assert "try again" in page.text
@@ -97,7 +97,7 @@ async def test_an_unknown_payment_has_no_page(world: World, path: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"action=", b"action=steal", b"\xff\x00=1", b"x" * 4096])
 async def test_any_other_button_does_nothing(world: World, content: bytes) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert (await world.client.post(page_of(payment), content=content, headers=form)).status_code == 422
     assert (await world.client.post(page_of(payment), content=b"x" * 5000, headers=form)).status_code == 413

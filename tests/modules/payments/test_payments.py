@@ -1,4 +1,4 @@
-"""Beginning to pay: one open payment per order, and only for those whom it concerns."""
+"""Starting a payment: one open payment per order, visible to the buyer and to staff."""
 
 import asyncio
 from uuid import uuid4
@@ -6,40 +6,40 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.till import end_hold, facts, order_of, ordered, payment_of, rows
+from tests.modules.payments.purchases import end_hold, message_counts, order_of, order_with_payment, payment_of, rows
 from tests.support.world import World, data, refusal
 
 
-async def test_a_payment_says_where_to_pay(app: FastAPI, world: World) -> None:
+async def test_a_payment_has_a_checkout_url(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1", "Stalls-A-2")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1", "Stalls-A-2")
     assert payment["order_id"] == order["id"]
     assert (payment["provider"], payment["status"]) == ("mock", "pending")
     assert payment["amount"] == {"amount": 9000, "currency": "EUR"}
     assert payment["checkout_url"] == f"http://test/mock-pay/{payment['provider_ref']}"
     assert payment["client_secret"] is None
     assert await payment_of(buyer, payment) == payment
-    assert (await facts(app, order))["payment.created"] == 1
+    assert (await message_counts(app, order))["payment.created"] == 1
 
 
-async def test_asking_again_gives_the_open_payment(app: FastAPI, world: World) -> None:
+async def test_a_second_request_returns_the_open_payment(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     assert await world.payment(buyer, order) == payment
-    assert (await facts(app, order))["payment.created"] == 1
+    assert (await message_counts(app, order))["payment.created"] == 1
 
 
-async def test_twenty_windows_open_one_payment(app: FastAPI, world: World) -> None:
+async def test_twenty_concurrent_requests_open_one_payment(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
     buyer = await world.person("buyer")
     order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
     opened = await asyncio.gather(*(world.payment(buyer, order) for _ in range(20)))
     assert len({payment["id"] for payment in opened}) == 1
     assert len(await rows(app, "select 1 from payments")) == 1
-    assert (await facts(app, order))["payment.created"] == 1
+    assert (await message_counts(app, order))["payment.created"] == 1
 
 
-async def test_a_retry_with_the_same_key_is_the_same_answer(app: FastAPI, world: World) -> None:
+async def test_a_retry_with_the_same_key_gets_the_same_response(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
     buyer = await world.person("buyer")
     order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
@@ -63,30 +63,30 @@ async def test_a_free_order_is_paid_already(world: World) -> None:
     assert refusal(await start(buyer, order), 409)["code"] == "already_paid"
 
 
-async def test_what_a_new_payment_says_is_what_reading_it_says(world: World) -> None:
+async def test_a_new_payment_equals_what_is_read_later(world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     assert data(await buyer.get(f"/payments/{payment['id']}")) == payment
     assert data(await start(buyer, order), 201) == payment
 
 
-async def test_a_hold_that_ran_out_can_not_be_paid(app: FastAPI, world: World) -> None:
+async def test_a_lapsed_hold_cannot_be_paid(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, _ = await ordered(world, show, "Stalls-A-1")
+    buyer, order, _ = await order_with_payment(world, show, "Stalls-A-1")
     await end_hold(app, order["reservation_id"], -1)
     assert refusal(await start(buyer, order), 409)["code"] == "reservation_expired"
 
 
-async def test_a_cancelled_event_can_not_be_paid(world: World) -> None:
+async def test_an_order_for_a_cancelled_event_cannot_be_paid(world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, _ = await ordered(world, show, "Stalls-A-1")
+    buyer, order, _ = await order_with_payment(world, show, "Stalls-A-1")
     data(await show.tenant.admin.post(show.path("/cancel")))
     assert refusal(await start(buyer, order), 422)["code"] == "event_not_on_sale"
 
 
-async def test_another_buyers_order_looks_like_none(world: World) -> None:
+async def test_another_buyers_order_is_not_found(world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    _, order, payment = await ordered(world, show, "Stalls-A-1")
+    _, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     stranger = await world.person("stranger")
     unknown = {"id": str(uuid4())}
     for one in (order, unknown):
@@ -99,7 +99,7 @@ async def test_another_buyers_order_looks_like_none(world: World) -> None:
 async def test_staff_of_the_organization_read_a_payment_and_others_do_not(world: World) -> None:
     tenant = await world.tenant()
     show = await world.show(tenant, rows=1, seats=2)
-    _, order, payment = await ordered(world, show, "Stalls-A-1")
+    _, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     staff = await world.member(tenant, "ORG_STAFF")
     assert data(await staff.get(f"/payments/{payment['id']}"))["id"] == payment["id"]
     assert len(data(await staff.get(f"/orders/{order['id']}/payments"))) == 1
@@ -108,7 +108,7 @@ async def test_staff_of_the_organization_read_a_payment_and_others_do_not(world:
         refusal(await outsider.get(f"/orders/{order['id']}/payments"), 404)
 
 
-async def test_nobody_pays_without_logging_in_or_without_a_key(world: World) -> None:
+async def test_paying_requires_a_login_and_an_idempotency_key(world: World) -> None:
     buyer = await world.person()
     body = {"order_id": str(uuid4()), "provider": "mock"}
     refusal(await world.client.post("/api/v1/payments", json=body, headers={"Idempotency-Key": "k"}), 401)

@@ -1,4 +1,4 @@
-"""Refunds: never more than was paid, told to the provider once, and done when it says so."""
+"""Refunds: never more than was paid, sent to the provider once, and completed by its webhook."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.till import facts, order_of, ordered, payment_of, rows
+from tests.modules.payments.purchases import message_counts, order_of, order_with_payment, payment_of, rows
 from tests.support.drain import drain
 from tests.support.world import World, data
 from ticketing.infra.bus import Retry
@@ -16,12 +16,12 @@ from ticketing.modules import orders, payments
 
 
 async def paid(world: World, *seats: str) -> Any:
-    buyer, order, payment = await ordered(world, await world.show(rows=1, seats=4), *seats)
+    buyer, order, payment = await order_with_payment(world, await world.show(rows=1, seats=4), *seats)
     data(await world.webhook("payment.succeeded", payment))
     return buyer, order, payment
 
 
-async def give_back(app: FastAPI, order: dict[str, Any], amount_minor: int | None, reason: str = "Rain") -> str:
+async def request_refund(app: FastAPI, order: dict[str, Any], amount_minor: int | None, reason: str = "Rain") -> str:
     async with app.state.worker_database.transaction() as session:
         found = await orders.get_order(session, UUID(order["id"]))
         refund = await payments.refund_order(session, found, amount_minor, reason, found.user_id)
@@ -31,13 +31,13 @@ async def give_back(app: FastAPI, order: dict[str, Any], amount_minor: int | Non
 
 async def test_a_refund_in_two_parts_ends_as_refunded(app: FastAPI, world: World) -> None:
     buyer, order, payment = await paid(world, "Stalls-A-1", "Stalls-A-2")
-    await give_back(app, order, 1000)
+    await request_refund(app, order, 1000)
     assert (await order_of(buyer, order))["status"] == "paid"
     await drain(app)
     now = await order_of(buyer, order)
     assert (now["status"], now["refunded"]["amount"]) == ("partially_refunded", 1000)
     assert (await payment_of(buyer, payment))["status"] == "succeeded"
-    await give_back(app, order, None)
+    await request_refund(app, order, None)
     await drain(app)
     now = await order_of(buyer, order)
     assert (now["status"], now["refunded"]["amount"]) == ("refunded", 9000)
@@ -47,41 +47,41 @@ async def test_a_refund_in_two_parts_ends_as_refunded(app: FastAPI, world: World
         ("succeeded", 1000, "Rain"),
         ("succeeded", 8000, "Rain"),
     ]
-    told = await facts(app, order)
-    assert told["refund.requested"] == told["refund.succeeded"] == told["order.refunded"] == 2
+    counts = await message_counts(app, order)
+    assert counts["refund.requested"] == counts["refund.succeeded"] == counts["order.refunded"] == 2
 
 
-async def test_no_more_goes_back_than_was_paid(app: FastAPI, world: World) -> None:
+async def test_refunds_never_exceed_the_payment(app: FastAPI, world: World) -> None:
     _, order, _ = await paid(world, "Stalls-A-1")
     with pytest.raises(payments.RefundTooLarge) as refused:
-        await give_back(app, order, 4501)
+        await request_refund(app, order, 4501)
     assert refused.value.details == {"refundable_minor": 4500}
-    await give_back(app, order, 4000)
+    await request_refund(app, order, 4000)
     with pytest.raises(payments.RefundTooLarge):
-        await give_back(app, order, 501)
-    await give_back(app, order, 500)
+        await request_refund(app, order, 501)
+    await request_refund(app, order, 500)
     with pytest.raises(payments.NothingToRefund):
-        await give_back(app, order, None)
+        await request_refund(app, order, None)
 
 
-async def test_refunds_asked_for_together_never_add_up_to_more_than_was_paid(app: FastAPI, world: World) -> None:
+async def test_concurrent_refunds_never_exceed_the_payment(app: FastAPI, world: World) -> None:
     _, order, _ = await paid(world, "Stalls-A-1")
-    asked = await asyncio.gather(*(give_back(app, order, 1000) for _ in range(8)), return_exceptions=True)
-    assert sum(isinstance(answer, str) for answer in asked) == 4
-    assert {type(answer) for answer in asked} == {str, payments.RefundTooLarge}
+    results = await asyncio.gather(*(request_refund(app, order, 1000) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(result, str) for result in results) == 4
+    assert {type(result) for result in results} == {str, payments.RefundTooLarge}
     total = (await rows(app, "select sum(amount_minor) as total from refunds"))[0].total
     assert total == 4000
 
 
-async def test_what_was_never_paid_is_not_refunded(app: FastAPI, world: World) -> None:
+async def test_an_unpaid_order_is_not_refunded(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    _, order, _ = await ordered(world, show, "Stalls-A-1")
+    _, order, _ = await order_with_payment(world, show, "Stalls-A-1")
     with pytest.raises(payments.NothingToRefund):
-        await give_back(app, order, None)
+        await request_refund(app, order, None)
     free = await world.show(rows=1, seats=2, price=0)
     buyer = await world.person()
     with pytest.raises(payments.NothingToRefund):
-        await give_back(app, await world.order(buyer, await world.hold(buyer, free, "Stalls-A-1")), None)
+        await request_refund(app, await world.order(buyer, await world.hold(buyer, free, "Stalls-A-1")), None)
 
 
 async def message_of(app: FastAPI, order: dict[str, Any]) -> payments.RefundRequested:
@@ -89,9 +89,9 @@ async def message_of(app: FastAPI, order: dict[str, Any]) -> payments.RefundRequ
     return payments.RefundRequested.model_validate(found[0].payload)
 
 
-async def test_a_provider_that_does_not_answer_is_asked_again_later(app: FastAPI, world: World) -> None:
+async def test_a_refund_is_retried_when_the_provider_does_not_respond(app: FastAPI, world: World) -> None:
     buyer, order, _ = await paid(world, "Stalls-A-1")
-    await give_back(app, order, None)
+    await request_refund(app, order, None)
     message = await message_of(app, order)
     payments.use_transport(httpx2.MockTransport(lambda request: httpx2.Response(503)))
     with pytest.raises(Retry):
@@ -103,9 +103,9 @@ async def test_a_provider_that_does_not_answer_is_asked_again_later(app: FastAPI
     assert (await order_of(buyer, order))["status"] == "refunded"
 
 
-async def test_a_refund_that_is_told_again_is_not_made_again(app: FastAPI, world: World) -> None:
+async def test_a_redelivered_refund_request_refunds_once(app: FastAPI, world: World) -> None:
     buyer, order, _ = await paid(world, "Stalls-A-1")
-    await give_back(app, order, 1500)
+    await request_refund(app, order, 1500)
     message = await message_of(app, order)
 
     async def send() -> None:
@@ -115,14 +115,14 @@ async def test_a_refund_that_is_told_again_is_not_made_again(app: FastAPI, world
     await asyncio.gather(*(send() for _ in range(4)))
     await send()
     assert (await order_of(buyer, order))["refunded"]["amount"] == 1500
-    assert (await facts(app, order))["refund.succeeded"] == 1
+    assert (await message_counts(app, order))["refund.succeeded"] == 1
     assert len(await rows(app, "select 1 from payment_events where type = 'refund.succeeded'")) == 1
 
 
-async def test_the_webhook_of_a_refund_may_name_refund_or_payment_and_come_twice(app: FastAPI, world: World) -> None:
+async def test_a_refund_webhook_may_name_the_refund_or_the_payment_and_repeat(app: FastAPI, world: World) -> None:
     buyer, order, payment = await paid(world, "Stalls-A-1")
-    first = await give_back(app, order, 1000)
-    second = await give_back(app, order, 1000)
+    first = await request_refund(app, order, 1000)
+    second = await request_refund(app, order, 1000)
     data(await world.webhook("refund.succeeded", payment, amount=1000))
     states = {str(r.id): r.status for r in await rows(app, "select id, status from refunds")}
     assert states == {first: "succeeded", second: "requested"}
@@ -134,9 +134,9 @@ async def test_the_webhook_of_a_refund_may_name_refund_or_payment_and_come_twice
     assert outcomes[0].outcome == "seen"
 
 
-async def test_a_refund_webhook_of_another_amount_is_kept_for_a_person(app: FastAPI, world: World) -> None:
+async def test_a_refund_webhook_with_another_amount_is_a_mismatch(app: FastAPI, world: World) -> None:
     buyer, order, payment = await paid(world, "Stalls-A-1")
-    await give_back(app, order, 1000)
+    await request_refund(app, order, 1000)
     data(await world.webhook("refund.succeeded", payment, amount=999))
     data(await world.webhook("refund.succeeded", payment, amount=1000, currency="USD"))
     assert (await order_of(buyer, order))["refunded"]["amount"] == 0
@@ -145,5 +145,5 @@ async def test_a_refund_webhook_of_another_amount_is_kept_for_a_person(app: Fast
 
 
 async def test_a_refund_of_an_unknown_payment_waits(world: World) -> None:
-    nobodys = {"provider_ref": "mock_nobodys", "amount": {"amount": 1, "currency": "EUR"}}
-    data(await world.webhook("refund.succeeded", nobodys), 202)
+    unknown = {"provider_ref": "mock_unknown", "amount": {"amount": 1, "currency": "EUR"}}
+    data(await world.webhook("refund.succeeded", unknown), 202)

@@ -1,4 +1,4 @@
-"""Webhooks come twice, ten times, shuffled and too early, and money has its effect once."""
+"""Webhooks that arrive repeatedly, out of order or too early are applied once."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.till import facts, order_of, ordered, payment_of, rows, run
+from tests.modules.payments.purchases import message_counts, order_of, order_with_payment, payment_of, rows, run
 from tests.support.world import API, WEBHOOK_SECRET, World, data, refusal, sign
 from ticketing.infra.config import Settings
 from ticketing.main import create_app
@@ -18,11 +18,11 @@ from ticketing.modules import payments
 
 HOOK = f"{API}/payments/webhooks/mock"
 
-#: Money that is there before the payment that it is for.
-PROVIDER_IN_A_HURRY = """
-create function hurry() returns trigger language plpgsql as $$ begin
+#: A trigger that stores a webhook just before the payment that it is about is inserted.
+EARLY_WEBHOOK = """
+create function early() returns trigger language plpgsql as $$ begin
     insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, body, tries)
-    values (new.provider, 'evt_hurry', 'payment.succeeded', new.provider_ref, new.amount_minor, new.currency, '{}', 0);
+    values (new.provider, 'evt_early', 'payment.succeeded', new.provider_ref, new.amount_minor, new.currency, '{}', 0);
     return new;
 end $$"""
 
@@ -40,42 +40,42 @@ def body(payment: dict, kind: str = "payment.succeeded", **changes: object) -> b
     ).encode()
 
 
-async def test_ten_times_and_shuffled_with_failures_is_one_paid_order(app: FastAPI, world: World) -> None:
+async def test_ten_shuffled_successes_and_failures_pay_the_order_once(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=4)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1", "Stalls-A-2")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1", "Stalls-A-2")
     same, other = body(payment), body(payment)
-    mail = [same] * 10 + [other] + [body(payment, "payment.failed") for _ in range(5)]
-    random.shuffle(mail)
+    webhooks = [same] * 10 + [other] + [body(payment, "payment.failed") for _ in range(5)]
+    random.shuffle(webhooks)
     answers = await asyncio.gather(
-        *(world.client.post(HOOK, content=raw, headers=sign(raw)) for raw in mail), return_exceptions=False
+        *(world.client.post(HOOK, content=raw, headers=sign(raw)) for raw in webhooks), return_exceptions=False
     )
     assert {answer.status_code for answer in answers} == {200}
     assert (await order_of(buyer, order))["status"] == "paid"
     assert (await payment_of(buyer, payment))["status"] == "succeeded"
-    told = await facts(app, order)
-    assert told["order.paid"] == told["payment.succeeded"] == 1
-    assert not told.keys() & {"payment.returned", "refund.requested", "order.expired"}
+    counts = await message_counts(app, order)
+    assert counts["order.paid"] == counts["payment.succeeded"] == 1
+    assert not counts.keys() & {"payment.returned", "refund.requested", "order.expired"}
     assert len(await rows(app, "select 1 from outbox where topic = 'reservation.confirmed'")) == 1
     assert len(await rows(app, "select 1 from payment_events")) == 7
     assert len(await rows(app, "select 1 from event_seats where status = 's'")) == 2
 
 
-async def test_success_and_failure_together_always_end_as_paid(app: FastAPI, world: World) -> None:
+async def test_concurrent_success_and_failure_always_end_as_paid(app: FastAPI, world: World) -> None:
     show = await world.show(rows=5, seats=10)
     buyer = await world.person("buyer")
     for label in show.labels:
-        _, order, payment = await ordered(world, show, label, buyer=buyer)
-        mail = [body(payment), body(payment, "payment.failed")]
-        random.shuffle(mail)
-        await asyncio.gather(*(world.client.post(HOOK, content=raw, headers=sign(raw)) for raw in mail))
+        _, order, payment = await order_with_payment(world, show, label, buyer=buyer)
+        webhooks = [body(payment), body(payment, "payment.failed")]
+        random.shuffle(webhooks)
+        await asyncio.gather(*(world.client.post(HOOK, content=raw, headers=sign(raw)) for raw in webhooks))
         assert (await order_of(buyer, order))["status"] == "paid"
         assert (await payment_of(buyer, payment))["status"] == "succeeded"
-        assert (await facts(app, order))["order.paid"] == 1
+        assert (await message_counts(app, order))["order.paid"] == 1
 
 
 async def test_success_after_failure_counts_and_failure_after_success_does_not(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     data(await world.webhook("payment.failed", payment))
     assert (await payment_of(buyer, payment))["status"] == "failed"
     assert (await order_of(buyer, order))["status"] == "pending"
@@ -110,7 +110,7 @@ async def test_success_after_failure_counts_and_failure_after_success_does_not(a
         lambda raw: sign(raw, at=int(time.time()) + 302),
     ],
 )
-async def test_what_is_not_signed_by_the_provider_just_now_is_refused_and_not_kept(
+async def test_a_webhook_without_a_valid_recent_signature_is_refused_and_not_stored(
     app: FastAPI, world: World, headers: object
 ) -> None:
     raw = body({"provider_ref": "mock_1", "amount": {"amount": 1, "currency": "EUR"}})
@@ -122,26 +122,26 @@ async def test_what_is_not_signed_by_the_provider_just_now_is_refused_and_not_ke
 
 async def test_a_body_changed_after_signing_is_refused(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     signature = sign(body(payment, amount=1))
     refusal(await world.client.post(HOOK, content=body(payment), headers=signature), 401)
     assert (await order_of(buyer, order))["status"] == "pending"
 
 
-async def test_a_signature_is_good_for_five_minutes_both_ways(app: FastAPI, world: World) -> None:
+async def test_a_signature_is_valid_for_five_minutes_in_either_direction(app: FastAPI, world: World) -> None:
     for seconds in (-295, 295):
         raw = body({"provider_ref": "mock_1", "amount": {"amount": 1, "currency": "EUR"}})
         data(await world.client.post(HOOK, content=raw, headers=sign(raw, at=int(time.time()) + seconds)), 202)
 
 
-async def test_a_second_signature_by_an_older_secret_does_no_harm(app: FastAPI, world: World) -> None:
+async def test_a_further_signature_by_another_secret_is_ignored(app: FastAPI, world: World) -> None:
     raw = body({"provider_ref": "mock_1", "amount": {"amount": 1, "currency": "EUR"}})
     headers = sign(raw)
     headers["Mock-Signature"] = headers["Mock-Signature"].replace(",v1=", f",v1={'0' * 64},v1=")
     data(await world.client.post(HOOK, content=raw, headers=headers), 202)
 
 
-async def test_without_a_secret_the_endpoint_is_off(settings: Settings, app: FastAPI) -> None:
+async def test_without_a_secret_the_endpoint_is_disabled(settings: Settings, app: FastAPI) -> None:
     off = create_app(settings.model_copy(update={"mock_webhook_secret": type(settings.mock_webhook_secret)("")}))
     async with off.router.lifespan_context(off):
         transport = httpx2.ASGITransport(off)
@@ -165,12 +165,12 @@ async def test_unknown_providers_have_no_endpoint(world: World) -> None:
 @pytest.mark.parametrize("change", [{"amount": 4499}, {"amount": 4501}, {"amount": 0}, {"currency": "USD"}])
 async def test_a_wrong_amount_or_currency_pays_nothing(app: FastAPI, world: World, change: dict) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     data(await world.webhook("payment.succeeded", payment, **change))
     assert (await order_of(buyer, order))["status"] == "pending"
     assert (await payment_of(buyer, payment))["status"] == "pending"
     assert [row.outcome for row in await rows(app, "select outcome from payment_events")] == ["mismatch"]
-    assert "refund.requested" not in await facts(app, order)
+    assert "refund.requested" not in await message_counts(app, order)
     data(await world.webhook("payment.succeeded", payment))
     assert (await order_of(buyer, order))["status"] == "paid"
 
@@ -195,9 +195,7 @@ async def test_a_wrong_amount_or_currency_pays_nothing(app: FastAPI, world: Worl
         ({"nonsense": "\x00"}, "nonsense"),
     ],
 )
-async def test_a_signed_webhook_that_makes_no_sense_names_the_field(
-    app: FastAPI, world: World, change: dict, field: str
-) -> None:
+async def test_an_invalid_signed_webhook_names_the_field(app: FastAPI, world: World, change: dict, field: str) -> None:
     raw = body({"provider_ref": "mock_1", "amount": {"amount": 1, "currency": "EUR"}}, **change)
     assert refusal(await world.client.post(HOOK, content=raw, headers=sign(raw)), 422)["field"] == field
     assert await rows(app, "select 1 from payment_events") == []
@@ -206,32 +204,30 @@ async def test_a_signed_webhook_that_makes_no_sense_names_the_field(
 @pytest.mark.parametrize(
     ("raw", "status"), [(b"", 400), (b"{", 400), (b"\xff", 400), (b"[]", 422), (b"null", 422), (b"x" * 65_537, 413)]
 )
-async def test_a_signed_webhook_that_is_no_object_is_refused(world: World, raw: bytes, status: int) -> None:
+async def test_a_signed_webhook_that_is_not_an_object_is_refused(world: World, raw: bytes, status: int) -> None:
     refusal(await world.client.post(HOOK, content=raw, headers=sign(raw)), status)
 
 
-async def test_an_idempotency_key_on_a_webhook_changes_nothing(app: FastAPI, world: World) -> None:
+async def test_an_idempotency_key_on_a_webhook_is_ignored(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    _, _, payment = await ordered(world, show, "Stalls-A-1")
+    _, _, payment = await order_with_payment(world, show, "Stalls-A-1")
     before = await rows(app, "select count(*) from idempotency_keys")
     raw = body(payment)
     data(await world.client.post(HOOK, content=raw, headers=sign(raw) | {"Idempotency-Key": "mine"}))
     assert await rows(app, "select count(*) from idempotency_keys") == before
-    # The same body under the same key, but unsigned: an answer that was kept would come before the signature is read.
+    # The same body and key, but unsigned: a replayed response would bypass the verification of the signature.
     refusal(await world.client.post(HOOK, content=raw, headers={"Idempotency-Key": "mine"}), 401)
 
 
 async def hide(app: FastAPI, payment: dict, is_hidden: bool = True) -> None:
-    """Make the payment unknown under its reference, as it is while its own transaction has not committed."""
+    """Make the payment unknown by its reference, as it is before its transaction has committed."""
     ref = f"hidden_{payment['id']}" if is_hidden else payment["provider_ref"]
     await run(app, "update payments set provider_ref = :ref where id = :id", ref=ref, id=payment["id"])
 
 
-async def test_a_webhook_that_overtook_its_payment_is_kept_and_applied_when_the_payment_appears(
-    app: FastAPI, world: World
-) -> None:
+async def test_an_early_webhook_is_stored_and_applied_when_its_payment_appears(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     await hide(app, payment)
     raw = body(payment)
     for _ in range(2):
@@ -241,22 +237,20 @@ async def test_a_webhook_that_overtook_its_payment_is_kept_and_applied_when_the_
     assert (await world.payment(buyer, order))["status"] == "succeeded"
     assert (await order_of(buyer, order))["status"] == "paid"
     data(await world.client.post(HOOK, content=raw, headers=sign(raw)), 200)
-    assert (await facts(app, order))["order.paid"] == 1
+    assert (await message_counts(app, order))["order.paid"] == 1
 
 
-async def test_a_webhook_that_comes_while_its_payment_is_being_made_is_applied_with_it(
-    app: FastAPI, world: World
-) -> None:
+async def test_a_webhook_that_arrives_during_the_payments_insert_is_applied_with_it(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
     buyer = await world.person("buyer")
     order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
-    await run(app, PROVIDER_IN_A_HURRY)
-    await run(app, "create trigger hurry before insert on payments for each row execute function hurry()")
+    await run(app, EARLY_WEBHOOK)
+    await run(app, "create trigger early before insert on payments for each row execute function early()")
     payment = await world.payment(buyer, order)
     assert payment["status"] == "succeeded"
     assert payment == data(await buyer.get(f"/payments/{payment['id']}"))
     assert (await order_of(buyer, order))["status"] == "paid"
-    assert await facts(app, order) == {
+    assert await message_counts(app, order) == {
         "order.created": 1,
         "payment.created": 1,
         "order.paid": 1,
@@ -264,12 +258,12 @@ async def test_a_webhook_that_comes_while_its_payment_is_being_made_is_applied_w
     }
 
 
-async def test_a_webhook_that_overtook_its_payment_is_applied_by_the_clock(app: FastAPI, world: World) -> None:
+async def test_an_early_webhook_is_applied_by_a_retry(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
     await hide(app, payment)
     data(await world.webhook("payment.succeeded", payment), 202)
-    assert await retry(app) == 0  # its first second is not over
+    assert await retry(app) == 0  # the first try is due after one second
     await age(app, 2)
     assert await retry(app) == 0
     await hide(app, payment, is_hidden=False)
@@ -279,8 +273,8 @@ async def test_a_webhook_that_overtook_its_payment_is_applied_by_the_clock(app: 
     assert (await order_of(buyer, order))["status"] == "paid"
 
 
-async def test_a_webhook_that_nobody_ever_understands_is_given_up(app: FastAPI, world: World) -> None:
-    await world.client.post(HOOK, content=(raw := body(NOBODYS)), headers=sign(raw))
+async def test_a_webhook_of_an_unknown_payment_is_abandoned_after_sixteen_tries(app: FastAPI, world: World) -> None:
+    await world.client.post(HOOK, content=(raw := body(UNKNOWN)), headers=sign(raw))
     for tries in range(1, 16):
         await age(app, 2**16)
         assert await retry(app) == 0
@@ -293,30 +287,30 @@ async def test_a_webhook_that_nobody_ever_understands_is_given_up(app: FastAPI, 
     data(await world.client.post(HOOK, content=raw, headers=sign(raw)), 200)
 
 
-async def test_one_waiting_webhook_that_fails_does_not_stop_the_others(app: FastAPI, world: World) -> None:
+async def test_a_failing_webhook_does_not_block_the_others(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
-    buyer, order, payment = await ordered(world, show, "Stalls-A-1")
-    broken, kept = await ordered(world, show, "Stalls-A-2", buyer=buyer), payment
-    for one in (broken[2], kept):
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
+    _, broken_order, broken_payment = await order_with_payment(world, show, "Stalls-A-2", buyer=buyer)
+    for one in (broken_payment, payment):
         await hide(app, one)
         data(await world.webhook("payment.succeeded", one), 202)
         await hide(app, one, is_hidden=False)
-    # Selling this seat breaks a rule of the database, which no code of ours expects.
+    # Selling this seat raises a database error that the code does not expect.
     await run(
         app,
         f"""create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
             create trigger no_more before update on orders for each row
-            when (old.reference = '{broken[1]["reference"]}') execute function refuse()""",
+            when (old.reference = '{broken_order["reference"]}') execute function refuse()""",
     )
     await age(app, 2)
     assert await retry(app) == 1
     assert (await order_of(buyer, order))["status"] == "paid"
-    assert (await order_of(buyer, broken[1]))["status"] == "pending"
+    assert (await order_of(buyer, broken_order))["status"] == "pending"
     waiting = await rows(app, "select tries from payment_events where processed_at is null")
     assert [row.tries for row in waiting] == [1]
 
 
-NOBODYS = {"provider_ref": "mock_nobodys", "amount": {"amount": 1, "currency": "EUR"}}
+UNKNOWN = {"provider_ref": "mock_unknown", "amount": {"amount": 1, "currency": "EUR"}}
 
 
 async def age(app: FastAPI, seconds: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
-from tests.modules.payments.till import end_hold
+from tests.modules.payments.purchases import end_hold
 from tests.support.drain import drain
 from tests.support.world import Person, Show, World, data, refusal
 from ticketing.modules import reservations

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.till import end_hold, rows
+from tests.modules.payments.purchases import end_hold, rows
 from tests.modules.reservations.limited_buyer import LIMIT, LimitedBuyer, left, limited, post_hold
 from tests.support.world import API, PASSWORD, Person, World, data, refusal
 from ticketing.infra.db.pipeline import driver_connection

@@ -1,3 +1,5 @@
+"""Issuing tickets: once per paid order, one ticket per unit of each line."""
+
 import asyncio
 
 import pytest
@@ -5,7 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from tests.modules.tickets.stage import set_stage, tickets_of
+from tests.modules.tickets.ticket_sale import sell_tickets, tickets_of
 from tests.support.drain import drain
 from tests.support.world import World, data
 from ticketing.infra.db import Database
@@ -14,7 +16,7 @@ from ticketing.modules import orders, tickets
 from ticketing.modules.tickets import Ticket
 
 
-async def facts(app: FastAPI, topic: str) -> list[dict[str, object]]:
+async def payloads(app: FastAPI, topic: str) -> list[dict[str, object]]:
     async with app.state.worker_database.transaction() as session:
         rows = await session.scalars(select(OutboxRow.payload).where(OutboxRow.topic == topic).order_by(OutboxRow.id))
         return list(rows)
@@ -26,12 +28,12 @@ async def keys_of(app: FastAPI, *topics: str) -> set[str]:
 
 
 async def test_a_paid_order_has_a_ticket_for_each_seat(app: FastAPI, world: World) -> None:
-    stage = await set_stage(app, world, "Stalls-A-1", "Stalls-A-2")
-    assert [t["seat"] for t in stage.tickets] == ["Stalls-A-1", "Stalls-A-2"]
-    assert {t["status"] for t in stage.tickets} == {"issued"}
-    assert {t["holder_name"] for t in stage.tickets} == {"Ada Byron"}
-    assert {t["ticket_type_id"] for t in stage.tickets} == {stage.show.seat_type_id}
-    event = stage.tickets[0]["event"]
+    sale = await sell_tickets(app, world, "Stalls-A-1", "Stalls-A-2")
+    assert [t["seat"] for t in sale.tickets] == ["Stalls-A-1", "Stalls-A-2"]
+    assert {t["status"] for t in sale.tickets} == {"issued"}
+    assert {t["holder_name"] for t in sale.tickets} == {"Ada Byron"}
+    assert {t["ticket_type_id"] for t in sale.tickets} == {sale.show.seat_type_id}
+    event = sale.tickets[0]["event"]
     assert (event["title"], event["starts_at"], event["timezone"]) == (
         "Show",
         "2030-06-01T19:00:00Z",
@@ -41,9 +43,9 @@ async def test_a_paid_order_has_a_ticket_for_each_seat(app: FastAPI, world: Worl
 
 
 async def test_three_standing_places_are_three_tickets_with_three_codes(app: FastAPI, world: World) -> None:
-    stage = await set_stage(app, world, standing=3)
-    assert [t["seat"] for t in stage.tickets] == [None] * 3
-    assert len({t["code"] for t in stage.tickets}) == 3
+    sale = await sell_tickets(app, world, standing=3)
+    assert [t["seat"] for t in sale.tickets] == [None] * 3
+    assert len({t["code"] for t in sale.tickets}) == 3
 
 
 async def test_a_free_order_has_tickets_too(app: FastAPI, world: World) -> None:
@@ -54,29 +56,29 @@ async def test_a_free_order_has_tickets_too(app: FastAPI, world: World) -> None:
     assert len(await tickets_of(buyer, order)) == 1
 
 
-async def test_tickets_are_issued_once_however_often_and_by_how_many_at_once_we_are_told(
+async def test_repeated_and_concurrent_messages_issue_tickets_once(
     app: FastAPI, world: World, database: Database
 ) -> None:
     show = await world.show(seats=0, capacity=10)
     buyer = await world.person("buyer")
     items = [{"ticket_type_id": show.area_type_id, "quantity": 3}]
     order = await world.buy(buyer, show, items=items)
-    (payload,) = await facts(app, "order.paid")
+    (payload,) = await payloads(app, "order.paid")
     paid = orders.OrderPaid.model_validate(payload)
 
-    async def tell() -> None:
+    async def deliver() -> None:
         async with database.transaction() as session:
             await tickets.issue_tickets(session, paid)
 
-    await asyncio.gather(*(tell() for _ in range(8)))
+    await asyncio.gather(*(deliver() for _ in range(8)))
     await drain(app)
-    await tell()
+    await deliver()
     assert len(await tickets_of(buyer, order)) == 3
-    (issued,) = await facts(app, "tickets.issued")
+    (issued,) = await payloads(app, "tickets.issued")
     assert len(issued["ticket_ids"]) == 3  # type: ignore[arg-type]
 
 
-async def test_an_order_that_is_not_paid_has_no_tickets(app: FastAPI, world: World) -> None:
+async def test_an_unpaid_order_has_no_tickets(app: FastAPI, world: World) -> None:
     show = await world.show()
     buyer = await world.person("buyer")
     order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
@@ -84,8 +86,8 @@ async def test_an_order_that_is_not_paid_has_no_tickets(app: FastAPI, world: Wor
     assert await tickets_of(buyer, order) == []
 
 
-async def test_a_second_ticket_for_a_seat_is_refused_by_the_database(app: FastAPI, world: World) -> None:
-    await set_stage(app, world)
+async def test_the_database_rejects_a_second_ticket_for_a_seat(app: FastAPI, world: World) -> None:
+    await sell_tickets(app, world)
     async with app.state.worker_database.transaction() as session:
         row = (await session.scalars(select(Ticket))).one()
         names = set(Ticket.__mapper__.columns.keys()) - {"id", "created_at", "unit"}
@@ -95,18 +97,18 @@ async def test_a_second_ticket_for_a_seat_is_refused_by_the_database(app: FastAP
         await session.rollback()
 
 
-async def test_every_change_of_a_ticket_is_a_fact_in_the_log(app: FastAPI, world: World) -> None:
-    stage = await set_stage(app, world, "Stalls-A-1", "Stalls-A-2")
+async def test_every_change_of_a_ticket_publishes_a_message(app: FastAPI, world: World) -> None:
+    sale = await sell_tickets(app, world, "Stalls-A-1", "Stalls-A-2")
     friend = await world.person("friend")
-    first, second = (t["id"] for t in stage.tickets)
-    data(await stage.admin.post(stage.door(), {"code": stage.code, "gate": "North"}))
-    data(await stage.buyer.post(f"/tickets/{second}/transfer", {"email": friend.email}))
-    data(await stage.admin.post(f"/orders/{stage.order['id']}/refunds", {"ticket_ids": [second]}), 201)
-    (checked_in,) = await facts(app, "ticket.checked_in")
-    (transferred,) = await facts(app, "ticket.transferred")
-    (voided,) = await facts(app, "tickets.voided")
+    first, second = (t["id"] for t in sale.tickets)
+    data(await sale.admin.post(sale.door(), {"code": sale.code, "gate": "North"}))
+    data(await sale.buyer.post(f"/tickets/{second}/transfer", {"email": friend.email}))
+    data(await sale.admin.post(f"/orders/{sale.order['id']}/refunds", {"ticket_ids": [second]}), 201)
+    (checked_in,) = await payloads(app, "ticket.checked_in")
+    (transferred,) = await payloads(app, "ticket.transferred")
+    (voided,) = await payloads(app, "tickets.voided")
     assert (checked_in["ticket_id"], checked_in["gate"], checked_in["is_correction"]) == (first, "North", False)
-    assert (transferred["from_user_id"], transferred["to_user_id"]) == (stage.buyer.id, friend.id)
+    assert (transferred["from_user_id"], transferred["to_user_id"]) == (sale.buyer.id, friend.id)
     assert (voided["ticket_ids"], voided["seat_numbers"]) == ([second], [1])
     topics = ("tickets.issued", "ticket.checked_in", "ticket.transferred", "tickets.voided")
-    assert await keys_of(app, *topics) == {stage.order["id"]}
+    assert await keys_of(app, *topics) == {sale.order["id"]}

@@ -1,3 +1,5 @@
+"""Tickets as PDF."""
+
 import io
 import unicodedata
 from dataclasses import replace
@@ -35,29 +37,29 @@ def pages(document: bytes) -> list[str]:
     return [page.extract_text() for page in PdfReader(io.BytesIO(document)).pages]
 
 
-def test_a_ticket_says_what_when_where_who_and_how_much() -> None:
+def test_a_ticket_shows_event_time_venue_seat_holder_and_price() -> None:
     (text,) = pages(pdf.draw([SEAT]))
     wanted = ("Stadsschouwburg", "The Long Night", "Saturday, 1 June 2030", "Amsterdam time", "Hall, Utrecht")
     wanted += ("Stalls", "A", "12", "Ada Byron", "7F3K-9QXM", "€45.00")
     for word in wanted:
         assert word in text
-    # In the venue's time zone: nine in the evening there is seven in UTC.
+    # In the venue's time zone: 21:00 in Amsterdam is 19:00 UTC.
     assert "21:00" in text
     assert "23:30" in text
 
 
-def test_the_code_can_be_read_off_the_page() -> None:
+def test_the_code_is_printed_as_text() -> None:
     (text,) = pages(pdf.draw([SEAT]))
     assert SEAT.code in "".join(text.split())
 
 
-def test_each_ticket_has_a_page_of_its_own() -> None:
+def test_each_ticket_is_one_page() -> None:
     tickets = [replace(SEAT, holder=f"Guest {n}") for n in range(3)]
     texts = pages(pdf.draw(tickets))
     assert ["Guest 0" in texts[0], "Guest 1" in texts[1], "Guest 2" in texts[2]] == [True] * 3
 
 
-def test_general_admission_says_so_and_a_free_ticket_is_free() -> None:
+def test_general_admission_and_free_tickets_are_labelled() -> None:
     (text,) = pages(pdf.draw([replace(SEAT, place=None, kind="Standing", price_minor=0, venue=None, city=None)]))
     assert "General admission" in text
     assert "Standing" in text
@@ -67,13 +69,13 @@ def test_general_admission_says_so_and_a_free_ticket_is_free() -> None:
 @pytest.mark.parametrize(
     "name", ["Łukasz Żółć", "Δημήτρης", "Дмитрий", "Đặng Thị Ngọc", "山田太郎", "김철수", "გიორგი", "Արամ", "สมชาย"]
 )
-def test_names_of_many_scripts_are_on_the_ticket(name: str) -> None:
+def test_names_in_many_scripts_are_printed(name: str) -> None:
     (text,) = pages(pdf.draw([replace(SEAT, holder=name)]))
     assert can_draw(name)
     assert unicodedata.normalize("NFC", name) in unicodedata.normalize("NFC", text)
 
 
-def test_scripts_from_right_to_left_are_brought_into_the_order_of_the_page() -> None:
+def test_right_to_left_text_is_reordered() -> None:
     assert visual_order("שלום") == "םולש"
     assert visual_order("Ada Byron") == "Ada Byron"
     # Meem, hah, meem, dal: initial, medial, medial, final, and read from the right.
@@ -81,7 +83,7 @@ def test_scripts_from_right_to_left_are_brought_into_the_order_of_the_page() -> 
     assert pages(pdf.draw([replace(SEAT, holder="محمد שלום")]))
 
 
-def test_texts_of_any_length_and_signs_of_no_font_still_make_one_page() -> None:
+def test_long_texts_and_missing_glyphs_still_make_one_page() -> None:
     endless = replace(
         SEAT, title="W" * 200, venue="x " * 100, holder="𓀀" * 200, place=Place("S" * 200, "R" * 50, "9" * 50)
     )

@@ -1,4 +1,4 @@
-"""Seating plans for tests, in pretix's format."""
+"""Builders of seating plans in pretix's format."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def row(name: str, seats: int, y: int = 0, **changes: Any) -> dict[str, Any]:
 
 
 def plan(**changes: Any) -> dict[str, Any]:
-    """Two rows of three seats in one zone that stands at (100, 200), and a stage."""
+    """Build a plan with two rows of three seats in one zone at (100, 200), and a stage."""
     stage = {"position": {"x": 10, "y": -90}, "width": 300, "height": 60, "text": "Stage", "color": "#222222"}
     zone = {
         "name": "Stalls",

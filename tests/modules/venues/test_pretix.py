@@ -1,4 +1,4 @@
-"""Seating plans from pretix: everything is kept, and what is wrong is named by its path."""
+"""Importing seating plans from pretix: everything is kept, and errors carry the path of the field."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ async def test_an_imported_plan_keeps_positions_categories_zones_rows_and_areas(
     assert (stage["position"], stage["text"], stage["shape"]) == ({"x": 110, "y": 110}, "Stage", "rectangle")
 
 
-async def test_a_name_in_the_query_wins_over_the_one_in_the_file(world: World) -> None:
+async def test_a_name_in_the_query_overrides_the_name_in_the_file(world: World) -> None:
     tenant = await world.tenant()
     venue = data(await tenant.admin.post(tenant.path("/venues/import?format=pretix&name=Elsewhere"), plan()), 201)
     assert venue["name"] == "Elsewhere"
@@ -55,21 +55,21 @@ def shape(name: str, **measures: Any) -> dict[str, Any]:
     ],
     ids=lambda area: area["shape"],
 )
-def test_every_shape_is_kept_and_stands_where_its_zone_puts_it(area: dict[str, Any]) -> None:
+def test_every_shape_is_kept_at_its_position_in_the_plan(area: dict[str, Any]) -> None:
     zone = {"name": "Foyer", "position": {"x": 100, "y": 200}, "rows": [], "areas": [area]}
     kept = read(plan(zones=[zone])).areas[0]
     expected = {key: value for key, value in area.items() if key != "uuid"}
     assert kept == {**expected, "position": {"x": 101, "y": 202}}
 
 
-def test_a_plan_without_a_size_is_as_large_as_what_is_in_it() -> None:
+def test_a_plan_without_a_size_is_as_large_as_its_content() -> None:
     document = plan()
     del document["size"]
     draft = read(document)
     assert (draft.width, draft.height) == (410, 230)
 
 
-def test_zones_and_rows_without_what_is_optional_are_read() -> None:
+def test_optional_fields_of_zones_and_rows_may_be_missing() -> None:
     bare = {"row_number": "A", "seats": [seat(1)]}
     zones = [
         {"position": {"x": 7, "y": 0}, "rows": [bare]},
@@ -136,13 +136,13 @@ AREA = {"position": {"x": 0, "y": 0}, "width": 1, "height": 1}
         (plan(name=""), "name"),
     ],
 )
-def test_what_is_wrong_with_a_plan_is_named_by_its_path(document: dict[str, Any], field: str) -> None:
+def test_an_invalid_plan_names_the_path(document: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         read(document)
     assert refused.value.field == field
 
 
-async def test_a_plan_that_is_refused_leaves_nothing_behind(world: World) -> None:
+async def test_a_refused_plan_creates_no_venue(world: World) -> None:
     tenant = await world.tenant()
     path = tenant.path("/venues/import?format=pretix")
     assert refusal(await tenant.admin.post(path, with_seat(category="Gold")), 422)["field"].endswith("category")
@@ -150,7 +150,7 @@ async def test_a_plan_that_is_refused_leaves_nothing_behind(world: World) -> Non
     assert data(await tenant.admin.get(tenant.path("/venues"))) == []
 
 
-async def test_only_json_in_a_known_format_is_read(world: World) -> None:
+async def test_only_json_in_a_known_format_is_accepted(world: World) -> None:
     tenant = await world.tenant()
     path, bytes_ = tenant.path("/venues/import?format=pretix"), b"<plan/>"
     assert refusal(await tenant.admin.post(tenant.path("/venues/import?format=svg"), plan()), 422)["field"] == "format"

@@ -1,4 +1,4 @@
-"""Venues that are typed in, and who may see them."""
+"""Venues created from sections and rows, and access to venues."""
 
 from typing import Any
 from uuid import uuid4
@@ -13,14 +13,14 @@ VENUE = {"name": "Hall", "city": "Utrecht", "country": "NL", "timezone": "Europe
 
 
 async def seats_of(world: World, venue: dict[str, Any], tenant: Any) -> dict[str, Any]:
-    """The map of an event in this venue."""
+    """Return the seat map of a new event in this venue."""
     body = {"title": "Show", "starts_at": "2030-06-01T19:00:00Z", "currency": "EUR", "venue_id": venue["id"]}
     event = data(await tenant.admin.post(tenant.path("/events"), body), 201)
     data(await tenant.admin.post(tenant.path(f"/events/{event['id']}/seats/sync")))
     return data(await tenant.admin.get(f"/events/{event['id']}/seatmap"))
 
 
-async def test_a_venue_of_sections_and_rows_has_labelled_seats_in_the_order_of_the_plan(world: World) -> None:
+async def test_a_venue_of_sections_and_rows_has_labelled_seats_in_plan_order(world: World) -> None:
     tenant = await world.tenant()
     circle = {"name": "Circle", "category": "Cheap", "rows": [{"name": "1", "seats": 1}, {"name": "2", "seats": 2}]}
     answer = data(await tenant.admin.post(tenant.path("/venues"), {**VENUE, "sections": [SECTION, circle]}), 201)
@@ -36,7 +36,7 @@ async def test_a_venue_of_sections_and_rows_has_labelled_seats_in_the_order_of_t
     assert [c["name"] for c in seatmap["categories"]] == ["Best", "Cheap"]
 
 
-async def test_a_venue_that_was_typed_in_can_be_drawn(world: World) -> None:
+async def test_seats_of_a_generated_plan_have_distinct_positions(world: World) -> None:
     tenant = await world.tenant()
     sections = [
         {"name": f"Block {n}", "category": "Any", "rows": [{"name": r, "seats": 8 + n} for r in "ABC"]}
@@ -45,7 +45,7 @@ async def test_a_venue_that_was_typed_in_can_be_drawn(world: World) -> None:
     venue = data(await tenant.admin.post(tenant.path("/venues"), {**VENUE, "sections": sections}), 201)
     seatmap = await seats_of(world, venue, tenant)
     places = {(seat["x"], seat["y"]) for seat in seatmap["seats"]}
-    assert len(places) == venue["capacity"], "no seat stands on another"
+    assert len(places) == venue["capacity"], "no two seats have the same position"
     assert all(0 < x < seatmap["width"] and 0 < y < seatmap["height"] for x, y in places)
     first, second = seatmap["seats"][:2]
     assert (second["x"] - first["x"], second["y"]) == (24, first["y"])
@@ -59,7 +59,7 @@ async def test_a_venue_may_have_standing_places_only(world: World) -> None:
     assert answer["capacity"] == 0
 
 
-async def test_the_largest_row_counts_and_one_more_seat_is_refused(world: World) -> None:
+async def test_a_venue_has_at_most_200_000_seats(world: World) -> None:
     tenant = await world.tenant()
     sections = [
         {"name": str(s), "category": "C", "rows": [{"name": str(r), "seats": 1000} for r in range(100)]}
@@ -91,7 +91,7 @@ async def test_the_largest_row_counts_and_one_more_seat_is_refused(world: World)
         ({"sections": [{**SECTION, "rows": [{**ROW, "seats": 0}]}]}, "sections.0.rows.0.seats"),
         ({"sections": [{**SECTION, "rows": [{**ROW, "seats": 1001}]}]}, "sections.0.rows.0.seats"),
         ({"sections": [{**SECTION, "rows": [{**ROW, "seats": "many"}]}]}, "sections.0.rows.0.seats"),
-        # A-B + 1 and A + B-1 would both be called A-B-1-1.
+        # Section A-B with row 1, and section A with row B-1, have the same label A-B-1-1.
         (
             {
                 "sections": [
@@ -103,9 +103,7 @@ async def test_the_largest_row_counts_and_one_more_seat_is_refused(world: World)
         ),
     ],
 )
-async def test_a_wrong_venue_is_refused_by_the_name_of_the_field(
-    world: World, changes: dict[str, Any], field: str
-) -> None:
+async def test_an_invalid_venue_names_the_field(world: World, changes: dict[str, Any], field: str) -> None:
     tenant = await world.tenant()
     assert refusal(await tenant.admin.post(tenant.path("/venues"), {**VENUE, **changes}), 422)["field"] == field
     assert data(await tenant.admin.get(tenant.path("/venues"))) == []
@@ -122,7 +120,7 @@ async def test_venues_are_listed_newest_first_and_page_by_page(world: World) -> 
     assert data(await tenant.admin.get(tenant.path(f"/venues/{made[0]['id']}"))) == made[0]
 
 
-async def test_another_organization_sees_nothing_of_a_venue(world: World) -> None:
+async def test_a_venue_is_not_found_in_another_organization(world: World) -> None:
     tenant, other = await world.tenant(), await world.tenant("other")
     venue = await world.venue(tenant)
     assert refusal(await other.admin.get(other.path(f"/venues/{venue['id']}")), 404)["code"] == "not_found"
@@ -132,7 +130,7 @@ async def test_another_organization_sees_nothing_of_a_venue(world: World) -> Non
     assert refusal(await tenant.admin.get(tenant.path(f"/venues/{uuid4()}")), 404)["code"] == "not_found"
 
 
-async def test_the_door_may_look_at_venues_but_not_make_them(world: World) -> None:
+async def test_scanners_read_venues_and_cannot_create_them(world: World) -> None:
     tenant = await world.tenant()
     scanner = await world.member(tenant, "ORG_SCANNER")
     assert data(await scanner.get(tenant.path("/venues"))) == []

@@ -1,4 +1,4 @@
-"""What the tests of money look at and turn: facts in the log, rows, and the time."""
+"""Build purchases, and inspect or change the database: rows, published messages, and the expiry of holds."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ async def run(app: FastAPI, statement: str, **values: Any) -> None:
         await session.execute(text(statement), values)
 
 
-async def facts(app: FastAPI, order: dict[str, Any]) -> dict[str, int]:
-    """How often each fact about this order was told."""
-    told = await rows(app, "select topic, count(*) from outbox where key = :id group by topic", id=order["id"])
-    return {topic: number for topic, number in told}
+async def message_counts(app: FastAPI, order: dict[str, Any]) -> dict[str, int]:
+    """Count the published messages with this order's key, by topic."""
+    counts = await rows(app, "select topic, count(*) from outbox where key = :id group by topic", id=order["id"])
+    return {topic: count for topic, count in counts}
 
 
 async def end_hold(app: FastAPI, reservation_id: str, seconds: float) -> None:
-    """Let the hold end so many seconds from now; a negative number: it has ended already."""
+    """Let the hold expire `seconds` from now; with a negative number it has expired already."""
     await run(
         app,
         "update reservations set expires_at = clock_timestamp() + make_interval(secs => :s) where id = :id",
@@ -40,8 +40,8 @@ async def end_hold(app: FastAPI, reservation_id: str, seconds: float) -> None:
     )
 
 
-async def ordered(world: World, show: Show, *seats: str, buyer: Person | None = None, **body: Any) -> Any:
-    """A buyer, their order and its open payment."""
+async def order_with_payment(world: World, show: Show, *seats: str, buyer: Person | None = None, **body: Any) -> Any:
+    """Return a buyer, their order and its open payment."""
     buyer = buyer or await world.person("buyer")
     order = await world.order(buyer, await world.hold(buyer, show, *seats, **body))
     return buyer, order, await world.payment(buyer, order)

@@ -1,4 +1,4 @@
-"""Who may read which orders, page by page, and by reference."""
+"""Reading orders: by the buyer, by staff, and by reference; in pages and with filters."""
 
 from typing import Any
 from uuid import uuid4
@@ -42,12 +42,12 @@ async def test_a_wrong_email_looks_like_an_unknown_reference(world: World) -> No
 
 
 @pytest.mark.parametrize("params", [{}, {"email": ""}, {"email": "a" * 255}])
-async def test_a_reference_needs_its_email(world: World, params: dict[str, str]) -> None:
+async def test_a_reference_requires_an_email_address(world: World, params: dict[str, str]) -> None:
     answer = await world.client.get(f"{API}/orders/by-reference/2222-2222", params=params)
     assert refusal(answer, 422)["field"] == "email"
 
 
-async def test_buyer_and_staff_read_an_order_and_nobody_else(world: World) -> None:
+async def test_only_the_buyer_and_staff_can_read_an_order(world: World) -> None:
     tenant = await world.tenant()
     show = await world.show(tenant, rows=1, seats=2)
     buyer = await world.person("buyer")
@@ -77,7 +77,7 @@ async def test_my_orders_come_newest_first_in_pages(world: World) -> None:
     assert seen == made[::-1]
 
 
-async def test_staff_find_orders_by_event_status_and_words(app: FastAPI, world: World) -> None:
+async def test_staff_filter_orders_by_event_status_and_text(app: FastAPI, world: World) -> None:
     tenant = await world.tenant()
     show, other = await world.show(tenant, rows=1, seats=4), await world.show(tenant, rows=1, seats=4)
     buyer = await world.person("buyer")

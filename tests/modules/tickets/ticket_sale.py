@@ -1,4 +1,4 @@
-"""What several tests of tickets need: a buyer with tickets, and people at the door."""
+"""A show whose tickets were sold, for the tests of tickets."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from tests.support.world import Person, Show, World, data
 
 
 @dataclass
-class Stage:
-    """A show, and somebody who has bought."""
+class TicketSale:
+    """A show, a buyer, their paid order and its tickets."""
 
     app: FastAPI
     world: World
@@ -42,8 +42,8 @@ async def tickets_of(person: Person, order: dict[str, Any]) -> list[dict[str, An
     return answer
 
 
-async def set_stage(app: FastAPI, world: World, *seats: str, standing: int = 0, **show: Any) -> Stage:
-    """A buyer has tickets for these seats ("Stalls-A-1" if none is named), or for so many standing places."""
+async def sell_tickets(app: FastAPI, world: World, *seats: str, standing: int = 0, **show: Any) -> TicketSale:
+    """Sell tickets for these seats ("Stalls-A-1" by default), or for `standing` standing places."""
     if standing:
         show = {"seats": 0, "capacity": 50, **show}
     made = await world.show(**show)
@@ -54,4 +54,4 @@ async def set_stage(app: FastAPI, world: World, *seats: str, standing: int = 0, 
     else:
         order = await world.buy(buyer, made, *(seats or ("Stalls-A-1",)))
     await drain(app)
-    return Stage(app, world, made, buyer, order, await tickets_of(buyer, order))
+    return TicketSale(app, world, made, buyer, order, await tickets_of(buyer, order))
