@@ -97,12 +97,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     holds = reservations.Holds(database, settings.reservation_extensions_max)
     monitor = health.HealthMonitor(health.Dependencies.of(settings, database, client), ALERTS)
     shutdown = Shutdown()
-    lookout = webhooks.Lookout(database, Wake(client), shutdown)
-    state.provide(client, database, holds, monitor, shutdown, lookout)
+    long_poll = webhooks.LongPoll(database, Wake(client), shutdown)
+    state.provide(client, database, holds, monitor, shutdown, long_poll)
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:
         state.provide(limiter)
-    async with iam.watch_revocations(database), realtime.running(state), lookout.running():
+    async with iam.watch_revocations(database), realtime.running(state), long_poll.running():
         yield
     await holds.close()
     await database.close()

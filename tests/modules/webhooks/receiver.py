@@ -1,4 +1,4 @@
-"""Somebody who is told: a real HTTP server that verifies signatures with the library, and answers as it is asked to."""
+"""A webhook receiver: a real HTTP server that verifies signatures with the library and sends configured responses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,19 +10,19 @@ import orjson
 from standardwebhooks import Webhook, WebhookVerificationError
 
 Writer = asyncio.StreamWriter
-#: Answers by itself, with raw bytes, as slowly and as wrongly as it likes.
-Act = Callable[[Writer], Awaitable[None]]
+#: Writes a response as raw bytes, for slow and invalid ones.
+Respond = Callable[[Writer], Awaitable[None]]
 OK = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
+def http_response(status: int, body: bytes = b"", **headers: str) -> bytes:
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
 
 
 @dataclass
-class Told:
-    """A request that came."""
+class ReceivedRequest:
+    """A request that the receiver got."""
 
     headers: dict[str, str]
     body: str
@@ -47,14 +47,14 @@ class Told:
 
 @dataclass
 class Receiver:
-    """What it was told, and what it says next: the next of `answers`, and `always` when there are none left."""
+    """Records requests. Sends the next of `responses`, and `default_response` when there are none left."""
 
     port: int = 0
-    told: list[Told] = field(default_factory=list)
-    answers: list[bytes | Act] = field(default_factory=list)
-    always: bytes | Act = OK
-    open_now: int = 0
-    most_open: int = 0
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    responses: list[bytes | Respond] = field(default_factory=list)
+    default_response: bytes | Respond = OK
+    open_connections: int = 0
+    max_open_connections: int = 0
 
     @property
     def url(self) -> str:
@@ -62,31 +62,31 @@ class Receiver:
 
     @property
     def types(self) -> list[str]:
-        return [told.message["type"] for told in self.told]
+        return [request.message["type"] for request in self.requests]
 
     async def serve(self, reader: asyncio.StreamReader, writer: Writer) -> None:
-        self.open_now += 1
-        self.most_open = max(self.most_open, self.open_now)
+        self.open_connections += 1
+        self.max_open_connections = max(self.max_open_connections, self.open_connections)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
             body = (await reader.readexactly(int(headers["content-length"]))).decode()
-            self.told.append(Told(headers, body, head[0].split()[1]))
-            said = self.answers.pop(0) if self.answers else self.always
-            if isinstance(said, bytes):
-                writer.write(said)
+            self.requests.append(ReceivedRequest(headers, body, head[0].split()[1]))
+            response = self.responses.pop(0) if self.responses else self.default_response
+            if isinstance(response, bytes):
+                writer.write(response)
                 await writer.drain()
             else:
-                await said(writer)
+                await response(writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             return
         finally:
-            self.open_now -= 1
+            self.open_connections -= 1
             writer.close()
 
 
 @asynccontextmanager
-async def receiving(ssl: Any = None) -> AsyncIterator[Receiver]:
+async def start_receiver(ssl: Any = None) -> AsyncIterator[Receiver]:
     receiver = Receiver()
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=ssl)
     receiver.port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""Waiting for the feed over real sockets: it ends with the client, and with the process."""
+"""Long polls over real sockets: they end when the client disconnects and when the process shuts down."""
 
 import asyncio
 import gc
@@ -14,11 +14,11 @@ from tests.modules.realtime.live import until
 from tests.support.world import API, Tenant, World
 from ticketing.infra.http import server as http_server
 from ticketing.infra.system.ports import listen
-from ticketing.modules.webhooks.feed.long_poll import Lookout
+from ticketing.modules.webhooks.feed.long_poll import LongPoll
 
 
 class Server(live.Server, http_server._Server):
-    """Our own server, without its claim on the process' signals."""
+    """The platform's server, without its signal handlers."""
 
 
 @asynccontextmanager
@@ -34,8 +34,8 @@ async def serve(app: FastAPI) -> AsyncIterator[tuple[Server, int]]:
     gc.set_threshold(700, 10, 10)
 
 
-async def wait_there(port: int, tenant: Tenant) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Read the feed to its end, and wait there."""
+async def start_long_poll(port: int, tenant: Tenant) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Read the feed to its end, and send a request that waits there."""
     cursor = (await tenant.admin.get(tenant.path("/feed?limit=100"))).json()["meta"]["next_cursor"]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     path = f"{API}{tenant.path('/feed')}?wait=25&cursor={cursor}"
@@ -43,26 +43,26 @@ async def wait_there(port: int, tenant: Tenant) -> tuple[asyncio.StreamReader, a
     return reader, writer
 
 
-async def test_a_client_that_leaves_waits_no_longer(app: FastAPI, world: World) -> None:
+async def test_a_disconnect_ends_the_long_poll(app: FastAPI, world: World) -> None:
     tenant = await world.tenant()
     async with serve(app) as (_, port):
-        _, writer = await wait_there(port, tenant)
-        await until(lambda: app.state.get(Lookout).waiting == 1)
+        _, writer = await start_long_poll(port, tenant)
+        await until(lambda: app.state.get(LongPoll).waiting == 1)
         writer.close()
-        await until(lambda: app.state.get(Lookout).waiting == 0)
+        await until(lambda: app.state.get(LongPoll).waiting == 0)
 
 
-async def test_a_process_that_is_told_to_stop_answers_whoever_waits(
+async def test_a_process_that_shuts_down_answers_its_long_polls(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant = await world.tenant()
     async with serve(app) as (server, port):
-        reader, writer = await wait_there(port, tenant)
-        await until(lambda: app.state.get(Lookout).waiting == 1)
-        begun = time.monotonic()
+        reader, writer = await start_long_poll(port, tenant)
+        await until(lambda: app.state.get(LongPoll).waiting == 1)
+        started = time.monotonic()
         server.should_exit = True
-        answer = await asyncio.wait_for(reader.read(), 20)
+        response = await asyncio.wait_for(reader.read(), 20)
         writer.close()
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b'"next_cursor"' in answer
-    assert time.monotonic() - begun < 20  # and not 25, for which it would have waited
+    assert response.startswith(b"HTTP/1.1 200 ")
+    assert b'"next_cursor"' in response
+    assert time.monotonic() - started < 20  # less than the 25 s that it would have waited

@@ -1,4 +1,4 @@
-"""Routes of webhooks: endpoints, their secrets, and the log of what was brought to them."""
+"""Routes of webhooks: endpoints, their secrets, and their deliveries."""
 
 from typing import Annotated
 from uuid import UUID
@@ -33,13 +33,13 @@ sealed = APIRouter(prefix=PATH, tags=["webhooks"], route_class=idempotency.Seale
 
 @sealed.post("", status_code=201)
 async def create_webhook(body: CreateWebhook, access: Editor, session: Db) -> Envelope[NewSecretOut]:
-    """Have facts brought to an address, from now on. This answer is the only one that shows its secret."""
+    """Register a URL for future messages. The secret is shown in this response only."""
     return _with_secret(*await endpoints.create_endpoint(session, access, body.url, list(body.types), body.description))
 
 
 @router.get("")
 async def list_webhooks(page: Page, access: Reader, session: Db) -> Envelope[list[WebhookOut]]:
-    """All webhooks; never their secrets."""
+    """List the webhooks, without their secrets."""
     rows = await endpoints.list_endpoints(session, access.organization_id, page)
     kept, cursor = page.cut(rows, lambda row: [str(row.id)])
     return envelope([WebhookOut.of(row) for row in kept], next_cursor=cursor)
@@ -47,33 +47,33 @@ async def list_webhooks(page: Page, access: Reader, session: Db) -> Envelope[lis
 
 @router.get("/{webhook_id}")
 async def get_webhook(webhook_id: UUID, access: Reader, session: Db) -> Envelope[WebhookOut]:
-    """One webhook; never its secret."""
+    """Get a webhook, without its secret."""
     return envelope(WebhookOut.of(await endpoints.get_endpoint(session, access.organization_id, webhook_id)))
 
 
 @router.patch("/{webhook_id}")
 async def update_webhook(webhook_id: UUID, body: UpdateWebhook, access: Editor, session: Db) -> Envelope[WebhookOut]:
-    """Change the address or the types, disable, or enable again: it goes on where it stopped."""
+    """Change the URL, the types or the description, disable, or enable again. Deliveries resume where they stopped."""
     changes = body.model_dump(exclude_unset=True)
     return envelope(WebhookOut.of(await endpoints.update_endpoint(session, access, webhook_id, changes)))
 
 
 @router.delete("/{webhook_id}")
 async def delete_webhook(webhook_id: UUID, access: Editor, session: Db) -> Envelope[None]:
-    """Nothing is sent there any more, and its log is gone."""
+    """Delete a webhook and its deliveries. Nothing is sent to it any more."""
     await endpoints.delete_endpoint(session, access, webhook_id)
     return envelope(None, "Deleted.")
 
 
 @sealed.post("/{webhook_id}/rotate-secret")
 async def rotate_secret(webhook_id: UUID, access: Editor, session: Db) -> Envelope[NewSecretOut]:
-    """A new secret, shown once; for a day the old one signs too."""
+    """Create a new secret, shown once. For 24 hours, deliveries are signed with the old one as well."""
     return _with_secret(*await endpoints.rotate_secret(session, access, webhook_id))
 
 
 @router.post("/{webhook_id}/test", status_code=201)
 async def send_test(webhook_id: UUID, access: Editor, session: Db) -> Envelope[DeliveryOut]:
-    """Bring a `webhook.test` to this address alone."""
+    """Send a `webhook.test` message to this webhook only."""
     return envelope(DeliveryOut.of(await deliveries.send_test(session, access, webhook_id)))
 
 
@@ -81,7 +81,7 @@ async def send_test(webhook_id: UUID, access: Editor, session: Db) -> Envelope[D
 async def list_deliveries(
     webhook_id: UUID, page: Page, access: Reader, session: Db, status: DeliveryStatus | None = None
 ) -> Envelope[list[DeliveryOut]]:
-    """What was and is to be brought, with each try; the newest message first."""
+    """List the deliveries with their attempts, newest message first."""
     rows = await deliveries.list_deliveries(session, access.organization_id, webhook_id, status, page)
     kept, cursor = page.cut(rows, lambda row: [str(row.message_id)])
     return envelope([DeliveryOut.of(row) for row in kept], next_cursor=cursor)
@@ -89,14 +89,14 @@ async def list_deliveries(
 
 @router.get("/{webhook_id}/deliveries/{message_id}")
 async def get_delivery(webhook_id: UUID, message_id: UUID, access: Reader, session: Db) -> Envelope[WholeDeliveryOut]:
-    """One of them, with the text that is sent."""
+    """Get a delivery with the request body that is sent."""
     row = await deliveries.get_delivery(session, access.organization_id, webhook_id, message_id)
     return envelope(WholeDeliveryOut.whole(row))
 
 
 @router.post("/{webhook_id}/deliveries/{message_id}/redeliver")
 async def redeliver(webhook_id: UUID, message_id: UUID, access: Editor, session: Db) -> Envelope[DeliveryOut]:
-    """Bring it once more, under the same id, whatever became of it."""
+    """Send a delivery again under the same id, whatever its status."""
     return envelope(DeliveryOut.of(await deliveries.redeliver(session, access, webhook_id, message_id)))
 
 

@@ -1,4 +1,4 @@
-"""Endpoints are made, changed and ended by an organization's admins, who see a secret once."""
+"""Endpoints: created, changed and deleted by the admins of an organization, who see each secret once."""
 
 import base64
 import secrets
@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +21,7 @@ from ticketing.modules.webhooks import messages, tenant_log, topic_filter, url_p
 from ticketing.modules.webhooks.models import WebhookEndpoint
 
 ENDPOINTS_MAX = 20
-#: After a rotation the old secret signs as well for so long.
+#: How long deliveries are signed with the old secret as well after a rotation.
 OLD_SECRET_HOURS = 24
 SECRET_BYTES = 32
 
@@ -35,14 +35,14 @@ class TooManyWebhooks(Conflict):
 async def create_endpoint(
     session: AsyncSession, access: organizations.Access, url: str, types: list[str], description: str
 ) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint, which is told what happens from now on, and its secret, which can't be had again.
+    """Create an endpoint for future messages; returns it with its secret, which is stored encrypted only.
 
     Raises:
-        Invalid: the address is none of the public internet, or there is no such type.
-        TooManyWebhooks: there are ENDPOINTS_MAX already.
+        Invalid: the URL does not point to the public internet, or there is no such type.
+        TooManyWebhooks: the organization has ENDPOINTS_MAX already.
     """
     _check(url, types)
-    await _check_room(session, access.organization_id)
+    await _check_limit(session, access.organization_id)
     secret = secrets.token_bytes(SECRET_BYTES)
     row = insert(WebhookEndpoint).values(
         id=new_id(),
@@ -54,17 +54,17 @@ async def create_endpoint(
         window_from=await tenant_log.get_horizon(session),
     )
     endpoint = (await session.scalars(row.returning(WebhookEndpoint))).one()
-    _tell(session, access, "webhook.created", endpoint, None, facts(endpoint), messages.WebhookCreated)
-    return endpoint, secret_text(secret)
+    _record(session, access, "webhook.created", endpoint, None, audit_fields(endpoint), messages.WebhookCreated)
+    return endpoint, encode_secret(secret)
 
 
 async def update_endpoint(
     session: AsyncSession, access: organizations.Access, webhook_id: UUID, changes: dict[str, Any]
 ) -> WebhookEndpoint:
-    """Change what is named. Raises NotFound, Invalid."""
+    """Change the given fields. Raises NotFound, Invalid."""
     endpoint = await get_endpoint(session, access.organization_id, webhook_id, is_locked=True)
     _check(changes.get("url", endpoint.url), changes.get("types", []))
-    before = facts(endpoint)
+    before = audit_fields(endpoint)
     enabled = changes.pop("enabled", endpoint.disabled_at is None)
     for name, value in changes.items():
         setattr(endpoint, name, value)
@@ -72,48 +72,48 @@ async def update_endpoint(
         endpoint.disabled_at = endpoint.disabled_because = None
     elif endpoint.disabled_at is None:
         endpoint.disabled_at, endpoint.disabled_because = await _now(session), "by an admin"
-    if (after := facts(endpoint)) != before:
+    if (after := audit_fields(endpoint)) != before:
         organizations.record(session, access, "webhook.updated", subject(endpoint), before, after)
-        outbox.publish(session, messages.WebhookUpdated(**about(endpoint), enabled=enabled))
+        outbox.publish(session, messages.WebhookUpdated(**message_key(endpoint), enabled=enabled))
     return endpoint
 
 
 async def rotate_secret(
     session: AsyncSession, access: organizations.Access, webhook_id: UUID
 ) -> tuple[WebhookEndpoint, str]:
-    """A new secret; the one before signs too for OLD_SECRET_HOURS, and the one before that no more. Raises NotFound."""
+    """Create a new secret. The previous one stays valid for OLD_SECRET_HOURS, older ones do not. Raises NotFound."""
     endpoint = await get_endpoint(session, access.organization_id, webhook_id, is_locked=True)
     secret = secrets.token_bytes(SECRET_BYTES)
-    before = {"old_secret_until": _shown(endpoint)}
+    before = {"old_secret_until": _old_secret_until(endpoint)}
     endpoint.sealed_old_secret, endpoint.sealed_secret = endpoint.sealed_secret, security.seal(secret)
     until = select(func.now() + func.make_interval(0, 0, 0, 0, OLD_SECRET_HOURS))
     endpoint.old_secret_until = (await session.execute(until)).scalar_one()
-    after = {"old_secret_until": _shown(endpoint)}
-    _tell(session, access, "webhook.secret_rotated", endpoint, before, after, messages.WebhookSecretRotated)
-    return endpoint, secret_text(secret)
+    after = {"old_secret_until": _old_secret_until(endpoint)}
+    _record(session, access, "webhook.secret_rotated", endpoint, before, after, messages.WebhookSecretRotated)
+    return endpoint, encode_secret(secret)
 
 
 async def delete_endpoint(session: AsyncSession, access: organizations.Access, webhook_id: UUID) -> None:
-    """From the commit on nothing is sent there. Raises NotFound, also for one that is deleted already."""
+    """Delete an endpoint; nothing is sent to it after the commit. Raises NotFound, also if it is deleted already."""
     endpoint = await get_endpoint(session, access.organization_id, webhook_id, is_locked=True)
     endpoint.deleted_at = await _now(session)
-    _tell(session, access, "webhook.deleted", endpoint, facts(endpoint), None, messages.WebhookDeleted)
+    _record(session, access, "webhook.deleted", endpoint, audit_fields(endpoint), None, messages.WebhookDeleted)
 
 
 async def disable_endpoint(session: AsyncSession, endpoint: WebhookEndpoint, because: str) -> None:
-    """Its receiver does not want it, or can't: nothing is sent until an admin enables it again."""
+    """Disable an endpoint whose receiver refuses or fails; nothing is sent until an admin enables it again."""
     endpoint.disabled_at, endpoint.disabled_because = await _now(session), because
-    # With an admin's rights, because it was an admin who gave the address.
+    # With an admin's rights, because an admin created the endpoint.
     admin = organizations.Role.ORG_ADMIN
     access = organizations.Access(endpoint.organization_id, "system:webhooks", None, admin)
-    before, after = {**facts(endpoint), "enabled": True}, facts(endpoint)
-    _tell(session, access, "webhook.disabled", endpoint, before, after, messages.WebhookDisabled)
+    before, after = {**audit_fields(endpoint), "enabled": True}, audit_fields(endpoint)
+    _record(session, access, "webhook.disabled", endpoint, before, after, messages.WebhookDisabled)
 
 
 async def get_endpoint(
     session: AsyncSession, organization_id: UUID, webhook_id: UUID, *, is_locked: bool = False
 ) -> WebhookEndpoint:
-    """Raises NotFound."""
+    """Return an endpoint, locked on request. Raises NotFound, also if it is deleted."""
     mine = (WebhookEndpoint.organization_id == organization_id) & (WebhookEndpoint.id == webhook_id)
     query = select(WebhookEndpoint).where(mine, WebhookEndpoint.deleted_at.is_(None))
     endpoint = (await session.scalars(query.with_for_update() if is_locked else query)).one_or_none()
@@ -123,7 +123,7 @@ async def get_endpoint(
 
 
 async def list_endpoints(session: AsyncSession, organization_id: UUID, page: PageQuery) -> Sequence[WebhookEndpoint]:
-    """One more than the page takes, oldest first."""
+    """One row more than the page holds, oldest first."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.organization_id == organization_id)
     query = query.where(WebhookEndpoint.deleted_at.is_(None)).order_by(WebhookEndpoint.id)
     if page.after is not None:
@@ -131,23 +131,25 @@ async def list_endpoints(session: AsyncSession, organization_id: UUID, page: Pag
     return (await session.scalars(query.limit(page.limit + 1))).all()
 
 
-def facts(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    """What the audit log says of it: without the query of its address, in which some receivers keep a secret."""
-    address = str(httpx2.URL(endpoint.url).copy_with(query=None))
+def audit_fields(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    """The fields in the audit log. Without the query of the URL, which contains a secret of some receivers."""
+    url = str(httpx2.URL(endpoint.url).copy_with(query=None))
     is_enabled = endpoint.disabled_at is None
-    return {"url": address, "types": endpoint.types, "description": endpoint.description, "enabled": is_enabled}
+    return {"url": url, "types": endpoint.types, "description": endpoint.description, "enabled": is_enabled}
 
 
-def about(endpoint: WebhookEndpoint) -> dict[str, UUID]:
+def message_key(endpoint: WebhookEndpoint) -> dict[str, UUID]:
+    """The fields that all messages about the endpoint have."""
     return {"organization_id": endpoint.organization_id, "webhook_id": endpoint.id}
 
 
 def subject(endpoint: WebhookEndpoint) -> str:
+    """The endpoint's name in the audit log."""
     return f"webhook:{endpoint.id}"
 
 
-def secret_text(secret: bytes) -> str:
-    """How Standard Webhooks writes a secret."""
+def encode_secret(secret: bytes) -> str:
+    """Encode a secret as defined by Standard Webhooks."""
     return "whsec_" + base64.b64encode(secret).decode()
 
 
@@ -165,33 +167,32 @@ def _check(url: str, types: list[str]) -> None:
         topic_filter.check([each], field=f"types.{number}")
 
 
-async def _check_room(session: AsyncSession, organization_id: UUID) -> None:
-    # Two that come at once must not both find the last place.
-    await session.execute(_LOCK, {"name": f"webhooks:{organization_id}"})
+async def _check_limit(session: AsyncSession, organization_id: UUID) -> None:
+    # The lock serializes concurrent requests, of which only one may create the last endpoint.
+    key = func.hashtextextended(f"webhooks:{organization_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
     mine = (WebhookEndpoint.organization_id == organization_id) & WebhookEndpoint.deleted_at.is_(None)
     if (await session.scalar(select(func.count()).select_from(WebhookEndpoint).where(mine)) or 0) >= ENDPOINTS_MAX:
         raise TooManyWebhooks
-
-
-_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 async def _now(session: AsyncSession) -> Any:
     return (await session.execute(select(func.now()))).scalar_one()
 
 
-def _shown(endpoint: WebhookEndpoint) -> str | None:
+def _old_secret_until(endpoint: WebhookEndpoint) -> str | None:
     return endpoint.old_secret_until.isoformat() if endpoint.old_secret_until else None
 
 
-def _tell(
+def _record(
     session: AsyncSession,
     access: organizations.Access,
     action: str,
     endpoint: WebhookEndpoint,
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
-    fact: Any,
+    message: Any,
 ) -> None:
+    """Write the audit log entry and publish the message of a change."""
     organizations.record(session, access, action, subject(endpoint), before, after)
-    outbox.publish(session, fact(**about(endpoint)))
+    outbox.publish(session, message(**message_key(endpoint)))

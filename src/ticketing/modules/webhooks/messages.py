@@ -1,4 +1,4 @@
-"""Facts about endpoints, in the order of each; and what a test brings."""
+"""Messages about endpoints, ordered per endpoint, and the message of a test."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -6,46 +6,46 @@ from uuid import UUID
 from ticketing.infra.outbox import Message
 
 
-class _EndpointFact(Message):
+class _EndpointMessage(Message):
     key_field: ClassVar[str] = "webhook_id"
 
     organization_id: UUID
     webhook_id: UUID
 
 
-class WebhookCreated(_EndpointFact):
-    """An address is told of the organization's facts from now on."""
+class WebhookCreated(_EndpointMessage):
+    """A webhook was created; it receives the organization's messages from now on."""
 
     topic: ClassVar[str] = "webhook.created"
 
 
-class WebhookUpdated(_EndpointFact):
-    """Its address or its types have changed, or it was enabled or disabled by an admin."""
+class WebhookUpdated(_EndpointMessage):
+    """The URL, types or description changed, or an admin enabled or disabled the webhook."""
 
     topic: ClassVar[str] = "webhook.updated"
 
     enabled: bool
 
 
-class WebhookDisabled(_EndpointFact):
-    """Its receiver is gone (410) or days behind, so nothing is sent until an admin enables it again."""
+class WebhookDisabled(_EndpointMessage):
+    """The receiver is gone (410) or days behind. Nothing is sent until an admin enables the webhook again."""
 
     topic: ClassVar[str] = "webhook.disabled"
 
 
-class WebhookDeleted(_EndpointFact):
-    """Nothing is sent there any more."""
+class WebhookDeleted(_EndpointMessage):
+    """The webhook was deleted; nothing is sent to it any more."""
 
     topic: ClassVar[str] = "webhook.deleted"
 
 
-class WebhookSecretRotated(_EndpointFact):
-    """A new secret signs; the old one signs too for a day."""
+class WebhookSecretRotated(_EndpointMessage):
+    """Deliveries are signed with a new secret, and for 24 hours with the old one as well."""
 
     topic: ClassVar[str] = "webhook.secret_rotated"
 
 
-class WebhookTest(_EndpointFact):
-    """What a test brings to one endpoint. It changes nothing, so it is in no log, and no other endpoint gets it."""
+class WebhookTest(_EndpointMessage):
+    """A test of one endpoint. It is not in the log, and no other endpoint receives it."""
 
     topic: ClassVar[str] = "webhook.test"

@@ -1,4 +1,4 @@
-"""Endpoints that are told of facts, and what was brought to them."""
+"""Webhook endpoints and their deliveries."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -27,7 +27,7 @@ from ticketing.infra.outbox import Xid8
 
 
 class DeliveryStatus(StrEnum):
-    """pending -> delivered, or failed when the last try was in vain; a redelivery makes either pending again."""
+    """pending -> delivered, or failed after the last attempt. A redelivery makes either pending again."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -35,7 +35,7 @@ class DeliveryStatus(StrEnum):
 
 
 class WebhookEndpoint(Identified, Base):
-    """An address of the tenant's that facts are brought to, and how far in the log it has been told."""
+    """A URL to which a tenant's messages are delivered, and its position in the log."""
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (UniqueConstraint("organization_id", "id"),)
@@ -45,26 +45,26 @@ class WebhookEndpoint(Identified, Base):
     #: Topics and prefixes such as `order.*`; none means all.
     types: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     description: Mapped[str] = mapped_column(Text, server_default="")
-    #: What signs, encrypted; and for a day after a rotation what signs too.
+    #: The encrypted signing secret, and the previous one, which is valid until `old_secret_until`.
     sealed_secret: Mapped[bytes] = mapped_column(LargeBinary)
     sealed_old_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     old_secret_until: Mapped[datetime | None]
-    #: Nothing is read for it and nothing sent to it; both go on from there when it is enabled again.
+    #: While it is set, nothing is read for it or sent to it. Both resume from there when it is enabled again.
     disabled_at: Mapped[datetime | None]
     disabled_because: Mapped[str | None] = mapped_column(Text)
-    #: Gone for its tenant; the row goes when its deliveries have been cleaned away.
+    #: Invisible to its tenant. The row is deleted after its deliveries.
     deleted_at: Mapped[datetime | None]
     window_from: Mapped[str] = mapped_column(Xid8)
     window_to: Mapped[str | None] = mapped_column(Xid8)
     last_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    #: So much waits for it that nothing is read for it until then.
+    #: Nothing is read for it until then, because it has too many pending deliveries.
     rests_until: Mapped[datetime | None]
-    #: When a worker last had something sent to it; what is due since then waits for its receiver, and not for us.
+    #: The last attempt. Deliveries due since then wait for the receiver, not for the dispatcher.
     tried_at: Mapped[datetime | None]
 
 
 class WebhookDelivery(Base):
-    """A fact on its way to an endpoint: one at most of each, whatever is read twice. `webhook-id` is the message's."""
+    """A message for an endpoint, unique by its key even if it is read twice. `webhook-id` is the id of the message."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
@@ -88,12 +88,12 @@ class WebhookDelivery(Base):
     endpoint_id: Mapped[UUID] = mapped_column(primary_key=True)
     message_id: Mapped[UUID] = mapped_column(primary_key=True)
     topic: Mapped[str] = mapped_column(Text)
-    #: The very text that is signed, the same at each try.
+    #: The signed request body, identical in each attempt.
     body: Mapped[str] = mapped_column(Text)
     status: Mapped[DeliveryStatus] = mapped_column(Text, server_default=DeliveryStatus.PENDING)
-    #: Begun since it was last asked for; what became of the latest of them all is in `attempts`.
+    #: Attempts begun since it was created or last redelivered. The results of recent ones are in `attempts`.
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    #: When it is to be tried next, by Postgres' clock; whoever tries moves it to where the claim runs out.
+    #: The time of the next attempt, by the clock of Postgres. A claim moves it to the time at which the claim expires.
     due_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
     attempts: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

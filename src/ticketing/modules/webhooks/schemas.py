@@ -1,4 +1,4 @@
-"""Bodies about webhooks and their deliveries."""
+"""Request and response bodies of webhooks and their deliveries."""
 
 from typing import Annotated, Self
 from uuid import UUID
@@ -14,7 +14,7 @@ Description = Annotated[Name, Field(max_length=200)]
 
 
 class CreateWebhook(Body):
-    """`types`: names and prefixes such as `order.*`; none means all."""
+    """`types`: names of types and prefixes such as `order.*`; none means all."""
 
     url: LongText
     types: Types = Field(default=[])
@@ -22,7 +22,7 @@ class CreateWebhook(Body):
 
 
 class UpdateWebhook(Body):
-    """What is left out stays as it is."""
+    """Omitted fields stay unchanged."""
 
     url: LongText = Field(default="")
     types: Types = Field(default=[])
@@ -30,7 +30,7 @@ class UpdateWebhook(Body):
     enabled: Annotated[bool, Field(strict=True)] = True
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _check_not_empty(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("must have a url, types, a description or enabled")
         return self
@@ -44,7 +44,7 @@ class WebhookOut(Out):
     enabled: bool
     disabled_at: Moment | None
     disabled_because: str | None
-    #: Until then the secret before the last rotation signs as well; null when there was none.
+    #: Until then, deliveries are signed with the previous secret as well; null without a rotation.
     old_secret_until: Moment | None
     created_at: Moment
 
@@ -64,13 +64,13 @@ class WebhookOut(Out):
 
 
 class NewSecretOut(WebhookOut):
-    """The only answer that holds the secret itself."""
+    """The only response that contains the secret."""
 
     secret: str
 
 
 class AttemptOut(Out):
-    """One try. Either `status_code` says what was answered, or `error` why nothing was."""
+    """One attempt: either the `status_code` of the response, or the `error` that prevented one."""
 
     at: Moment
     status_code: int | None
@@ -80,7 +80,7 @@ class AttemptOut(Out):
 
 
 class DeliveryOut(Out):
-    """A message on its way to an endpoint; `message_id` is what `webhook-id` says."""
+    """A message for an endpoint; `message_id` is sent as the header `webhook-id`."""
 
     message_id: UUID
     type: str
@@ -102,7 +102,7 @@ class DeliveryOut(Out):
 
 
 class WholeDeliveryOut(DeliveryOut):
-    """With the text that is sent."""
+    """A delivery with the request body that is sent."""
 
     body: str
 

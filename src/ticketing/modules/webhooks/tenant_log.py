@@ -1,8 +1,8 @@
-"""A tenant's reading of the log: its own rows, in windows of finished transactions, as every reader takes them.
+"""Reads the rows of one tenant from the log, in windows of finished transactions like every other reader.
 
-A position is all that a reading remembers, so it can be kept by whoever reads: read again from an old one, and the same
-facts come again. Windows end where one could have ended at the time, by the horizons that the scheduler notes: days of
-the log are read in many windows, and a page costs what its window holds and not what the days hold.
+The position is the whole state of a reader, so the caller can store it. Reading again from an old position returns the
+same messages. A window ends where one could have ended at the time, at a horizon that the scheduler recorded: days of
+the log are read in many windows, and a page costs in proportion to its window, not to the days.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db import statements
 from ticketing.modules.webhooks import topic_filter
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Everything before `window_from` is read; of the window that is open, everything up to `last_id`."""
+    """Everything before `window_from` is read, and in the open window everything up to `last_id`."""
 
     window_from: str = "0"
     #: None while no window is open.
@@ -27,8 +28,8 @@ class Position:
     last_id: int = 0
 
 
-class Row(NamedTuple):
-    """One fact of the tenant's."""
+class LogRow(NamedTuple):
+    """One message of the tenant."""
 
     id: int
     message_id: UUID
@@ -38,91 +39,106 @@ class Row(NamedTuple):
     payload: dict[str, Any]
 
 
-class Reading(NamedTuple):
-    """A page, where it ends, and as of when: the last row's time, or the present at the end of the log."""
+class LogPage(NamedTuple):
+    """A page, the position after it, and its time: that of the last row, or the current time at the end of the log."""
 
-    rows: list[Row]
+    rows: list[LogRow]
     position: Position
     at: datetime
 
 
-async def read(
+_MATCHES_TYPES = """(%s or topic = any(%s::text[])
+        or exists (select from unnest(%s::text[]) as p (prefix) where starts_with(topic, p.prefix)))"""
+
+# Ends at the first horizon that has as many rows before it as are wanted. Ends at the current horizon if there are
+# fewer rows, or if a window that ends at the first one would be too small.
+_WINDOW = f"""
+with present as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
+     enough as (select o.xid from outbox o, present p
+                 where o.organization_id = %s and o.xid >= %s::xid8 and o.xid < p.xid
+                   and {_MATCHES_TYPES}
+                 order by o.xid offset %s - 1 limit 1)
+select cast(coalesce(
+           (select n.window_to from enough e cross join lateral (
+                select outbox_window_end(%s::xid8, h.xid, %s) as window_to
+                  from log_horizons h where h.xid > e.xid and h.xid < p.xid order by h.xid limit 1) n
+             where n.window_to > e.xid),
+           outbox_window_end(%s::xid8, p.xid, %s)) as text) as window_to,
+       now() as at
+  from present p"""  # noqa: S608 (only constants)
+
+_ROWS = f"""
+select id, message_id, topic, schema_version, occurred_at, payload
+  from outbox
+ where organization_id = %s and id > %s and xid >= %s::xid8 and xid < %s::xid8
+   and {_MATCHES_TYPES}
+ order by id limit %s"""  # noqa: S608 (only constants)
+
+# Without partitions, the database is fresh, and nothing has been dropped.
+_OLDEST = """
+select coalesce(min(to_date(substr(c.relname, 8), 'YYYYMMDD')), current_date)::timestamptz
+  from pg_inherits i join pg_class c on c.oid = i.inhrelid
+ where i.inhparent = 'outbox'::regclass and c.relname ~ '^outbox_[0-9]{8}$'"""
+
+
+async def read_page(
     session: AsyncSession, organization_id: UUID, position: Position, types: Sequence[str], limit: int
-) -> Reading:
-    """The next rows in log order, at most `limit`. The transaction is that of a worker, or has entered the tenant.
+) -> LogPage:
+    """The next rows in log order, at most `limit`. The session is a worker's, or has entered the tenant.
 
     `types` are names and prefixes of topics; none means all.
     """
-    rows: list[Row] = []
-    asked: dict[str, Any] = {"organization_id": organization_id, "all": not types, **topic_filter.as_query(types)}
+    rows: list[LogRow] = []
     if position.window_to is not None:
-        rows = await _read_window(session, asked, position, limit)
+        rows = await _read_window(session, organization_id, position, types, limit)
         if len(rows) == limit:
-            return _cut(rows, position)
+            return _full_page(rows, position)
         position = Position(position.window_to)
-    # A window holds at least as many rows as are wanted, or reaches to the end: one more is enough.
-    asked["wanted"] = limit - len(rows)
-    window = (await session.execute(_WINDOW, {**asked, "window_from": position.window_from})).one()
-    position = Position(position.window_from, window.window_to)
-    more = await _read_window(session, asked, position, limit - len(rows))
-    rows += more
-    return _cut(rows, position) if len(rows) == limit else Reading(rows, Position(window.window_to), window.at)
+    # A window holds at least the wanted number of rows, or reaches the end of the log: one more window is enough.
+    wanted = limit - len(rows)
+    window_to, at = await _open_window(session, organization_id, position.window_from, types, wanted)
+    position = Position(position.window_from, window_to)
+    rows += await _read_window(session, organization_id, position, types, wanted)
+    return _full_page(rows, position) if len(rows) == limit else LogPage(rows, Position(window_to), at)
 
 
 async def get_horizon(session: AsyncSession) -> str:
-    """Where a reading begins that wants nothing of the past."""
-    return str(await session.scalar(_HORIZON))
+    """The position from which a reader gets only new messages."""
+    horizon = func.pg_snapshot_xmin(func.pg_current_snapshot())
+    return str(await session.scalar(select(cast(horizon, Text))))
 
 
 async def get_oldest(session: AsyncSession) -> datetime:
-    """The beginning of the oldest day that is kept; what came before it is gone."""
-    oldest: datetime = (await session.execute(_OLDEST)).scalar_one()
+    """The beginning of the oldest day that is retained."""
+    row = await (await statements.execute(session, _OLDEST)).fetchone()
+    assert row is not None
+    oldest: datetime = row[0]
     return oldest
 
 
-def _cut(rows: list[Row], position: Position) -> Reading:
+def _full_page(rows: list[LogRow], position: Position) -> LogPage:
     last = rows[-1]
-    return Reading(rows, Position(position.window_from, position.window_to, last.id), last.occurred_at)
+    return LogPage(rows, Position(position.window_from, position.window_to, last.id), last.occurred_at)
 
 
-async def _read_window(session: AsyncSession, asked: dict[str, Any], window: Position, limit: int) -> list[Row]:
-    values = {"window_from": window.window_from, "window_to": window.window_to, "last_id": window.last_id}
-    rows = await session.execute(_ROWS, {**asked, **values, "limit": limit})
-    return [Row(*row) for row in rows]
+async def _open_window(
+    session: AsyncSession, organization_id: UUID, window_from: str, types: Sequence[str], wanted: int
+) -> tuple[str, datetime]:
+    """The end of a window with at least `wanted` rows, and the current time of the database."""
+    ends = window_from, organization_id
+    values = organization_id, window_from, *_values(types), wanted, *ends, *ends
+    window = await (await statements.execute(session, _WINDOW, *values)).fetchone()
+    assert window is not None
+    return window[0], window[1]
 
 
-_HORIZON = text("select cast(pg_snapshot_xmin(pg_current_snapshot()) as text)")
+async def _read_window(
+    session: AsyncSession, organization_id: UUID, window: Position, types: Sequence[str], limit: int
+) -> list[LogRow]:
+    values = organization_id, window.last_id, window.window_from, window.window_to, *_values(types), limit
+    return [LogRow(*row) for row in await (await statements.execute(session, _ROWS, *values)).fetchall()]
 
-_WANTED = """(:all or topic = any(cast(:names as text[]))
-        or exists (select from unnest(cast(:prefixes as text[])) as p (prefix) where starts_with(topic, p.prefix)))"""
 
-# To the first horizon behind as many rows as are wanted; to the present one when there are fewer, or when a window that
-# ends at the first would be too small.
-_WINDOW = text(f"""
-with present as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
-     enough as (select o.xid from outbox o, present p
-                 where o.organization_id = :organization_id and o.xid >= cast(:window_from as xid8) and o.xid < p.xid
-                   and {_WANTED}
-                 order by o.xid offset :wanted - 1 limit 1)
-select cast(coalesce(
-           (select n.window_to from enough e cross join lateral (
-                select outbox_window_end(cast(:window_from as xid8), h.xid, :organization_id) as window_to
-                  from log_horizons h where h.xid > e.xid and h.xid < p.xid order by h.xid limit 1) n
-             where n.window_to > e.xid),
-           outbox_window_end(cast(:window_from as xid8), p.xid, :organization_id)) as text) as window_to,
-       now() as at
-  from present p""")  # noqa: S608 (constants)
-
-_ROWS = text(f"""
-select id, message_id, topic, schema_version, occurred_at, payload
-  from outbox
- where organization_id = :organization_id and id > :last_id
-   and xid >= cast(:window_from as xid8) and xid < cast(:window_to as xid8)
-   and {_WANTED}
- order by id limit :limit""")  # noqa: S608
-
-# A fresh database has kept everything since it was made.
-_OLDEST = text("""
-select coalesce(min(to_date(substr(c.relname, 8), 'YYYYMMDD')), current_date)::timestamptz
-  from pg_inherits i join pg_class c on c.oid = i.inhrelid
- where i.inhparent = 'outbox'::regclass and c.relname ~ '^outbox_[0-9]{8}$'""")
+def _values(types: Sequence[str]) -> tuple[bool, list[str], list[str]]:
+    """The values of `_MATCHES_TYPES`."""
+    return not types, *topic_filter.names_and_prefixes(types)

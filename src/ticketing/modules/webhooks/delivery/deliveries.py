@@ -1,4 +1,4 @@
-"""The log of deliveries: what was brought, what was answered, and what is brought once more because somebody asks."""
+"""Deliveries and their attempts: list, test, and redeliver on request."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from ticketing.infra.errors import Conflict, NotFound
 from ticketing.infra.http.fields import rfc3339
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
-from ticketing.modules.webhooks.endpoints import about, get_endpoint, subject
+from ticketing.modules.webhooks.endpoints import get_endpoint, message_key, subject
 from ticketing.modules.webhooks.messages import WebhookTest
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookDelivery, WebhookEndpoint
 
@@ -28,14 +28,14 @@ class WebhookIsDisabled(Conflict):
 
 
 def body_of(topic: str, at: datetime, payload: dict[str, Any]) -> str:
-    """What is sent and signed, as Standard Webhooks has it."""
+    """The signed request body, as defined by Standard Webhooks."""
     return orjson.dumps({"type": topic, "timestamp": rfc3339(at), "data": payload}).decode()
 
 
 async def send_test(session: AsyncSession, access: organizations.Access, webhook_id: UUID) -> WebhookDelivery:
-    """Bring a `webhook.test` to this endpoint and no other. Raises NotFound, WebhookIsDisabled."""
+    """Create a delivery of `webhook.test` to this endpoint only. Raises NotFound, WebhookIsDisabled."""
     endpoint = await _get_enabled(session, access, webhook_id)
-    message = WebhookTest(**about(endpoint))
+    message = WebhookTest(**message_key(endpoint))
     at = (await session.execute(select(func.now()))).scalar_one()
     row = insert(WebhookDelivery).values(
         organization_id=endpoint.organization_id,
@@ -45,7 +45,7 @@ async def send_test(session: AsyncSession, access: organizations.Access, webhook
         body=body_of(message.topic, at, message.model_dump(mode="json")),
     )
     delivery = (await session.scalars(row.returning(WebhookDelivery))).one()
-    outbox.notify_on_commit(session, message)  # wakes the worker; there is no fact in the log
+    outbox.notify_on_commit(session, message)  # wakes the worker; the log has no message
     after = {"message_id": str(delivery.message_id)}
     organizations.record(session, access, "webhook.tested", subject(endpoint), None, after)
     return delivery
@@ -54,7 +54,7 @@ async def send_test(session: AsyncSession, access: organizations.Access, webhook
 async def redeliver(
     session: AsyncSession, access: organizations.Access, webhook_id: UUID, message_id: UUID
 ) -> WebhookDelivery:
-    """Bring it once more, at once, with all tries before it. Raises NotFound, WebhookIsDisabled."""
+    """Make a delivery due now, with all attempts ahead of it again. Raises NotFound, WebhookIsDisabled."""
     endpoint = await _get_enabled(session, access, webhook_id)
     delivery = await get_delivery(session, access.organization_id, webhook_id, message_id, is_locked=True)
     before = {"message_id": str(message_id), "status": delivery.status}
@@ -62,14 +62,14 @@ async def redeliver(
     delivery.status, delivery.due_at, delivery.tries, delivery.ended_at = DeliveryStatus.PENDING, now, 0, None
     after = {**before, "status": delivery.status, "redelivered": True}
     organizations.record(session, access, "webhook.redelivered", subject(endpoint), before, after)
-    outbox.notify_on_commit(session, WebhookTest(**about(endpoint)))
+    outbox.notify_on_commit(session, WebhookTest(**message_key(endpoint)))
     return delivery
 
 
 async def get_delivery(
     session: AsyncSession, organization_id: UUID, webhook_id: UUID, message_id: UUID, *, is_locked: bool = False
 ) -> WebhookDelivery:
-    """Raises NotFound."""
+    """Return a delivery, locked on request. Raises NotFound."""
     await get_endpoint(session, organization_id, webhook_id)
     query = select(WebhookDelivery).where(_is_of(organization_id, webhook_id), WebhookDelivery.message_id == message_id)
     delivery = (await session.scalars(query.with_for_update() if is_locked else query)).one_or_none()
@@ -81,7 +81,7 @@ async def get_delivery(
 async def list_deliveries(
     session: AsyncSession, organization_id: UUID, webhook_id: UUID, status: DeliveryStatus | None, page: PageQuery
 ) -> Sequence[WebhookDelivery]:
-    """One more than the page takes, newest message first. Raises NotFound."""
+    """One row more than the page holds, newest message first. Raises NotFound."""
     await get_endpoint(session, organization_id, webhook_id)
     query = select(WebhookDelivery).where(_is_of(organization_id, webhook_id))
     if status is not None:

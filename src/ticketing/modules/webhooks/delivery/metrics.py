@@ -10,6 +10,6 @@ OLDEST_DUE_SECONDS = Gauge(
 
 
 def record_backlog(waiting: int, oldest_due_seconds: float) -> None:
-    """Record how many deliveries are not finished, and how overdue the oldest of them is."""
+    """Record the number of unfinished deliveries, and how overdue the oldest of them is."""
     WAITING.set(waiting)
     OLDEST_DUE_SECONDS.set(oldest_due_seconds)

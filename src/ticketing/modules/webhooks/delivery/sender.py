@@ -1,4 +1,4 @@
-"""One try to bring a message: signed, sent, and the answer read as far as anybody wants to know it."""
+"""One delivery attempt: sends the signed request, and reads the status and the start of the response."""
 
 import asyncio
 import contextlib
@@ -14,22 +14,22 @@ import httpcore2
 import httpx2
 from standardwebhooks import Webhook
 
-from ticketing.modules.webhooks.delivery.ssrf_guard import AddressRefused, CheckedBackend, NameUnknown
+from ticketing.modules.webhooks.delivery.ssrf_guard import AddressRefused, NameUnknown, SsrfGuard
 
-#: From the name's look-up to the answer's head.
-TRY_SECONDS = 15.0
-#: What follows the head is for people to read; it decides nothing.
+#: From the look-up of the name to the head of the response.
+ATTEMPT_SECONDS = 15.0
+#: The body of the response is stored for people to read. It does not affect the result.
 SNIPPET_SECONDS = 2.0
 SNIPPET_CHARACTERS = 1000
 READ_BYTES_MAX = 4096
 RETRY_AFTER_MAX = 86_400.0
-#: Answers that may say when to come back (RFC 9110 §10.2.3, RFC 6585 §4).
-_SAY_WHEN = {429, 503}
+#: Responses that may have `Retry-After` (RFC 9110 §10.2.3, RFC 6585 §4).
+_RETRY_AFTER_STATUSES = {429, 503}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a try. Without a status code, `error` says why, in a word of ours."""
+class SendResult:
+    """The result of an attempt. `error` is an error code if there was no response."""
 
     duration_ms: int
     status_code: int | None = None
@@ -47,12 +47,12 @@ class Answer:
 
 
 class Sender:
-    """Sends from this process. No redirect is followed, no proxy asked and no cookie kept: there is nothing that could.
+    """Sends requests through a connection pool of httpcore, which has no redirects, proxies or cookies.
 
-    Each try has a connection of its own, so that each is dialled by the rules.
+    Each attempt opens a new connection, so that the backend checks the address each time.
     """
 
-    def __init__(self, backend: CheckedBackend, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, backend: SsrfGuard, ssl_context: ssl.SSLContext | None = None) -> None:
         context = ssl_context or httpx2.create_ssl_context(trust_env=False)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=context, network_backend=backend, max_connections=None, max_keepalive_connections=0
@@ -61,25 +61,25 @@ class Sender:
     async def close(self) -> None:
         await self._pool.aclose()
 
-    async def send(self, url: str, headers: dict[str, str], body: str) -> Answer:
-        """Never raises for what the other side does."""
+    async def send(self, url: str, headers: dict[str, str], body: str) -> SendResult:
+        """Send a request. Errors of the receiver are returned, not raised."""
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(TRY_SECONDS):
-                status, snippet, retry_after = await self._ask(url, headers, body)
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                status, snippet, retry_after = await self._post(url, headers, body)
         except Exception as error:
-            return Answer(_milliseconds(begun), error=_word(error))
-        return Answer(_milliseconds(begun), status, None, snippet, retry_after)
+            return SendResult(_milliseconds(begun), error=_error_code(error))
+        return SendResult(_milliseconds(begun), status, None, snippet, retry_after)
 
-    async def _ask(self, url: str, headers: dict[str, str], body: str) -> tuple[int, str, float | None]:
+    async def _post(self, url: str, headers: dict[str, str], body: str) -> tuple[int, str, float | None]:
         sent = [(name.encode(), value.encode()) for name, value in headers.items()]
         async with self._pool.stream("POST", _parse(url), headers=sent, content=body.encode()) as response:
-            retry_after = _retry_after(response) if response.status in _SAY_WHEN else None
+            retry_after = _retry_after(response) if response.status in _RETRY_AFTER_STATUSES else None
             return response.status, await _read_snippet(response), retry_after
 
 
 def headers_of(message_id: UUID, at: datetime, body: str, secrets: Sequence[bytes]) -> dict[str, str]:
-    """The headers of Standard Webhooks, signed with each of the secrets."""
+    """The headers of Standard Webhooks, with one signature per secret."""
     signatures = [Webhook(secret).sign(str(message_id), at, body) for secret in secrets]
     return {
         "Content-Type": "application/json",
@@ -97,7 +97,7 @@ def _parse(url: str) -> httpcore2.URL:
 
 async def _read_snippet(response: httpcore2.Response) -> str:
     read = b""
-    # Whoever drips, breaks off or never ends has answered all the same.
+    # A body that is slow, breaks off or never ends does not change the status.
     with contextlib.suppress(TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException):
         async with asyncio.timeout(SNIPPET_SECONDS):
             async for piece in response.aiter_stream():
@@ -109,7 +109,7 @@ async def _read_snippet(response: httpcore2.Response) -> str:
 
 
 def _retry_after(response: httpcore2.Response) -> float | None:
-    """The header in seconds, given as such or as a date; None when there is none that can be read."""
+    """`Retry-After` in seconds, from a number or a date; None if it is missing or malformed."""
     value = next((v for name, v in response.headers if name.lower() == b"retry-after"), b"").decode("latin-1").strip()
     if value.isascii() and value.isdigit():
         return min(float(value[:10]), RETRY_AFTER_MAX)
@@ -121,7 +121,7 @@ def _retry_after(response: httpcore2.Response) -> float | None:
     return min(max((at - datetime.now(UTC)).total_seconds(), 0), RETRY_AFTER_MAX)
 
 
-def _word(error: Exception) -> str:
+def _error_code(error: Exception) -> str:
     match error:
         case AddressRefused():
             return "address_refused"

@@ -1,7 +1,7 @@
-"""Dials what was checked and nothing else: a name is resolved once, and the connection goes to that very address.
+"""Guards against server-side request forgery: resolves a host name once, and connects to the checked address.
 
-A check before the request would be worth nothing: the name may lead elsewhere when it is asked the second time. TLS,
-SNI and the Host header keep the name, so a certificate is verified as ever.
+A check before the request would not be enough, because the second look-up of a name may return another address (DNS
+rebinding). TLS, SNI and the Host header keep the name, so the certificate is verified as usual.
 """
 
 import asyncio
@@ -15,28 +15,28 @@ import httpcore2
 
 from ticketing.modules.webhooks.url_policy import is_public
 
-#: A name may have many addresses; when the first few don't answer, the try has failed.
+#: Addresses of a name that an attempt connects to, one after the other.
 ADDRESSES_MAX = 3
 
-#: The addresses of a name, as text. Raises OSError when it has none.
+#: Returns the addresses of a host name as text. Raises OSError if it has none.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
-# Of their own: a resolver that takes its time must not keep anybody else's work waiting.
-_resolving = ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
+# Separate threads: a slow DNS server must not delay other work in the default executor.
+_resolver_threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="resolve")
 
 
 class AddressRefused(Exception):
-    """This name leads to an address that is not everybody's."""
+    """The name resolves to an address that is not public."""
 
 
 class NameUnknown(Exception):
-    """This name has no address."""
+    """The name has no address."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses that the machine's resolver knows."""
+    """Resolve a host name with the resolver of the system."""
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(_resolving, _getaddrinfo, host, port)
+    found = await loop.run_in_executor(_resolver_threads, _getaddrinfo, host, port)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
@@ -44,8 +44,8 @@ def _getaddrinfo(host: str, port: int) -> list[Any]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
-class CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """The network as a webhook sees it."""
+class SsrfGuard(httpcore2.AsyncNetworkBackend):
+    """A network backend that connects to public addresses only."""
 
     def __init__(self, *, allow_private: bool, resolve: Resolve = resolve) -> None:
         self._allow_private, self._resolve = allow_private, resolve
@@ -59,22 +59,22 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Raises AddressRefused, NameUnknown, and what httpcore's own raises."""
+        """Raises AddressRefused, NameUnknown, and the errors of the default backend."""
         failure: Exception = NameUnknown(host)
-        for address in (await self._find(host, port))[:ADDRESSES_MAX]:
+        for address in (await self._resolve_checked(host, port))[:ADDRESSES_MAX]:
             try:
                 return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
             except httpcore2.ConnectError as error:
                 failure = error
         raise failure
 
-    async def _find(self, host: str, port: int) -> list[str]:
+    async def _resolve_checked(self, host: str, port: int) -> list[str]:
         try:
             found = await self._resolve(host, port)
         except (OSError, UnicodeError):
             raise NameUnknown(host) from None
-        # All of them: who answers with one address outside and one inside leaves it to luck which is dialled.
-        if not self._allow_private and not all(_is_good(address) for address in found):
+        # One private address refuses the name: otherwise chance would decide which address is connected to.
+        if not self._allow_private and not all(_is_allowed(address) for address in found):
             raise AddressRefused(host)
         return found
 
@@ -90,6 +90,6 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-def _is_good(address: str) -> bool:
-    # A scope (`fe80::1%eth0`) names one of our own interfaces.
+def _is_allowed(address: str) -> bool:
+    # A scope (`fe80::1%eth0`) names a local network interface.
     return "%" not in address and is_public(ip_address(address))

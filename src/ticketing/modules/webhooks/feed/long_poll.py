@@ -1,7 +1,7 @@
-"""One per API process: it looks for those who wait for news of their tenant, once for all of them.
+"""Wakes the long-polling requests of an API process: one query serves all requests that wait for new messages.
 
-However many wait and however many nudges come, the database is asked a few times a second, and only while somebody
-waits. Nobody who waits holds a connection.
+The database is queried a few times a second, however many requests wait and however many commit notifications arrive,
+and only while a request waits. A waiting request holds no connection.
 """
 
 import asyncio
@@ -12,107 +12,108 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import text
-
 from ticketing.infra import log
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, statements
 from ticketing.infra.redis.commit_notifications import Wake
-from ticketing.infra.retry import log_outage, run_until_stopped
+from ticketing.infra.system.retry import log_outage, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
-#: Who would be one more is answered at once, and may ask again.
-WAITING_MAX = 200
-WAITING_OF_TENANT_MAX = 5
-#: Between two looks, however many nudges come.
-LOOK_SECONDS = 0.25
-#: A nudge may be lost, and a fact may have to wait for an older transaction to end.
+#: Requests that may wait at once; further ones are answered immediately.
+WAITERS_MAX = 200
+WAITERS_PER_TENANT_MAX = 5
+#: The shortest interval between two queries, however many notifications arrive.
+QUERY_INTERVAL_SECONDS = 0.25
+#: A notification may be lost, and a message may have to wait for an older transaction to end.
 POLL_SECONDS = 1.0
 
 _log = log.get_logger(__name__)
 
+_WITH_MESSAGES = "select organizations_with_news(%s::uuid[], %s::text[])"
+
 
 @dataclass(eq=False, slots=True)
-class Seat:
-    """Somebody who waits: whose news, since where in the log, and what wakes them."""
+class Waiter:
+    """A waiting request: its tenant, its position in the log, and the event that wakes it."""
 
     organization_id: UUID
+    #: Transaction id, as `Position.window_from`.
     since: str = "0"
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    has_messages: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Lookout:
-    """Those who wait in this process."""
+class LongPoll:
+    """The waiting requests of this process."""
 
     def __init__(self, database: Database, wake: Wake, closing: asyncio.Event) -> None:
         self._database, self._wake = database, wake
-        self._nudged = wake.register()
-        self._seats: set[Seat] = set()
-        self._taken: Counter[UUID] = Counter()
-        self._somebody = asyncio.Event()
-        #: Set when the process is asked to stop: nobody waits any longer.
+        self._notified = wake.register()
+        self._waiters: set[Waiter] = set()
+        self._count_by_tenant: Counter[UUID] = Counter()
+        self._has_waiters = asyncio.Event()
+        #: Set when the process shuts down: all waiting requests are answered.
         self.closing = closing
 
     @property
     def waiting(self) -> int:
-        return len(self._seats)
+        """The number of waiting requests."""
+        return len(self._waiters)
 
     @contextmanager
-    def seat(self, organization_id: UUID) -> Iterator[Seat | None]:
-        """A place to wait for as long as the block lasts; None when all are taken, or the process is to stop."""
-        is_full = len(self._seats) >= WAITING_MAX or self._taken[organization_id] >= WAITING_OF_TENANT_MAX
+    def waiter(self, organization_id: UUID) -> Iterator[Waiter | None]:
+        """Register a waiter for the block; None if too many are waiting or the process shuts down."""
+        is_full = len(self._waiters) >= WAITERS_MAX or self._count_by_tenant[organization_id] >= WAITERS_PER_TENANT_MAX
         if is_full or self.closing.is_set():
             yield None
             return
-        seat = Seat(organization_id)
-        self._seats.add(seat)
-        self._taken[organization_id] += 1
-        self._somebody.set()
+        waiter = Waiter(organization_id)
+        self._waiters.add(waiter)
+        self._count_by_tenant[organization_id] += 1
+        self._has_waiters.set()
         try:
-            yield seat
+            yield waiter
         finally:
-            self._leave(seat)
+            self._remove(waiter)
 
-    def _leave(self, seat: Seat) -> None:
-        self._seats.discard(seat)
-        self._taken[seat.organization_id] -= 1
-        if not self._taken[seat.organization_id]:
-            del self._taken[seat.organization_id]
-        if not self._seats:
-            self._somebody.clear()
+    def _remove(self, waiter: Waiter) -> None:
+        self._waiters.discard(waiter)
+        self._count_by_tenant[waiter.organization_id] -= 1
+        if not self._count_by_tenant[waiter.organization_id]:
+            del self._count_by_tenant[waiter.organization_id]
+        if not self._waiters:
+            self._has_waiters.clear()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look out for as long as the block lasts."""
+        """Wake waiters during the block."""
         async with self._wake.listening():
             on_error = log_outage(_log, "news_not_looked_for")
-            looking = asyncio.create_task(run_until_stopped(self._wait_and_look, on_error))
+            polling = asyncio.create_task(run_until_stopped(self._wait_and_query, on_error))
             try:
                 yield
             finally:
                 self.closing.set()
-                looking.cancel()
+                polling.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await looking
+                    await polling
 
-    async def _wait_and_look(self) -> None:
-        await self._somebody.wait()
-        await pause(POLL_SECONDS, self._nudged)
-        self._nudged.clear()  # before the look: a nudge that comes during it is not lost
-        await self._look()
-        await asyncio.sleep(LOOK_SECONDS)
+    async def _wait_and_query(self) -> None:
+        await self._has_waiters.wait()
+        await pause(POLL_SECONDS, self._notified)
+        self._notified.clear()  # before the query: a notification that arrives during it is not lost
+        await self._query()
+        await asyncio.sleep(QUERY_INTERVAL_SECONDS)
 
-    async def _look(self) -> None:
+    async def _query(self) -> None:
         since: dict[UUID, int] = {}
-        for seat in self._seats:
-            since[seat.organization_id] = min(int(seat.since), since.get(seat.organization_id, int(seat.since)))
+        for waiter in self._waiters:
+            xid = int(waiter.since)
+            since[waiter.organization_id] = min(xid, since.get(waiter.organization_id, xid))
         if not since:
             return
-        asked = {"ids": [*since], "since": [str(xid) for xid in since.values()]}
         async with self._database.transaction() as session:
-            found = set(await session.scalars(_NEWS, asked))
-        for seat in self._seats:
-            if seat.organization_id in found:
-                seat.news.set()
-
-
-_NEWS = text("select organizations_with_news(cast(:ids as uuid[]), cast(:since as text[]))")
+            xids = [str(xid) for xid in since.values()]
+            found = await statements.execute(session, _WITH_MESSAGES, [*since], xids)
+            with_messages = {row[0] for row in await found.fetchall()}
+        for waiter in self._waiters:
+            if waiter.organization_id in with_messages:
+                waiter.has_messages.set()

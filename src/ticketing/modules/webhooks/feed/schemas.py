@@ -1,14 +1,14 @@
-"""What the change feed answers with."""
+"""The response body of the change feed."""
 
 from typing import Any, Self
 from uuid import UUID
 
 from ticketing.infra.http.fields import Moment, Out
-from ticketing.modules.webhooks.tenant_log import Row
+from ticketing.modules.webhooks.tenant_log import LogRow
 
 
 class FeedItemOut(Out):
-    """A fact; `data` is its payload, in the form that `schema_version` of its type has."""
+    """A message; `data` is its payload, in version `schema_version` of its type."""
 
     id: UUID
     type: str
@@ -17,7 +17,7 @@ class FeedItemOut(Out):
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, row: Row) -> Self:
+    def of(cls, row: LogRow) -> Self:
         return cls(
             id=row.message_id,
             type=row.topic,

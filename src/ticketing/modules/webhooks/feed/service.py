@@ -1,4 +1,4 @@
-"""The change feed: a tenant's facts from the log, page by page, from wherever its cursor stands."""
+"""The change feed: the messages of a tenant from the log, page by page, from the client's cursor on."""
 
 import asyncio
 import time
@@ -13,36 +13,37 @@ from ticketing.infra.errors import Invalid, TicketingError
 from ticketing.infra.http.pagination import write_cursor
 from ticketing.infra.system.sleep import pause
 from ticketing.modules.webhooks import tenant_log
-from ticketing.modules.webhooks.feed.long_poll import Lookout, Seat
-from ticketing.modules.webhooks.tenant_log import Position, Reading
+from ticketing.modules.webhooks.feed.long_poll import LongPoll, Waiter
+from ticketing.modules.webhooks.tenant_log import LogPage, Position
 
-#: A cursor is good for facts of transactions that were under way when it was given; none lasts longer than this.
+#: The longest transaction: a message that commits after a cursor was issued may have occurred this much earlier.
 TRANSACTION_MAX = timedelta(minutes=1)
 XID_MAX = 2**64
 
 
 class CursorExpired(TicketingError):
-    """This cursor stands where the log is no longer kept; begin again without one, and compare with what you have."""
+    """The messages after this cursor are no longer kept; start without a cursor, and skip the ids that you have."""
 
     status, code = 410, "cursor_expired"
 
 
 class Feed:
-    """One client's reading: where it stands, and what it wants."""
+    """One request to the feed: its position, and the types that it selects."""
 
     def __init__(self, organization_id: UUID, after: list[object] | None, types: list[str], limit: int) -> None:
-        """Raises Invalid, naming the cursor, when it is another list's."""
+        """Raises Invalid, naming the cursor, if it is malformed or from another list."""
         self._organization_id, self._types, self._limit = organization_id, types, limit
         self._position = Position()
         self._at: datetime | None = None
         if after is not None:
             self._position, self._at = _parse(after)
 
-    async def read(self, database: Database) -> Reading:
-        """The next page, from a transaction of its own: who waits between two has no connection in hand.
+    async def read(self, database: Database) -> LogPage:
+        """Read the next page in a separate transaction: a request that waits for another page holds no connection.
 
         Raises:
-            CursorExpired: what follows the cursor is no longer kept, or never was: the database is an older one.
+            CursorExpired: the messages after the cursor are no longer kept, or the cursor is ahead of the log because
+                the database was restored to an earlier state.
         """
         async with database.transaction() as session:
             await tenancy.enter(session, self._organization_id)
@@ -50,47 +51,48 @@ class Feed:
                 horizon, oldest = await tenant_log.get_horizon(session), await tenant_log.get_oldest(session)
                 if self._at < oldest or int(self._position.window_to or self._position.window_from) > int(horizon):
                     raise CursorExpired
-            found = await tenant_log.read(session, self._organization_id, self._position, self._types, self._limit)
+            found = await tenant_log.read_page(session, self._organization_id, self._position, self._types, self._limit)
         self._position, self._at = found.position, found.at - TRANSACTION_MAX
         return found
 
-    async def wait(self, request: Request, lookout: Lookout, seconds: float) -> Reading:
-        """The next page as soon as there is something on it, or what there is when the time is up.
+    async def wait(self, request: Request, long_poll: LongPoll, seconds: float) -> LogPage:
+        """Read the next page as soon as it has a message, or an empty one after `seconds`.
 
-        The client's leaving and the process' end are ends too. Raises CursorExpired.
+        Also returns when the client disconnects or the process shuts down. Raises CursorExpired.
         """
         database = app_state.of(request.app).get(Database)
         until = time.monotonic() + seconds
-        with lookout.seat(self._organization_id) as seat:
-            gone = asyncio.ensure_future(_until_gone(request))
+        with long_poll.waiter(self._organization_id) as waiter:
+            gone = asyncio.ensure_future(_wait_for_disconnect(request))
             try:
                 while True:
                     page = await self.read(database)
-                    if page.rows or seat is None or not await self._has_news(seat, lookout, gone, until):
+                    if page.rows or waiter is None or not await self._wait(waiter, long_poll, gone, until):
                         return page
             finally:
                 gone.cancel()
 
-    async def _has_news(self, seat: Seat, lookout: Lookout, gone: "asyncio.Future[None]", until: float) -> bool:
-        seat.since = self._position.window_from
+    async def _wait(self, waiter: Waiter, long_poll: LongPoll, gone: "asyncio.Future[None]", until: float) -> bool:
+        """Wait for a message; False on a timeout, a disconnect or a shutdown."""
+        waiter.since = self._position.window_from
         left = until - time.monotonic()
         if left > 0 and not gone.done():
-            waiting = asyncio.ensure_future(pause(left, seat.news, lookout.closing))
+            waiting = asyncio.ensure_future(pause(left, waiter.has_messages, long_poll.closing))
             await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-        is_news = seat.news.is_set() and not lookout.closing.is_set() and not gone.done()
-        seat.news.clear()
-        return is_news
+        reads_again = waiter.has_messages.is_set() and not long_poll.closing.is_set() and not gone.done()
+        waiter.has_messages.clear()
+        return reads_again
 
     @property
     def cursor(self) -> str:
-        """Where the next page begins."""
+        """The cursor of the next page."""
         at = self._at or datetime.now(UTC)
         position = self._position
         return write_cursor([position.window_from, position.window_to or "", position.last_id, int(at.timestamp())])
 
 
-async def _until_gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         continue
 

@@ -1,4 +1,4 @@
-"""Facts of a tenant's that a test writes itself."""
+"""Messages that a test publishes for a tenant."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -20,11 +20,8 @@ def painted(tenant: Tenant | None, colour: str) -> WallPainted:
     return WallPainted(organization_id=UUID(tenant.id) if tenant else None, colour=colour)
 
 
-async def write(database: Database, *messages: Message) -> None:
-    """All of them in one transaction."""
+async def publish(database: Database, *messages: Message) -> None:
+    """Publish the messages in one transaction."""
     async with database.transaction() as session:
         for message in messages:
             outbox.publish(session, message)
-
-
-announce = outbox.publish

@@ -1,4 +1,4 @@
-"""Where a webhook may go: nowhere inside, however it is spelt."""
+"""The targets that webhooks may have: public addresses only, however they are spelled."""
 
 from ipaddress import ip_address
 
@@ -66,12 +66,12 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_an_address_that_is_not_everybodys_is_refused(address: str) -> None:
+def test_a_private_address_is_refused(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_an_address_of_the_internet_is_not(address: str) -> None:
+def test_a_public_address_is_accepted(address: str) -> None:
     assert is_public(ip_address(address))
 
 
@@ -131,7 +131,7 @@ def test_an_address_of_the_internet_is_not(address: str) -> None:
         "https://example.com/" + "x" * 2000,
     ],
 )
-def test_what_is_plainly_inside_or_no_address_is_refused_in_a_sentence(url: str) -> None:
+def test_a_malformed_or_private_url_is_refused_with_advice(url: str) -> None:
     with pytest.raises(ValueError, match=r"^Use .*\.$"):
         check_url(url, allow_http=False, allow_private=False)
 
@@ -149,11 +149,11 @@ def test_what_is_plainly_inside_or_no_address_is_refused_in_a_sentence(url: str)
         "https://localhost.example.com/",
     ],
 )
-def test_an_address_of_the_internet_is_taken(url: str) -> None:
+def test_a_public_url_is_accepted(url: str) -> None:
     check_url(url, allow_http=False, allow_private=False)
 
 
-def test_only_development_may_do_without_encryption_and_only_a_setting_opens_the_inside() -> None:
+def test_http_needs_development_and_private_addresses_need_a_setting() -> None:
     check_url("http://example.com/", allow_http=True, allow_private=False)
     check_url("http://127.0.0.1:8080/hooks", allow_http=True, allow_private=True)
     with pytest.raises(ValueError, match="public internet"):
