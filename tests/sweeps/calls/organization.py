@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.support.world import PASSWORD, Show
+from tests.sweeps.calls import mail_tokens, privacy, second_factor, sessions, webhooks  # noqa: F401 (they register examples)
 from tests.sweeps.calls.call import Call, example
 from tests.sweeps.full_tenant import Stage
 
