@@ -1,4 +1,4 @@
-"""A process that dies in the middle: after the seats were written, and before the commit."""
+"""A process that crashes after the seats were written and before the commit."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,16 +10,16 @@ from sqlalchemy import text
 
 from tests.support.platform import eventually
 
-# Whoever tells a fact waits here. By then all else that the transaction wants to do has been done, or is about to be.
+# A transaction that publishes a message waits for this lock. By then its other writes are done, or about to be.
 _STOP = "lock table outbox in share mode"
-# Asked of the locks: what pg_stat_activity says would stay what it was when this transaction first looked.
+# From pg_locks: within a transaction, pg_stat_activity keeps its first snapshot.
 _WAITING = "select pid from pg_locks where not granted and relation = 'outbox'::regclass"
 
 
 async def die_before_commit(app: FastAPI, work: Coroutine[Any, Any, httpx2.Response]) -> httpx2.Response:
-    """Do the work, and cut its connection to the database while it waits to write its fact.
+    """Do the work, and terminate its database connection while it waits to write its message.
 
-    The answer is what the caller would have seen; work that tells nothing is simply done.
+    Returns the response that the client would have received. Work that publishes nothing completes.
     """
     async with app.state.owner_database.transaction() as session:
         await session.execute(text(_STOP))

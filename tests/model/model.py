@@ -1,28 +1,28 @@
-"""What a sale is, without a database: who has which seat, how many places are left, and what became of each hold."""
+"""A model of a sale without a database: the owner of each seat, the available places, and the state of each hold."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """What a hold is to its buyer. One that has run out is `OVER`, whether anybody has swept it or not."""
+    """The state of a hold for its buyer. A lapsed hold is `LAPSED`, expired by the sweep or not."""
 
-    RUNNING, OVER, CANCELLED, SOLD = "running", "over", "cancelled", "sold"
+    ACTIVE, LAPSED, CANCELLED, SOLD = "active", "lapsed", "cancelled", "sold"
 
 
 @dataclass
 class Hold:
-    """What a reservation is about."""
+    """A reservation: its seats and places, and its state."""
 
     labels: frozenset[str]
     places: int
-    state: State = State.RUNNING
+    state: State = State.ACTIVE
     extensions: int = 0
 
 
 @dataclass
 class Model:
-    """The whole truth about one show."""
+    """The complete state of one show."""
 
     owner: dict[str, str | None]
     places: int
@@ -31,25 +31,25 @@ class Model:
     def is_free(self, labels: frozenset[str], places: int) -> bool:
         return places <= self.places and all(self.owner[label] is None for label in labels)
 
-    def take(self, name: str, hold: Hold, state: State = State.RUNNING) -> None:
-        assert self.is_free(hold.labels, hold.places), "this belongs to somebody else"
+    def take(self, name: str, hold: Hold, state: State = State.ACTIVE) -> None:
+        assert self.is_free(hold.labels, hold.places), "this belongs to another hold"
         self.owner |= dict.fromkeys(hold.labels, name)
         self.places -= hold.places
         self.holds[name], hold.state = hold, state
 
-    def give_back(self, name: str, labels: frozenset[str], places: int) -> None:
-        assert all(self.owner[label] == name for label in labels), "this was somebody else's"
+    def release(self, name: str, labels: frozenset[str], places: int) -> None:
+        assert all(self.owner[label] == name for label in labels), "this belonged to another hold"
         self.owner |= dict.fromkeys(labels)
         self.places += places
 
     def end(self, name: str, state: State) -> None:
-        self.give_back(name, self.holds[name].labels, self.holds[name].places)
+        self.release(name, self.holds[name].labels, self.holds[name].places)
         self.holds[name].state = state
 
     def pay(self, name: str) -> bool:
-        """Whether the money buys what it was meant for: late money does when all of it is still free."""
+        """Pay a hold; returns whether it is sold. A late payment succeeds if all of it is still free."""
         hold = self.holds[name]
-        if hold.state == State.RUNNING:
+        if hold.state == State.ACTIVE:
             hold.state = State.SOLD
         elif hold.state != State.SOLD and self.is_free(hold.labels, hold.places):
             self.take(name, hold, State.SOLD)

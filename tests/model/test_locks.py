@@ -1,4 +1,4 @@
-"""Who waits for whom: in one order everywhere, and never for what another can be left to do."""
+"""Lock order and skipped locks: no deadlocks, and no waiting for work that another transaction does."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.modules.payments.till import end_hold, ordered, rows
+from tests.modules.payments.purchases import end_hold, order_with_payment, rows
 from tests.support.platform import eventually
 from tests.support.world import Show, World, data, refusal
 from ticketing.infra.http.idempotency import LOCK_OF_KEY
@@ -15,7 +15,7 @@ from ticketing.modules import events, reservations
 PATIENCE_SECONDS = 5
 
 
-async def test_a_sweep_leaves_a_seat_that_has_another_holder(app: FastAPI, world: World) -> None:
+async def test_a_sweep_leaves_a_seat_with_another_holder(app: FastAPI, world: World) -> None:
     show, first, second = await world.show(seats=2, rows=1), await world.person(), await world.person()
     lapsed = await world.hold(first, show, "Stalls-A-1")
     await end_hold(app, lapsed["id"], -1)
@@ -27,7 +27,7 @@ async def test_a_sweep_leaves_a_seat_that_has_another_holder(app: FastAPI, world
     assert [owner for (owner,) in owners] == [held["id"]]
 
 
-async def test_a_sweep_does_not_wait_for_a_reservation_at_work(app: FastAPI, world: World) -> None:
+async def test_a_sweep_skips_a_locked_reservation(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     held = [await world.hold(buyer, show, label) for label in show.labels]
     for reservation in held:
@@ -41,8 +41,8 @@ async def test_a_sweep_does_not_wait_for_a_reservation_at_work(app: FastAPI, wor
     assert [name for (name,) in left] == [held[0]["id"]]
 
 
-async def test_orders_of_the_same_two_types_never_wait_in_a_circle(app: FastAPI, world: World) -> None:
-    """Each waits for its first counter when both become free: in any other order than the same they would be stuck."""
+async def test_orders_of_the_same_two_types_never_deadlock(app: FastAPI, world: World) -> None:
+    """Both wait for their first counter when the counters become free: in different orders they would deadlock."""
     show = await world.show(seats=0, capacity=10)
     balcony = {"name": "Balcony", "price": 100, "capacity": 10}
     types = [show.area_type_id, data(await show.tenant.admin.post(show.path("/ticket-types"), balcony), 201)["id"]]
@@ -62,10 +62,10 @@ async def test_orders_of_the_same_two_types_never_wait_in_a_circle(app: FastAPI,
 
 async def _one_of_each(world: World, show: Show, type_ids: list[Any]) -> Any:
     items = [{"ticket_type_id": type_id, "quantity": 1} for type_id in type_ids]
-    return (await ordered(world, show, items=items))[2]
+    return (await order_with_payment(world, show, items=items))[2]
 
 
-async def test_a_key_that_is_at_work_elsewhere_holds_nothing(app: FastAPI, world: World) -> None:
+async def test_a_key_locked_elsewhere_holds_nothing(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=2, rows=1), await world.person()
     claim = text(f"select pg_advisory_xact_lock({LOCK_OF_KEY}) from (values (:caller, :key)) as w (caller, key)")
     async with app.state.owner_database.transaction() as elsewhere:

@@ -6,7 +6,7 @@ _SRC = "src/ticketing"
 _TABLES = "migrations/versions/2026_11_21_1200-first_tables.py"
 _HOLDS = "tests/modules/reservations/test_holds.py::"
 _RACES = "tests/modules/events/test_races.py::"
-MODEL = "tests/model/test_model.py::test_the_database_and_the_model_tell_the_same_story"
+MODEL = "tests/model/test_model.py::test_the_database_and_the_model_agree"
 CHECK = "tests/invariants/test_invariants.py::test_a_lively_database_contradicts_nothing"
 _TAKEN = f"{_HOLDS}test_a_taken_seat_is_refused_by_name_and_nothing_is_held"
 
@@ -107,7 +107,7 @@ SEATS = (
                 "",
             ),
         ),
-        ("tests/model/test_locks.py::test_a_sweep_leaves_a_seat_that_has_another_holder",),
+        ("tests/model/test_locks.py::test_a_sweep_leaves_a_seat_with_another_holder",),
     ),
     Mutant(
         "the sweep waits for others",
@@ -119,7 +119,7 @@ SEATS = (
                 "select(*columns).where(lapsed).with_for_update()",
             ),
         ),
-        ("tests/model/test_locks.py::test_a_sweep_does_not_wait_for_a_reservation_at_work",),
+        ("tests/model/test_locks.py::test_a_sweep_skips_a_locked_reservation",),
     ),
 )
 
@@ -158,6 +158,6 @@ PLACES = (
                 "for ticket_type_id, quantity in quantities.items():",
             ),
         ),
-        ("tests/model/test_locks.py::test_orders_of_the_same_two_types_never_wait_in_a_circle",),
+        ("tests/model/test_locks.py::test_orders_of_the_same_two_types_never_deadlock",),
     ),
 )

@@ -1,4 +1,4 @@
-"""The real thing, as the state machine sees it: one show, a few buyers, and what the database says is true."""
+"""The real application for the state machine: one show, a few buyers, and the state in the database."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ import httpx2
 from fastapi import FastAPI
 
 from tests.infra.db.test_cancelled_requests import cut_off
-from tests.modules.payments.till import end_hold, rows
+from tests.modules.payments.purchases import end_hold, rows
 from tests.support.platform import eventually
 from tests.support.world import Person, Show, Tenant, World
 from ticketing import invariants
@@ -23,27 +23,27 @@ PLACES = 6
 
 
 @dataclass(frozen=True)
-class Truth:
-    """A show in the database at one instant: the letter and the owner of each seat, and the places that are left."""
+class ShowState:
+    """A show in the database at one moment: status and owner of each seat, and the available places."""
 
     seats: dict[str, tuple[str, str | None]]
     places: int
 
 
 @dataclass(frozen=True)
-class House:
-    """A tenant and its regular buyers. Everything goes through the application; only time is turned in SQL."""
+class Application:
+    """A tenant and its buyers. All actions go through the API, except that holds lapse by SQL."""
 
     app: FastAPI
     world: World
     tenant: Tenant
     buyers: list[Person]
     loop: asyncio.AbstractEventLoop
-    #: How often each thing has happened, over all stories.
-    seen: Counter[str] = field(default_factory=Counter)
+    #: Number of occurrences by outcome, over all runs.
+    counts: Counter[str] = field(default_factory=Counter)
 
     def wait_for(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine in the application's loop; called from the thread of the state machine."""
+        """Run a coroutine in the application's event loop, from the thread of the state machine."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(TIMEOUT_SECONDS)
 
     async def open_show(self) -> Show:
@@ -64,15 +64,15 @@ class House:
     async def at_once(self, *work: Coroutine[Any, Any, httpx2.Response]) -> list[httpx2.Response]:
         return await asyncio.gather(*work)
 
-    async def let_run_out(self, reservation_id: str) -> None:
+    async def let_lapse(self, reservation_id: str) -> None:
         await end_hold(self.app, reservation_id, -1)
 
     async def sweep(self) -> None:
         async with self.app.state.worker_database.transaction() as session:
             await reservations.expire_due(session)
 
-    async def hang_up(self, work: Coroutine[Any, Any, httpx2.Response], at: int) -> httpx2.Response | None:
-        """Leave when the work waits for the `at`-th time; the answer when it came before that."""
+    async def cancel_at(self, work: Coroutine[Any, Any, httpx2.Response], at: int) -> httpx2.Response | None:
+        """Cancel the work when it waits for the `at`-th time; returns the response if it came before that."""
         answers: list[httpx2.Response] = []
 
         async def remember() -> None:
@@ -82,9 +82,9 @@ class House:
         return answers[0] if answers else None
 
     async def settle(self) -> None:
-        """Wait until nothing of what has begun is under way."""
+        """Wait until the database has no running transaction of the application."""
         if not await self._is_quiet():
-            # The driver closes a connection that was cut off when nobody refers to it any more.
+            # The driver closes an abandoned connection when it is garbage collected.
             gc.collect()
             await eventually(self._is_quiet)
 
@@ -97,23 +97,24 @@ class House:
         assert found == {}
 
     async def find_new(self, show: Show, known: set[str]) -> list[str]:
-        """Reservations of the show of which nobody was told."""
+        """Reservations of the show whose ids no response has returned."""
         found = await rows(self.app, "select id::text from reservations where event_id = :e", e=show.id)
         return [name for (name,) in found if name not in known]
 
-    async def truth(self, show: Show) -> Truth:
-        """A hold that has run out is no hold, here as everywhere."""
+    async def read_state(self, show: Show) -> ShowState:
+        """Read the state of a show. A lapsed hold does not count."""
         seats = await rows(self.app, _SEATS, e=show.id)
         places = await rows(self.app, _PLACES, e=show.id)
-        return Truth({label: (letter, owner) for label, letter, owner in seats}, places[0][0])
+        return ShowState({label: (status, owner) for label, status, owner in seats}, places[0][0])
 
 
 _AT_WORK = """
 select pid from pg_stat_activity
  where datname = current_database() and usename = :role and state <> 'idle'"""
-_RUNS = "status <> 'h' or held_until > now()"
+_IS_NOT_LAPSED = "status <> 'h' or held_until > now()"
 _SEATS = f"""
-select label, case when {_RUNS} then status else 'a' end, case when {_RUNS} then reservation_id::text end
+select label, case when {_IS_NOT_LAPSED} then status else 'a' end,
+       case when {_IS_NOT_LAPSED} then reservation_id::text end
   from event_seats where event_id = :e"""
 _PLACES = """
 select t.capacity - t.held - t.sold + coalesce(sum(i.quantity) filter (
