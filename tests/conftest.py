@@ -1,4 +1,4 @@
-"""Real servers for every test: one Postgres and one Valkey a session, a fresh migrated database a test."""
+"""Fixtures with real servers: one Postgres and one Valkey per session, and a new migrated database per test."""
 
 import base64
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-# Before anything of ours reads the environment.
+# Set before any module of the platform reads the environment.
 os.environ |= {
     "JWT_SECRET": "a secret for tests that is long enough",
     "MOCK_WEBHOOK_SECRET": "whsec for tests",
@@ -17,22 +17,23 @@ os.environ |= {
     "LOG_FORMAT": "json",
     "ARGON2_MEMORY_KIB": "64",
     "LOG_LEVEL": "warning",
-    # Tests ask far more often than people do; those of the limits themselves switch them on.
+    # Tests send requests faster than any limit allows; the tests of the limits enable them.
     "RATE_LIMITS": "off",
 }
 
 import httpx2
+import psycopg
 import pytest
 from fastapi import FastAPI
 
 from tests.support import time_limits
-from tests.support.distribution import (  # noqa: F401 (a hook is found by its name)
+from tests.support.distribution import (  # noqa: F401 (pytest finds hooks by name)
     pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_runtest_teardown,
     pytest_xdist_make_scheduler,
 )
-from tests.support.kafka_broker import kafka_broker  # noqa: F401 (a fixture is found by its name)
+from tests.support.kafka_broker import kafka_broker  # noqa: F401 (pytest finds fixtures by name)
 from tests.support.platform import platform  # noqa: F401
 from tests.support.time_limits import PATIENCE_SECONDS, product_time_limits  # noqa: F401
 from tests.support.world import World
@@ -49,27 +50,27 @@ from ticketing.modules import payments
 time_limits.lengthen()
 
 TEMPLATE = "template_ticketing"
-# Tests ask whether commits are isolated, not whether they survive a power cut; and each has a database of its own,
-# whose making should cost no more than the test: "clone" has the kernel copy the files of the template.
+# Tests need isolation, not durability. Each test creates a database, which must not take longer than the test itself:
+# "clone" lets the kernel copy the files of the template.
 FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "file_copy_method": "clone",
-    # Each test connects half a dozen times; four thousand rounds of hashing take longer than a query.
+    # Each test connects about six times; 4,096 rounds of hashing take longer than a query.
     "scram_iterations": "1",
-    # Who was cancelled while connecting may leave a log-in half done; a database is not dropped before it has ended.
+    # A connection that was cancelled while authenticating stays open until this timeout and blocks DROP DATABASE.
     "authentication_timeout": "10",
     "max_connections": "300",
 }
 #: A file system in memory, on Linux; there a database is made in a third of the time, if there is room for some.
-MEMORY = Path("/dev/shm")  # noqa: S108 (who uses it makes a folder of its own there, and removes it)
+MEMORY = Path("/dev/shm")  # noqa: S108 (only a temporary folder inside it is used)
 ROOM_BYTES = 4 * 1024**3
 
 
 @pytest.fixture(scope="session")
 def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """In memory when there is much of it, else where all temporary files are."""
+    """A folder in memory if there is enough of it, else a temporary folder on disk."""
     if not (os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES):
         yield tmp_path_factory.mktemp("postgres")
         return
@@ -84,7 +85,17 @@ def postgres(quick_folder: Path) -> Iterator[EmbeddedPostgres]:
         migrate.upgrade(server.url(TEMPLATE))
         for role, group in ((APPLICATION, REQUESTS), (WORKER, WORKERS)):
             admit(server.url(TEMPLATE), server.url(TEMPLATE, role), group)
+        # Thousands of tests connect half a dozen times each, and checking the password is two fifths of the work.
+        (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
         yield server
+
+
+@pytest.fixture(scope="session")
+def administration(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
+    """One connection for making and dropping the databases of all tests."""
+    with psycopg.connect(postgres.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("select pg_reload_conf()")
+        yield connection
 
 
 @pytest.fixture(scope="session")
@@ -94,17 +105,17 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 
 
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database of this test's own, as the migrations made it; its address as the owner."""
+def database_url(postgres: EmbeddedPostgres, administration: psycopg.Connection) -> Iterator[str]:
+    """A new migrated database; its URL as the owner."""
     name = f"test_{uuid4().hex}"
-    postgres.create_database(name, TEMPLATE)
+    administration.execute(f"create database {name} template {TEMPLATE} strategy file_copy".encode())
     yield postgres.url(name)
-    postgres.drop_database(name)
+    administration.execute(f"drop database {name} with (force)".encode())
 
 
 @pytest.fixture
 def settings(postgres: EmbeddedPostgres, database_url: str, valkey: EmbeddedValkey) -> Settings:
-    """What the running system has: a role for requests and one for workers, and neither is the owner."""
+    """Settings as in production: separate roles for requests and workers, neither of them the owner."""
     name = database_url.rpartition("/")[2]
     urls = {"database_url": postgres.url(name, APPLICATION), "worker_database_url": postgres.url(name, WORKER)}
     update = {**urls, "redis_url": valkey.url(), "database_pool_timeout_seconds": PATIENCE_SECONDS}
@@ -113,7 +124,7 @@ def settings(postgres: EmbeddedPostgres, database_url: str, valkey: EmbeddedValk
 
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    """What a worker has: a database without the app around it, and all tenants in it."""
+    """A database connection with the role of workers, which sees every tenant."""
     database = Database(settings, url=settings.worker_database_url)
     yield database
     await database.close()
@@ -121,7 +132,7 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def owner(settings: Settings, database_url: str) -> AsyncIterator[Database]:
-    """For what only the owner of the tables can do, such as breaking them."""
+    """A database connection as the owner of the tables, for changes that other roles may not make."""
     owner = Database(settings, url=database_url)
     yield owner
     await owner.close()
@@ -129,7 +140,7 @@ async def owner(settings: Settings, database_url: str) -> AsyncIterator[Database
 
 @lru_cache(maxsize=1)
 def routes() -> FastAPI:
-    """The application, made once: that takes as long as all else that a test needs."""
+    """The application, created once: creating it takes as long as everything else in a test."""
     return create_app(get_settings())
 
 
@@ -137,9 +148,9 @@ def routes() -> FastAPI:
 async def app(settings: Settings, database: Database, owner: Database) -> AsyncIterator[FastAPI]:
     app = routes()
     app.state = AppState(settings)  # without the objects of an earlier test
-    # For those who look at the truth, do what workers do, or break things: the app itself sees one tenant at a time.
+    # For tests that read every tenant, run workers or break invariants: the app itself sees one tenant at a time.
     app.state.worker_database, app.state.owner_database = database, owner
-    # The mock provider calls our webhook over HTTP; here there is no socket, so it reaches the application itself.
+    # The mock payment provider calls the webhook over HTTP; without a socket, it calls the application directly.
     payments.use_transport(httpx2.ASGITransport(app))
     async with app.router.lifespan_context(app):
         yield app
@@ -148,7 +159,7 @@ async def app(settings: Settings, database: Database, owner: Database) -> AsyncI
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """The app without a socket between: for everything but streams, races and crashes."""
+    """A client that calls the app without a socket: for everything but streams, races and crashes."""
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -156,5 +167,5 @@ async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 def world(client: httpx2.AsyncClient) -> World:
-    """People, organizations, venues and events, made through the public API."""
+    """Users, organizations, venues and events, created through the public API."""
     return World(client)

@@ -1,8 +1,8 @@
-"""Which tests run in one process, and in which order: a plugin for pytest-xdist.
+"""A pytest-xdist plugin: which tests share a process, and in which order they run.
 
-Files are distributed one by one, except for two groups: all tests of the shared platform run in one process and all
-tests of the shared Kafka broker in another, so that each is started once. The groups and the longest files come first,
-and the short files fill the gaps at the end.
+The unit is a file, except for groups: all tests of the shared platform run in one process and all tests of the shared
+Kafka broker in another, so that each starts once; tests that break their own platform run one at a time. Groups and the
+longest files begin first, and short files fill the gaps at the end.
 """
 
 import gc
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-#: Prefixes of paths below tests/, by group, in the order in which the groups begin.
+#: Path prefixes below tests/ of each group, in the order in which the groups begin.
 GROUPS = {
     "broker": (
         "infra/kafka/",
@@ -29,32 +29,29 @@ GROUPS = {
         "e2e/test_losses.py",
         "modules/iam/test_sessions.py",
     ),
+    "faults": ("chaos/", "cli/test_up.py"),
 }
-#: Files and rooms that take longest, in the order in which they begin.
+#: The longest files and folders, in the order in which they begin.
 LONG = (
-    "chaos/test_wires.py",
-    "chaos/test_processes.py",
-    "cli/test_up.py",
     "crashes/",
     "mutants/",
     "model/",
     "fuzz/",
     "e2e/",
     "modules/privacy/test_quiet_logs.py",
-    "chaos/",
     "sweeps/",
     "infra/db/",
     "modules/tickets/",
     "modules/events/",
 )
 
-#: What closes the shared part of a group; called after the group's last test, and not at the end of the session: a
-#: platform without requests still uses a tenth of a core.
+#: Closes the shared fixture of a group after its last test instead of at the end of the session, because an idle
+#: platform uses a tenth of a core.
 closing: dict[str, Callable[[], None]] = {}
 
 
 def group_of(nodeid: str) -> str:
-    """The name of the group, or the path of the file."""
+    """The name of the test's group, or the path of its file."""
     path = nodeid.partition("::")[0]
     inside = path.removeprefix("tests/")
     for name, prefixes in GROUPS.items():
@@ -64,7 +61,7 @@ def group_of(nodeid: str) -> str:
 
 
 def rank_of(nodeid: str) -> int:
-    """Smaller ranks begin earlier."""
+    """The rank of a test; lower ranks begin earlier."""
     group = group_of(nodeid)
     if group in GROUPS:
         return list(GROUPS).index(group)
@@ -76,7 +73,7 @@ def rank_of(nodeid: str) -> int:
 
 
 class GroupScheduling(LoadScopeScheduling):
-    """Gives each free process the next group or file."""
+    """Assigns the next group or file to each idle process."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)
@@ -101,7 +98,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector away from the thousands of tests and modules, which live to the end: a tenth of the time."""
+    """Exclude tests and modules, which live to the end, from garbage collection: it took a tenth of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
