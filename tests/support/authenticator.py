@@ -1,4 +1,4 @@
-"""The app on a person's phone that shows six digits, and how it is made a second factor."""
+"""An authenticator app (TOTP), and how an account enables it as its second factor."""
 
 import base64
 import hmac
@@ -11,7 +11,7 @@ PATH = "/me/second-factor"
 
 
 def digits(secret: str, steps: int = 0) -> str:
-    """What an app shows, so many steps of half a minute from now: RFC 6238, written down independently of our code."""
+    """The code that an app shows, `steps` of 30 s from now: RFC 6238, implemented independently of the product."""
     counter = int(time.time() // 30) + steps
     mac = hmac.digest(base64.b32decode(secret), struct.pack(">Q", counter), "sha1")
     start = mac[-1] & 15
@@ -24,9 +24,10 @@ async def begin(person: Person) -> str:
 
 
 async def switch_on(person: Person) -> tuple[str, list[str]]:
-    """The secret in the app, and the recovery codes. The code that confirms is an older one, so today's still works."""
+    """Enable the second factor; returns its secret and the recovery codes. Confirms with the previous code, so that the
+    present one stays unused."""
     secret = await begin(person)
     answer = await person.post(f"{PATH}/confirm", {"code": digits(secret, -1)})
-    if answer.status_code == 422:  # The half minute ended on the way there.
+    if answer.status_code == 422:  # The code expired on the way.
         answer = await person.post(f"{PATH}/confirm", {"code": digits(secret, -1)})
     return secret, data(answer)["recovery_codes"]

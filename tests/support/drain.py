@@ -1,4 +1,4 @@
-"""Runs every consumer group over the log until nothing is left: what the workers do, when the test wants it."""
+"""Runs every consumer group to the end of the log, as the workers would, at the moment a test chooses."""
 
 import asyncio
 
@@ -13,16 +13,16 @@ from ticketing.workers.consumers import groups
 
 
 async def drain(app: FastAPI, *, attempts_max: int = 3) -> int:
-    """Deliver all that is in the log, and what that causes; the number of rows read."""
+    """Deliver every message of the log, and the messages that result; returns the number of rows read."""
     database: Database = app.state.worker_database
-    total, everybody = 0, groups(app.state.get(Redis), mail.connect(app.state.get(Settings)))
-    while read := sum([await drain_group(database, group, attempts_max) for group in everybody]):
+    total, all_groups = 0, groups(app.state.get(Redis), mail.connect(app.state.get(Settings)))
+    while read := sum([await drain_group(database, group, attempts_max) for group in all_groups]):
         total += read
     return total
 
 
 async def drain_group(database: Database, group: bus.AnyGroup, attempts_max: int = 3) -> int:
-    """One group, to the end of the log; the number of rows read."""
+    """Run one group to the end of the log; returns the number of rows read."""
     consumer = LogConsumer(database, group, asyncio.Event(), attempts_max)
     stop, total = asyncio.Event(), 0
     assert await consumer.reader.acquire()

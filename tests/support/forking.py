@@ -1,9 +1,9 @@
-"""Start `python -m …` without paying for its imports: fork it from a process that has imported the whole application.
+"""Runs `python -m …` by forking a server process that has already imported the application.
 
-Importing the application takes two seconds of a core, more than most commands and workers under test take for their
-work. `start()` and `run()` behave like `asyncio.create_subprocess_exec` and `subprocess.run` do: an own process, with
-its own environment, working directory and output, which can be signalled and whose exit status is known. Where the
-operating system has no pidfd (Linux 5.3) they start Python anew. Tests of `ticketing up` start every process anew.
+The imports take two CPU seconds, more than the work of most commands and workers under test. `start()` and `run()`
+behave like `asyncio.create_subprocess_exec` and `subprocess.run`: a separate process with its own environment, working
+directory and output, which accepts signals and reports its exit status. Without pidfd (Linux 5.3), `run()` starts a new
+interpreter. Tests of `ticketing up` always start new interpreters.
 """
 
 import array
@@ -23,14 +23,14 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-#: Importing the application on a busy machine.
+#: The limit for importing the application on a busy machine.
 READY_SECONDS = 120
 MESSAGE_BYTES_MAX = 1 << 20
 HAS_PIDFD = hasattr(os, "pidfd_open")
 
 
 class Forked:
-    """A process that the server has forked; the interface of `asyncio.subprocess.Process`, as far as tests use it."""
+    """A forked process, with the part of the interface of `asyncio.subprocess.Process` that tests use."""
 
     def __init__(self, line: socket.socket, pid: int) -> None:
         self._line, self.pid = line, pid
@@ -48,7 +48,7 @@ class Forked:
         return code
 
     def wait_for(self, seconds: float) -> int:
-        """Block until the process has ended. Raises TimeoutError, and kills it then."""
+        """Block until the process ends. After `seconds`, kill it and raise TimeoutError."""
         if self.returncode is None:
             if not _is_readable(self._line, seconds):
                 self.send_signal(signal.SIGKILL)
@@ -67,14 +67,14 @@ class Forked:
 
 
 def start(module: str, *arguments: str, env: Mapping[str, str], output: IO[bytes], cwd: Path | str = ".") -> Forked:
-    """`python -m module arguments`, its standard output and error in one file."""
+    """Start `python -m module arguments`, with standard output and error in one file."""
     return _server().fork([module, *arguments], env, cwd, output, output)
 
 
 def run(
     module: str, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | str = ".", timeout: float = 120
 ) -> "subprocess.CompletedProcess[str]":
-    """`python -m module arguments` to its end, with its output as text. Raises TimeoutError."""
+    """Run `python -m module arguments` and return its output as text. Raises TimeoutError."""
     environment = os.environ if env is None else env
     if not HAS_PIDFD:
         command = [sys.executable, "-m", module, *arguments]
@@ -90,7 +90,7 @@ def run(
 
 
 class _Server:
-    """The process that forks; it ends with the process that has started it, when its standard input closes."""
+    """The client of the fork server, which exits when its standard input closes: with the process that started it."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="forking-")
@@ -118,8 +118,8 @@ class _Server:
                 return line
             except OSError:
                 line.close()
-                assert self._process.poll() is None, "the process that forks has ended"
-                assert time.monotonic() < end, "the process that forks does not start"
+                assert self._process.poll() is None, "the fork server has ended"
+                assert time.monotonic() < end, "the fork server does not start"
             time.sleep(0.02)
 
 
@@ -127,11 +127,11 @@ _server = cache(_Server)
 
 
 def _receive(line: socket.socket) -> dict[str, int]:
-    """One message, a line of JSON. Raises EOFError when the other side has gone."""
+    """Read one message, a line of JSON. Raises EOFError when the peer has closed the socket."""
     text = b""
     while not text.endswith(b"\n"):
         if not (byte := line.recv(1)):
-            raise EOFError("the process that forks has ended")
+            raise EOFError("the fork server has ended")
         text += byte
     found: dict[str, int] = json.loads(text)
     return found
@@ -143,15 +143,15 @@ def _is_readable(line: socket.socket, seconds: float) -> bool:
         return bool(selector.select(seconds))
 
 
-# The other side, in the process that forks. ---------------------------------------------------------------------------
+# The fork server. -----------------------------------------------------------------------------------------------------
 
 
 class Child(BaseException):
-    """Raised in the forked process, to leave the loop of the one that forks."""
+    """Raised in a forked process, to leave the server's loop."""
 
 
 def serve(path: str) -> None:
-    """Fork on request until standard input ends. Raises Child in each forked process."""
+    """Fork on request until standard input closes. Raises Child in each forked process."""
     selector = selectors.DefaultSelector()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -170,7 +170,7 @@ def serve(path: str) -> None:
                 running[descriptor] = pid, line
                 selector.register(descriptor, selectors.EVENT_READ)
             else:
-                _tell_end(*running.pop(key.fd))
+                _report_exit(*running.pop(key.fd))
                 selector.unregister(key.fd)
                 os.close(key.fd)
 
@@ -202,15 +202,15 @@ def _fork(line: socket.socket, sockets: Sequence[socket.socket], others: Sequenc
     raise Child(request["arguments"])
 
 
-def _tell_end(pid: int, line: socket.socket) -> None:
+def _report_exit(pid: int, line: socket.socket) -> None:
     _, status = os.waitpid(pid, 0)
-    with suppress(OSError):  # the test has ended
+    with suppress(OSError):  # the client has closed the socket
         line.sendall(json.dumps({"returncode": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
     line.close()
 
 
 def _import_application() -> None:
-    """Every module of the application, and those of tests that are programs."""
+    """Import every module of the application."""
     import importlib
     import pkgutil
 

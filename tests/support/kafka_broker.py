@@ -62,7 +62,7 @@ log.cleaner.dedupe.buffer.size=4194304
 
 
 class KafkaUnavailable(RuntimeError):
-    """This machine cannot run a Kafka broker; the message says what is missing."""
+    """This machine cannot run a Kafka broker; the message names the missing part."""
 
 
 class KafkaBroker:
@@ -98,7 +98,7 @@ class KafkaBroker:
         return self._process.pid if self._process else None
 
     def start(self) -> "KafkaBroker":
-        """Starts and waits until clients are answered. Raises RuntimeError with the end of the log if that fails."""
+        """Starts the broker and waits until it serves clients. Raises RuntimeError with the end of its log."""
         self.spawn()
         return self.wait_until_ready()
 
@@ -193,7 +193,7 @@ class KafkaBroker:
 
 
 def patiently(ask: Callable[[], T], seconds: float = 60) -> T:
-    """Asks again while a broker that has just started still looks for its coordinators; clients of ours do the same."""
+    """Retries while a broker that has just started has no coordinators yet, as the product's clients do."""
     from confluent_kafka import KafkaError, KafkaException
 
     starting = {
@@ -212,7 +212,7 @@ def patiently(ask: Callable[[], T], seconds: float = 60) -> T:
 
 
 def kafka_available() -> str | None:
-    """Says why no broker can run here, or None when one can."""
+    """Returns why no broker can run here; None when one can."""
     if find_java() is None:
         return f"a real Kafka broker needs Java {JAVA_FLOOR} or newer (JAVA_HOME or PATH)"
     if not jars_are_complete(jar_dir()) and shutil.which("mvn") is None:
@@ -231,13 +231,13 @@ def jar_dir() -> Path:
 
 
 def jars_are_complete(jars: Path) -> bool:
-    """The directory gets its name only when Maven has copied everything; a changed pom makes it stale."""
+    """Whether Maven has copied all jars of the present pom; the pom itself is copied last."""
     marker = jars / "pom.xml"
     return marker.exists() and marker.read_bytes() == POM.read_bytes()
 
 
 def fetch_jars() -> Path:
-    """Resolves the jars once per checkout; sessions that start together wait for the one that fetches.
+    """Resolves the jars once per checkout; concurrent sessions wait for the first one.
 
     Raises KafkaUnavailable with Maven's own words when they cannot be resolved.
     """
@@ -281,7 +281,7 @@ def find_java() -> str | None:
 
 
 def java_major(java: str) -> int:
-    """17 for `openjdk version "17.0.15"`; 0 when it does not say."""
+    """17 for `openjdk version "17.0.15"`; 0 when there is no version."""
     said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30).stderr
     found = re.search(r'version "(\d+)', said)
     return int(found.group(1)) if found else 0
@@ -293,7 +293,7 @@ def die_with_parent() -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """All are bound at the same time, so that no number comes twice."""
+    """All ports are bound at the same time, so that they differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -1,4 +1,4 @@
-"""What a test needs from the machine it runs on: elsewhere a missing part skips, in CI it fails, and both say why."""
+"""What tests need of the machine. A missing part skips a test, or fails it under CI, with the reason."""
 
 import os
 import time
@@ -12,20 +12,20 @@ def in_ci() -> bool:
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """With CI=true a proof must never go missing unseen, so there the reason is a failure."""
+    """Skip the test; with CI=true fail it, because a skipped test would go unnoticed there."""
     if in_ci():
         pytest.fail(f"CI must run this test: {reason}", pytrace=False)
     pytest.skip(reason)
 
 
 def stretched(seconds: float) -> float:
-    """A limit of wall-clock time, as much longer as other processes slow this one down at the moment.
+    """A wall-clock limit, lengthened by the present load of the machine.
 
-    The measure is how much wall-clock time a tenth of a second of CPU time takes.
+    The load is measured as the wall-clock time that 0.1 s of CPU time takes.
     """
     wall, cpu = time.monotonic(), time.process_time()
     while time.process_time() - cpu < 0.1:
         sum(range(1000))
     slowdown = (time.monotonic() - wall) / (time.process_time() - cpu)
-    # The load may have been heavier a moment ago.
+    # A margin, because the load may have been higher a moment ago.
     return seconds * (1 + 3 * max(slowdown - 1, 0.5))

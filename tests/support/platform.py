@@ -1,7 +1,7 @@
-"""The whole platform, as `make run` opens it: two API processes, consumers, scheduler, Postgres and Valkey.
+"""The whole platform, as `make run` starts it: two API processes, consumers, scheduler, Postgres and Valkey.
 
-One platform serves every test of the session that needs a real one. A folder whose tests do imports `client` and
-`world` from here into its conftest, and these then stand in front of the ones that speak to the app itself.
+One platform serves all tests of the session that need one. Their folder's conftest imports `client` and `world` from
+here, which override the fixtures that call the application in-process.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Platform:
     process: subprocess.Popen[bytes]
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
-        """Ask the database what is true."""
+        """Query the database as its superuser."""
         with psycopg.connect(self.database_url()) as connection:
             return connection.execute(sql.encode()).fetchall()
 
@@ -54,7 +54,7 @@ class Platform:
 
 @contextmanager
 def opened(folder: Path, **variables: str) -> Iterator[Platform]:
-    """`ticketing up` in a process of its own, for as long as the block lasts; it has to end well."""
+    """Run `ticketing up` as a child process for the duration of the block; it must exit with status 0."""
     port, output = free_port(), folder.with_suffix(".out")
     command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--workers", "2"]
     with output.open("wb") as out:
@@ -67,7 +67,7 @@ def opened(folder: Path, **variables: str) -> Iterator[Platform]:
             start_new_session=True,
         )
     try:
-        is_open = wait_for(lambda: b"is open" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS)
+        is_open = wait_for(lambda: b"is ready" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS)
         assert is_open, output.read_text()
         assert process.poll() is None, output.read_text()
         yield Platform(f"http://127.0.0.1:{port}", folder, process)
@@ -86,7 +86,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.fixture
 async def client(platform: Platform) -> AsyncIterator[httpx2.AsyncClient]:
-    """Many sockets to the real server."""
+    """A client with up to 100 connections to the running server."""
     limits = httpx2.Limits(max_connections=100, max_keepalive_connections=100)
     async with httpx2.AsyncClient(base_url=platform.url, limits=limits, timeout=30) as client:
         yield client
@@ -98,7 +98,7 @@ def world(client: httpx2.AsyncClient) -> World:
 
 
 async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = PATIENCE_SECONDS) -> Any:
-    """The first true answer; fails when there is none in time."""
+    """Poll until the result is true, and return it; fails when it does not become true in time."""
     deadline = time.monotonic() + seconds
     while True:
         if answer := await ask():
@@ -108,9 +108,9 @@ async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = PATIENC
 
 
 async def is_taken_over_in_time(next_buyer: Person, held: dict[str, Any]) -> None:
-    """Ask for the seat of a hold until it is granted: not before the hold's end, and at once when asked a second later.
+    """Request the seat of a hold until it is granted: never before the hold lapses, always from one second after.
 
-    Compares the times of request and hold, not how soon this test notices.
+    Compares the time of the request with the end of the hold, and so does not depend on the speed of the test.
     """
     ends = datetime.fromisoformat(held["expires_at"])
     body = {"event_id": held["event_id"], "seats": [item["seat"] for item in held["items"]]}
@@ -119,7 +119,7 @@ async def is_taken_over_in_time(next_buyer: Person, held: dict[str, Any]) -> Non
         answer = await next_buyer.post("/reservations", body)
         if answer.status_code != 409:
             break
-        assert asked < ends + timedelta(seconds=1), "the seat is not back a second after the end of its hold"
+        assert asked < ends + timedelta(seconds=1), "the seat is not available one second after its hold lapsed"
         await asyncio.sleep(0.05)
     assert answer.status_code == 201, answer.text
     assert datetime.now(UTC) >= ends
@@ -137,14 +137,14 @@ async def tickets_of(
 
 
 class Viewer:
-    """Somebody who watches the map of an event: what a browser knows after each frame."""
+    """A viewer of an event's seat map: the state that a browser has after each frame."""
 
     def __init__(self, stream: httpx2.Response) -> None:
         self._lines = stream.aiter_lines()
         self.seats = ""
 
     async def until(self, seats: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Read frames until the map says so; fails when it does not in time."""
+        """Read frames until the map equals `seats`; fails when it does not in time."""
         async with asyncio.timeout(seconds):
             while self.seats != seats:
                 await self._take_frame()
@@ -163,7 +163,7 @@ class Viewer:
         if name == "snapshot":
             self.seats = frame["seats"]
         elif name == "seats.updated":
-            letters = list(self.seats)
-            for number, letter in frame["changes"]:
-                letters[number] = letter
-            self.seats = "".join(letters)
+            statuses = list(self.seats)
+            for number, status in frame["changes"]:
+                statuses[number] = status
+            self.seats = "".join(statuses)

@@ -1,4 +1,4 @@
-"""A server that takes connections and never says a word."""
+"""A server that accepts connections and never responds."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def silent_server() -> AsyncIterator[int]:
-    """Its port. Whoever still waits is cut off at the end: a writer that nobody closes is a warning in another test."""
-    taken: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
+    """Yields the port. Open connections are closed at the end: an unclosed writer would warn in another test."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
-    for writer in taken:
+    for writer in writers:
         writer.close()
-    await asyncio.gather(*(writer.wait_closed() for writer in taken), return_exceptions=True)
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)

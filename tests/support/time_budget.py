@@ -1,4 +1,4 @@
-"""`--seconds 45`: a run of the tests that ends in time, for `make check`. Tests that would begin later are skipped."""
+"""`--seconds 45`, for `make check`: tests that would begin later are skipped."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The world that tests play in: people, organizations, venues and events, all made through the public API."""
+"""Builders of people, organizations, venues, events and purchases, all through the public API."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ WEBHOOK_SECRET = "whsec for tests"
 
 
 def data(response: httpx2.Response, status: int = 200) -> Any:
-    """The data of a success; says what came instead when it did not succeed."""
+    """The data of a successful response; the assertion shows any other response."""
     assert response.status_code == status, f"{response.request.url}: {response.status_code} {response.text[:2000]}"
     body = response.json()
     assert body["success"] is True
@@ -24,7 +24,7 @@ def data(response: httpx2.Response, status: int = 200) -> Any:
 
 
 def refusal(response: httpx2.Response, status: int) -> dict[str, Any]:
-    """The first error of a refusal; says what came instead."""
+    """The first error of a refused request; the assertion shows any other response."""
     assert response.status_code == status, f"{response.request.url}: {response.status_code} {response.text[:2000]}"
     body = response.json()
     assert body["success"] is False
@@ -35,7 +35,7 @@ def refusal(response: httpx2.Response, status: int) -> dict[str, Any]:
 
 @dataclass
 class Person:
-    """Somebody with an account, who speaks to the API under their own name."""
+    """A user with an account, and requests in their name."""
 
     client: httpx2.AsyncClient
     id: str
@@ -75,7 +75,7 @@ class Tenant:
 
 @dataclass
 class Show:
-    """A published event with one section, "Stalls", of rows and seats, and perhaps standing places."""
+    """A published event with one section of seats, "Stalls", and optionally general admission."""
 
     tenant: Tenant
     id: str
@@ -89,12 +89,12 @@ class Show:
 
 
 class World:
-    """Makes people, tenants and shows."""
+    """Creates people, tenants and shows."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
 
-    async def person(self, name: str = "somebody") -> Person:
+    async def person(self, name: str = "person") -> Person:
         email = f"{name}-{uuid4().hex[:12]}@example.com"
         body = {"email": email, "password": PASSWORD, "display_name": name.title()}
         answer = data(await self.client.post(f"{API}/auth/register", json=body), 201)
@@ -177,7 +177,7 @@ class World:
         return answer
 
     async def buy(self, buyer: Person, show: Show, *seats: str, **body: Any) -> dict[str, Any]:
-        """Hold, order, pay and confirm the money; tickets come when the consumers have run. Answers the order."""
+        """Hold, order, pay and confirm the payment; returns the order. The consumers issue the tickets later."""
         order = await self.order(buyer, await self.hold(buyer, show, *seats, **body))
         payment = await self.payment(buyer, order)
         data(await self.webhook("payment.succeeded", payment))
@@ -185,7 +185,7 @@ class World:
         return answer
 
     async def webhook(self, kind: str, payment: dict[str, Any], **changes: Any) -> httpx2.Response:
-        """What the mock provider would send about a payment, signed."""
+        """Send the mock provider's signed webhook about a payment."""
         body = {
             "id": f"evt_{uuid4().hex}",
             "type": kind,
