@@ -18,7 +18,8 @@ from ticketing.modules import reservations
 from ticketing.modules.reservations.hold import batcher, fair_queue
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.requests import BestAvailable, HoldRequest, HoldResponse
+from ticketing.modules.reservations.hold.pending import HoldResponse
+from ticketing.modules.reservations.hold_request import BestAvailable, HoldRequest
 
 
 def request_of(show: Show, buyer: Person, *seats: str, key: str = "") -> HoldRequest:

@@ -8,7 +8,8 @@ import pytest
 from ticketing.infra.log import Cause
 from ticketing.modules.reservations.hold import fair_queue
 from ticketing.modules.reservations.hold.fair_queue import FairQueue
-from ticketing.modules.reservations.hold.requests import HoldRequest, PendingHold
+from ticketing.modules.reservations.hold.pending import PendingHold
+from ticketing.modules.reservations.hold_request import HoldRequest
 
 RUSH, QUIET = uuid4(), uuid4()
 

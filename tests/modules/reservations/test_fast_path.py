@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from tests.support.world import Person, Show, World
 from ticketing.modules.reservations import api
-from ticketing.modules.reservations.hold.requests import HoldResponse
+from ticketing.modules.reservations.hold.pending import HoldResponse
 
 #: The fast path accepts only the plain content type; the route accepts parameters too.
 ROUTE = {"Content-Type": "application/json; charset=utf-8"}

@@ -13,7 +13,8 @@ from ticketing.infra.log import Cause
 from ticketing.modules import events
 from ticketing.modules.reservations.hold import writes
 from ticketing.modules.reservations.hold.inventory import GrantedItem
-from ticketing.modules.reservations.hold.requests import HoldRequest, PendingHold
+from ticketing.modules.reservations.hold.pending import PendingHold
+from ticketing.modules.reservations.hold_request import HoldRequest
 from ticketing.modules.reservations.messages import ReservationCreated
 from ticketing.modules.reservations.models import ReservationStatus
 from ticketing.modules.reservations.schemas import ReservationItemOut, ReservationOut

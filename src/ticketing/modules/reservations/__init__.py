@@ -6,7 +6,7 @@ from ticketing.modules.reservations.confirmation import confirm, release_confirm
 from ticketing.modules.reservations.expiry import expire_due
 from ticketing.modules.reservations.hold.batcher import Holds
 from ticketing.modules.reservations.hold.fast_path import FastPathHolds
-from ticketing.modules.reservations.hold.requests import HoldRequest
+from ticketing.modules.reservations.hold_request import HoldRequest
 from ticketing.modules.reservations.items import HeldItem, HoldRow
 from ticketing.modules.reservations.messages import (
     ReservationCancelled,

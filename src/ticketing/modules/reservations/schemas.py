@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import Field, field_validator, model_validator
 
 from ticketing.infra.http import idempotency
-from ticketing.infra.http.fields import Body, Moment, Money, Name, Out, SeatLabel
-from ticketing.modules.reservations.hold.requests import BestAvailable, HoldRequest
+from ticketing.infra.http.fields import Body, Label, Moment, Money, Name, Out
+from ticketing.modules.reservations.hold_request import BestAvailable, HoldRequest
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 
 #: Above any event's max_per_order, so that a buyer gets the error of that limit and not of this one.
@@ -33,7 +33,7 @@ class HoldSeats(Body):
     """Seats by label and/or quantities of ticket types, or the best available seats. All or none are held."""
 
     event_id: UUID
-    seats: list[SeatLabel] = Field(default=[], max_length=SEATS_MAX)
+    seats: list[Label] = Field(default=[], max_length=SEATS_MAX)
     items: list[HoldItem] = Field(default=[], max_length=50)
     best_available: HoldBestAvailable | None = None
 

@@ -18,14 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from ticketing.infra.db import tenancy
 from ticketing.infra.db.pipeline import driver_connection, pipelined
 from ticketing.infra.errors import TicketingError
-from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_remembered
-from ticketing.infra.http.idempotency_batch import AnswerRow, KeyClaim, Stored, claim_keys, remember_all
+from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_stored
+from ticketing.infra.http.idempotency_batch import KeyClaim, ResponseRow, Stored, claim_keys, store_responses
 from ticketing.infra.outbox.publish import append, message_row
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import expire, lock_lapsed, query_lapsed_events
 from ticketing.modules.reservations.hold.best_available import choose_best
 from ticketing.modules.reservations.hold.inventory import LockedInventory
-from ticketing.modules.reservations.hold.requests import HoldResponse, PendingHold
+from ticketing.modules.reservations.hold.pending import HoldResponse, PendingHold
 from ticketing.modules.reservations.hold.writes import (
     GrantedHold,
     error_response,
@@ -153,7 +153,7 @@ class Batch:
 
     def _refuse(self, hold: PendingHold, error: TicketingError) -> None:
         may_be_swept = isinstance(error, events.SoldOut) and hold.request.event_id in self._to_sweep
-        if is_remembered(error) and (hold.has_swept or not may_be_swept):
+        if is_stored(error) and (hold.has_swept or not may_be_swept):
             self.responses[hold] = error_response(hold, error)
         else:
             hold.refusal = error
@@ -174,7 +174,7 @@ class Batch:
             if granted:
                 await self._write_holds(granted)
             if stored:
-                await remember_all(connection, stored)
+                await store_responses(connection, stored)
             await connection.commit()
 
     async def _write_holds(self, granted: list[GrantedHold]) -> None:
@@ -192,7 +192,7 @@ def _seat_keys(holds: Iterable[PendingHold]) -> list[events.SeatKey]:
     return [(hold.request.event_id, label) for hold in holds for label in hold.seats]
 
 
-def _response_row(hold: PendingHold, response: HoldResponse) -> AnswerRow:
+def _response_row(hold: PendingHold, response: HoldResponse) -> ResponseRow:
     request = hold.request
     return {
         "caller": request.caller,

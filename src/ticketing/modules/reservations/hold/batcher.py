@@ -26,7 +26,8 @@ from ticketing.modules.reservations.expiry import expire_due
 from ticketing.modules.reservations.hold import metrics
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.fair_queue import FairQueue
-from ticketing.modules.reservations.hold.requests import HoldRequest, HoldResponse, PendingHold
+from ticketing.modules.reservations.hold.pending import HoldResponse, PendingHold
+from ticketing.modules.reservations.hold_request import HoldRequest
 from ticketing.modules.reservations.purchase_limits import AllowanceContended
 
 #: Concurrent batches, each on its own connection. The limit per organization leaves connections to the others.
@@ -188,7 +189,7 @@ class Holds:
         finally:
             # Also after a failure: when the commit itself fails, the server may have committed.
             if batch.changed:
-                self._database.tell_changed(batch.changed, batch.topics)
+                self._database.notify_changed(batch.changed, batch.topics)
         if batch.changed:
             crash_points.at("after_batch_before_answers")
         metrics.HOLD_BATCH_SECONDS.observe(time.perf_counter() - started)

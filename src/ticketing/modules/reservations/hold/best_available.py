@@ -6,7 +6,7 @@ from uuid import UUID
 
 from ticketing.infra.db.pipeline import DriverConnection, pipelined, send
 from ticketing.modules import events
-from ticketing.modules.reservations.hold.requests import PendingHold
+from ticketing.modules.reservations.hold.pending import PendingHold
 
 _LOCK_CHOICE = "select pg_advisory_xact_lock(hashtextextended('best of ' || %s, 0))"
 

@@ -9,7 +9,7 @@ from itertools import islice
 from uuid import UUID
 
 from ticketing.modules.reservations.hold import metrics
-from ticketing.modules.reservations.hold.requests import PendingHold
+from ticketing.modules.reservations.hold.pending import PendingHold
 
 #: Pending holds in total and per event: about half a second of work. A sale with more demand fills only its own share.
 PENDING_MAX, PENDING_OF_EVENT_MAX = 8000, 2000

@@ -15,7 +15,8 @@ from ticketing.infra.errors import TicketingError
 from ticketing.infra.http import error_handlers, request_limits
 from ticketing.infra.security import access_tokens
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.requests import HoldRequest, HoldResponse
+from ticketing.modules.reservations.hold.pending import HoldResponse
+from ticketing.modules.reservations.hold_request import HoldRequest
 from ticketing.modules.reservations.schemas import HoldSeats
 
 PATH = "/api/v1/reservations"

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from ticketing.infra.errors import Invalid, NotFound, TicketingError
 from ticketing.modules import events
-from ticketing.modules.reservations.hold.requests import HoldRequest, PendingHold
+from ticketing.modules.reservations.hold.pending import PendingHold
+from ticketing.modules.reservations.hold_request import HoldRequest
 from ticketing.modules.reservations.purchase_limits import (
     Allowance,
     AllowanceContended,

@@ -16,7 +16,7 @@ from ticketing.infra.http.envelope import error_body
 from ticketing.infra.http.fields import rfc3339
 from ticketing.modules import events
 from ticketing.modules.reservations.hold.inventory import GrantedItem
-from ticketing.modules.reservations.hold.requests import HoldResponse, PendingHold
+from ticketing.modules.reservations.hold.pending import HoldResponse, PendingHold
 
 
 class GrantedHold(NamedTuple):

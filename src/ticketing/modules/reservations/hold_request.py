@@ -1,13 +1,9 @@
-"""A request for a hold, the request while it waits for its batch, and the response."""
+"""A request for a hold."""
 
-import asyncio
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from uuid import UUID
 
-from ticketing.infra.errors import TicketingError
 from ticketing.infra.http import idempotency
-from ticketing.infra.log import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +47,3 @@ class HoldRequest:
     def caller(self) -> str:
         """The caller, as `security.identify` names it."""
         return f"user:{self.user_id}"
-
-
-class HoldResponse(NamedTuple):
-    """The response to the client; `outcome` is "held" or the error code."""
-
-    status: int
-    body: bytes
-    outcome: str
-    retry_after_seconds: int | None = None
-    is_replay: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class PendingHold:
-    """A request that waits for its batch. `seats` are the requested labels, or those chosen as the best available."""
-
-    request: HoldRequest
-    cause: Cause
-    response: "asyncio.Future[HoldResponse]"
-    seats: tuple[str, ...] = ()
-    #: Number of attempts that failed because another transaction had locked a seat or an allowance.
-    contended: int = 0
-    #: Lapsed holds of its event were expired after its first attempt: places that are still missing are sold out.
-    has_swept: bool = False
-    #: Why the batch did not decide it: to be retried, or refused without storing the response for its key.
-    refusal: TicketingError | None = None
