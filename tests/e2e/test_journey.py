@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from tests.support.platform import Platform, Viewer, eventually, is_taken_over_in_time, tickets_of
+from tests.support.platform import Platform, Viewer, assert_taken_over_in_time, eventually, tickets_of
 from tests.support.world import API, World, data, refusal
 
 
@@ -83,7 +83,7 @@ async def test_ten_shuffled_webhooks_issue_one_set_of_tickets(platform: Platform
 async def test_a_seat_is_free_within_a_second_of_its_expiry(world: World) -> None:
     show, buyer = await world.show(seats=3, rows=1, hold_seconds=5), await world.person()
     held = await world.hold(buyer, show, "Stalls-A-1")
-    await is_taken_over_in_time(await world.person(), held)
+    await assert_taken_over_in_time(await world.person(), held)
 
 
 async def test_viewers_see_a_seat_held_and_released(world: World) -> None:

@@ -107,7 +107,7 @@ async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = PATIENC
         await asyncio.sleep(0.05)
 
 
-async def is_taken_over_in_time(next_buyer: Person, held: dict[str, Any]) -> None:
+async def assert_taken_over_in_time(next_buyer: Person, held: dict[str, Any]) -> None:
     """Request the seat of a hold until it is granted: never before the hold lapses, always from one second after.
 
     Compares the time of the request with the end of the hold, and so does not depend on the speed of the test.

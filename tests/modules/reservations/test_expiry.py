@@ -5,7 +5,7 @@ import asyncio
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from tests.support.platform import is_taken_over_in_time
+from tests.support.platform import assert_taken_over_in_time
 from tests.support.world import Show, World, data
 from ticketing.infra.config import Settings
 from ticketing.modules import reservations
@@ -109,4 +109,4 @@ async def test_a_lapsed_seat_is_available_within_a_second_without_the_scheduler(
     show, buyer = await world.show(seats=2, rows=1, hold_seconds=5), await world.person()
     next_buyer = await world.person()
     held = await world.hold(buyer, show, "Stalls-A-1")
-    await is_taken_over_in_time(next_buyer, held)
+    await assert_taken_over_in_time(next_buyer, held)
