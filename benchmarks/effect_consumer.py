@@ -12,7 +12,7 @@ from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database, statements
 from ticketing.infra.kafka import consumer, shorten_switch_interval
-from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.redis.commit_notifications import CommitListener
 from ticketing.infra.system import garbage_collection
 from ticketing.modules.reservations import ReservationCreated
 
@@ -42,7 +42,7 @@ async def main() -> None:
 
 async def _consume_log(settings: Settings, database: Database, group: Group, stop: asyncio.Event) -> None:
     connection: Redis = redis.connect(settings)
-    wake = Wake(connection)
+    wake = CommitListener(connection)
     async with wake.listening():
         await LogConsumer(database, group, wake.register(group.topics), settings.consumer_max_attempts).run(stop)
     await connection.aclose()

@@ -17,7 +17,7 @@ from ticketing.infra.http.envelope import ErrorEnvelope
 from ticketing.infra.http.rate_limiter import RateLimiter
 from ticketing.infra.http.request_context import RequestContext
 from ticketing.infra.http.server import Shutdown
-from ticketing.infra.redis.commit_notifications import Nudge, Wake
+from ticketing.infra.redis.commit_notifications import CommitListener, CommitNotifier
 from ticketing.modules import (
     events,
     health,
@@ -93,11 +93,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = state.get(Settings)
     log.configure(settings.log_format, settings.log_level, "api")
     client = redis.connect(settings)
-    database = Database(settings, nudge=Nudge(client))
+    database = Database(settings, notifier=CommitNotifier(client))
     holds = reservations.Holds(database, settings.reservation_extensions_max)
     monitor = health.HealthMonitor(health.Dependencies.of(settings, database, client), ALERTS)
     shutdown = Shutdown()
-    long_poll = webhooks.LongPoll(database, Wake(client), shutdown)
+    long_poll = webhooks.LongPoll(database, CommitListener(client), shutdown)
     state.provide(client, database, holds, monitor, shutdown, long_poll)
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:

@@ -65,7 +65,7 @@ async def test_a_value_that_was_there_already_is_not_logged(database: Database, 
 
 async def test_the_line_of_a_message_looks_as_every_other(lines: io.StringIO) -> None:
     token = log.correlation_id.set("from the request")
-    log.tell_message("message_done", "tickets", "order.paid")
+    log.log_message("message_done", "tickets", "order.paid")
     log.correlation_id.reset(token)
     await asyncio.sleep(0)  # such lines are written together, at the end of a turn
     log.get_logger("ticketing.bus").info(
@@ -85,8 +85,8 @@ def test_an_address_is_not_logged_wherever_it_stands(lines: io.StringIO) -> None
 
 def test_what_follows_a_detail_is_kept() -> None:
     words = "no\nDETAIL:  Key (email)=(x) already exists.\n[SQL: insert]\n(Background)"
-    assert log.without_values(words) == "no\n[detail left out]\n[SQL: insert]\n(Background)"
+    assert log.redact(words) == "no\n[detail left out]\n[SQL: insert]\n(Background)"
 
 
 def test_a_plain_text_stays_as_it_is() -> None:
-    assert log.without_values("seats taken: 3 @ 4500 in detail: none") == "seats taken: 3 @ 4500 in detail: none"
+    assert log.redact("seats taken: 3 @ 4500 in detail: none") == "seats taken: 3 @ 4500 in detail: none"

@@ -20,7 +20,7 @@ from ticketing.infra.config import Settings
 
 if TYPE_CHECKING:
     from ticketing.infra.bus.dead_letters import DeadLetter
-    from ticketing.infra.bus.redelivery import Wanted
+    from ticketing.infra.bus.redelivery import Selection
     from ticketing.infra.db import Database
 
 dead_letters = typer.Typer(help="Dead letters: messages that a consumer gave up.", no_args_is_help=True)
@@ -82,7 +82,7 @@ def drop(
 Act = Callable[[Settings, "Database", Sequence[int]], Awaitable[bool]]
 
 
-def _act(wanted: "Wanted", done: str, yes: bool, act: Act) -> None:
+def _act(wanted: "Selection", done: str, yes: bool, act: Act) -> None:
     """Tell what would be done, or do it to all that are there now; exit status 1 when not all went well."""
     from ticketing.cli import dead_letter_list
 
@@ -140,7 +140,7 @@ async def _drop(settings: Settings, database: "Database", ids: Sequence[int]) ->
     return is_well
 
 
-async def _find(database: "Database", wanted: "Wanted", limit: int | None) -> "list[DeadLetter]":
+async def _find(database: "Database", wanted: "Selection", limit: int | None) -> "list[DeadLetter]":
     async with database.transaction() as session:
         return list(await session.scalars(wanted.select().limit(limit)))
 
@@ -150,14 +150,14 @@ def _look(find: "Callable[[Database], Awaitable[list[DeadLetter]]]") -> "list[De
         return asyncio.run(with_database(platforms_settings(), find))
 
 
-def _wanted(ids: list[int] | None, topic: str | None, consumer: str | None, since: str | None) -> "Wanted":
-    from ticketing.infra.bus.redelivery import Wanted
+def _wanted(ids: list[int] | None, topic: str | None, consumer: str | None, since: str | None) -> "Selection":
+    from ticketing.infra.bus.redelivery import Selection
 
     with errors_in_one_sentence():
-        return Wanted(ids or (), topic, consumer, read_since(since) if since else None)
+        return Selection(ids or (), topic, consumer, read_since(since) if since else None)
 
 
-def _chosen(ids: list[int] | None, topic: str | None, consumer: str | None, everything: bool) -> "Wanted":
+def _chosen(ids: list[int] | None, topic: str | None, consumer: str | None, everything: bool) -> "Selection":
     """What replay and drop are about: they want to be told, for there is no way back."""
     if not (ids or topic or consumer or everything):
         fail("say which: numbers, --topic, --consumer, or --all", WRONG_USE)

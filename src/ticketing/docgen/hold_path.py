@@ -18,7 +18,7 @@ from ticketing.infra.kafka import consumer as kafka_consumer
 from ticketing.infra.kafka.producer import KafkaProducer
 from ticketing.infra.outbox.publish import append
 from ticketing.infra.outbox.reader import LogReader
-from ticketing.infra.redis.commit_notifications import Nudge, Wake
+from ticketing.infra.redis.commit_notifications import CommitListener, CommitNotifier
 from ticketing.modules.events.inventory import seat_batch
 from ticketing.modules.realtime import frames
 from ticketing.modules.realtime.api import stream_seats
@@ -129,7 +129,7 @@ STEPS = (
         _OUTSIDE,
         "commit notification",
         "A message on the Redis channel `outbox` wakes the readers. It may be lost: readers poll as well.",
-        (Database.tell_changed, Nudge.send, Wake.listening),
+        (Database.notify_changed, CommitNotifier.send, CommitListener.listening),
         ("transaction",),
     ),
     Step(

@@ -1,4 +1,4 @@
-"""Addresses of people and of mail servers: what is a good one, and how it is written on the way."""
+"""Email addresses and URLs of mail servers: validation, and the form in which they are sent."""
 
 import re
 from email.utils import parseaddr
@@ -6,20 +6,20 @@ from urllib.parse import urlsplit
 
 from email_validator import EmailNotValidError, validate_email
 
-#: Whatever a reader of a header might take for the end of its line.
+#: Characters that a parser of headers might take for the end of a line.
 _BREAKS = re.compile("[\\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 
-#: Where buyers of a rehearsal have their addresses: a name that RFC 2606 §3 keeps, so nobody ever has a mailbox there.
-NOBODYS_DOMAIN = "rehearsal.example.com"
+#: The domain of generated addresses, such as those of load tests. RFC 2606 §3 reserves it, so it has no mailboxes.
+UNDELIVERABLE_DOMAIN = "rehearsal.example.com"
 
 
-def is_nobodys(email: str) -> bool:
-    """Whether a letter to this address could reach nobody, and is not to be sent."""
-    return email.endswith(f"@{NOBODYS_DOMAIN}")
+def is_undeliverable(email: str) -> bool:
+    """Whether this address has no mailbox, so that no email is sent to it."""
+    return email.endswith(f"@{UNDELIVERABLE_DOMAIN}")
 
 
 def is_smtp_url(url: str) -> bool:
-    """Whether this names a mail server, with nothing in it that would be passed over."""
+    """Whether this is the URL of a mail server, without parts that would be ignored."""
     try:
         parts = urlsplit(url)
         has_port = parts.port is None or parts.port > 0
@@ -30,7 +30,7 @@ def is_smtp_url(url: str) -> bool:
 
 
 def is_mailbox(text: str) -> bool:
-    """Whether this is one address, with or without a name before it, on one line."""
+    """Whether this is one address, with or without a display name, on one line."""
     name, address = parseaddr(text)
     try:
         validate_email(address, check_deliverability=False)
@@ -40,7 +40,7 @@ def is_mailbox(text: str) -> bool:
 
 
 def address_of(email: str) -> str:
-    """The address as servers know it: the domain in its xn-- form, unless the part before the @ needs more anyway.
+    """The address in ASCII, with the domain in its xn-- form; unchanged if the part before the @ is not ASCII.
 
     Raises:
         EmailNotValidError: this is not one address.
@@ -49,10 +49,10 @@ def address_of(email: str) -> str:
 
 
 def domain_of(sender: str) -> str:
-    """What stands behind the @ of `name@example.com` or `Some Name <name@example.com>`."""
+    """The domain of `name@example.com` or `Some Name <name@example.com>`."""
     return parseaddr(sender)[1].rpartition("@")[2]
 
 
 def one_line(text: str) -> str:
-    """A header is one line: whatever breaks lines in a title becomes a space."""
+    """Replace line breaks and control characters by spaces: a header is one line."""
     return _BREAKS.sub(" ", text).strip()

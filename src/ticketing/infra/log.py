@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, each with the correlation id of the request or message that caused it."""
+"""Structured logs: one JSON object per line, with the correlation id of the request or message that caused it."""
 
 import asyncio
 import logging
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TextIO
 import orjson
 import structlog
 
-#: Who and what this line of work belongs to. Set at the edge, carried through the outbox, set again by the consumer.
+#: What the current task belongs to. Set when a request begins, sent along with messages, and set again by consumers.
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 actor: ContextVar[str] = ContextVar("actor", default="")
-#: From where a request came, for the audit log alone: log lines carry neither.
+#: The origin of a request, for the audit log only: log lines contain neither.
 client_address: ContextVar[str] = ContextVar("client_address", default="")
 user_agent: ContextVar[str] = ContextVar("user_agent", default="")
 
@@ -26,7 +26,7 @@ _CONTEXT = (("correlation_id", correlation_id), ("actor", actor))
 
 
 class Cause(NamedTuple):
-    """Who and what a piece of work belongs to, for a worker that does the work of many."""
+    """The context of a request or message, for a batch that works for several of them."""
 
     correlation_id: str
     traceparent: str
@@ -37,46 +37,46 @@ class Cause(NamedTuple):
         return cls(correlation_id.get(), traceparent.get(), actor.get())
 
 
-# What Postgres adds to an error: "Key (email)=(…) already exists", or all of the row that a constraint refused. It may
-# have line breaks of its own, so it reaches to whatever the driver and the traceback print next.
+# What Postgres adds to an error: "Key (email)=(…) already exists", or the whole row that violates a constraint. It may
+# contain line breaks, so it is cut up to what the driver and the traceback print next.
 _DETAIL = re.compile(r"(?:DETAIL|CONTEXT):.*?(?=(?:\n|\\n)\[SQL:|\n\n(?:The above|During handling)|\Z)", re.DOTALL)
 _ADDRESS = re.compile(r"[^\s@<>()\[\]{}'\",;:=]+@[^\s@<>()\[\]{}'\",;:=]+\.[^\W\d_]{2,}")
 
 
-def without_values(words: str) -> str:
-    """The text of an error without the values of rows, and without anybody's e-mail address."""
-    return _ADDRESS.sub("[address]", _DETAIL.sub("[detail left out]", words))
+def redact(text: str) -> str:
+    """Remove row values and email addresses from the text of an error."""
+    return _ADDRESS.sub("[address]", _DETAIL.sub("[detail left out]", text))
 
 
 def get_logger(name: str) -> Any:
     return structlog.get_logger(name)
 
 
-def tell_request(method: str, route: str, status: int, ms: float) -> None:
-    """The line of a request, written as the others are."""
-    _tell("ticketing.http", "request", {"method": method, "route": route, "status": status, "ms": ms})
+def log_request(method: str, route: str, status: int, ms: float) -> None:
+    """Log a response."""
+    _info("ticketing.http", "request", {"method": method, "route": route, "status": status, "ms": ms})
 
 
-def tell_message(event: str, group: str, topic: str) -> None:
-    """The line of a message that a consumer has dealt with."""
-    _tell("ticketing.bus", event, {"group": group, "topic": topic})
+def log_message(event: str, group: str, topic: str) -> None:
+    """Log a message that a consumer group has processed or skipped."""
+    _info("ticketing.bus", event, {"group": group, "topic": topic})
 
 
-def _tell(logger: str, event: str, facts: dict[str, Any]) -> None:
-    if _quick is None:
-        get_logger(logger).info(event, **facts)
+def _info(logger: str, event: str, fields: dict[str, Any]) -> None:
+    if _write_fast is None:
+        get_logger(logger).info(event, **fields)
     else:
-        _quick(logger, event, facts)
+        _write_fast(logger, event, fields)
 
 
 _Writer = Callable[[str, str, dict[str, Any]], None]
-_quick: _Writer | None = None
+_write_fast: _Writer | None = None
 
 
-def _quick_writer(handler: logging.StreamHandler[Any], process: str) -> _Writer:
-    """Writes a line as the chain of processors would, at a tenth of its cost: for those of each request and message.
+def _fast_writer(handler: logging.StreamHandler[Any], process: str) -> _Writer:
+    """A writer of the same lines as the chain of processors, at a tenth of its cost, for every request and message.
 
-    Nothing in such a line can be a value of a row or an address, which is what the chain looks for.
+    Their fields contain no row values and no addresses, which the chain would remove.
     """
     lines: list[bytes] = []
     flushing: asyncio.AbstractEventLoop | None = None
@@ -89,15 +89,15 @@ def _quick_writer(handler: logging.StreamHandler[Any], process: str) -> _Writer:
             handler.stream.write(text)
             handler.flush()
 
-    def write(logger: str, event: str, facts: dict[str, Any]) -> None:
+    def write(logger: str, event: str, fields: dict[str, Any]) -> None:
         nonlocal flushing
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        line = {**facts, "event": event, "level": "info", "logger": logger, "timestamp": at, "process": process}
+        line = {**fields, "event": event, "level": "info", "logger": logger, "timestamp": at, "process": process}
         for name, variable in _CONTEXT:
             if value := variable.get():
                 line[name] = value
         lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        # What the loop answers in one turn is written at its end: to write a line costs as much as to make it.
+        # The lines of one iteration of the event loop are written together: writing one costs as much as formatting it.
         if flushing is not (loop := asyncio.get_running_loop()):
             flushing = loop
             loop.call_soon(flush)
@@ -106,8 +106,8 @@ def _quick_writer(handler: logging.StreamHandler[Any], process: str) -> _Writer:
 
 
 def configure(log_format: str, level: str, process: str, output: TextIO | None = None) -> None:
-    """Send our lines and every library's through the same renderer to standard output, unless another is named."""
-    global _quick
+    """Write this application's and all libraries' log lines in one format, to standard output or `output`."""
+    global _write_fast
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -120,7 +120,7 @@ def configure(log_format: str, level: str, process: str, output: TextIO | None =
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            _without_values,
+            _redact_fields,
             render,
         ],
     )
@@ -129,13 +129,13 @@ def configure(log_format: str, level: str, process: str, output: TextIO | None =
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    is_quick = log_format == "json" and root.isEnabledFor(logging.INFO)
-    _quick = _quick_writer(handler, process) if is_quick else None
-    # uvicorn brings handlers of its own, which would print every line twice.
+    is_fast = log_format == "json" and root.isEnabledFor(logging.INFO)
+    _write_fast = _fast_writer(handler, process) if is_fast else None
+    # uvicorn installs handlers, which would print every line twice.
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    # APScheduler tells of every run at INFO, which is once a second here.
+    # APScheduler logs every run of a job at INFO, here once a second.
     logging.getLogger("apscheduler").setLevel("WARNING")
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -144,8 +144,8 @@ def configure(log_format: str, level: str, process: str, output: TextIO | None =
     )
 
 
-def _without_values(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: without_values(value) if isinstance(value, str) else value for name, value in event.items()}
+def _redact_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _add_context(process: str) -> Any:

@@ -1,4 +1,4 @@
-"""What is held of a person. Each module names its own parts; the privacy module reads them into one document."""
+"""Personal data by module: each module lists its parts, and the privacy module exports them as one document."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from uuid import UUID
 
 from sqlalchemy import Select, SQLColumnExpression
 
-#: Any columns.
+#: A query with any columns.
 Rows = Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows about a person: `rows` selects the columns that they get to read, in the order in which they read them."""
+    """Rows about one person. `rows` selects the exported columns, in their order in the document."""
 
     name: str
     rows: Callable[[UUID], Rows]
-    #: The column that says which tenant a row belongs to; None for what belongs to the person alone.
+    #: The column with the row's tenant; None for rows that belong to no tenant.
     tenant: SQLColumnExpression[UUID] | None = None

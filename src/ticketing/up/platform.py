@@ -100,7 +100,7 @@ class Platform:
     def _is_settled(self) -> bool:
         """A server of our own is asked, for most often nothing has changed since it was closed."""
         urls = self.environment
-        return not self.settings.database_url and schema.is_settled(
+        return not self.settings.database_url and schema.is_up_to_date(
             urls["MIGRATION_DATABASE_URL"],
             {urls["DATABASE_URL"]: schema.REQUESTS, urls["WORKER_DATABASE_URL"]: schema.WORKERS},
         )

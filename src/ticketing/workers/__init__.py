@@ -7,7 +7,7 @@ from typing import Any
 from ticketing.infra import log, metrics, redis
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
-from ticketing.infra.redis.commit_notifications import Nudge
+from ticketing.infra.redis.commit_notifications import CommitNotifier
 from ticketing.workers import consumers, relay, scheduler, webhooks
 
 Worker = Callable[[Settings, Database, asyncio.Event], Coroutine[Any, Any, None]]
@@ -27,7 +27,7 @@ async def run(only: set[str], stop: asyncio.Event) -> None:
     if settings.metrics_port is not None:
         metrics.serve(settings.metrics_port)
     connection = redis.connect(settings)
-    database = Database(settings, nudge=Nudge(connection), url=settings.worker_database_url)
+    database = Database(settings, notifier=CommitNotifier(connection), url=settings.worker_database_url)
     try:
         async with asyncio.TaskGroup() as tasks:
             for name in only:

@@ -5,12 +5,12 @@ import asyncio
 from redis.asyncio import Redis
 
 from ticketing.infra import bus, log, mail, redis
-from ticketing.infra.bus import Group, OutwardGroup
+from ticketing.infra.bus import ExternalGroup, Group
 from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import consumer as kafka_consumer
-from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.redis.commit_notifications import CommitListener
 from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
 
 _log = log.get_logger(__name__)
@@ -27,9 +27,9 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
             },
         ),
         # One per transaction: the rows of a refund must not stay locked during the request for the next one.
-        Group("payments", {payments.RefundRequested: payments.send_refund}, together_max=1),
+        Group("payments", {payments.RefundRequested: payments.send_refund}, batch_max=1),
         Group("tickets", {orders.OrderPaid: tickets.issue_tickets}),
-        OutwardGroup(
+        ExternalGroup(
             "notifications",
             {
                 iam.EmailVerificationRequested: notifications.compose_verification,
@@ -41,7 +41,7 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
             mailer.send,
         ),
         # One per transaction: each locks all orders of a person.
-        Group("privacy", {iam.UserErased: privacy.forget_person}, together_max=1),
+        Group("privacy", {iam.UserErased: privacy.forget_person}, batch_max=1),
         realtime.SeatFrames(connection),
     ]
 
@@ -50,7 +50,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     """Run every group until `stop` is set: from Kafka if configured, else from the log with a cursor per group."""
     connection = redis.connect(settings)
     try:
-        wake, all_groups = Wake(connection), groups(connection, mail.connect(settings))
+        wake, all_groups = CommitListener(connection), groups(connection, mail.connect(settings))
         async with wake.listening(), asyncio.TaskGroup() as tasks:
             _log.info("consumers_ready", groups=[group.name for group in all_groups])
             for group in all_groups:

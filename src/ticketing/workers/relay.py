@@ -19,7 +19,7 @@ from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import known_topics, lease_owner
 from ticketing.infra.outbox.encoded_rows import EncodedRow, decode, id_of, topic_of
 from ticketing.infra.outbox.reader import LEASE_SECONDS, PAGE_ROWS, STANDBY_SECONDS, LeaseLost, LogReader
-from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.redis.commit_notifications import CommitListener
 from ticketing.infra.system.retry import OUTAGES, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
@@ -44,7 +44,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
     if not settings.is_distributed:
         return
     connection = redis.connect(settings)
-    wake = Wake(connection)
+    wake = CommitListener(connection)
     producer = KafkaProducer(settings.kafka_bootstrap_servers, READER)
     reader = LogReader(database, READER, f"{lease_owner.this_process()}:{new_id()}")
     try:
@@ -148,8 +148,8 @@ class Relay:
 
     async def _store_dead_letter(self, row: EncodedRow, refusal: RecordRefused) -> None:
         poison = bus.Poison(refusal, 1)
-        letter = dead_letters.letter(READER, decode(row), poison, f"outbox/{id_of(row)}")
-        await dead_letters.keep(self._reader.database, letter)
+        letter = dead_letters.make_dead_letter(READER, decode(row), poison, f"outbox/{id_of(row)}")
+        await dead_letters.store(self._reader.database, letter)
 
     async def _wait(self) -> None:
         """Wait for a commit notification, or until the poll interval has passed.

@@ -12,7 +12,7 @@ class Republish:
     """A consumer group for the replay of dead letters; its effect is a record on Kafka, which may be repeated."""
 
     name = relay.READER
-    rest_seconds = 0.0
+    pause_seconds = 0.0
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer

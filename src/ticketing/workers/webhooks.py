@@ -11,7 +11,7 @@ from sqlalchemy import text
 from ticketing.infra import log, redis
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.redis.commit_notifications import CommitListener
 from ticketing.infra.system.retry import OUTAGES, log_outage, run_periodically, run_until_stopped
 from ticketing.infra.system.sleep import pause
 from ticketing.modules.webhooks import Sender, SsrfGuard, dispatch, fan_out, find_due_endpoints, record_backlog
@@ -32,7 +32,7 @@ _log = log.get_logger(__name__)
 async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
     """Read and send until `stop` is set, through outages of the database."""
     connection = redis.connect(settings)
-    wake = Wake(connection)
+    wake = CommitListener(connection)
     sender = Sender(SsrfGuard(allow_private=settings.webhook_private_addresses == "allow"))
     worker = Webhooks(database, sender, wake.register(), stop)
     try:

@@ -12,7 +12,7 @@ from tests.infra.bus.message_fixtures import BellRung, Counter, make_counter, ri
 from tests.support.drain import drain_group
 from ticketing.infra import log, outbox
 from ticketing.infra.bus import Group, InboxRow, Retry, Stopped, batches
-from ticketing.infra.bus.batches import Runs, Shared
+from ticketing.infra.bus.batches import Deliverer, GroupBatcher
 from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery
@@ -56,14 +56,14 @@ async def page(database: Database) -> list[Delivery]:
     return await reader.read()
 
 
-def taker(database: Database, group: Group) -> Runs:
-    return Runs(Shared(database, group), 3, asyncio.Event())
+def taker(database: Database, group: Group) -> Deliverer:
+    return Deliverer(GroupBatcher(database, group), 3, asyncio.Event())
 
 
 @pytest.fixture(autouse=True)
 def _in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take longer for a run than its time; most of these tests ask what is in it."""
-    monkeypatch.setattr(batches, "RUN_SECONDS", 60.0)
+    monkeypatch.setattr(batches, "BATCH_SECONDS", 60.0)
 
 
 async def test_a_run_is_one_transaction_with_its_inbox_rows(database: Database, group: Group) -> None:
@@ -76,25 +76,25 @@ async def test_a_run_is_one_transaction_with_its_inbox_rows(database: Database, 
 
 
 async def test_a_run_is_bounded_in_number(database: Database, group: Group) -> None:
-    await ring(database, *range(group.together_max * 2 + 1))
+    await ring(database, *range(group.batch_max * 2 + 1))
     await drain_group(database, group)
-    assert await rung(database) == list(range(group.together_max * 2 + 1))
+    assert await rung(database) == list(range(group.batch_max * 2 + 1))
     assert len(await transactions(database, "rung")) == 3
 
 
 async def test_a_run_is_bounded_in_time_and_what_it_leaves_is_not_marked_as_done(
     database: Database, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "RUN_SECONDS", 0.02)
+    monkeypatch.setattr(batches, "BATCH_SECONDS", 0.02)
 
     async def slowly(session: AsyncSession, message: BellRung) -> None:
         await counter(session, message)
-        await asyncio.sleep(2 * batches.RUN_SECONDS)
+        await asyncio.sleep(2 * batches.BATCH_SECONDS)
 
     group = Group("slow", {BellRung: slowly})
     await ring(database, *range(4))
     deliveries = await page(database)
-    assert await taker(database, group).take(deliveries) == 1
+    assert await taker(database, group).deliver(deliveries) == 1
     assert (await rung(database), await done(database, group)) == ([0], 1)
     await drain_group(database, group)
     assert (await rung(database), await done(database, group)) == ([0, 1, 2, 3], 4)
@@ -105,12 +105,12 @@ async def test_runs_that_were_cut_short_grow_again(
 ) -> None:
     await ring(database, *range(40))
     takes, deliveries = taker(database, group), await page(database)
-    monkeypatch.setattr(batches, "RUN_SECONDS", 0.0)
-    assert await takes.take(deliveries) == 1
-    monkeypatch.setattr(batches, "RUN_SECONDS", 60.0)
+    monkeypatch.setattr(batches, "BATCH_SECONDS", 0.0)
+    assert await takes.deliver(deliveries) == 1
+    monkeypatch.setattr(batches, "BATCH_SECONDS", 60.0)
     sizes = []
     while (done := sum(sizes) + 1) < len(deliveries):
-        sizes.append(await takes.take(deliveries[done:]))
+        sizes.append(await takes.deliver(deliveries[done:]))
     assert sizes[:6] == [2, 3, 4, 6, 8, 11]
     assert await rung(database) == list(range(40))
 
@@ -145,9 +145,9 @@ async def test_after_a_run_that_failed_messages_go_together_again(
     await ring(database, *range(4))
     takes = taker(database, group)
     deliveries = await page(database)
-    assert [await takes.take(deliveries[n:]) for n in range(4)] == [1, 1, 1, 1]
+    assert [await takes.deliver(deliveries[n:]) for n in range(4)] == [1, 1, 1, 1]
     await ring(database, *range(4, 6))
-    assert await takes.take((await page(database))[4:]) == 2
+    assert await takes.deliver((await page(database))[4:]) == 2
     assert await rung(database) == list(range(6))
 
 
@@ -158,14 +158,14 @@ async def test_a_redelivery_among_new_messages_has_no_effect(database: Database,
     deliveries = await page(database)
     assert len(deliveries) == 4
     mixed = [deliveries[2], deliveries[0], deliveries[3], deliveries[1]]
-    assert await taker(database, group).take(mixed) == 4
+    assert await taker(database, group).deliver(mixed) == 4
     assert await rung(database) == [0, 1, 2, 3]
 
 
 async def test_one_message_twice_in_a_run_has_one_effect(database: Database, group: Group) -> None:
     await ring(database, 7, 8)
     first, second = await page(database)
-    assert await taker(database, group).take([first, first, second, first]) == 4
+    assert await taker(database, group).deliver([first, first, second, first]) == 4
     assert await rung(database) == [7, 8]
 
 
@@ -204,13 +204,13 @@ async def test_a_handler_finds_nothing_that_its_neighbours_left_in_the_session(d
         session.add(rows[-1])
 
     await ring(database, *range(3))
-    assert await taker(database, Group("adders", {BellRung: add})).take(await page(database)) == 3
+    assert await taker(database, Group("adders", {BellRung: add})).deliver(await page(database)) == 3
     assert await done(database, Group("left behind", {})) == 3
 
 
 async def test_a_group_that_wants_them_one_by_one_gets_them_so(database: Database, counter: Counter) -> None:
     await ring(database, *range(3))
-    await drain_group(database, Group("soloists", {BellRung: counter}, together_max=1))
+    await drain_group(database, Group("soloists", {BellRung: counter}, batch_max=1))
     assert len(await transactions(database, "rung")) == 3
 
 
@@ -219,7 +219,7 @@ async def test_a_stopped_consumer_begins_nothing_more(database: Database, group:
     stop = asyncio.Event()
     stop.set()
     with pytest.raises(Stopped):
-        await Runs(Shared(database, group), 3, stop).take(await page(database))
+        await Deliverer(GroupBatcher(database, group), 3, stop).deliver(await page(database))
     assert await rung(database) == []
 
 
@@ -229,7 +229,7 @@ async def test_two_who_work_on_the_same_messages_do_each_once_and_in_order(datab
     async def work_off(deliveries: list[Delivery], size: int) -> None:
         takes = taker(database, group)
         while deliveries:
-            deliveries = deliveries[await takes.take(deliveries[:size]) :]
+            deliveries = deliveries[await takes.deliver(deliveries[:size]) :]
 
     await ring(database, *range(300))
     deliveries = await page(database)
@@ -262,16 +262,16 @@ async def test_runs_that_wait_for_each_other_in_a_circle_get_through_one_by_one(
         assert list(await session.scalars(text("select taken from cups"))) == [2, 2]
 
 
-async def work_off(line: Runs, deliveries: list[Delivery]) -> None:
+async def work_off(line: Deliverer, deliveries: list[Delivery]) -> None:
     while deliveries:
-        deliveries = deliveries[await line.take(deliveries) :]
+        deliveries = deliveries[await line.deliver(deliveries) :]
 
 
 async def test_lines_that_come_at_once_share_a_transaction(database: Database, group: Group) -> None:
     """Partitions that have a few messages each do not pay for a commit each."""
     await ring(database, *range(12))
-    deliveries, shared = await page(database), Shared(database, group)
-    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(4)]
+    deliveries, shared = await page(database), GroupBatcher(database, group)
+    lines = [Deliverer(shared, 3, asyncio.Event()) for _ in range(4)]
     await asyncio.gather(*(work_off(line, deliveries[n::4]) for n, line in enumerate(lines)))
     assert sorted(await rung(database)) == list(range(12))
     assert await done(database, group) == 12
@@ -280,8 +280,8 @@ async def test_lines_that_come_at_once_share_a_transaction(database: Database, g
 
 async def test_lines_that_are_more_than_a_transaction_takes_have_their_turns(database: Database, group: Group) -> None:
     await ring(database, *range(100))
-    deliveries, shared = await page(database), Shared(database, group)
-    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(6)]
+    deliveries, shared = await page(database), GroupBatcher(database, group)
+    lines = [Deliverer(shared, 3, asyncio.Event()) for _ in range(6)]
     await asyncio.gather(*(work_off(line, deliveries[n::6]) for n, line in enumerate(lines)))
     heard = await rung(database)
     assert sorted(heard) == list(range(100))
@@ -292,8 +292,8 @@ async def test_lines_that_are_more_than_a_transaction_takes_have_their_turns(dat
 async def test_a_line_at_fault_holds_nobody_up(database: Database, group: Group, counter: Counter) -> None:
     counter.fail[0] = [Retry("not yet")] * 1000
     await ring(database, *range(6))
-    deliveries, shared = await page(database), Shared(database, group)
-    lines = [Runs(shared, 3, asyncio.Event()) for _ in range(2)]
+    deliveries, shared = await page(database), GroupBatcher(database, group)
+    lines = [Deliverer(shared, 3, asyncio.Event()) for _ in range(2)]
     waiting = asyncio.create_task(work_off(lines[0], deliveries[0::2]))
     await asyncio.wait_for(work_off(lines[1], deliveries[1::2]), 60)
     assert await rung(database) == [1, 3, 5]
@@ -313,7 +313,7 @@ async def test_a_line_that_is_cut_off_leaves_the_others_what_is_theirs(database:
 
     group = Group("patient", {BellRung: wait})
     await ring(database, *range(9))
-    deliveries, shared = await page(database), Shared(database, group)
+    deliveries, shared = await page(database), GroupBatcher(database, group)
     sizes = (2, 3, 4)
     asking = [asyncio.create_task(shared.deliver(deliveries[sum(sizes[:n]) :][:size])) for n, size in enumerate(sizes)]
     await begun.wait()
@@ -336,7 +336,7 @@ async def test_a_line_that_is_cut_off_amid_its_transaction_leaves_the_next_ones_
 
     group = Group("cut off", {BellRung: wait})
     await ring(database, *range(5))
-    deliveries, shared = await page(database), Shared(database, group)
+    deliveries, shared = await page(database), GroupBatcher(database, group)
     asking = [asyncio.create_task(shared.deliver(run)) for run in (deliveries[:2], deliveries[2:])]
     await begun.wait()
     asking[0].cancel()

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.support.drain import drain_group
 from ticketing.infra import outbox
-from ticketing.infra.bus import OutwardGroup, Retry
+from ticketing.infra.bus import ExternalGroup, Retry
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Message
 
@@ -51,8 +51,8 @@ def errands(database: Database) -> Errands:
 
 
 @pytest.fixture
-def group(errands: Errands) -> OutwardGroup:
-    return OutwardGroup(f"errands-{uuid4().hex}", {Wanted: errands.prepare}, errands.run)
+def group(errands: Errands) -> ExternalGroup:
+    return ExternalGroup(f"errands-{uuid4().hex}", {Wanted: errands.prepare}, errands.run)
 
 
 async def _want(database: Database, *names: str) -> None:
@@ -62,7 +62,7 @@ async def _want(database: Database, *names: str) -> None:
 
 
 async def test_an_errand_runs_while_no_transaction_is_open(
-    database: Database, group: OutwardGroup, errands: Errands
+    database: Database, group: ExternalGroup, errands: Errands
 ) -> None:
     await _want(database, "one", "two")
     await drain_group(database, group)
@@ -71,7 +71,7 @@ async def test_an_errand_runs_while_no_transaction_is_open(
 
 
 async def test_an_errand_that_was_noted_never_runs_again(
-    database: Database, group: OutwardGroup, errands: Errands
+    database: Database, group: ExternalGroup, errands: Errands
 ) -> None:
     await _want(database, "one")
     await drain_group(database, group)
@@ -83,7 +83,7 @@ async def test_an_errand_that_was_noted_never_runs_again(
 
 @pytest.mark.parametrize("failure", [Retry("away"), ValueError("once")])
 async def test_an_errand_that_failed_runs_again_under_the_same_id(
-    database: Database, group: OutwardGroup, errands: Errands, failure: Exception
+    database: Database, group: ExternalGroup, errands: Errands, failure: Exception
 ) -> None:
     errands.failures = [failure]
     await _want(database, "one", "two")
@@ -93,7 +93,7 @@ async def test_an_errand_that_failed_runs_again_under_the_same_id(
 
 
 async def test_a_message_that_calls_for_nothing_is_done(
-    database: Database, group: OutwardGroup, errands: Errands
+    database: Database, group: ExternalGroup, errands: Errands
 ) -> None:
     await _want(database, "nothing", "one")
     await drain_group(database, group)

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.support.drain import drain_group
 from ticketing.infra import bus, log, outbox
-from ticketing.infra.bus import AnyGroup, Group, OutwardGroup
+from ticketing.infra.bus import AnyGroup, ExternalGroup, Group
 from ticketing.infra.bus.dead_letters import DeadLetter
-from ticketing.infra.bus.redelivery import Outcome, Wanted, drop, redeliver
+from ticketing.infra.bus.redelivery import Outcome, Selection, drop, redeliver
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
 
@@ -51,7 +51,7 @@ class Founder:
 class Batch:
     """A group that takes many at once, and fails as the founder does."""
 
-    name, topics, rest_seconds = "founders", (BellCracked.topic,), 0.0
+    name, topics, pause_seconds = "founders", (BellCracked.topic,), 0.0
 
     def __init__(self, founder: Founder) -> None:
         self._founder = founder
@@ -77,7 +77,7 @@ def group(founder: Founder) -> Group:
 
 @pytest.fixture(params=["alone", "outward", "batch"])
 def any_group(request: pytest.FixtureRequest, founder: Founder, group: Group) -> AnyGroup:
-    outward = OutwardGroup("founders", {BellCracked: founder.cast}, founder.send)
+    outward = ExternalGroup("founders", {BellCracked: founder.cast}, founder.send)
     kinds: dict[str, Any] = {"alone": group, "outward": outward, "batch": Batch(founder)}
     return kinds[request.param]
 
@@ -95,7 +95,7 @@ async def give_up(database: Database, group: Group, *numbers: int) -> list[int]:
 
 async def letters(database: Database) -> list[DeadLetter]:
     async with database.transaction() as session:
-        return list(await session.scalars(Wanted().select()))
+        return list(await session.scalars(Selection().select()))
 
 
 async def scalars(database: Database, query: str) -> list[Any]:
@@ -116,7 +116,7 @@ async def test_a_letter_that_is_brought_again_makes_its_effect_and_goes(
     assert await cast(database) == [1]
     assert await letters(database) == []
     assert founder.correlation_ids == ["from the request"] * 2
-    assert founder.sent == ([1] if isinstance(any_group, OutwardGroup) else [])
+    assert founder.sent == ([1] if isinstance(any_group, ExternalGroup) else [])
     assert (await redeliver(database, {"founders": any_group}, letter_id))[0] == Outcome.GONE
     assert await cast(database) == [1]
 
@@ -214,7 +214,7 @@ async def test_what_nobody_here_could_take_is_kept_as_it_is(database: Database, 
     async with database.transaction() as session:
         await session.execute(text('update dead_letters set message = \'{"value": "AA==", "headers": []}\''))
     outcome, reason = await redeliver(database, {"founders": group}, letter_id)
-    assert (outcome, reason) == (Outcome.FAILED, "it is none of our messages: it can only be dropped")
+    assert (outcome, reason) == (Outcome.FAILED, "it is not a message of this platform: it can only be dropped")
     assert (await letters(database))[0].attempts == 1
 
 
@@ -239,12 +239,12 @@ async def test_letters_are_chosen_by_what_is_said_of_them(database: Database, gr
             {"id": other[1].id},
         )
 
-    async def numbers(wanted: Wanted) -> list[int]:
+    async def numbers(wanted: Selection) -> list[int]:
         async with database.transaction() as session:
             return [letter.message["payload"]["number"] for letter in await session.scalars(wanted.select())]
 
-    assert await numbers(Wanted()) == [1, 2]
-    assert await numbers(Wanted(topic="bell.stolen")) == [2]
-    assert await numbers(Wanted(consumer="founders")) == [1]
-    assert await numbers(Wanted(ids=[other[0].id], consumer="police")) == []
-    assert await numbers(Wanted(since=select(text("now() + interval '1 minute'")).scalar_subquery())) == []
+    assert await numbers(Selection()) == [1, 2]
+    assert await numbers(Selection(topic="bell.stolen")) == [2]
+    assert await numbers(Selection(consumer="founders")) == [1]
+    assert await numbers(Selection(ids=[other[0].id], consumer="police")) == []
+    assert await numbers(Selection(since=select(text("now() + interval '1 minute'")).scalar_subquery())) == []

@@ -22,7 +22,7 @@ def log_ins(postgres: EmbeddedPostgres, database_url: str) -> dict[str, str]:
 
 
 def test_what_the_migrations_made_is_settled(database_url: str, log_ins: dict[str, str]) -> None:
-    assert schema.is_settled(database_url, log_ins)
+    assert schema.is_up_to_date(database_url, log_ins)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_what_the_migrations_made_is_settled(database_url: str, log_ins: dict[st
 def test_an_older_database_is_not(database_url: str, log_ins: dict[str, str], wound: str) -> None:
     with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as owner:
         owner.execute(wound)
-    assert not schema.is_settled(database_url, log_ins)
+    assert not schema.is_up_to_date(database_url, log_ins)
 
 
 def test_nor_is_one_whose_log_ins_are_missing_strangers_or_too_mighty(
@@ -40,7 +40,7 @@ def test_nor_is_one_whose_log_ins_are_missing_strangers_or_too_mighty(
 ) -> None:
     name = database_url.rpartition("/")[2]
     (requests, _), (_, _) = log_ins.items()
-    assert not schema.is_settled(database_url, {requests: WORKERS})
-    assert not schema.is_settled(database_url, {requests.replace(APPLICATION, "nobody"): REQUESTS})
-    assert not schema.is_settled(database_url, {database_url: REQUESTS})
-    assert not schema.is_settled(postgres.url(f"no_{name}"), {})
+    assert not schema.is_up_to_date(database_url, {requests: WORKERS})
+    assert not schema.is_up_to_date(database_url, {requests.replace(APPLICATION, "nobody"): REQUESTS})
+    assert not schema.is_up_to_date(database_url, {database_url: REQUESTS})
+    assert not schema.is_up_to_date(postgres.url(f"no_{name}"), {})

@@ -39,7 +39,7 @@ class SeatPainted(outbox.Message):
 class BatchPainters:
     """A batch group; a batch that contains the coat `bad` fails as a whole."""
 
-    rest_seconds = 0.01
+    pause_seconds = 0.01
 
     def __init__(self, name: str, topic: str, bad: int | None = None) -> None:
         self.name, self.topics, self._bad = name, [topic], bad

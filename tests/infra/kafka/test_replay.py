@@ -56,7 +56,7 @@ async def test_a_rejected_record_is_published_when_its_dead_letter_is_replayed(p
     assert await reader.acquire()
     (delivery,) = await reader.read()
     refused = Poison(ValueError("too large"), 1)
-    await dead_letters.keep(pipeline.database, dead_letters.letter("relay", delivery, refused, "outbox/1"))
+    await dead_letters.store(pipeline.database, dead_letters.make_dead_letter("relay", delivery, refused, "outbox/1"))
     producer = KafkaProducer(pipeline.settings.kafka_bootstrap_servers, "replay")
     await ensure_topics(pipeline.settings.kafka_bootstrap_servers, [pipeline.topic], partitions=3)
     try:

@@ -1,4 +1,4 @@
-"""A nudge wakes those who read what was written, and nobody else."""
+"""A commit notification wakes the readers of its topics, and no others."""
 
 import asyncio
 
@@ -7,28 +7,29 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from ticketing.infra.redis import commit_notifications
-from ticketing.infra.redis.commit_notifications import Nudge, Wake
+from ticketing.infra.redis.commit_notifications import CommitListener, CommitNotifier
 
 
-async def wake_up(sender: Nudge, topic: str, waiting: asyncio.Event) -> None:
-    """Nudge until it is felt: the one who listens may not have begun."""
+async def notify_until_set(notifier: CommitNotifier, topic: str, event: asyncio.Event) -> None:
+    """Repeat the notification until it arrives: the listener may not have subscribed yet."""
     async with asyncio.timeout(60):
-        while not waiting.is_set():
-            sender.send([], [topic])
+        while not event.is_set():
+            notifier.send([], [topic])
             await asyncio.sleep(0.02)
 
 
-async def test_a_nudge_wakes_the_readers_of_its_topics_and_those_of_all(app: FastAPI) -> None:
-    wake, sender = Wake(app.state.get(Redis)), Nudge(app.state.get(Redis))
-    every, mine, other = wake.register(), wake.register(["order.paid", "order.expired"]), wake.register(["user.erased"])
-    async with wake.listening():
-        await wake_up(sender, "order.paid", mine)
-        assert (every.is_set(), other.is_set()) == (True, False)
-        await wake_up(sender, "user.erased", other)
-    await sender.close()
+async def test_a_notification_wakes_the_readers_of_its_topics_and_of_all_topics(app: FastAPI) -> None:
+    listener, notifier = CommitListener(app.state.get(Redis)), CommitNotifier(app.state.get(Redis))
+    of_all, of_orders = listener.register(), listener.register(["order.paid", "order.expired"])
+    of_users = listener.register(["user.erased"])
+    async with listener.listening():
+        await notify_until_set(notifier, "order.paid", of_orders)
+        assert (of_all.is_set(), of_users.is_set()) == (True, False)
+        await notify_until_set(notifier, "user.erased", of_users)
+    await notifier.close()
 
 
-@pytest.mark.parametrize("junk", [b"", b"short", b"[]", b"{}", b'{"sender": "x", "event_ids": [], "topics": []}'])
-def test_what_is_no_nudge_is_refused(junk: bytes) -> None:
-    with pytest.raises(ValueError, match=r"nudge|document|UUID|JSON"):
-        commit_notifications.read(junk)
+@pytest.mark.parametrize("data", [b"", b"short", b"[]", b"{}", b'{"sender": "x", "event_ids": [], "topics": []}'])
+def test_a_malformed_notification_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"commit notification|document|UUID|JSON"):
+        commit_notifications.decode(data)

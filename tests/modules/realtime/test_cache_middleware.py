@@ -257,7 +257,7 @@ async def test_responses_are_counted_by_source(app: FastAPI, world: World, show:
     before = served_from("memory"), served_from("database"), served_from("redis")
     path = path_of(show, "availability")
     data(await world.client.get(path))
-    app.state.get(Database).tell_changed([UUID(show.id)], [])
+    app.state.get(Database).notify_changed([UUID(show.id)], [])
     data(await world.client.get(path))
     assert (
         served_from("memory") - before[0],

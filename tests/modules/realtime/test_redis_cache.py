@@ -27,7 +27,7 @@ from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.redis import commit_notifications
-from ticketing.infra.redis.commit_notifications import Nudge
+from ticketing.infra.redis.commit_notifications import CommitNotifier
 from ticketing.main import create_app
 from ticketing.modules.realtime.response_cache import cache as cache
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
@@ -97,7 +97,7 @@ async def test_a_change_by_a_worker_is_soon_visible(app: FastAPI, world: World, 
     show = await world.show(rows=1, seats=3)
     await warm_up(app, world.client, show)
     assert await statuses(world.client, show) == "aaa"
-    worker = Database(settings, nudge=Nudge(app.state.get(Redis)), url=settings.worker_database_url)
+    worker = Database(settings, notifier=CommitNotifier(app.state.get(Redis)), url=settings.worker_database_url)
     await block_seat(worker, show, 1)
     await until_statuses(world.client, show, "aba")
     await worker.close()
@@ -106,14 +106,14 @@ async def test_a_change_by_a_worker_is_soon_visible(app: FastAPI, world: World, 
 async def test_a_stale_entry_in_redis_is_not_used_after_an_own_change(
     app: FastAPI, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commit_notifications, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(commit_notifications, "INTERVAL_SECONDS", 1.0)
     show = await world.show(rows=1, seats=3)
     await warm_up(app, world.client, show)
     await block_seat(app.state.get(Database), show, 0)
-    await until(lambda: not app.state.get(Database).nudge.is_telling(UUID(show.id)))
+    await until(lambda: not app.state.get(Database).notifier.is_pending(UUID(show.id)))
     assert await statuses(world.client, show) == "baa"
     await block_seat(app.state.get(Database), show, 1)  # the notification is delayed for a second
-    assert app.state.get(Database).nudge.is_telling(UUID(show.id))
+    assert app.state.get(Database).notifier.is_pending(UUID(show.id))
     assert await statuses(world.client, show) == "bba"
 
 
@@ -126,7 +126,7 @@ async def test_a_response_loaded_before_a_change_is_not_shared_after_it(
     async with loads_blocked(owner):
         early = await begin(owner, world.client.get(f"{API}/events/{show.id}/availability"))
         await block_seat(other.state.get(Database), show, 0)
-        await until(lambda: not other.state.get(Database).nudge.is_telling(UUID(show.id)))
+        await until(lambda: not other.state.get(Database).notifier.is_pending(UUID(show.id)))
     assert data(await early)["seats"] == "aaa"  # loaded and stored in Redis before the notification arrived
     assert await statuses(other_client, show) == "baa"
     await until_statuses(world.client, show, "baa")
@@ -194,20 +194,20 @@ class TestWithoutRedis:
     async def test_a_lost_notification_is_sent_again_when_redis_is_back(
         self, app: FastAPI, own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(commit_notifications, "AGAIN_SECONDS", 0.1)
-        event_id, sending = uuid4(), Nudge(app.state.get(Redis))
+        monkeypatch.setattr(commit_notifications, "RETRY_SECONDS", 0.1)
+        event_id, sending = uuid4(), CommitNotifier(app.state.get(Redis))
         own_valkey.stop()
         sending.send([event_id])
         await asyncio.sleep(0.3)
-        assert sending.is_telling(event_id)
+        assert sending.is_pending(event_id)
         own_valkey.start()
-        await until(lambda: not sending.is_telling(event_id), 10)
+        await until(lambda: not sending.is_pending(event_id), 10)
         await sending.close()
 
 
 async def test_many_commits_are_few_notifications_that_miss_no_event(app: FastAPI, hear: "Hear") -> None:
     event_ids = [uuid4() for _ in range(50)]
-    sending = Nudge(app.state.get(Redis))
+    sending = CommitNotifier(app.state.get(Redis))
     for event_id in event_ids:
         sending.send([event_id])
         await asyncio.sleep(0)
@@ -234,9 +234,9 @@ async def hear(app: FastAPI) -> AsyncIterator[Callable[..., object]]:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while missing:
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
-                    if message and commit_notifications.read(message["data"])[0] == sender:
+                    if message and commit_notifications.decode(message["data"])[0] == sender:
                         nudges.append(message["data"])
-                        missing -= set(commit_notifications.read(message["data"])[1])
+                        missing -= set(commit_notifications.decode(message["data"])[1])
             return nudges
 
         yield listen

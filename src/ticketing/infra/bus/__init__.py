@@ -1,15 +1,15 @@
-"""Consumer groups: what reacts to a message, with retry and back-off."""
+"""Consumer groups: which handlers react to a message, with retries, back-off and dead letters."""
 
-from ticketing.infra.bus.delivery import AnyGroup, BatchGroup, Group, InboxRow, OutwardGroup, Poison
+from ticketing.infra.bus.delivery import AnyGroup, BatchGroup, ExternalGroup, Group, InboxRow, Poison
 from ticketing.infra.system.retry import OUTAGES, Retry, Stopped
 
 __all__ = [
     "OUTAGES",
     "AnyGroup",
     "BatchGroup",
+    "ExternalGroup",
     "Group",
     "InboxRow",
-    "OutwardGroup",
     "Poison",
     "Retry",
     "Stopped",

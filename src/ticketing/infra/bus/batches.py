@@ -1,9 +1,9 @@
-"""Messages of one group that share a transaction, because a commit costs more than most effects.
+"""Several messages of one group in one transaction, because a commit costs more than most effects.
 
-Each of them has its inbox row and its effect in that transaction, in their order, or none has. When anything goes wrong
-all of it is undone, and the very same messages go one by one: there the one at fault is found and its neighbours go
-through. The inbox rows come first: whoever else works on the same messages (a partition that changes hands, a process
-that was stopped and wakes up) waits at the first of them for our commit, so effects keep their order between us too.
+All of them commit, each with its inbox row, or none does. After any error the transaction is rolled back and the same
+messages are delivered one by one: the failing one is identified, and the others succeed. The inbox rows are written
+first, in order: another process with the same messages (a partition that changes hands, a process that was stopped and
+resumes) waits at the first row for this commit, so effects keep their order between processes too.
 """
 
 import asyncio
@@ -17,177 +17,177 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus import delivery as bus
-from ticketing.infra.bus.delivery import ANY_TIME, Group, Handler, OutwardGroup, caused_by, tell_outcome
+from ticketing.infra.bus.delivery import UNLIMITED, ExternalGroup, Group, Handler, caused_by, record_outcome
 from ticketing.infra.db import Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.infra.system.retry import Stopped
 
-#: A run that has lasted so long takes no further message. A long transaction holds its row locks against buyers, and
-#: every reader of the log waits for the oldest transaction that writes: thirty-two slow effects would delay them all.
-RUN_SECONDS = 0.02
+#: A batch takes no further message after this time. A long transaction holds its row locks against requests, and every
+#: reader of the log waits for the oldest writing transaction: 32 slow effects would delay all of them.
+BATCH_SECONDS = 0.02
 
 _log = log.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Wish:
-    """What a line would like to have dealt with, and how many of it were; 0 when they had better go one by one."""
+class _PendingBatch:
+    """The next messages of one source, and how many of them were delivered; 0: deliver them one by one."""
 
-    run: Sequence[Delivery]
-    taken: int | None = None
+    deliveries: Sequence[Delivery]
+    delivered: int | None = None
 
 
-class Shared:
-    """The transactions of one group, one at a time: lines that come while one is open go together in the next.
+class GroupBatcher:
+    """Runs the transactions of one group, one at a time. Sources that arrive meanwhile share the next one.
 
-    Six partitions that have a message each would otherwise pay for six commits.
+    Six partitions with one message each would otherwise cost six commits.
     """
 
-    def __init__(self, database: Database, group: Group, places: AbstractAsyncContextManager[None] = ANY_TIME) -> None:
-        """`places` bounds how many transactions are open at a time, for those who share it."""
-        self.database, self.group, self.places = database, group, places
-        self._max = 1 if isinstance(group, OutwardGroup) else group.together_max
-        #: So many messages at once: as many as the time was enough for when it last ran out, and more from then on.
+    def __init__(self, database: Database, group: Group, slots: AbstractAsyncContextManager[None] = UNLIMITED) -> None:
+        """`slots` limits how many transactions are open at a time, together with other batchers."""
+        self.database, self.group, self.slots = database, group, slots
+        self._max = 1 if isinstance(group, ExternalGroup) else group.batch_max
+        #: Size of the next batch: what BATCH_SECONDS last allowed, and growing since.
         self.size = self._max
-        self._waiting: list[_Wish] = []
-        self._turn = asyncio.Lock()
+        self._waiting: list[_PendingBatch] = []
+        self._lock = asyncio.Lock()
 
-    async def deliver(self, run: Sequence[Delivery]) -> int:
-        """How many of these were dealt with, from the first on; 0 when they had better go one by one."""
+    async def deliver(self, deliveries: Sequence[Delivery]) -> int:
+        """Deliver the first of these in one transaction; how many, or 0: deliver them one by one."""
         if self._max == 1:
             return 0
-        self._waiting.append(mine := _Wish(run))
+        self._waiting.append(pending := _PendingBatch(deliveries))
         try:
-            # First come, first served: whoever has waited so long was taken along, or is the first who was not.
-            async with self._turn:
-                if mine.taken is None:
-                    await asyncio.sleep(0)  # for those that begin at the same moment
+            # The lock is fair: when it is acquired, this batch was delivered along, or is the first that was not.
+            async with self._lock:
+                if pending.delivered is None:
+                    await asyncio.sleep(0)  # for sources that arrive in the same iteration of the event loop
                     await self._deliver_waiting()
         finally:
-            if mine.taken is None:
-                self._waiting.remove(mine)
-        assert mine.taken is not None  # it was the first
-        return mine.taken
+            if pending.delivered is None:
+                self._waiting.remove(pending)
+        assert pending.delivered is not None  # it was the first
+        return pending.delivered
 
     async def _deliver_waiting(self) -> None:
-        wishes = self._waiting.copy()
-        run = [delivery for wish in wishes for delivery in wish.run][: self.size]
-        taken = await self._take_together(run)
-        # After a failure nothing was taken of those that were in it, and those behind have not had their turn.
-        left = taken or len(run)
-        for wish in wishes:
+        waiting = self._waiting.copy()
+        batch = [delivery for pending in waiting for delivery in pending.deliveries][: self.size]
+        delivered = await self._deliver_batch(batch)
+        # After a failure, nothing of the batch was delivered. Sources behind it keep waiting.
+        left = delivered or len(batch)
+        for pending in waiting:
             if left <= 0:
                 break
-            wish.taken = min(len(wish.run), taken)
-            taken, left = taken - wish.taken, left - len(wish.run)
-        self._waiting = [wish for wish in self._waiting if wish.taken is None]
+            pending.delivered = min(len(pending.deliveries), delivered)
+            delivered, left = delivered - pending.delivered, left - len(pending.deliveries)
+        self._waiting = [pending for pending in self._waiting if pending.delivered is None]
 
-    async def _take_together(self, run: Sequence[Delivery]) -> int:
-        if len(run) < 2:
+    async def _deliver_batch(self, batch: Sequence[Delivery]) -> int:
+        if len(batch) < 2:
             return 0
         try:
-            async with self.places:
-                taken = await _deliver_together(self.database, self.group, run)
+            async with self.slots:
+                delivered = await _deliver_together(self.database, self.group, batch)
         except Exception as error:
-            # Whose fault it is shows when they go alone, an outage included: it is waited for there.
-            _log.info("run_failed", group=self.group.name, messages=len(run), error=type(error).__name__)
+            # One-by-one delivery identifies the failing message, and waits if this is an outage.
+            _log.info("run_failed", group=self.group.name, messages=len(batch), error=type(error).__name__)
             return 0
-        # After one that was cut short the next is as short, and then they grow slowly: to be cut costs a statement.
-        self.size = max(2, taken) if taken < len(run) else min(self.size + self.size // 4 + 1, self._max)
-        return taken
+        # A batch that ran out of time makes the next one as small. Sizes grow slowly: running out costs a statement.
+        self.size = max(2, delivered) if delivered < len(batch) else min(self.size + self.size // 4 + 1, self._max)
+        return delivered
 
 
-class Runs:
-    """Takes the messages of one line (a partition, or the log) to a group's handlers, as many at once as go well."""
+class Deliverer:
+    """Delivers the messages of one source (a partition, or the log) to a group, in batches unless they fail."""
 
-    def __init__(self, shared: Shared, attempts_max: int, stop: asyncio.Event) -> None:
-        self._shared, self._attempts_max, self._stop = shared, attempts_max, stop
-        #: So many of the next messages were in a run that failed.
-        self._alone = 0
+    def __init__(self, batcher: GroupBatcher, attempts_max: int, stop: asyncio.Event) -> None:
+        self._batcher, self._attempts_max, self._stop = batcher, attempts_max, stop
+        #: How many of the next messages belong to a batch that failed.
+        self._one_by_one = 0
 
     @property
     def size(self) -> int:
-        """So many messages it would take at once now; to bring more is of no use."""
-        return 1 if self._alone else self._shared.size
+        """How many messages the next call can deliver; passing more has no use."""
+        return 1 if self._one_by_one else self._batcher.size
 
-    async def take(self, deliveries: Sequence[Delivery]) -> int:
-        """Deal with the first of these for good; how many they were, which is one at least.
+    async def deliver(self, deliveries: Sequence[Delivery]) -> int:
+        """Deliver the first of these; how many, at least one.
 
         Raises:
-            Poison: the first one is at fault; whoever asks buries it and goes on behind it.
-            Stopped: we were asked to stop while it waited; it was not taken.
+            Poison: the first one failed; the caller stores a dead letter and continues behind it.
+            Stopped: `stop` was set; nothing was delivered.
         """
         if self._stop.is_set():
             raise Stopped
-        shared = self._shared
-        if not self._alone:
-            run = deliveries[: shared.size]
-            if taken := await shared.deliver(run):
-                return taken
-            self._alone = len(run)
-        self._alone -= 1
-        await bus.deliver_patiently(
-            shared.database, shared.group, deliveries[0], self._attempts_max, self._stop, shared.places
+        batcher = self._batcher
+        if not self._one_by_one:
+            batch = deliveries[: batcher.size]
+            if delivered := await batcher.deliver(batch):
+                return delivered
+            self._one_by_one = len(batch)
+        self._one_by_one -= 1
+        await bus.deliver_with_retries(
+            batcher.database, batcher.group, deliveries[0], self._attempts_max, self._stop, batcher.slots
         )
         return 1
 
 
-async def _deliver_together(database: Database, group: Group, run: Sequence[Delivery]) -> int:
-    """As many of these as the time allows, in one transaction; how many they were.
+async def _deliver_together(database: Database, group: Group, batch: Sequence[Delivery]) -> int:
+    """Deliver as many of these as BATCH_SECONDS allows, in one transaction; how many.
 
     Raises:
-        Exception: whatever a handler raised; nothing was changed then.
+        Exception: whatever a handler raised; the transaction was rolled back.
     """
     began = time.monotonic()
-    read = [group.read(delivery) for delivery in run]
+    read = [group.read(delivery) for delivery in batch]
     outcomes: list[bool] = []
     async with database.transaction() as session:
-        new = await _mark_all_done(session, group, [d.message_id for d, one in zip(run, read, strict=True) if one])
-        for delivery, one in zip(run, read, strict=True):
-            if outcomes and time.monotonic() > began + RUN_SECONDS:
+        new = await _mark_all_done(session, group, [d.message_id for d, one in zip(batch, read, strict=True) if one])
+        for delivery, one in zip(batch, read, strict=True):
+            if outcomes and time.monotonic() > began + BATCH_SECONDS:
                 break
             outcomes.append(one is not None and delivery.message_id in new)
             if one is not None and outcomes[-1]:
-                # The same message may come twice in one run.
+                # A batch may contain the same message twice.
                 new.remove(delivery.message_id)
                 await _react(session, delivery, *one)
         if new:
-            # What the time was not enough for has not been done.
+            # Messages that were left over have not been processed.
             async with statements.round_trip(session) as connection:
-                await send(connection, _FORGET, group.name, [*new])
+                await send(connection, _DELETE, group.name, [*new])
         crash_points.at("before_effect_commits")
-    _tell(group, run, outcomes, time.monotonic() - began)
+    _record(group, batch, outcomes, time.monotonic() - began)
     return len(outcomes)
 
 
 async def _mark_all_done(session: AsyncSession, group: Group, message_ids: list[UUID]) -> set[UUID]:
-    """Write the inbox rows, in this order, and say which were not there."""
+    """Write the inbox rows in this order; the ids of those that are new."""
     async with statements.round_trip(session) as connection:
-        written = await send(connection, _NOTE_ALL, group.name, message_ids)
+        written = await send(connection, _INSERT_ALL, group.name, message_ids)
     return {row[0] for row in await written.fetchall()}
 
 
 async def _react(session: AsyncSession, delivery: Delivery, handler: Handler, message: Message) -> None:
     with caused_by(delivery):
         await handler(session, message)
-    # The next handler finds what it would find in a transaction of its own: everything written, nothing remembered.
+    # The next handler finds the state of a new transaction: everything is flushed, and the identity map is empty.
     if session.new or session.dirty or session.deleted:
         await session.flush()
     session.expunge_all()
 
 
-def _tell(group: Group, run: Sequence[Delivery], outcomes: Sequence[bool], seconds: float) -> None:
+def _record(group: Group, batch: Sequence[Delivery], outcomes: Sequence[bool], seconds: float) -> None:
     metrics.BATCH_SIZE.labels(group.name).observe(len(outcomes))
     metrics.BATCH_SECONDS.labels(group.name).observe(seconds)
-    for delivery, is_done in zip(run, outcomes, strict=False):
+    for delivery, is_done in zip(batch, outcomes, strict=False):
         with caused_by(delivery):
-            tell_outcome(group, delivery, is_done)
+            record_outcome(group, delivery, is_done)
 
 
-_NOTE_ALL = """
+_INSERT_ALL = """
 insert into inbox (consumer, message_id)
 select %s, message_id from unnest(%s::uuid[]) with ordinality as w (message_id, place) order by place
 on conflict do nothing
 returning message_id"""
-_FORGET = "delete from inbox where consumer = %s and message_id = any(%s)"
+_DELETE = "delete from inbox where consumer = %s and message_id = any(%s)"

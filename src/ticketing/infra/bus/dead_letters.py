@@ -1,7 +1,7 @@
-"""A message that a consumer gave up is kept for a person to look at: who gave it up, why, and the whole of it.
+"""Dead letters: messages that a consumer could not process, stored with the consumer, the error and the whole message.
 
-There is one table, whichever road the message took. A letter counts as done for its consumer, by the inbox: only a
-person brings it again (see redelivery.py).
+One table holds those from the outbox log and from Kafka. The inbox marks a dead letter as processed: only an operator
+redelivers it (see redelivery.py).
 """
 
 import traceback
@@ -26,9 +26,9 @@ _log = log.get_logger(__name__)
 
 
 class DeadLetter(Base):
-    """A message that a consumer gave up on. With Kafka the same goes to `<topic>.dlq`.
+    """A message that a consumer could not process. With Kafka, it is also in `<topic>.dlq`.
 
-    `message` is a Delivery; or `{"value": …, "headers": …}` in base64, for a record that is none of ours.
+    `message` is a Delivery, or `{"value": …, "headers": …}` in base64 for a Kafka record that is not a message.
     """
 
     __tablename__ = "dead_letters"
@@ -47,25 +47,25 @@ class DeadLetter(Base):
     error: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(SmallInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    #: The place it came from: `outbox/4711`, or `topic/partition/offset` over Kafka.
+    #: Where it was read: `outbox/4711`, or `topic/partition/offset` in Kafka.
     origin: Mapped[str] = mapped_column(Text, server_default="")
-    #: When it was last tried.
+    #: Time of the last attempt.
     failed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-def tell_error(error: BaseException) -> str:
-    """The error and the last places it came through, without the values of any row."""
-    told = log.redact("".join(traceback.format_exception(error, limit=-5)))[-ERROR_CHARACTERS_MAX:]
-    return told.replace("\0", "\ufffd")  # Postgres keeps every character but this one
+def format_error(error: BaseException) -> str:
+    """The error with the end of its traceback, without row values."""
+    text = log.redact("".join(traceback.format_exception(error, limit=-5)))[-ERROR_CHARACTERS_MAX:]
+    return text.replace("\0", "\ufffd")  # the only character that Postgres cannot store
 
 
-async def bury(database: Database, group: AnyGroup, delivery: Delivery, poison: Poison) -> None:
-    """Keep a poisonous message for a person to look at, and count it as done."""
-    await keep(database, letter(group.name, delivery, poison, f"outbox/{delivery.log_id}"))
+async def store_poison(database: Database, group: AnyGroup, delivery: Delivery, poison: Poison) -> None:
+    """Store a poison message of the outbox log as a dead letter, and mark it as processed."""
+    await store(database, make_dead_letter(group.name, delivery, poison, f"outbox/{delivery.log_id}"))
 
 
-def letter(consumer: str, delivery: Delivery, poison: Poison, origin: str) -> DeadLetter:
-    """The letter about a message of ours."""
+def make_dead_letter(consumer: str, delivery: Delivery, poison: Poison, origin: str) -> DeadLetter:
+    """The dead letter of a message."""
     return DeadLetter(
         consumer=consumer,
         organization_id=delivery.organization_id,
@@ -73,14 +73,14 @@ def letter(consumer: str, delivery: Delivery, poison: Poison, origin: str) -> De
         key=delivery.key,
         message_id=delivery.message_id,
         message=orjson.loads(orjson.dumps(delivery)),
-        error=tell_error(poison.error),
+        error=format_error(poison.error),
         attempts=poison.attempts,
         origin=origin,
     )
 
 
-async def keep(database: Database, letter: DeadLetter) -> None:
-    """Write it together with the inbox row; does nothing when the message was done, or given up, before."""
+async def store(database: Database, letter: DeadLetter) -> None:
+    """Write it together with the inbox row. Does nothing when the message was processed or stored before."""
     async with database.transaction() as session:
         if not await mark_done(session, letter.consumer, letter.message_id):
             return
@@ -90,11 +90,11 @@ async def keep(database: Database, letter: DeadLetter) -> None:
 
 
 async def _write(session: AsyncSession, letter: DeadLetter) -> None:
-    told = {name: value for name, value in vars(letter).items() if not name.startswith("_")}
-    news = {name: told[name] for name in ("error", "attempts", "origin")} | {"failed_at": func.now()}
-    # One that came again, after its inbox row was forgotten, and failed again: there is a letter about it already.
+    values = {name: value for name, value in vars(letter).items() if not name.startswith("_")}
+    changes = {name: values[name] for name in ("error", "attempts", "origin")} | {"failed_at": func.now()}
+    # A message may come again after its inbox row was deleted, and fail again: its dead letter exists already.
     await session.execute(
         insert(DeadLetter)
-        .values(**told)
-        .on_conflict_do_update(index_elements=[DeadLetter.consumer, DeadLetter.message_id], set_=news)
+        .values(**values)
+        .on_conflict_do_update(index_elements=[DeadLetter.consumer, DeadLetter.message_id], set_=changes)
     )

@@ -1,7 +1,6 @@
-"""Messages meet their handlers here: once each, in order, with patience for outages and dead letters for poison.
+"""Deliver messages to handlers: exactly one effect each, in order, retried during outages, dead letters for poison.
 
-The road that a message took (the outbox log itself, or Kafka) makes no difference: both bring it here (see runs.py for
-those that come many at a time).
+It is the same for messages read from the outbox log and from Kafka. See batches.py for several messages at a time.
 """
 
 import asyncio
@@ -28,20 +27,20 @@ Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 _log = log.get_logger(__name__)
 
 
-#: For those whose tries need not wait for others'.
-ANY_TIME = nullcontext()
+#: No limit on concurrent transactions.
+UNLIMITED = nullcontext()
 
 
 class UnknownVersion(ValueError):
-    """A newer version of us wrote this message, and what it says there can't be guessed."""
+    """A newer release wrote this message, in a version that this one cannot interpret."""
 
 
-#: No try will ever end better, so there is one: these are poison at once.
-HOPELESS = (ValidationError, UnknownVersion)
+#: Errors that every retry would repeat: the message is poison at once.
+NOT_RETRIED = (ValidationError, UnknownVersion)
 
 
 class Poison(Exception):
-    """This message failed every time while everything around it worked."""
+    """A message whose handler failed at every attempt, for a reason other than an outage."""
 
     def __init__(self, error: BaseException, attempts: int) -> None:
         self.error, self.attempts = error, attempts
@@ -50,14 +49,14 @@ class Poison(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group: a name, and the handler of each message it reacts to. It skips all others."""
+    """A consumer group: a name, and a handler for each message that it reacts to. It skips all other messages."""
 
     name: str
     handlers: Mapping[type[Message], Handler]
-    #: So many messages share a transaction at most. A handler that asks the world outside wants one of its own.
-    together_max: int = field(default=32, kw_only=True)
-    #: After a look at the log, so long until the next: a rush is read in pages, and not row by row.
-    rest_seconds: ClassVar[float] = 0.02
+    #: Most messages per transaction. 1 for handlers that call other services.
+    batch_max: int = field(default=32, kw_only=True)
+    #: Pause between two reads of the log: under load it is read in pages instead of row by row.
+    pause_seconds: ClassVar[float] = 0.02
 
     @property
     def topics(self) -> list[str]:
@@ -67,11 +66,11 @@ class Group:
         return next(((m, h) for m, h in self.handlers.items() if m.topic == topic), None)
 
     def read(self, delivery: Delivery) -> tuple[Handler, Message] | None:
-        """The handler and the message that it takes; None for a topic that this group skips.
+        """The handler and the parsed message; None for a topic that this group skips.
 
         Raises:
-            UnknownVersion: its schema version is newer than what is known here. An older one only lacks fields.
-            ValidationError: the payload is not what its class says.
+            UnknownVersion: its schema version is newer than this release's. An older one only lacks fields.
+            ValidationError: the payload does not match the message's class.
         """
         if (found := self.find(delivery.topic)) is None:
             return None
@@ -85,18 +84,19 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class OutwardGroup(Group):
-    """A group whose effect lies outside of the database and takes as long as others please: a letter, say.
+class ExternalGroup(Group):
+    """A group with an effect outside the database whose duration is not under our control, such as an email.
 
-    Handlers prepare in a transaction that commits; what they return is run, with the message's id, while none is open:
-    one that waits would hold back every reader of the log. After a crash in between both come again.
+    A handler prepares the effect in a transaction, which commits. Then `run` performs what it returned, with the
+    message's id, while no transaction is open: a waiting one would delay every reader of the log. After a crash in
+    between, both are repeated.
     """
 
     run: Callable[[Any, UUID], Awaitable[None]]
 
 
 class BatchGroup(Protocol):
-    """A group that takes many messages at once, and needs no inbox because its effect is the same however often."""
+    """A group that takes many messages at once. Its effect is idempotent, so it needs no inbox."""
 
     @property
     def name(self) -> str: ...
@@ -105,17 +105,17 @@ class BatchGroup(Protocol):
     def topics(self) -> list[str]: ...
 
     @property
-    def rest_seconds(self) -> float: ...
+    def pause_seconds(self) -> float: ...
 
     async def consume(self, database: Database, deliveries: list[Delivery]) -> None:
-        """Deal with all of them; those of other topics are skipped."""
+        """Process all of them, and skip those of other topics."""
 
 
 AnyGroup = Group | BatchGroup
 
 
 class InboxRow(Base):
-    """This consumer has done this message. Commits together with the effect."""
+    """This consumer has processed this message. Commits together with the effect."""
 
     __tablename__ = "inbox"
 
@@ -125,16 +125,16 @@ class InboxRow(Base):
 
 
 async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
-    """Run the group's handler in one transaction with its inbox row; False when this was a redelivery.
+    """Run the group's handler in one transaction with its inbox row; False for a message that was processed before.
 
     Raises:
-        Exception: whatever the handler raised; nothing was changed then.
+        Exception: whatever the handler raised; the transaction was rolled back.
     """
     if (found := group.read(delivery)) is None:
         return False
     handler, message = found
-    if isinstance(group, OutwardGroup):
-        return await _deliver_outward(database, group, delivery, message, handler)
+    if isinstance(group, ExternalGroup):
+        return await _deliver_external(database, group, delivery, message, handler)
     async with database.transaction() as session:
         if not await mark_done(session, group.name, delivery.message_id):
             return False
@@ -143,15 +143,15 @@ async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
     return True
 
 
-async def _deliver_outward(
-    database: Database, group: OutwardGroup, delivery: Delivery, message: Message, handler: Handler
+async def _deliver_external(
+    database: Database, group: ExternalGroup, delivery: Delivery, message: Message, handler: Handler
 ) -> bool:
     async with database.transaction() as session:
         if await _is_done(session, group, delivery):
             return False
-        errand = await handler(session, message)
-    if errand is not None:
-        await group.run(errand, delivery.message_id)
+        effect = await handler(session, message)
+    if effect is not None:
+        await group.run(effect, delivery.message_id)
         crash_points.at("after_letter_before_inbox")
     async with database.transaction() as session:
         return await mark_done(session, group.name, delivery.message_id)
@@ -159,37 +159,37 @@ async def _deliver_outward(
 
 async def _is_done(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
     async with statements.round_trip(session) as connection:
-        found = await send(connection, _FIND, group.name, delivery.message_id)
+        found = await send(connection, _SELECT, group.name, delivery.message_id)
     return await found.fetchone() is not None
 
 
 async def mark_done(session: AsyncSession, consumer: str, message_id: UUID) -> bool:
-    """Write the inbox row, in the transaction of the effect; False when it was there."""
+    """Write the inbox row in the transaction of the effect; False when it exists already."""
     async with statements.round_trip(session) as connection:
-        written = await send(connection, _NOTE, consumer, message_id)
+        written = await send(connection, _INSERT, consumer, message_id)
     return written.rowcount == 1
 
 
-async def deliver_patiently(
+async def deliver_with_retries(
     database: Database,
     group: Group,
     delivery: Delivery,
     attempts_max: int,
     stop: asyncio.Event,
-    places: AbstractAsyncContextManager[None] = ANY_TIME,
+    slots: AbstractAsyncContextManager[None] = UNLIMITED,
 ) -> None:
-    """Deliver, whatever it takes: wait through outages, and give a failing message `attempts_max` tries in its place.
+    """Deliver a message, with retries throughout outages, and up to `attempts_max` attempts of a failing handler.
 
-    A place is taken for each try, and not for the waiting in between.
+    `slots` limits concurrent transactions; it is held during an attempt, and not during the back-off.
 
     Raises:
-        Poison: the message itself is at fault.
-        Stopped: `stop` was set while waiting; the message was not taken.
+        Poison: the handler failed for a reason other than an outage.
+        Stopped: `stop` was set during the back-off; the message was not processed.
     """
     attempts = Attempts(attempts_max, group=group.name, topic=delivery.topic)
 
     async def attempt() -> bool:
-        async with places:
+        async with slots:
             return await deliver(database, group, delivery)
 
     def on_error(error: Exception) -> None:
@@ -197,7 +197,7 @@ async def deliver_patiently(
         metrics.RETRIES.labels(group.name, delivery.topic).inc()
 
     with caused_by(delivery):
-        tell_outcome(group, delivery, await retry(attempt, on_error, stop))
+        record_outcome(group, delivery, await retry(attempt, on_error, stop))
 
 
 class Attempts:
@@ -214,19 +214,19 @@ class Attempts:
             return
         self._failed += 1
         _log.warning("consumer_failed", **self._fields, attempt=self._failed, exc_info=error)
-        if self._failed >= self._max or isinstance(error, HOPELESS):
+        if self._failed >= self._max or isinstance(error, NOT_RETRIED):
             raise Poison(error, self._failed) from error
 
 
-def tell_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
-    """Count a message that was dealt with, and write its line."""
+def record_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
+    """Count and log a message that was processed or skipped."""
     metrics.CONSUMED.labels(group.name, delivery.topic, "done" if is_done else "seen").inc()
     log.log_message("message_done" if is_done else "message_seen", group.name, delivery.topic)
 
 
 @contextmanager
 def caused_by(delivery: Delivery) -> Iterator[None]:
-    """Lines and facts of this block carry the message's correlation id, trace and actor."""
+    """Give the block's log lines and messages the correlation id, trace and actor of this message."""
     values = (delivery.correlation_id, delivery.traceparent, delivery.actor)
     tokens = [variable.set(value) for variable, value in zip(_CAUSE, values, strict=True)]
     try:
@@ -237,5 +237,5 @@ def caused_by(delivery: Delivery) -> Iterator[None]:
 
 
 _CAUSE = (log.correlation_id, log.traceparent, log.actor)
-_FIND = "select from inbox where consumer = %s and message_id = %s"
-_NOTE = "insert into inbox (consumer, message_id) values (%s, %s) on conflict do nothing"
+_SELECT = "select from inbox where consumer = %s and message_id = %s"
+_INSERT = "insert into inbox (consumer, message_id) values (%s, %s) on conflict do nothing"

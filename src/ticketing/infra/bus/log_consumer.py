@@ -6,7 +6,7 @@ import time
 
 from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus import dead_letters
-from ticketing.infra.bus.batches import Runs, Shared
+from ticketing.infra.bus.batches import Deliverer, GroupBatcher
 from ticketing.infra.bus.delivery import AnyGroup, Group, Poison
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, lease_owner
@@ -53,7 +53,7 @@ class LogConsumer:
                 self.reader.acknowledge(page[-1].log_id)
                 metrics.record_read(self._group.name, len(page), page[-1].occurred_at)
             if len(page) < PAGE_ROWS:
-                await pause(self._group.rest_seconds, stop)
+                await pause(self._group.pause_seconds, stop)
             if not page:
                 await pause(POLL_SECONDS, stop, self._wake)
         await self.reader.settle()
@@ -68,23 +68,23 @@ class LogConsumer:
         if not isinstance(self._group, Group):
             await self._group.consume(self._database, page)
             return
-        runs, done = Runs(Shared(self._database, self._group), self._attempts_max, stop), 0
+        deliverer, done = Deliverer(GroupBatcher(self._database, self._group), self._attempts_max, stop), 0
         try:
             while done < len(page):
                 # A page of slow effects, such as emails, outlasts the lease; another process would repeat the rest.
                 if RENEW_SECONDS < time.monotonic() - self.reader.held_at < math.inf:
                     await self.reader.renew()
-                done += await self._take(self._group, runs, page[done:])
+                done += await self._take(self._group, deliverer, page[done:])
         except Stopped:
             if done:
                 await self.reader.advance(page[done - 1].log_id)
             raise
 
-    async def _take(self, group: Group, runs: Runs, deliveries: list[Delivery]) -> int:
+    async def _take(self, group: Group, deliverer: Deliverer, deliveries: list[Delivery]) -> int:
         try:
-            return await runs.take(deliveries)
+            return await deliverer.deliver(deliveries)
         except Poison as poison:
-            await dead_letters.bury(self._database, group, deliveries[0], poison)
+            await dead_letters.store_poison(self._database, group, deliveries[0], poison)
             return 1
 
     async def _release(self) -> None:

@@ -1,7 +1,8 @@
-"""What an operator does about dead letters: find them, bring them to their consumer again, or drop them.
+"""What an operator can do with dead letters: select them, redeliver them to their consumer, or drop them.
 
-It is the same whichever road a message took, and needs no Kafka. The letter goes in the transaction that makes the
-effect, so a crash leaves one of the two; its inbox row stays throughout, so no redelivery slips in between.
+It is the same for messages from the outbox log and from Kafka, and needs no Kafka. The dead letter is deleted in the
+transaction of the effect, so a crash leaves exactly one of the two. Its inbox row stays throughout, so that consumers
+keep skipping the message.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
 from ticketing.infra.bus import delivery as bus
-from ticketing.infra.bus.dead_letters import DeadLetter, tell_error
-from ticketing.infra.bus.delivery import AnyGroup, Group, OutwardGroup
+from ticketing.infra.bus.dead_letters import DeadLetter, format_error
+from ticketing.infra.bus.delivery import AnyGroup, ExternalGroup, Group
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery
 from ticketing.infra.system.retry import OUTAGES
@@ -28,8 +29,8 @@ _log = log.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which dead letters: those that fit everything that is said; all of them when nothing is."""
+class Selection:
+    """Selects the dead letters that match all given conditions; without any, all dead letters."""
 
     ids: Sequence[int] = ()
     topic: str | None = None
@@ -37,69 +38,69 @@ class Wanted:
     since: ColumnElement[Any] | None = None
 
     def select(self) -> Select[DeadLetter]:
-        """In the order in which they were given up."""
-        wanted = select(DeadLetter).order_by(DeadLetter.id)
-        wanted = wanted.where(DeadLetter.id.in_(self.ids)) if self.ids else wanted
-        wanted = wanted.where(DeadLetter.topic == self.topic) if self.topic else wanted
-        wanted = wanted.where(DeadLetter.consumer == self.consumer) if self.consumer else wanted
-        return wanted.where(DeadLetter.created_at >= self.since) if self.since is not None else wanted
+        """The query, in the order in which they were stored."""
+        query = select(DeadLetter).order_by(DeadLetter.id)
+        query = query.where(DeadLetter.id.in_(self.ids)) if self.ids else query
+        query = query.where(DeadLetter.topic == self.topic) if self.topic else query
+        query = query.where(DeadLetter.consumer == self.consumer) if self.consumer else query
+        return query.where(DeadLetter.created_at >= self.since) if self.since is not None else query
 
 
 class Outcome(StrEnum):
-    """What became of a letter that was brought again."""
+    """The result of redelivering a dead letter."""
 
     DONE = "done"
     FAILED = "failed"
-    #: What the handler needs is away; the message is not at fault, and its letter is as it was.
+    #: An outage: the dead letter is unchanged.
     WAITS = "waits"
-    #: Somebody else brings it at this moment.
+    #: Another process is redelivering it.
     TAKEN = "taken"
     GONE = "gone"
 
 
 class NotReplayable(Exception):
-    """Nobody here could take this message: its consumer, its topic or its form is unknown."""
+    """This release has no handler for the message: its consumer, its topic or its form is unknown."""
 
 
 class Gone(Exception):
-    """Somebody else has dealt with this letter meanwhile."""
+    """The dead letter has been redelivered or dropped meanwhile."""
 
 
 async def redeliver(database: Database, groups: Mapping[str, AnyGroup], letter_id: int) -> tuple[Outcome, str]:
-    """Bring a letter's message to its consumer once; what became of it, and why. A failure is written on the letter."""
-    async with _alone(database, letter_id) as is_alone:
-        if not is_alone:
-            return Outcome.TAKEN, "somebody else brings it at this moment"
+    """Deliver a dead letter's message to its consumer once; the outcome and its reason. A failure is recorded in it."""
+    async with _lock(database, letter_id) as is_locked:
+        if not is_locked:
+            return Outcome.TAKEN, "another process is redelivering it"
         async with database.transaction() as session:
             letter = await session.get(DeadLetter, letter_id)
         if letter is None:
-            return Outcome.GONE, "there is no such letter"
+            return Outcome.GONE, "there is no such dead letter"
         return await _try(database, groups, letter)
 
 
 async def _try(database: Database, groups: Mapping[str, AnyGroup], letter: DeadLetter) -> tuple[Outcome, str]:
-    facts = {"letter": letter.id, "group": letter.consumer, "topic": letter.topic}
+    fields = {"letter": letter.id, "group": letter.consumer, "topic": letter.topic}
     try:
-        group, delivery = read_letter(letter, groups)
+        group, delivery = decode(letter, groups)
         with bus.caused_by(delivery):
-            await _bring(database, group, delivery, letter.id)
+            await _deliver(database, group, delivery, letter.id)
     except Gone:
-        return Outcome.GONE, "there is no such letter any more"
+        return Outcome.GONE, "it is gone already"
     except NotReplayable as error:
         return Outcome.FAILED, str(error)
     except OUTAGES as error:
-        _log.warning("dead_letter_waits", **facts, error=type(error).__name__)
-        return Outcome.WAITS, f"something that it needs is away ({type(error).__name__})"
+        _log.warning("dead_letter_waits", **fields, error=type(error).__name__)
+        return Outcome.WAITS, f"a server that it needs is unavailable ({type(error).__name__})"
     except Exception as error:
-        await _note(database, letter.id, error)
-        _log.warning("dead_letter_failed", **facts, error=type(error).__name__)
-        return Outcome.FAILED, last_line(tell_error(error))
-    _log.info("dead_letter_done", **facts, message_id=str(letter.message_id))
+        await _record_failure(database, letter.id, error)
+        _log.warning("dead_letter_failed", **fields, error=type(error).__name__)
+        return Outcome.FAILED, last_line(format_error(error))
+    _log.info("dead_letter_done", **fields, message_id=str(letter.message_id))
     return Outcome.DONE, ""
 
 
-def read_letter(letter: DeadLetter, groups: Mapping[str, AnyGroup]) -> tuple[AnyGroup, Delivery]:
-    """The consumer and the message. Raises NotReplayable."""
+def decode(letter: DeadLetter, groups: Mapping[str, AnyGroup]) -> tuple[AnyGroup, Delivery]:
+    """The consumer and the message of a dead letter. Raises NotReplayable."""
     if (group := groups.get(letter.consumer)) is None:
         raise NotReplayable(f"there is no consumer {letter.consumer} in this release")
     if letter.topic not in group.topics:
@@ -107,49 +108,49 @@ def read_letter(letter: DeadLetter, groups: Mapping[str, AnyGroup]) -> tuple[Any
     try:
         return group, _DELIVERY.validate_python(letter.message)
     except ValidationError:
-        raise NotReplayable("it is none of our messages: it can only be dropped") from None
+        raise NotReplayable("it is not a message of this platform: it can only be dropped") from None
 
 
-async def _bring(database: Database, group: AnyGroup, delivery: Delivery, letter_id: int) -> None:
+async def _deliver(database: Database, group: AnyGroup, delivery: Delivery, letter_id: int) -> None:
     if not isinstance(group, Group):
         await group.consume(database, [delivery])
     else:
         found = group.read(delivery)
-        assert found is not None  # read_letter has looked
+        assert found is not None  # decode has checked it
         handler, message = found
-        if not isinstance(group, OutwardGroup):
+        if not isinstance(group, ExternalGroup):
             async with database.transaction() as session:
-                # First, for that is the lock: whoever comes second finds nothing, and has no effect.
-                await _settle(session, group, delivery, letter_id)
+                # Deleted first, because that locks the row: a concurrent redelivery finds nothing and has no effect.
+                await _delete(session, group, delivery, letter_id)
                 await handler(session, message)
             return
         async with database.transaction() as session:
-            errand = await handler(session, message)
-        if errand is not None:
-            await group.run(errand, delivery.message_id)
+            effect = await handler(session, message)
+        if effect is not None:
+            await group.run(effect, delivery.message_id)
     async with database.transaction() as session:
-        await _settle(session, group, delivery, letter_id)
+        await _delete(session, group, delivery, letter_id)
 
 
-async def _settle(session: AsyncSession, group: AnyGroup, delivery: Delivery, letter_id: int) -> None:
+async def _delete(session: AsyncSession, group: AnyGroup, delivery: Delivery, letter_id: int) -> None:
     gone = await session.scalar(delete(DeadLetter).where(DeadLetter.id == letter_id).returning(DeadLetter.id))
     if gone is None:
         raise Gone
-    # It is there already, unless the letter is older than what the inbox remembers.
+    # It exists already, unless the dead letter is older than the retention of the inbox.
     await bus.mark_done(session, group.name, delivery.message_id)
 
 
-async def _note(database: Database, letter_id: int, error: Exception) -> None:
+async def _record_failure(database: Database, letter_id: int, error: Exception) -> None:
     attempts = func.least(DeadLetter.attempts + 1, _ATTEMPTS_MAX)
-    values = {"error": tell_error(error), "attempts": attempts, "failed_at": func.now()}
+    values = {"error": format_error(error), "attempts": attempts, "failed_at": func.now()}
     async with database.transaction() as session:
         await session.execute(update(DeadLetter).where(DeadLetter.id == letter_id).values(values))
 
 
 async def drop(database: Database, letter_id: int) -> bool:
-    """Let go of a letter for good: its effect will never be; False when it is gone already."""
-    async with _alone(database, letter_id) as is_alone:
-        if not is_alone:
+    """Delete a dead letter without its effect; False when it is gone, or another process is redelivering it."""
+    async with _lock(database, letter_id) as is_locked:
+        if not is_locked:
             return False
         async with database.transaction() as session:
             row = (
@@ -165,19 +166,19 @@ async def drop(database: Database, letter_id: int) -> bool:
 
 
 def last_line(error: str) -> str:
-    """What a traceback ends with: the error itself."""
+    """The last line of a traceback: the error itself."""
     return (error.strip().splitlines() or [""])[-1]
 
 
 @asynccontextmanager
-async def _alone(database: Database, letter_id: int) -> AsyncIterator[bool]:
-    """True for one at a time, also while no transaction is open: a letter by mail must not go out twice."""
+async def _lock(database: Database, letter_id: int) -> AsyncIterator[bool]:
+    """True for one process at a time, also while no transaction is open, so that an email is not sent twice."""
     key = func.hashtextextended(f"dead letter:{letter_id}", 0)
     async with database.engine.connect() as pooled:
         connection = await pooled.execution_options(isolation_level="AUTOCOMMIT")
-        is_alone = bool(await connection.scalar(select(func.pg_try_advisory_lock(key))))
+        is_locked = bool(await connection.scalar(select(func.pg_try_advisory_lock(key))))
         try:
-            yield is_alone
+            yield is_locked
         finally:
-            if is_alone:
+            if is_locked:
                 await connection.execute(select(func.pg_advisory_unlock(key)))

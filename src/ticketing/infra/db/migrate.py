@@ -1,4 +1,4 @@
-"""Brings the database to the newest version."""
+"""Bring the database to the newest schema version."""
 
 from alembic import command
 from alembic.config import Config
@@ -7,12 +7,12 @@ from ticketing.infra.db import schema
 
 
 def upgrade(url: str) -> None:
-    """Run what is missing, as the owner of the tables."""
+    """Run the missing migrations, as the owner of the tables."""
     command.upgrade(config(url), "head")
 
 
 def config(url: str) -> Config:
-    """Alembic's configuration, made here: there is no ini file to find."""
+    """Alembic's configuration, built here: there is no ini file."""
     alembic = Config()
     alembic.set_main_option("script_location", str(schema.folder()))
     alembic.set_main_option("file_template", "%%(year)d_%%(month).2d_%%(day).2d_%%(hour).2d%%(minute).2d-%%(slug)s")

@@ -1,7 +1,7 @@
-"""The running system connects as roles that own nothing and bypass nothing, so that row-level security binds them.
+"""Database roles of the running system, which own no table and do not bypass row-level security.
 
-The migrations make two groups, one for requests and one for workers, and give them their rights. Which log-ins belong
-to them is a matter of the deployment: those that DATABASE_URL and WORKER_DATABASE_URL name.
+The migrations create two groups, one for requests and one for workers, and grant them their rights. The log-in roles
+that belong to them are those of DATABASE_URL and WORKER_DATABASE_URL.
 """
 
 from typing import NamedTuple
@@ -13,17 +13,17 @@ from sqlalchemy.engine import URL, make_url
 from ticketing.infra.config import ConfigurationError
 from ticketing.infra.db.schema import REQUESTS, WORKERS
 
-#: What an earlier release gave to the log-in itself.
+#: Kinds of objects on which an earlier release granted rights to the log-in role itself.
 FORMER_RIGHTS = ("TABLES", "SEQUENCES", "FUNCTIONS")
 
 
 def admit(owner_url: str, login_url: str, group: str) -> None:
-    """Lets the log-in of an address do what its group may, and nothing else; makes the log-in if need be.
+    """Give the role of `login_url` the rights of its group and no others; create the role if there is none.
 
-    Does nothing when both addresses name the same role.
+    Does nothing when both URLs name the same role.
 
     Raises:
-        ConfigurationError: the log-in is one that row-level security does not bind.
+        ConfigurationError: the role bypasses row-level security.
     """
     login, owner = make_url(login_url), make_url(owner_url)
     if login.username is None or login.username == owner.username:
@@ -31,7 +31,7 @@ def admit(owner_url: str, login_url: str, group: str) -> None:
     role = Identifier(login.username)
     address = owner.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address, autocommit=True) as connection:
-        _make(connection, login)
+        _create(connection, login)
         for kind in FORMER_RIGHTS:
             former = {"kind": SQL(kind), "role": role}
             connection.execute(SQL("REVOKE ALL ON ALL {kind} IN SCHEMA public FROM {role}").format(**former))
@@ -39,7 +39,7 @@ def admit(owner_url: str, login_url: str, group: str) -> None:
         connection.execute(SQL("GRANT {} TO {}").format(Identifier(group), role))
 
 
-def _make(connection: psycopg.Connection, login: URL) -> None:
+def _create(connection: psycopg.Connection, login: URL) -> None:
     query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s"
     known = connection.execute(query, [login.username]).fetchone()
     if known is None:
@@ -50,17 +50,17 @@ def _make(connection: psycopg.Connection, login: URL) -> None:
 
 
 def check_requests(url: str) -> None:
-    """Raises ConfigurationError when row-level security would not bind requests to one tenant at a time."""
-    role = _ask(url)
+    """Raise ConfigurationError when row-level security would not restrict requests to one tenant at a time."""
+    role = _read_role(url)
     if role is not None and (role.bypasses or role.is_worker):
         raise ConfigurationError(f"DATABASE_URL: {role.name} sees every tenant; name a role of {REQUESTS}")
 
 
 def check_workers(url: str) -> None:
-    """Raises ConfigurationError when workers would see no tenant, and find nothing to do for ever."""
-    role = _ask(url)
+    """Raise ConfigurationError when workers would see no tenant, and so never find any work."""
+    role = _read_role(url)
     if role is not None and not (role.bypasses or role.is_worker):
-        raise ConfigurationError(f"WORKER_DATABASE_URL: must name a role of {WORKERS}; {role.name} is none")
+        raise ConfigurationError(f"WORKER_DATABASE_URL: must name a role of {WORKERS}; {role.name} is not one")
 
 
 class _Role(NamedTuple):
@@ -69,8 +69,8 @@ class _Role(NamedTuple):
     is_worker: bool
 
 
-def _ask(url: str) -> _Role | None:
-    """The role of an address; None when the database does not answer, which is waited for elsewhere."""
+def _read_role(url: str) -> _Role | None:
+    """Read the role of a URL; None when the database is unavailable, which other code handles."""
     address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     query = """select current_user, r.rolsuper or r.rolbypassrls,
                       exists (select from pg_roles g where g.rolname = %s and pg_has_role(g.oid, 'usage'))

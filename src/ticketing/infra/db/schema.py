@@ -1,4 +1,4 @@
-"""Which version of the schema this code wants, and whether a database has it, without loading what migrates."""
+"""The schema version that this code needs, and whether a database has it, without importing Alembic."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 REQUESTS, WORKERS = "ticketing_requests", "ticketing_workers"
-"""The groups that have the rights of requests and of workers; see roles.py."""
+"""The groups with the rights of requests and of workers; see roles.py."""
 
 _REVISION = re.compile(r'^revision: str = "(\w+)"$', re.MULTILINE)
 _BEFORE = re.compile(r'^down_revision: str \| None = "(\w+)"$', re.MULTILINE)
@@ -18,21 +18,21 @@ select exists (select from pg_roles g where g.rolname = %s and pg_has_role(g.oid
 
 
 def folder() -> Path:
-    """Where the migrations are: at the top of a checkout, and in a wheel with the package."""
+    """The folder of the migrations: at the top of a checkout, or inside the package of a wheel."""
     package = Path(__file__).parents[2]
     folders = (package.parents[1] / "migrations", package / "migrations")
-    return next(one for one in folders if (one / "env.py").exists())
+    return next(folder for folder in folders if (folder / "env.py").exists())
 
 
 @cache
 def versions() -> frozenset[str]:
-    """Every version that this code knows."""
+    """All versions that this code knows."""
     return frozenset(version for text in _texts() for version in _REVISION.findall(text))
 
 
 @cache
 def newest() -> str:
-    """The version that this code wants: no other one follows it."""
+    """The version that this code needs: the one that no other follows."""
     (version,) = versions().difference(*map(_BEFORE.findall, _texts()))
     return version
 
@@ -42,10 +42,10 @@ def _texts() -> list[str]:
     return [path.read_text() for path in sorted((folder() / "versions").glob("*.py"))]
 
 
-def is_settled(owner_url: str, groups_by_login_url: Mapping[str, str]) -> bool:
-    """Whether `migrate` would find nothing to do: the version is the newest, and each log-in has its group's rights."""
+def is_up_to_date(owner_url: str, groups_by_login_url: Mapping[str, str]) -> bool:
+    """Whether `migrate` has nothing to do: the version is the newest, and each log-in role has its group's rights."""
     try:
-        with psycopg.connect(_plain(owner_url)) as connection:
+        with psycopg.connect(_driver_url(owner_url)) as connection:
             row = connection.execute("select version_num from alembic_version").fetchone()
         return row == (newest(),) and all(_has_rights(*login) for login in groups_by_login_url.items())
     except psycopg.Error:
@@ -53,9 +53,9 @@ def is_settled(owner_url: str, groups_by_login_url: Mapping[str, str]) -> bool:
 
 
 def _has_rights(url: str, group: str) -> bool:
-    with psycopg.connect(_plain(url)) as connection:
+    with psycopg.connect(_driver_url(url)) as connection:
         return connection.execute(_MEMBER, [group]).fetchone() == (True,)
 
 
-def _plain(url: str) -> str:
+def _driver_url(url: str) -> str:
     return url.replace("+psycopg", "", 1)

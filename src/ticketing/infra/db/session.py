@@ -26,7 +26,7 @@ from ticketing.infra import app_state, crash_points, security
 from ticketing.infra.config import Settings
 from ticketing.infra.db import tenancy, timeouts
 from ticketing.infra.db.pipeline import DriverConnection, pipelined, send_deferred
-from ticketing.infra.redis.commit_notifications import Nudge
+from ticketing.infra.redis.commit_notifications import CommitNotifier
 
 #: A connection that was idle for longer is checked with a ping before it is used.
 PING_AFTER_SECONDS = 2.0
@@ -146,12 +146,12 @@ class Database:
         self,
         settings: Settings,
         *,
-        nudge: Nudge | None = None,
+        notifier: CommitNotifier | None = None,
         url: str | None = None,
         statement_seconds: float = timeouts.STATEMENT_SECONDS,
     ) -> None:
         """`statement_seconds`: limit of each statement, unless `timeouts.allow_long_statements` raises it."""
-        self.nudge = nudge
+        self.notifier = notifier
         #: Called with the subject ids of committed messages; must neither raise nor block.
         self.on_changed: list[Callable[[Collection[UUID]], None]] = []
         self.engine = create_async_engine(
@@ -183,23 +183,23 @@ class Database:
             finally:
                 # Also after an error or a cancellation: the server may have committed all the same.
                 if topics := session.info.get("changed_topics"):
-                    self.tell_changed(session.info.get("changed_subjects", ()), topics)
+                    self.notify_changed(session.info.get("changed_subjects", ()), topics)
         for callback in session.info.pop("on_commit", ()):
             callback()
 
-    def tell_changed(self, subject_ids: Collection[UUID], topics: Collection[str]) -> None:
+    def notify_changed(self, subject_ids: Collection[UUID], topics: Collection[str]) -> None:
         """Notify that messages of these topics were committed, and that these subjects have changed.
 
         The caches of this process are invalidated at once, readers of the topics and other processes soon after.
         """
         for callback in self.on_changed:
             callback(subject_ids)
-        if self.nudge is not None:
-            self.nudge.send(subject_ids, topics)
+        if self.notifier is not None:
+            self.notifier.send(subject_ids, topics)
 
     async def close(self) -> None:
-        if self.nudge is not None:
-            await self.nudge.close()
+        if self.notifier is not None:
+            await self.notifier.close()
         await self.engine.dispose()
 
 

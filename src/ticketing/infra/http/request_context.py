@@ -70,4 +70,4 @@ def _record_request(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "unmatched")
     metrics.count_request(scope["method"], route, status, seconds)
     if not scope["path"].startswith(_UNLOGGED):
-        log.tell_request(scope["method"], route, status, round(seconds * 1000, 1))
+        log.log_request(scope["method"], route, status, round(seconds * 1000, 1))

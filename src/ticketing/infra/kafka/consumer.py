@@ -106,7 +106,7 @@ class _Consumer:
             queue.raise_failure()
         if 0 < len(messages) < BATCH_MESSAGES:
             # Messages that arrive during the pause are fetched together, from all partitions.
-            await pause(self._context.group.rest_seconds, self._stop)
+            await pause(self._context.group.pause_seconds, self._stop)
 
     def _key(self, partition: Partition) -> Partition | None:
         return partition if isinstance(self._context.group, bus.Group) else None

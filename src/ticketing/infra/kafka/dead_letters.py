@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import bus, crash_points, log
-from ticketing.infra.bus.dead_letters import DeadLetter, keep, letter, tell_error
+from ticketing.infra.bus.dead_letters import DeadLetter, format_error, make_dead_letter, store
 from ticketing.infra.db import Database
 from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX
 from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
@@ -38,7 +38,7 @@ class DeadLetters:
         async def attempt() -> None:
             await self._producer.publish([record])
             crash_points.at("after_dead_letter_before_row")
-            await keep(self._database, row)
+            await store(self._database, row)
 
         await retry(attempt, self._on_error, self._stop)
         crash_points.at("after_dead_letter_before_offset")
@@ -54,7 +54,7 @@ def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record
     """Key, value and headers are kept; headers about an earlier failure are replaced."""
     origin = {
         "dlq_group": group,
-        "dlq_error": tell_error(poison.error),
+        "dlq_error": format_error(poison.error),
         "dlq_attempts": str(poison.attempts),
         "dlq_topic": str(message.topic()),
         "dlq_partition": str(message.partition()),
@@ -75,7 +75,11 @@ def describe(message: KafkaMessage, group: str, poison: bus.Poison) -> DeadLette
         return _foreign_letter(message, group, poison, place)
     # JSON columns can't store this character; the relay never writes it.
     is_storable = "\0" not in delivery.key and b"\\u0000" not in (message.value() or b"")
-    return letter(group, delivery, poison, place) if is_storable else _foreign_letter(message, group, poison, place)
+    return (
+        make_dead_letter(group, delivery, poison, place)
+        if is_storable
+        else _foreign_letter(message, group, poison, place)
+    )
 
 
 def _foreign_letter(message: KafkaMessage, group: str, poison: bus.Poison, place: str) -> DeadLetter:
@@ -89,7 +93,7 @@ def _foreign_letter(message: KafkaMessage, group: str, poison: bus.Poison, place
             "value": _as_text(message.value()),
             "headers": [[name.replace("\0", "\ufffd"), _as_text(value)] for name, value in headers_of(message)],
         },
-        error=tell_error(poison.error),
+        error=format_error(poison.error),
         attempts=poison.attempts,
         origin=place,
     )

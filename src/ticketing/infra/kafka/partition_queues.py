@@ -12,7 +12,7 @@ from functools import cached_property
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import bus, crash_points
-from ticketing.infra.bus.batches import Runs, Shared
+from ticketing.infra.bus.batches import Deliverer, GroupBatcher
 from ticketing.infra.bus.delivery import Attempts
 from ticketing.infra.db import Database
 from ticketing.infra.kafka.dead_letters import DeadLetters
@@ -43,10 +43,10 @@ class QueueContext:
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS_MAX))
 
     @cached_property
-    def shared(self) -> Shared:
+    def batcher(self) -> GroupBatcher:
         """The batches that the queues of partitions fill together."""
         assert isinstance(self.group, bus.Group)  # any other group has one queue
-        return Shared(self.database, self.group, self.slots)
+        return GroupBatcher(self.database, self.group, self.slots)
 
 
 class MessageQueue:
@@ -118,11 +118,11 @@ class PartitionQueue(MessageQueue):
 
     def __init__(self, context: QueueContext, mark_processed: Callable[[KafkaMessage], None]) -> None:
         super().__init__(context, mark_processed)
-        self._runs = Runs(context.shared, context.attempts_max, self.stop)
+        self._deliverer = Deliverer(context.batcher, context.attempts_max, self.stop)
 
     @property
     def batch_max(self) -> int:
-        return self._runs.size
+        return self._deliverer.size
 
     async def process(self, messages: list[KafkaMessage]) -> int:
         deliveries: list[Delivery] = []
@@ -135,7 +135,7 @@ class PartitionQueue(MessageQueue):
                 await self.context.dead_letters.bury(messages[0], bus.Poison(error, 1))
                 return 1
         try:
-            return await self._runs.take(deliveries)
+            return await self._deliverer.deliver(deliveries)
         except bus.Poison as poison:
             await self.context.dead_letters.bury(messages[0], poison)
             return 1

@@ -1,4 +1,4 @@
-"""Redis is a cache, a nudge and a fan-out; it may be empty or gone at any time and nothing is lost."""
+"""Connections to Redis, which caches and notifies only: its data may be lost at any time without harm."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,63 +14,63 @@ from ticketing.infra.config import Settings
 
 T = TypeVar("T")
 
-#: A subscription that has been silent for so long is asked whether it lives, and has as long again to answer.
+#: A subscription that was silent for this long is pinged, and is considered lost after as long again.
 SILENCE_SECONDS = 0.75
 
 
-class Patience(Retry):
-    """The library's retry, which knows a closed connection also when uvloop says so in words of its own."""
+class RetryOnClose(Retry):
+    """The library's retry, which also recognizes the error that uvloop raises for a closed connection."""
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], *arguments: Any, **options: Any) -> T:
         async def attempt() -> T:
             try:
                 return await do()
-            except RuntimeError as error:  # "the handler is closed": written to after a reset
+            except RuntimeError as error:  # "the handler is closed": a write after a reset
                 raise Lost(str(error)) from error
 
         return await super().call_with_retry(attempt, *arguments, **options)
 
 
 def connect(settings: Settings) -> Redis:
-    """A client whose calls fail within two seconds: a request must not hang on a hint."""
+    """A client whose calls fail within two seconds: Redis must not hold up a request that works without it."""
     return Redis.from_url(
         settings.redis_url,
         socket_timeout=2,
         socket_connect_timeout=1,
         health_check_interval=15,
-        retry=Patience(NoBackoff(), 1),
+        retry=RetryOnClose(NoBackoff(), 1),
         max_connections=50,
     )
 
 
 def connect_for_limits(settings: Settings) -> Redis:
-    """A client whose calls fail within a quarter of a second: every request waits for one, and one is enough."""
+    """A client whose calls fail within 0.25 s and are not retried, because every request waits for one of them."""
     return Redis.from_url(
         settings.redis_url,
         socket_timeout=0.25,
         socket_connect_timeout=0.25,
-        retry=Patience(NoBackoff(), 0),
+        retry=RetryOnClose(NoBackoff(), 0),
         max_connections=2,
     )
 
 
 async def messages(subscription: PubSub) -> AsyncIterator[dict[str, Any]]:
-    """What a subscription brings, for ever.
+    """Iterate over the messages of a subscription without end.
 
-    Nobody writes to it, so TCP would never notice that the other end is gone: it is asked.
+    This side sends nothing, so TCP would never detect a lost connection: pings do.
 
     Raises:
-        RedisError, OSError: it is dead, or has not answered in time.
+        RedisError, OSError: the connection is lost, or a ping was not answered in time.
     """
-    heard_at, is_asked = time.monotonic(), False
+    received_at, is_pinged = time.monotonic(), False
     while True:
         message = await subscription.get_message(timeout=SILENCE_SECONDS)
         if message is not None:
-            heard_at, is_asked = time.monotonic(), False
+            received_at, is_pinged = time.monotonic(), False
             if message["type"] != "pong":
                 yield message
-        elif is_asked:
-            raise Lost(f"nothing was heard for {time.monotonic() - heard_at:.1f} s")
-        elif time.monotonic() - heard_at >= SILENCE_SECONDS:
+        elif is_pinged:
+            raise Lost(f"nothing was received for {time.monotonic() - received_at:.1f} s")
+        elif time.monotonic() - received_at >= SILENCE_SECONDS:
             await subscription.ping()
-            is_asked = True
+            is_pinged = True

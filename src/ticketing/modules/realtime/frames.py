@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import crash_points, log
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.redis.commit_notifications import copies_key
+from ticketing.infra.redis.commit_notifications import cache_generation_key
 from ticketing.modules import events, reservations, tickets
 from ticketing.modules.realtime import queries
 
@@ -77,7 +77,7 @@ class SeatFrames:
 
     name = "realtime"
     #: Viewers get at most four frames per second of an event.
-    rest_seconds = 0.1
+    pause_seconds = 0.1
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -102,7 +102,7 @@ class SeatFrames:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
                 # The version is part of the cached response: invalidate older ones before the frame is published.
-                pipe.unlink(*map(copies_key, frames))
+                pipe.unlink(*map(cache_generation_key, frames))
                 for event_id, frame in frames.items():
                     pipe.publish(f"{CHANNEL}{event_id}", frame)
                 await pipe.execute()

@@ -159,12 +159,12 @@ class Hub:
 
     def _invalidate_changed(self, data: bytes) -> None:
         try:
-            news = commit_notifications.read(data)
+            news = commit_notifications.decode(data)
         except ValueError as error:
             _log.error("nudge_unreadable", error=type(error).__name__)
             return
         # Changes of this process were invalidated at their commit; the entries may have been loaded again since.
-        if self._database.nudge is None or news.sender != self._database.nudge.sender:
+        if self._database.notifier is None or news.sender != self._database.notifier.sender:
             self._cache.invalidate(news.subject_ids)
 
     def _take(self, name: bytes, data: bytes) -> None:
@@ -234,7 +234,7 @@ async def running(state: AppState) -> AsyncIterator[None]:
     settings, database, redis = state.get(Settings), state.get(Database), state.get(Redis)
     # A pool of its own: one load serves every viewer, and must not queue behind the requests of buyers.
     loading = Database(settings.model_copy(update={"database_pool_size": LOADER_CONNECTIONS}))
-    loaders = Loaders(loading, RedisCache(redis, database.nudge))
+    loaders = Loaders(loading, RedisCache(redis, database.notifier))
     cache = ResponseCache({"": loaders.event, "availability": loaders.availability, "seatmap": loaders.seatmap})
     database.on_changed.append(cache.invalidate)
     hub = Hub(redis, database, settings, cache)

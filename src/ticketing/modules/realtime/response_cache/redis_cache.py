@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ticketing.infra import log
-from ticketing.infra.redis.commit_notifications import Nudge, copies_key
+from ticketing.infra.redis.commit_notifications import CommitNotifier, cache_generation_key
 from ticketing.modules.realtime.response_cache.responses import GzippedBody
 
 #: A response is valid for one second; a generation only has to outlive the loads that began under it.
@@ -44,16 +44,16 @@ class RedisEntry(NamedTuple):
 class RedisCache:
     """A cache that behaves as empty while Redis is unreachable."""
 
-    def __init__(self, redis: Redis, nudge: Nudge | None) -> None:
-        self._redis, self._nudge = redis, nudge
+    def __init__(self, redis: Redis, notifier: CommitNotifier | None) -> None:
+        self._redis, self._notifier = redis, notifier
         self._paused_until = 0.0
 
     async def find(self, event_id: UUID) -> RedisEntry | None:
         """The event's entry; None if Redis is unreachable, or not yet notified of a change by this process."""
         is_paused = asyncio.get_running_loop().time() < self._paused_until
-        if is_paused or (self._nudge is not None and self._nudge.is_telling(event_id)):
+        if is_paused or (self._notifier is not None and self._notifier.is_pending(event_id)):
             return None
-        generation_key = copies_key(event_id)
+        generation_key = cache_generation_key(event_id)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), self._redis.pipeline(transaction=True) as pipe:
                 pipe.set(generation_key, uuid4().bytes, nx=True, ex=GENERATION_SECONDS)
@@ -85,7 +85,7 @@ class RedisCache:
 
 
 def _map_key(event_id: UUID) -> str:
-    return f"{copies_key(event_id)}:availability"
+    return f"{cache_generation_key(event_id)}:availability"
 
 
 def _unpack(value: bytes) -> GzippedBody:

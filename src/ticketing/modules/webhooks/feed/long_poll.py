@@ -14,7 +14,7 @@ from uuid import UUID
 
 from ticketing.infra import log
 from ticketing.infra.db import Database, statements
-from ticketing.infra.redis.commit_notifications import Wake
+from ticketing.infra.redis.commit_notifications import CommitListener
 from ticketing.infra.system.retry import log_outage, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
@@ -44,7 +44,7 @@ class Waiter:
 class LongPoll:
     """The waiting requests of this process."""
 
-    def __init__(self, database: Database, wake: Wake, closing: asyncio.Event) -> None:
+    def __init__(self, database: Database, wake: CommitListener, closing: asyncio.Event) -> None:
         self._database, self._wake = database, wake
         self._notified = wake.register()
         self._waiters: set[Waiter] = set()
@@ -84,7 +84,7 @@ class LongPoll:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Wake waiters during the block."""
+        """CommitListener waiters during the block."""
         async with self._wake.listening():
             on_error = log_outage(_log, "news_not_looked_for")
             polling = asyncio.create_task(run_until_stopped(self._wait_and_query, on_error))
