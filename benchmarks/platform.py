@@ -29,7 +29,7 @@ def platform() -> Iterator[tuple[str, Path]]:
                 start_new_session=True,
             )
         try:
-            if not wait_for(lambda: b"is open" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS):
+            if not wait_for(lambda: b"is ready" in output.read_bytes() or process.poll() is not None, OPEN_SECONDS):
                 raise SystemExit(output.read_text())
             yield f"http://127.0.0.1:{port}", folder
         finally:

@@ -1,4 +1,4 @@
-"""The command line says what is wrong in one sentence, and `up` leaves nothing running, however it ends."""
+"""Commands report an error in one sentence, and `ticketing up` leaves no process behind however it ends."""
 
 import os
 import signal
@@ -15,66 +15,66 @@ from tests.support import forking
 from ticketing.infra.system.ports import free_port, listen
 from ticketing.infra.system.processes import wait_for
 
-OURS = ("JWT_SECRET", "MOCK_WEBHOOK_SECRET", "TICKET_SIGNING_KEY", "LOG_FORMAT", "LOG_LEVEL")
-OPEN_SECONDS = 90
+PLATFORM_VARIABLES = ("JWT_SECRET", "MOCK_WEBHOOK_SECRET", "TICKET_SIGNING_KEY", "LOG_FORMAT", "LOG_LEVEL")
+READY_SECONDS = 90
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in OURS} | more
+    return {name: value for name, value in os.environ.items() if name not in PLATFORM_VARIABLES} | more
 
 
 def ticketing(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return forking.run("ticketing.cli", *arguments, cwd=folder, env=environment(**variables))
 
 
-def sentence(outcome: subprocess.CompletedProcess[str], status: int) -> str:
-    """The one line that a failed command has written."""
-    assert outcome.returncode == status, outcome
-    assert outcome.stdout == ""
-    lines = outcome.stderr.strip().splitlines()
-    assert len(lines) == 1, outcome.stderr
+def error_of(completed: subprocess.CompletedProcess[str], status: int) -> str:
+    """The one line that the failed command has written to standard error."""
+    assert completed.returncode == status, completed
+    assert completed.stdout == ""
+    lines = completed.stderr.strip().splitlines()
+    assert len(lines) == 1, completed.stderr
     return lines[0]
 
 
 @pytest.mark.parametrize("command", [["up"], ["serve"], ["worker"], ["migrate"]])
-def test_a_wrong_variable_is_named(tmp_path: Path, command: list[str]) -> None:
-    assert "REDIS_URL: must look like" in sentence(ticketing(tmp_path, *command, REDIS_URL="http://nowhere"), 2)
+def test_an_invalid_variable_is_named(tmp_path: Path, command: list[str]) -> None:
+    assert "REDIS_URL: must look like" in error_of(ticketing(tmp_path, *command, REDIS_URL="http://nowhere"), 2)
 
 
-def test_production_says_what_is_missing(tmp_path: Path) -> None:
-    assert "DATABASE_URL must be set" in sentence(ticketing(tmp_path, "up", ENVIRONMENT="production"), 2)
+def test_a_missing_production_setting_is_named(tmp_path: Path) -> None:
+    assert "DATABASE_URL must be set" in error_of(ticketing(tmp_path, "up", ENVIRONMENT="production"), 2)
 
 
-def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_an_unusable_data_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    said = sentence(ticketing(tmp_path, "up", "--data-dir", "file/data", "--port", str(free_port())), 2)
-    assert said.startswith("ticketing: DATA_DIR: ")
+    error = error_of(ticketing(tmp_path, "up", "--data-dir", "file/data", "--port", str(free_port())), 2)
+    assert error.startswith("ticketing: DATA_DIR: ")
 
 
-def test_migrating_nothing_names_the_variable(tmp_path: Path) -> None:
-    assert "DATABASE_URL" in sentence(ticketing(tmp_path, "migrate"), 2)
+def test_migrating_without_a_database_names_the_variable(tmp_path: Path) -> None:
+    assert "DATABASE_URL" in error_of(ticketing(tmp_path, "migrate"), 2)
 
 
-def test_an_unknown_worker_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    assert "relay, consumers, scheduler, webhooks" in sentence(ticketing(tmp_path, "worker", "--only", "relay,cook"), 2)
+def test_an_unknown_worker_is_refused_with_a_list_of_the_known_ones(tmp_path: Path) -> None:
+    assert "relay, consumers, scheduler, webhooks" in error_of(ticketing(tmp_path, "worker", "--only", "relay,cook"), 2)
 
 
-def test_seeding_a_server_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_seeding_an_unreachable_server_names_its_address(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    assert address in sentence(ticketing(tmp_path, "seed", "--base-url", address), 1)
+    assert address in error_of(ticketing(tmp_path, "seed", "--base-url", address), 1)
 
 
 @pytest.mark.parametrize("command", ["up", "serve"])
-def test_a_taken_port_says_so_and_which(tmp_path: Path, command: str) -> None:
+def test_a_port_in_use_is_reported_with_the_process_that_uses_it(tmp_path: Path, command: str) -> None:
     port = free_port()
     with listen("127.0.0.1", port):
-        said = sentence(ticketing(tmp_path, command, "--port", str(port)), 2)
-    assert f"Port {port} is taken" in said
-    assert f"process {os.getpid()}" in said
+        error = error_of(ticketing(tmp_path, command, "--port", str(port)), 2)
+    assert f"Port {port} is taken" in error
+    assert f"process {os.getpid()}" in error
 
 
-class Opened:
-    """A `ticketing up` in a process of its own."""
+class RunningPlatform:
+    """`ticketing up` in a separate process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -91,24 +91,24 @@ class Opened:
                 start_new_session=True,
             )
 
-    def wait_until_open(self) -> "Opened":
-        opened = wait_for(lambda: "is open" in self.said() or self.process.poll() is not None, OPEN_SECONDS)
-        assert opened, self.said()
-        assert self.process.poll() is None, self.said()
+    def wait_until_ready(self) -> "RunningPlatform":
+        is_ready = wait_for(lambda: "is ready" in self.printed() or self.process.poll() is not None, READY_SECONDS)
+        assert is_ready, self.printed()
+        assert self.process.poll() is None, self.printed()
         return self
 
-    def said(self) -> str:
+    def printed(self) -> str:
         return self.output.read_text()
 
     def answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5) as response:
+                return bool(response.status == 200)
         except OSError:
             return False
 
     def running(self) -> dict[int, str]:
-        """Every process that `up` has started, found by the environment or the files that only they have."""
+        """Every process that `up` has started: its command line, working directory or environment has the folder."""
         return {pid: line for pid, line in _processes(self.folder) if pid != self.process.pid}
 
     def pids(self, what: str) -> list[int]:
@@ -127,8 +127,8 @@ def _processes(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
-    platform = Opened(tmp_path / "data")
+def up(tmp_path: Path) -> Iterator[RunningPlatform]:
+    platform = RunningPlatform(tmp_path / "data")
     yield platform
     platform.process.kill()
     platform.process.wait()
@@ -139,42 +139,42 @@ READS_PROC = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 
 @READS_PROC
-def test_up_opens_mends_and_closes(opened: Opened) -> None:
-    opened.wait_until_open()
-    assert opened.answers()
-    for fallen in (opened.pids("serve --fd")[0], opened.pids("--only consumers")[0], opened.pids("bin/postgres")[0]):
-        os.kill(fallen, signal.SIGKILL)
-    assert wait_for(lambda: len(opened.pids("serve --fd")) == 2 and bool(opened.pids("--only consumers")), 120)
-    assert wait_for(opened.answers, 120)
+def test_up_starts_restarts_what_fails_and_stops(up: RunningPlatform) -> None:
+    up.wait_until_ready()
+    assert up.answers()
+    for pid in (up.pids("serve --fd")[0], up.pids("--only consumers")[0], up.pids("bin/postgres")[0]):
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: len(up.pids("serve --fd")) == 2 and bool(up.pids("--only consumers")), 120)
+    assert wait_for(up.answers, 120)
     for name in ("api-", "consumers", "PostgreSQL"):
-        assert f"{name}" in opened.said()
-    assert "was ended by SIGKILL; starting it again" in opened.said()
-    opened.process.send_signal(signal.SIGTERM)
-    assert opened.process.wait(60) == 0, opened.said()
-    assert opened.running() == {}
-    assert opened.said().rstrip().endswith("Closed.")
+        assert name in up.printed()
+    assert "was ended by SIGKILL; restarting" in up.printed()
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(60) == 0, up.printed()
+    assert up.running() == {}
+    assert up.printed().rstrip().endswith("Stopped.")
 
 
 @READS_PROC
-def test_a_killed_up_leaves_no_orphans_and_the_next_one_has_the_data(opened: Opened) -> None:
-    opened.wait_until_open()
-    secrets = (opened.folder / "secrets.env").read_text()
-    second = ticketing(opened.folder.parent, "up", "--data-dir", str(opened.folder), "--port", str(free_port()))
-    assert f"is in use by process {opened.process.pid}" in sentence(second, 1)
-    opened.process.kill()
-    opened.process.wait()
-    assert wait_for(lambda: not opened.running(), 120), opened.running()
+def test_a_killed_up_leaves_no_orphans_and_the_next_one_finds_its_data(up: RunningPlatform) -> None:
+    up.wait_until_ready()
+    secrets = (up.folder / "secrets.env").read_text()
+    second = ticketing(up.folder.parent, "up", "--data-dir", str(up.folder), "--port", str(free_port()))
+    assert f"is in use by process {up.process.pid}" in error_of(second, 1)
+    up.process.kill()
+    up.process.wait()
+    assert wait_for(lambda: not up.running(), 120), up.running()
     begun = time.monotonic()
-    again = Opened(opened.folder).wait_until_open()
-    assert time.monotonic() - begun < OPEN_SECONDS
-    assert (opened.folder / "secrets.env").read_text() == secrets
+    again = RunningPlatform(up.folder).wait_until_ready()
+    assert time.monotonic() - begun < READY_SECONDS
+    assert (up.folder / "secrets.env").read_text() == secrets
     again.process.send_signal(signal.SIGINT)
-    assert again.process.wait(60) == 0, again.said()
+    assert again.process.wait(60) == 0, again.printed()
 
 
 @READS_PROC
-def test_up_can_be_stopped_while_it_opens(opened: Opened) -> None:
-    assert wait_for(lambda: "Opening" in opened.said(), 120)
-    opened.process.send_signal(signal.SIGINT)
-    assert opened.process.wait(60) == 0, opened.said()
-    assert opened.running() == {}
+def test_up_can_be_stopped_while_it_starts(up: RunningPlatform) -> None:
+    assert wait_for(lambda: "Starting" in up.printed(), 120)
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0, up.printed()
+    assert up.running() == {}

@@ -1,4 +1,4 @@
-"""`python -m ticketing.cli` is `ticketing`."""
+"""`python -m ticketing.cli` runs `ticketing`."""
 
 import sys
 

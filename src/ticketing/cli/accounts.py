@@ -1,52 +1,39 @@
-"""The commands about people: who supports the platform, and whose log-ins end."""
+"""`ticketing support` and `ticketing people`: commands about accounts."""
 
-import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ticketing.cli.context import errors_in_one_sentence, fail, owners_url
-from ticketing.infra.config import get_settings
+from ticketing.cli.context import errors_in_one_sentence
 
-if TYPE_CHECKING:
-    from ticketing.cli.account_actions import Act
+support = typer.Typer(help="Support staff of the platform, who can read every organization.", no_args_is_help=True)
+people = typer.Typer(help="Operator actions on accounts.", no_args_is_help=True)
 
-support = typer.Typer(help="The platform's support: people who read every organization.", no_args_is_help=True)
-people = typer.Typer(help="What an operator can do about people.", no_args_is_help=True)
-
-Email = Annotated[str, typer.Argument(help="The e-mail address of the account.")]
+Email = Annotated[str, typer.Argument(help="The email address of the account.")]
 
 
 @support.command("grant")
 def grant_support(email: Email) -> None:
-    """Let somebody who has an account read every organization; each of them sees it in its audit log."""
-    from ticketing.cli import account_actions as acts
+    """Let an existing account read every organization; each organization sees it in its audit log."""
+    from ticketing.cli import account_actions
 
-    _act_on(email, acts.grant_support)
+    with errors_in_one_sentence():
+        account_actions.run(email, account_actions.grant_support)
 
 
 @support.command("revoke")
 def revoke_support(email: Email) -> None:
-    """Take it back, at once."""
-    from ticketing.cli import account_actions as acts
+    """Withdraw that right, with immediate effect."""
+    from ticketing.cli import account_actions
 
-    _act_on(email, acts.revoke_support)
+    with errors_in_one_sentence():
+        account_actions.run(email, account_actions.revoke_support)
 
 
 @people.command("log-out")
 def log_out(email: Email) -> None:
-    """End all log-ins of a person; within two seconds no process takes their tokens."""
-    from ticketing.cli import account_actions as acts
-
-    _act_on(email, acts.log_out)
-
-
-def _act_on(email: str, act: "Act") -> None:
-    from ticketing.cli.account_actions import act_on
+    """End all sessions of an account; within two seconds, every process rejects its access tokens."""
+    from ticketing.cli import account_actions
 
     with errors_in_one_sentence():
-        settings = get_settings()
-        said = asyncio.run(act_on(settings, owners_url(settings), email, act))
-    if said is None:
-        fail(f"nobody has an account with the address {email}", 1)
-    typer.echo(said)
+        account_actions.run(email, account_actions.log_out)

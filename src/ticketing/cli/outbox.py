@@ -1,117 +1,73 @@
-"""`ticketing outbox`: the log and its readers, to look at, to read once more, and to tidy."""
+"""`ticketing outbox`: shows the log and its readers, replays a part of it, and deregisters readers."""
 
-import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ticketing.cli.context import (
-    WRONG_USE,
-    Yes,
-    errors_in_one_sentence,
-    fail,
-    log_to_stderr,
-    platforms_settings,
-    with_database,
-)
-from ticketing.cli.options import SINCE_HELP, read_since
-from ticketing.infra.config import Settings
+from ticketing.cli.context import errors_in_one_sentence, fail
+from ticketing.cli.options import SINCE_HELP, Yes
 
-if TYPE_CHECKING:
-    from ticketing.infra.db import Database
-
-outbox = typer.Typer(help="The log of facts, and those who read it.", no_args_is_help=True)
+outbox = typer.Typer(help="The outbox log and its readers.", no_args_is_help=True)
 
 
 @outbox.command("status")
 def show_status() -> None:
-    """Show the log by partition, each reader with its cursor and lease, and who holds up all of them.
+    """Show the log by partition, each reader with its cursor and lease, and transactions that hold up all readers.
 
-    A reader in brackets does not count, the way messages travel now: nothing is kept for it.
+    A reader in brackets belongs to the transport that is not in use: no messages are retained for it.
     """
-    from ticketing.cli import outbox_list
-    from ticketing.infra.outbox import status
-
-    async def look(database: "Database") -> None:
-        async with database.transaction() as session:
-            partitions = await status.read_partitions(session)
-            readers = await status.read_readers(session, over_kafka=settings.is_distributed)
-            pins = await status.read_horizon_holders(session)
-        outbox_list.show("partition", outbox_list.PARTITION, [*map(outbox_list.partition_row, partitions)])
-        outbox_list.show("reader", outbox_list.READER, [*map(outbox_list.reader_row, readers)])
-        if pins:
-            outbox_list.show("pin", outbox_list.PIN, [*map(outbox_list.pin_row, pins)])
+    from ticketing.cli import outbox_status
 
     with errors_in_one_sentence():
-        settings = platforms_settings()
-        asyncio.run(with_database(settings, look))
+        outbox_status.show()
 
 
 @outbox.command("lag")
 def show_lag(
-    max_seconds: Annotated[float | None, typer.Option(help="Exit status 1 when somebody lags more.", min=0)] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Exit status 1 if any lag is longer.", min=0)] = None,
 ) -> None:
-    """Show a line for each reader: its name, the age in seconds of what it has not read, and how many rows.
+    """Show a line for each reader: name, age of its oldest unread row in seconds, number of unread rows.
 
-    Over Kafka also one for each group and topic: how long an offset has stood still before messages, and how many.
+    With Kafka, also a line for each consumer group and topic: time since its offset last moved, number of messages.
     """
-    from ticketing.cli.outbox_lag import measure
+    from ticketing.cli import outbox_lag
 
     with errors_in_one_sentence():
-        settings = platforms_settings()
-        lines, trouble = asyncio.run(with_database(settings, lambda database: measure(settings, database)))
-    for name, seconds, rows in lines:
+        lags, error = outbox_lag.measure()
+    for name, seconds, rows in lags:
         typer.echo(f"{name}\t{seconds:.1f}\t{rows}")
-    if trouble or not lines:
-        fail(trouble or "nobody has ever read the log", 1)
-    if max_seconds is not None and max(seconds for _, seconds, _ in lines) > max_seconds:
+    if error or not lags:
+        fail(error or "the log has never been read", 1)
+    if max_seconds is not None and max(seconds for _, seconds, _ in lags) > max_seconds:
         raise typer.Exit(1)
 
 
 @outbox.command("replay")
 def replay(
     since: Annotated[str, typer.Option(help=SINCE_HELP)],
-    topic: Annotated[list[str], typer.Option(help="The topic; say it again for more of them.")],
-    group: Annotated[str | None, typer.Option(help="Bring them to this consumer group alone, here and now.")] = None,
+    topic: Annotated[list[str], typer.Option(help="The topic to replay; can be repeated.")],
+    group: Annotated[str | None, typer.Option(help="Deliver to this consumer group only, in this process.")] = None,
     yes: Yes = False,
 ) -> None:
-    """Bring a part of the log once more, in its order, each message under its own id.
+    """Replay a part of the log, in its order, each message under its original ID.
 
-    With Kafka it is published again, for a broker that was rebuilt or a reader that is new; without, and with --group,
-    it is brought to the groups that react and have not done it. Our consumers know by the inbox what they have done.
+    With Kafka, the messages are published again, for a rebuilt broker or a new consumer. Without Kafka, or with
+    --group, they are delivered to the consumer groups that have not processed them. Nothing is processed twice: the
+    inbox of each consumer identifies what it has processed.
     """
-    from ticketing.cli import outbox_replay as outbox_again
+    from ticketing.cli import outbox_replay
 
     with errors_in_one_sentence():
-        settings, moment = platforms_settings(), read_since(since)
-        log_to_stderr(settings)
-        asyncio.run(with_database(settings, lambda d: outbox_again.replay(settings, d, moment, topic, group, yes)))
+        outbox_replay.run(since, topic, group, yes)
 
 
 @outbox.command("forget")
-def forget(reader: Annotated[str, typer.Argument(help="Its name, as `status` shows it.")], yes: Yes = False) -> None:
-    """Let go of a reader that is gone for good: what it has not read is no longer kept for it.
+def forget(reader: Annotated[str, typer.Argument(help="The name that `status` shows.")], yes: Yes = False) -> None:
+    """Deregister a reader that is gone for good, so that nothing is retained for it.
 
-    If it comes back, it begins with the oldest row that there is.
+    If it returns, it starts at the oldest row in the log.
     """
+    from ticketing.cli import outbox_status
+
     with errors_in_one_sentence():
-        settings = platforms_settings()
-        log_to_stderr(settings)
-        asyncio.run(with_database(settings, lambda database: _forget(settings, database, reader, yes)))
-
-
-async def _forget(settings: Settings, database: "Database", name: str, yes: bool) -> None:
-    from ticketing.infra.outbox import replay as outbox_replay
-    from ticketing.infra.outbox import status as outbox_state
-
-    async with database.transaction() as session:
-        readers = await outbox_state.read_readers(session, over_kafka=settings.is_distributed)
-    reader = next((one for one in readers if one.reader == name), None)
-    if reader is None:
-        fail(f"there is no reader {name}; there are {', '.join(one.reader for one in readers) or 'none'}", WRONG_USE)
-    if not yes:
-        typer.echo(f"{name} would be forgotten, with {reader.unread} rows that it has not read. With --yes it is done.")
-    elif not await outbox_replay.forget(database, name):
-        fail(f"{name} is being read for by {reader.lease_owner}; stop that process first", 1)
-    else:
-        typer.echo(f"{name} is forgotten.")
+        outbox_status.forget(reader, yes)

@@ -1,4 +1,4 @@
-"""`ticketing outbox replay`: a part of the log is published to Kafka again, or brought to consumer groups here."""
+"""`ticketing outbox replay`: publishes a part of the log to Kafka again, or delivers it to consumer groups here."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,8 +7,10 @@ from typing import Any
 import typer
 from sqlalchemy import ColumnElement
 
-from ticketing.cli import outbox_list
-from ticketing.cli.context import WRONG_USE, fail
+from ticketing.cli.context import WRONG_USE, fail, platform_settings
+from ticketing.cli.operators import log_to_stderr, with_database
+from ticketing.cli.since import parse_since
+from ticketing.cli.tables import format_time, print_rows
 from ticketing.infra import kafka, mail, redis
 from ticketing.infra.bus import AnyGroup
 from ticketing.infra.bus.log_consumer import LogConsumer
@@ -20,8 +22,18 @@ from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import known_topics
 from ticketing.infra.outbox import replay as outbox_replay
 from ticketing.infra.outbox.encoded_rows import decode
-from ticketing.infra.outbox.replay import ReplayRange
+from ticketing.infra.outbox.replay import ReplayRange, TopicCount
 from ticketing.workers import consumers, relay
+
+COLUMNS = ("topic", "rows", "not processed", "from", "to")
+
+
+def run(since: str, topics: Sequence[str], group: str | None, yes: bool) -> None:
+    settings, since_at = platform_settings(), parse_since(since)
+    log_to_stderr(settings)
+    asyncio.run(
+        with_database(settings, lambda database: replay(settings, database, since_at, topics, group, yes)),
+    )
 
 
 async def replay(
@@ -32,18 +44,18 @@ async def replay(
     group: str | None,
     yes: bool,
 ) -> None:
-    """Tell what it is, and with `yes` do it; ends the command when something is not as it should be."""
+    """Report the range, and replay it if `yes`. Ends the command with an error for an unknown topic or group."""
     if unknown := sorted(set(topics) - set(known_topics())):
-        fail(f"--topic: nobody publishes {', '.join(unknown)}", WRONG_USE)
+        fail(f"--topic: unknown topic {', '.join(unknown)}", WRONG_USE)
     connection = redis.connect(settings)
     try:
-        groups = [one for one in consumers.groups(connection, mail.connect(settings)) if group in {None, one.name}]
+        groups = [each for each in consumers.groups(connection, mail.connect(settings)) if group in {None, each.name}]
         if group is not None and not groups:
             fail(f"--group: there is no consumer group {group}", WRONG_USE)
         if settings.is_distributed and group is None:
             await _publish(settings, database, since, topics, yes)
         else:
-            await _bring(settings, database, since, topics, groups, yes)
+            await _deliver(settings, database, since, topics, groups, yes)
     finally:
         await connection.aclose()
 
@@ -51,10 +63,10 @@ async def replay(
 async def _publish(
     settings: Settings, database: Database, since: ColumnElement[Any], topics: Sequence[str], yes: bool
 ) -> None:
-    part, rows = await _look(database, relay.READER, relay.READER, since, topics)
+    replay_range, count = await _find_range(database, relay.READER, relay.READER, since, topics)
     if not yes:
-        return _tell(f"{rows} messages would be published")
-    if part is not None:
+        return _report(f"{count} messages would be published")
+    if replay_range is not None:
         producer = KafkaProducer(settings.kafka_bootstrap_servers, "replay")
         try:
             await kafka.ensure_topics(
@@ -64,17 +76,17 @@ async def _publish(
                 replication_factor=settings.kafka_replication_factor,
                 timeout_seconds=10,
             )
-            async for page in outbox_replay.pages(database, part):
+            async for page in outbox_replay.pages(database, replay_range):
                 await producer.publish(map(record_of, page))
         except (DeliveryFailed, KafkaUnavailable) as error:
-            fail(f"the broker did not take all of it; do it again ({error})", 1)
+            fail(f"the broker did not accept every message; repeat the command ({error})", 1)
         finally:
             await producer.close()
-    typer.echo(f"{rows} messages are published.", err=True)
+    typer.echo(f"{count} messages were published.", err=True)
     return None
 
 
-async def _bring(
+async def _deliver(
     settings: Settings,
     database: Database,
     since: ColumnElement[Any],
@@ -88,29 +100,34 @@ async def _bring(
         if not wanted:
             continue
         reader = relay.READER if settings.is_distributed else group.name
-        part, rows = await _look(database, reader, group.name, since, wanted)
-        total += rows
-        if yes and part is not None:
+        replay_range, count = await _find_range(database, reader, group.name, since, wanted)
+        total += count
+        if yes and replay_range is not None:
             consumer = LogConsumer(database, group, asyncio.Event(), settings.consumer_max_attempts)
-            async for page in outbox_replay.pages(database, part, unprocessed_by=group.name):
+            async for page in outbox_replay.pages(database, replay_range, unprocessed_by=group.name):
                 await consumer.consume([decode(row) for row in page], asyncio.Event())
     if not yes:
-        return _tell(f"{total} messages would be brought")
-    typer.echo(f"{total} messages were brought; what failed is among the dead letters.", err=True)
+        return _report(f"{total} messages would be delivered")
+    typer.echo(f"{total} messages were delivered; those that failed are dead letters.", err=True)
     return None
 
 
-async def _look(
+async def _find_range(
     database: Database, reader: str, consumer: str, since: ColumnElement[Any], topics: Sequence[str]
 ) -> tuple[ReplayRange | None, int]:
-    """What there is to replay, shown by topic, and how many messages that is."""
+    """The range to replay and its number of messages. Prints a row for each topic."""
     async with database.transaction() as session:
-        part = await outbox_replay.find_range(session, reader, since, topics)
-        found = await outbox_replay.count(session, part, consumer) if part is not None else []
+        replay_range = await outbox_replay.find_range(session, reader, since, topics)
+        counts = await outbox_replay.count(session, replay_range, consumer) if replay_range is not None else []
     has_inbox = consumer != relay.READER
-    outbox_list.show(consumer, outbox_list.REPLAY, [outbox_list.replay_row(one, has_inbox) for one in found])
-    return part, sum(one.unprocessed if has_inbox else one.rows for one in found)
+    print_rows(COLUMNS, [_row(each, has_inbox) for each in counts], line_prefix=consumer)
+    return replay_range, sum(each.unprocessed if has_inbox else each.rows for each in counts)
 
 
-def _tell(sentence: str) -> None:
+def _row(count: TopicCount, has_inbox: bool) -> tuple[str, ...]:
+    unprocessed = str(count.unprocessed) if has_inbox else "-"
+    return count.topic, str(count.rows), unprocessed, format_time(count.from_at), format_time(count.to_at)
+
+
+def _report(sentence: str) -> None:
     typer.echo(f"{sentence}; nothing was changed. With --yes it is done.", err=True)

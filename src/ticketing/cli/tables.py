@@ -1,52 +1,57 @@
-"""What `ticketing check` shows: a table on a terminal, and lines that a script can read anywhere else."""
+"""Rows for operators: a table on a terminal, and tab-separated lines for scripts everywhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ticketing.invariants.invariant import Verdict
+Cell = str | Text
 
 
-def show(verdicts: Sequence[Verdict], console: Console | None = None) -> bool:
-    """Print what was found, to standard output unless a console is given; True when nothing contradicts itself."""
-    console = console or Console(highlight=False, soft_wrap=True)
+def open_console() -> Console:
+    """Standard output, without highlighting, and without line breaks inside a row that is wider than the terminal."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_rows(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right_aligned: Collection[str] = (),
+    line_prefix: str = "",
+    console: Console | None = None,
+) -> None:
+    """Print the rows, to standard output unless a console is given.
+
+    `line_prefix` is the first field of each tab-separated line, to tell apart the lines of several tables.
+    """
+    console = console or open_console()
     if console.is_terminal:
-        console.print(_table(verdicts))
-        console.print(_summary(verdicts))
-    else:
-        for line in lines(verdicts):
-            console.out(line, highlight=False)
-    return not any(verdict.count for verdict in verdicts)
+        console.print(as_table(columns, rows, right_aligned))
+        console.print()
+        return
+    for row in rows:
+        # Not with `console.print`, which replaces tabs with spaces.
+        console.file.write("\t".join((line_prefix, *row) if line_prefix else row) + "\n")
 
 
-def lines(verdicts: Sequence[Verdict]) -> list[str]:
-    """One line for each invariant, and the named offenders indented under theirs."""
-    said = []
-    for verdict in verdicts:
-        said.append(f"{verdict.count or 'ok':>6}  {verdict.invariant.sentence}")
-        said += [f"        {name}" for name in verdict.named]
-    return [*said, _summary(verdicts).plain]
-
-
-def _table(verdicts: Sequence[Verdict]) -> Table:
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right_aligned: Collection[str] = ()) -> Table:
+    """A table without borders. Cells are text, never markup: a seat label may contain brackets."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("", justify="right")
-    table.add_column("What has to be true")
-    for verdict in verdicts:
-        mark = Text(str(verdict.count), "bold red") if verdict.count else Text("ok", "green")
-        sentence = Text(verdict.invariant.sentence, "bold" if verdict.count else "")
-        for name in verdict.named:  # as text, for a label in brackets is no markup
-            sentence.append(f"\n  {name}", "red")
-        if verdict.count > len(verdict.named):
-            sentence.append(f"\n  and {verdict.count - len(verdict.named)} more", "dim")
-        table.add_row(mark, sentence)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right_aligned else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return table
 
 
-def _summary(verdicts: Sequence[Verdict]) -> Text:
-    broken = sum(1 for verdict in verdicts if verdict.count)
-    if not broken:
-        return Text(f"All {len(verdicts)} hold.", "green")
-    return Text(f"{broken} of {len(verdicts)} do not hold.", "bold red")
+def format_time(time: datetime | None) -> str:
+    """RFC 3339 in seconds, or "-"."""
+    return "-" if time is None else time.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def format_seconds(seconds: float) -> str:
+    """One decimal. A negative age, from a clock that was set back, is shown as 0."""
+    return f"{max(seconds, 0):.1f}"

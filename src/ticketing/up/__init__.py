@@ -1,1 +1,1 @@
-"""The whole platform on one machine: `ticketing up`."""
+"""`ticketing up`: the whole platform on one machine."""

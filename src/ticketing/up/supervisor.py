@@ -1,4 +1,4 @@
-"""Runs the parts of the platform as child processes: starts them, starts again what falls, ends them in order."""
+"""Runs the processes of the platform: starts them, restarts those that fail, and stops them in order."""
 
 import os
 import shutil
@@ -12,33 +12,37 @@ from signal import Signals
 from types import FrameType
 
 from ticketing.infra.system.processes import dying_with_parent
-from ticketing.up.child import LIFELINE, Child, Launch, describe_end
+from ticketing.up.child import LIFELINE, Child, Launch, describe_exit
 
 RESTART_SECONDS = 0.5
 RESTART_SECONDS_MAX = 5.0
+#: After running this long, a child restarts without the back-off of its earlier failures.
 RAN_WELL_SECONDS = 10.0
-"""A child that has run this long starts again without the delays that earlier falls have earned it."""
 LOG_BYTES_MAX = 20_000_000
 LOG_CHECK_SECONDS = 10.0
 HURRIED_STEP_SECONDS = 1.0
 TICK_SECONDS = 0.05
 
 
+class StartFailed(Exception):
+    """The platform cannot start; the text is one sentence with the reason and where to read more."""
+
+
 class Stopping(Exception):
-    """Somebody asked us to stop while we waited for something else."""
+    """A stop was requested while the supervisor waited for something else."""
 
 
 @dataclass(slots=True)
-class _Ending:
-    """How far we are with one child that has to end."""
+class _StoppingChild:
+    """A child that is being stopped, and the signals that are left to send."""
 
     child: Child
     steps: Iterator[tuple[Signals, float]]
     next_step_at: float = 0.0
-    in_hurry: bool = False
+    is_hurried: bool = False
 
     def is_due(self, hurry: bool) -> bool:
-        return time.monotonic() >= self.next_step_at or hurry > self.in_hurry
+        return time.monotonic() >= self.next_step_at or hurry > self.is_hurried
 
     def take_next_step(self, hurry: bool) -> bool:
         step = next(self.steps, None)
@@ -46,20 +50,20 @@ class _Ending:
             return False
         number, seconds = step
         self.child.send(number)
-        self.in_hurry = hurry
+        self.is_hurried = hurry
         self.next_step_at = time.monotonic() + (min(seconds, HURRIED_STEP_SECONDS) if hurry else seconds)
         return True
 
 
 @dataclass
 class Supervisor:
-    """Everything happens in the thread that calls it, by polling: no state is shared, and signals only set a number."""
+    """Polls in the thread that calls it, so no state is shared between threads; a signal only increments a counter."""
 
-    tell: Callable[[str], None]
-    on_end: Callable[[int], None] = lambda pid: None
-    """Called with the process id of each child that has fallen."""
+    warn: Callable[[str], None]
+    #: Called with the process ID of each child that has failed.
+    on_failure: Callable[[int], None] = lambda pid: None
+    #: Also stop when the parent process ends.
     follows_parent: bool = False
-    """Stop as well when the process that started us is gone."""
     children: list[Child] = field(default_factory=list)
     stop_requests: int = 0
     _logs_checked_at: float = 0.0
@@ -82,7 +86,7 @@ class Supervisor:
     def command(
         self, arguments: Sequence[str], environment: dict[str, str], log: Path | None, pass_fds: Iterable[int] = ()
     ) -> Launch:
-        """A way to start one of our own programs, in a session of its own, so that Ctrl-C reaches only us."""
+        """A launcher for a program of the platform, in its own session, so that Ctrl-C reaches only the supervisor."""
 
         def launch() -> "subprocess.Popen[bytes]":
             output = log.open("ab") if log else None
@@ -103,18 +107,18 @@ class Supervisor:
         return launch
 
     def start(self, child: Child) -> None:
-        """Starts a child and keeps it running from now on."""
+        """Start a child, and restart it whenever it fails."""
         self.children.append(child)
         self._launch(child)
 
     def run(self) -> None:
-        """Keeps the children running until somebody asks us to stop."""
+        """Keep the children running until a stop is requested."""
         while not self.is_stopping:
             self._tick()
             time.sleep(TICK_SECONDS)
 
     def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Whether the condition came true in time; the children are looked after meanwhile. Raises Stopping."""
+        """Supervise until the condition is true. Returns False on timeout. Raises Stopping."""
         deadline = time.monotonic() + seconds
         while not condition():
             if self.is_stopping:
@@ -126,18 +130,18 @@ class Supervisor:
         return True
 
     def run_once(self, child: Child, seconds: float) -> int:
-        """Runs a program to its end and gives its exit status; ends it when it takes longer. Raises Stopping."""
+        """Run a program and return its exit status; stop it on timeout. Raises Stopping."""
         process = child.process = child.launch()
         try:
             self.wait_until(lambda: process.poll() is not None, seconds)
         finally:
-            self._end([child])
+            self._stop([child])
         return process.wait()
 
     def stop(self) -> None:
-        """Ends all children, stage by stage. A second request to stop skips the polite part."""
-        for stage in sorted({child.stage for child in self.children}):
-            self._end([child for child in self.children if child.stage == stage])
+        """Stop all children in their order. After a second request to stop, each signal gets 1 s at most."""
+        for order in sorted({child.stop_order for child in self.children}):
+            self._stop([child for child in self.children if child.stop_order == order])
         self.children.clear()
         os.close(self._lifeline)
         os.close(self._lifeline_end)
@@ -149,7 +153,7 @@ class Supervisor:
         try:
             child.process = child.launch()
         except (OSError, RuntimeError) as error:
-            self._schedule(child, f"could not be started ({error})")
+            self._schedule_restart(child, f"could not be started ({error})")
 
     def _tick(self) -> None:
         for child in self.children:
@@ -157,32 +161,32 @@ class Supervisor:
                 if time.monotonic() >= child.restart_at:
                     self._launch(child)
             elif child.process is not None and child.process.poll() is not None:
-                self.on_end(child.process.pid)
-                self._schedule(child, describe_end(child.process.returncode))
-        self._bound_logs()
+                self.on_failure(child.process.pid)
+                self._schedule_restart(child, describe_exit(child.process.returncode))
+        self._rotate_logs()
 
-    def _schedule(self, child: Child, what: str) -> None:
+    def _schedule_restart(self, child: Child, what: str) -> None:
         if time.monotonic() - child.started_at >= RAN_WELL_SECONDS:
-            child.falls = 0
-        delay = min(RESTART_SECONDS * 2.0**child.falls, RESTART_SECONDS_MAX)
-        child.falls = min(child.falls + 1, 20)
+            child.failures = 0
+        delay = min(RESTART_SECONDS * 2.0**child.failures, RESTART_SECONDS_MAX)
+        child.failures = min(child.failures + 1, 20)
         child.restart_at = time.monotonic() + delay
-        where = f" Its log: {child.log}" if child.log else ""
-        self.tell(f"{child.name} {what}; starting it again in {delay:g} s.{where}")
+        where = f" Log: {child.log}" if child.log else ""
+        self.warn(f"{child.name} {what}; restarting in {delay:g} s.{where}")
 
-    def _end(self, children: list[Child]) -> None:
-        """Ends children side by side: each goes through its own steps, faster when we are asked again."""
-        endings = [_Ending(child, iter(child.stop_steps)) for child in children]
-        while endings := [ending for ending in endings if ending.child.is_running]:
+    def _stop(self, children: list[Child]) -> None:
+        """Stop children concurrently: each gets its own signals, at shorter intervals after a second request."""
+        stopping = [_StoppingChild(child, iter(child.stop_steps)) for child in children]
+        while stopping := [each for each in stopping if each.child.is_running]:
             hurry = self.stop_requests > 1
-            for ending in endings:
-                if ending.is_due(hurry) and not ending.take_next_step(hurry):
-                    self.tell(f"{ending.child.name} does not end; leaving it behind.")
-                    ending.child.process = None
+            for each in stopping:
+                if each.is_due(hurry) and not each.take_next_step(hurry):
+                    self.warn(f"{each.child.name} does not stop, and is left running.")
+                    each.child.process = None
             time.sleep(TICK_SECONDS / 2)
 
-    def _bound_logs(self) -> None:
-        """Puts a log aside that has grown too large. The children append, so emptying the file is safe."""
+    def _rotate_logs(self) -> None:
+        """Copy a log that has grown too large to `.log.1`, and truncate it: safe, because the children append."""
         if time.monotonic() - self._logs_checked_at < LOG_CHECK_SECONDS:
             return
         self._logs_checked_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the person in front of `ticketing up` reads."""
+"""The output of `ticketing up` on the terminal."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Terminal:
-    """What the person in front sees. A terminal that was closed must not keep us from ending well."""
+    """Prints progress and warnings. Errors of a closed terminal are ignored, so that the shutdown completes."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -18,6 +18,7 @@ class Terminal:
             print(line, flush=True)  # noqa: T201 - this is the terminal
 
     def warn(self, line: str) -> None:
+        """Print to standard error, and append to the log."""
         stamped = f"{time.strftime('%H:%M:%S')} {line}"
         with suppress(OSError):
             print(stamped, file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal
@@ -26,14 +27,15 @@ class Terminal:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
+        """Print the step and its duration when the block has succeeded."""
         begun = time.monotonic()
         yield
         self.say(f"  {what:<38}{time.monotonic() - begun:5.1f} s")
 
 
 def last_line(log: Path | None) -> str:
-    """The last thing that a process has written, for people in a hurry."""
+    """The last line of a process's log, for error messages."""
     if log is None:
         return "see above"
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1].strip() if lines else "it wrote nothing"
+    return lines[-1].strip() if lines else "no output"
