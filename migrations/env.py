@@ -11,10 +11,10 @@ from ticketing.infra.db import Base
 from ticketing.infra.kafka import lag
 from ticketing.infra.outbox import Xid8
 
-# The check against the models reads every column's type, and SQLAlchemy does not know this one.
+# `alembic check` reflects every column's type, and SQLAlchemy does not know this one.
 ischema_names["xid8"] = Xid8
 
-#: Partitions are made by time, not by the models.
+#: Prefixes of partitions, which scheduled jobs create and no model describes.
 PARTITIONED = ("outbox_",)
 
 

@@ -1,4 +1,4 @@
-"""Every table, and the rules that hold whatever the code above them does."""
+"""The first tables, with the rules that the database enforces whatever the application does."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,8 @@ class Xid8(sa.types.UserDefinedType[str]):
         return "xid8"
 
 
-# A sold seat, and a seat under a hold that still runs, can't go to another reservation: it has to be given back first.
-# The WHEN clause keeps the function off the path of every legal change.
+# A seat that is sold or under a running hold cannot be moved to another reservation: it must be released first. Because
+# of the WHEN clause, the function is not called for legal changes.
 SEAT_OWNER = """
 create function refuse_second_owner() returns trigger language plpgsql as $$
 begin
@@ -45,7 +45,7 @@ create trigger outbox_append_only before update or delete on outbox
     for each statement execute function refuse_change();
 """
 
-# One partition a day, named by its day. The default one takes a row that no day was made for: late beats lost.
+# One partition per day, named by its date. Rows without a partition go to the default one, so that none is lost.
 PARTITIONS = """
 create table outbox_default partition of outbox default;
 create function make_outbox_partitions(days integer) returns void language plpgsql security definer
@@ -74,8 +74,8 @@ end $$;
 select make_outbox_partitions(3);
 """
 
-# Planned with no statistics, a join of 16,000 seats with their places on the map took 15 seconds: autovacuum comes a
-# minute later. Two syncs at once need not wait for each other, so a table that is being analyzed is left out.
+# Without statistics, a join of 16,000 seats with their coordinates took 15 s; autovacuum runs a minute later. A table
+# that another transaction is analyzing is skipped, so that two syncs do not wait for each other.
 STATISTICS = """
 create function analyze_seats() returns void language plpgsql security definer set search_path = public as $$
 begin

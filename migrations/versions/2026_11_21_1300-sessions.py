@@ -1,4 +1,4 @@
-"""Sessions can be named, listed and ended."""
+"""Sessions that can be named, listed and revoked."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 
-# The families of refresh tokens that there were are log-ins now, and nobody has to log in again.
+# Existing families of refresh tokens become sessions, so that users stay logged in.
 FAMILIES = """
 insert into sessions (id, user_id, created_at, last_used_at, expires_at, user_agent, address, revoked_at, end_reason)
 select family_id, user_id, min(created_at), max(created_at), max(expires_at), '', '', max(revoked_at),

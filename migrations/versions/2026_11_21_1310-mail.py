@@ -1,4 +1,4 @@
-"""Letters with a link: verified addresses and forgotten passwords."""
+"""Emails with a link, for verifying addresses and resetting passwords."""
 
 from collections.abc import Sequence
 

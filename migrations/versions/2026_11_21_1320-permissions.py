@@ -1,4 +1,4 @@
-"""Devices at the door, a platform role that reads, and where a change came from."""
+"""Devices at the door, a read-only support role, and the origin of changes in the audit log."""
 
 from collections.abc import Sequence
 

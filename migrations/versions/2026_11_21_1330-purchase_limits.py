@@ -1,4 +1,4 @@
-"""How much one person may buy over all their orders."""
+"""Purchase limits per person over all their orders."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,9 @@ down_revision: str | None = "0004"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Who an address belongs to, for one event. Mail to ada+1@ and ada+2@ lands in one mailbox, and Google ignores dots:
-# https://support.google.com/mail/answer/7436150. The address itself comes in lower case and with its domain in one
-# form: Python sees to that. A digest, salted with the event: a reservation carries no address, and two events can't be
-# compared by it.
+# The identity of an address, for one event. ada+1@ and ada+2@ are one mailbox, and Google ignores dots:
+# https://support.google.com/mail/answer/7436150. Python has already lower-cased the address and normalized its domain.
+# The identity is a digest salted with the event: reservations contain no address, and cannot be matched across events.
 BUYER_IDENTITY = """
 create function buyer_identity(event_id uuid, email text) returns bytea
     language sql immutable strict parallel safe as $$
@@ -52,7 +51,7 @@ def upgrade() -> None:
         "reservations",
         ["organization_id", "event_id", "buyer_identity"],
     )
-    op.drop_index("ix_reservations_organization_id_event_id", "reservations")  # the new one begins with the same two
+    op.drop_index("ix_reservations_organization_id_event_id", "reservations")  # the new one has the same first columns
 
     op.add_column("reservation_items", sa.Column("returned", sa.Integer(), server_default="0", nullable=False))
     op.create_check_constraint("ck_reservation_items_returned", "reservation_items", "returned between 0 and quantity")

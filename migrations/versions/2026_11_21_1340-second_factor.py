@@ -1,4 +1,4 @@
-"""A second factor for those who want one."""
+"""An optional second factor for log-ins."""
 
 from collections.abc import Sequence
 

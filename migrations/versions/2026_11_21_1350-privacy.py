@@ -1,4 +1,4 @@
-"""Erasing a person, and how long buyers' data is kept."""
+"""Erasure of a person, and the retention of buyers' data."""
 
 from collections.abc import Sequence
 

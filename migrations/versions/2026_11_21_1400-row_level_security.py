@@ -1,11 +1,11 @@
-"""Tenants are walls: row-level security, default deny, and one role each for requests and for workers.
+"""Row-level security between tenants: default deny, and one role each for requests and for workers.
 
-What a transaction may touch follows from three settings that end with it (see tenancy.py). Unset means no rows.
+Three settings that end with the transaction decide which rows it sees (see db/tenancy.py). Without them there are none.
 
-- `app.organization_id`: the organization at work. Its rows, to read and to write.
-- `app.user_id`: who calls. Their own reservations, orders, tickets and memberships, to read; and the same of the
-  organizations that they work for, so that a route without an organization in its path can find out whose a row is.
-- `app.shown_organizations`: whose shop window is being looked at. Seats, prices and plans of these, to read.
+- `app.organization_id`: the organization that the request works in. Its rows can be read and written.
+- `app.user_id`: the caller. Their own reservations, orders, tickets and memberships can be read; and those of the
+  organizations that they are a member of, so that a route without an organization in its path can look up the owner.
+- `app.shown_organizations`: the organizations whose public pages are read. Their seats, prices and plans can be read.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ depends_on: str | Sequence[str] | None = None
 
 REQUESTS, WORKERS = "ticketing_requests", "ticketing_workers"
 
-#: What requests may do to each table. What is missing here they can't even read.
+#: The rights of requests to each table. Requests cannot even read a table that is not listed.
 ALL = "select, insert, update, delete"
 KEPT = "select, insert, update"
 RIGHTS = {
@@ -61,13 +61,13 @@ TENANT = "organization_id = (select current_organization())"
 MINE = "user_id = (select current_person())"
 OURS = "organization_id = any ((select organizations_of_person())::uuid[])"
 SHOWN = "organization_id = any ((select shown_organizations())::uuid[])"
-#: Who sees the parent sees the child: the parent's own policies answer.
+#: A child row is visible when its parent is: the policies of the parent table decide.
 ORDER = "exists (select from orders o where o.organization_id = {0}.organization_id and o.id = {0}.order_id)"
 RESERVATION = (
     "exists (select from reservations r where r.organization_id = {0}.organization_id and r.id = {0}.reservation_id)"
 )
 
-#: What may be read of each tenant table without being at work in its organization. Nothing, for the rest.
+#: The rows of each tenant table that can be read without working in its organization. For other tables, none.
 READABLE = {
     "category_prices": SHOWN,
     "event_seats": SHOWN,
@@ -76,7 +76,7 @@ READABLE = {
     "members": MINE,
     "order_lines": ORDER.format("order_lines"),
     "orders": f"{MINE} or {OURS}",
-    # A fact of no tenant is seen by the transaction that writes it, and by nobody else.
+    # A message of no tenant is visible to the transaction that writes it, and to no other request.
     "outbox": "organization_id is null and xid = pg_current_xact_id_if_assigned()",
     "payments": ORDER.format("payments"),
     "plan_seats": SHOWN,
@@ -105,7 +105,7 @@ grant usage on schema public to {REQUESTS}, {WORKERS};
 grant select, insert, update, delete on all tables in schema public to {WORKERS};
 """
 
-# In SQL and not PL/pgSQL, with nothing between: the planner takes them apart and asks each once per statement.
+# In SQL and not in PL/pgSQL, so that the planner inlines them and evaluates each once per statement.
 SETTINGS = """
 create function current_organization() returns uuid language sql stable parallel safe as
     $$ select nullif(current_setting('app.organization_id', true), '')::uuid $$;
@@ -117,7 +117,7 @@ create function organizations_of_person() returns uuid[] language sql stable par
     $$ select array_agg(organization_id) from members where user_id = current_person() $$;
 """
 
-# Who comes with a secret or a name that only its holder knows is told which organization it belongs to, and no more.
+# These return the organization that a secret, or a name known only to its holder, belongs to, and nothing else.
 LOOK_UPS = f"""
 create function organization_of_api_key(wanted text) returns uuid language sql stable security definer
     set search_path = public as
@@ -155,7 +155,7 @@ grant execute on function organization_of_api_key(text), organization_of_device(
 grant execute on function make_outbox_partitions(integer), drop_outbox_partitions(integer) to {WORKERS};
 """
 
-# What `/health/alerts` reads, which looks across all tenants: how old and how many, never what or whose.
+# Views for `/health/alerts`, which covers all tenants: ages and counts, never contents or owners.
 WATCHED = f"""
 create view watched_outbox as select id, xid, occurred_at from outbox;
 create view watched_dead_letters as select id from dead_letters;

@@ -1,4 +1,4 @@
-"""One dead letter for each message that a consumer gave up, with the place it came from and its last try."""
+"""One dead letter per consumer and message, with its origin and the time of its last attempt."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("failed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
     )
     op.execute("update dead_letters set failed_at = created_at")
-    # A message that came again after its inbox row was forgotten may have been given up twice; the last one counts.
+    # A message redelivered after its inbox row was deleted may have two dead letters; the last one is kept.
     op.execute(
         "delete from dead_letters a using dead_letters b"
         " where a.consumer = b.consumer and a.message_id = b.message_id and a.id < b.id"

@@ -1,4 +1,4 @@
-"""A tenant reads its own part of the log: an index that finds what is new for it, and windows of days ago."""
+"""The change feed, in which a tenant reads its part of the log: an index for new rows, and horizons of past days."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ down_revision: str | None = "0009"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Who waits for news asks once for all tenants that wait in its process, each with where it has come to; what it is told
-# is which of them have some.
+# A process with long polls runs one query for all tenants that wait in it, each with its position; the result is the
+# tenants that have new messages.
 NEWS = """
 create function organizations_with_news(ids uuid[], since text[]) returns setof uuid language sql stable
     security definer set search_path = public as

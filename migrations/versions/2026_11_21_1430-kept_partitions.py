@@ -1,4 +1,4 @@
-"""Who has to have read the log before it goes, and no partition is missing for long."""
+"""Drop partitions of the log only when every reader has read them, and create missing ones."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ down_revision: str | None = "0010"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Who has to have read a row before it may go. `road` says when a reader counts: `kafka` with a broker, `log` without
-# one, null always. Whoever gets cursors in a table of their own adds it here.
+# The readers that must have read a row before it is dropped. `road` says when a reader counts: `kafka` with a broker,
+# `log` without one, null always. A new table of cursors must be added here.
 READERS = """
 create view outbox_readers as
     select reader, case reader when 'relay' then 'kafka' else 'log' end as road,
@@ -41,7 +41,7 @@ begin
 end $$;
 """
 
-# The first moment that the log may have rows of: what the inbox knows from before it can be forgotten.
+# The earliest time of which the log may have rows: older inbox rows can be deleted.
 BEGIN = """
 create function outbox_begins_at() returns timestamptz language sql stable set search_path = public
     set timezone = 'UTC' as
@@ -50,8 +50,8 @@ create function outbox_begins_at() returns timestamptz language sql stable set s
         where i.inhparent = 'outbox'::regclass and c.relname ~ '^outbox_[0-9]{8}$' $$;
 """
 
-# Who holds the end of the log: no reader comes past the oldest transaction that writes. With its owner's rights, since
-# the age of others' transactions is shown to few: how long it has run and what it calls itself, not what it does.
+# The transactions that hold the horizon: no reader can pass the oldest writing transaction. Runs with its owner's
+# rights, because ordinary roles cannot see the age of other roles' transactions; returns no query texts.
 PINS = """
 create function outbox_pins() returns table (pid integer, application text, seconds double precision)
     language sql stable security definer set search_path = public as

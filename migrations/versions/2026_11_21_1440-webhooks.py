@@ -1,4 +1,4 @@
-"""Endpoints that are told of facts, and what was brought to them."""
+"""Webhook endpoints and their deliveries."""
 
 from collections.abc import Sequence
 
@@ -87,9 +87,9 @@ def _deliveries() -> None:
     op.create_index("ix_webhook_deliveries_ended_at", "webhook_deliveries", ["ended_at"], postgresql_where=has_ended)
 
 
-# For the alert: how long what is due, and what is to be read for an endpoint, has waited for our own worker. Where
-# there was a turn since, a slow receiver is what keeps it; an endpoint that rests, because so much waits for its
-# receiver, is not waiting for us either.
+# For the alert: how long due deliveries, and unread messages of an endpoint, have waited for the worker. If the worker
+# has tried since, the receiver is slow; and an endpoint that is paused, because its receiver has a backlog, does not
+# wait for the worker either.
 WATCHED = f"""
 create view watched_webhooks as
     select (select greatest(d.due_at, e.tried_at) from webhook_deliveries d

@@ -1,4 +1,4 @@
-"""No partition of the log is dropped before every reader and every endpoint at work has read it."""
+"""Drop a partition of the log only when every reader and every active endpoint has read it."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ down_revision: str | None = "0012"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Locked before it is asked, for what is written in it may not have committed yet. Somebody who holds it for long is not
-# waited for: behind us everybody who writes facts would wait too, and an hour later is as good.
+# The partition is locked before it is checked, because rows written to it may not have committed yet. The lock timeout
+# is short, because every publishing transaction would queue behind this lock; the job runs again in an hour.
 #
-# What an endpoint that is at work has still to be told of are rows of its organization that it has not come to.
+# An active endpoint has still to read the rows of its organization that are behind its cursor.
 DROP = """
 drop function drop_outbox_partitions(integer);
 create function drop_outbox_partitions(keep_days integer, over_kafka boolean) returns integer

@@ -1,4 +1,4 @@
-"""Where a window of the log may end: between no two facts of one aggregate that would come in the wrong order."""
+"""End a window of the log where it does not separate two messages of one aggregate in the wrong order."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ down_revision: str | None = "0013"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Numbers of transactions are given in the order in which they begin to write, and those of rows in the order in which
-# facts happen. One that began early and told its fact late is before the horizon, with a fact that comes behind one of
-# a transaction beyond it: then the window ends before the early one. What has not committed yet can't be concerned: it
-# holds the aggregate's lock, so nobody has told a later fact about that. Every look at the smaller window can only find
-# less, so it ends. The planner must not read whole partitions to find a handful of rows; nor go through the primary key
-# from its end until it meets one of them, which is what it does for the largest of the ids as they are (hence `+ 0`).
+# Transaction ids follow the order of first writes, row ids the order of messages. A transaction that began early and
+# published late is below the horizon, while its message comes after one of a transaction beyond the horizon: then the
+# window ends before the early transaction. An uncommitted transaction cannot be affected: it holds the lock of the
+# aggregate, so no later message about it exists. Each iteration has a smaller window and finds fewer rows, so the loop
+# ends. The planner must not scan whole partitions for a handful of rows, nor walk the primary key backwards until it
+# meets one of them, as it does for max(id) (hence `+ 0`).
 END = """
 create function outbox_window_end({parameters}) returns xid8 language plpgsql stable
     set search_path = public set enable_seqscan = off as $$

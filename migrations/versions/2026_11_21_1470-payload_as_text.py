@@ -1,7 +1,7 @@
-"""A fact's payload is kept as the text it was written as: nobody asks Postgres what is inside of it.
+"""Store the payload of messages as `json`, because no query looks inside it.
 
-To print a `jsonb` value costs as much as everything else of a row together, for each of its readers, and to build one
-costs the transaction that tells the fact. All partitions are written anew, with the log locked.
+Formatting a `jsonb` value costs each reader as much as the rest of the row, and building one costs the publishing
+transaction. The migration rewrites all partitions and locks the log meanwhile.
 """
 
 from collections.abc import Sequence

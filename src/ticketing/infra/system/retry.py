@@ -40,7 +40,7 @@ OUTAGES = (Retry, *OWN_SERVERS, OSError)
 def backoff_seconds(retries: int, max_seconds: float = BACKOFF_MAX_SECONDS) -> float:
     """The delay before the next attempt: doubling, capped, and jittered so that processes don't retry in step."""
     longest = min(max_seconds, BACKOFF_FIRST_SECONDS * 2.0 ** min(retries, 20))
-    return longest * random.uniform(0.5, 1)  # noqa: S311
+    return longest * random.uniform(0.5, 1)
 
 
 def max_backoff_seconds(error: Exception) -> float:
