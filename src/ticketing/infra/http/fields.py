@@ -54,7 +54,7 @@ ShortName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_one_line)
 ]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(_printable)]
-SeatLabel = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
 Email = Annotated[EmailStr, StringConstraints(max_length=254), AfterValidator(_one_line)]
 

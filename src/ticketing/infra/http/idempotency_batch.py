@@ -1,4 +1,4 @@
-"""Idempotency keys of a batch: claimed, looked up and stored in three statements. The rules are in idempotency.py."""
+"""The idempotency keys of a batch, claimed, looked up and stored in three statements (rules: idempotency.py)."""
 
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple, TypedDict

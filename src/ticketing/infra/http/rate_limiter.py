@@ -172,7 +172,7 @@ class RateLimiter:
         """
         if self._may_try_redis():
             try:
-                verdict = await self._check_in_redis(buckets)
+                verdict = await self._check_with_redis(buckets)
             except (RedisError, OSError, TimeoutError) as error:
                 self._pause_redis(error)
             else:
@@ -186,7 +186,7 @@ class RateLimiter:
             await self._sending
         await self._redis.aclose()
 
-    async def _check_in_redis(self, buckets: Sequence[Bucket]) -> Verdict:
+    async def _check_with_redis(self, buckets: Sequence[Bucket]) -> Verdict:
         """Requests that arrive during a round trip form the next batch, so that a burst costs few round trips."""
         loop = asyncio.get_running_loop()
         pending: _PendingCheck = (buckets, loop.create_future())

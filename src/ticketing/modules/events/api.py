@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
-from ticketing.infra.http.fields import SeatLabel
+from ticketing.infra.http.fields import Label
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
 from ticketing.modules.events import layout, queries, search, staff_api, views
@@ -47,7 +47,7 @@ async def get_event(event: VisibleEvent, session: Db) -> Envelope[EventOut]:
 async def list_seats(
     event: VisibleEvent,
     session: Db,
-    section: SeatLabel | None = None,
+    section: Label | None = None,
     status: layout.Status | None = None,
 ) -> Response:
     """List the event's seats with their status, optionally of one section or status."""

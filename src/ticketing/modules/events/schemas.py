@@ -9,12 +9,12 @@ from ticketing.infra.http.fields import (
     AMOUNT_MAX,
     Body,
     Currency,
+    Label,
     LongText,
     Moment,
     Money,
     Name,
     Out,
-    SeatLabel,
     ShortName,
     Timestamp,
 )
@@ -80,7 +80,7 @@ class CreateTicketType(Body):
 
 
 class ChooseSeats(Body):
-    seats: Annotated[list[SeatLabel], Field(min_length=1, max_length=SEATS_PER_BLOCK_MAX)]
+    seats: Annotated[list[Label], Field(min_length=1, max_length=SEATS_PER_BLOCK_MAX)]
 
     @field_validator("seats")
     @classmethod

@@ -7,7 +7,6 @@ from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser
 from ticketing.modules.iam.mail_tokens import models as mail_token_models
 from ticketing.modules.iam.mail_tokens.links import write_link
 from ticketing.modules.iam.mail_tokens.models import MailToken
-from ticketing.modules.iam.mail_tokens.password_reset import open_reset
 from ticketing.modules.iam.mail_tokens.service import clean_tokens as clean_mail_tokens
 from ticketing.modules.iam.mail_tokens.service import find_token as find_mail_token
 from ticketing.modules.iam.messages import (
@@ -22,6 +21,7 @@ from ticketing.modules.iam.messages import (
     UserRegistered,
 )
 from ticketing.modules.iam.models import EndReason, LogInSession, User
+from ticketing.modules.iam.password_reset import open_reset
 from ticketing.modules.iam.queries import UserUnknown, find_user, get_user, list_users, normalize_email
 from ticketing.modules.iam.schemas import OneTimeCode, Password
 from ticketing.modules.iam.second_factor import api as second_factor_api

@@ -6,14 +6,21 @@ Error messages complete the sentence "<field> …".
 
 import unicodedata
 from pathlib import Path
+from uuid import UUID
 
+from ticketing.infra import security
+from ticketing.infra.db import Database
 from ticketing.infra.errors import Invalid
-from ticketing.modules.iam.queries import normalize_email
+from ticketing.modules.iam.queries import get_user, normalize_email
 
 LENGTH_MIN, LENGTH_MAX = 10, 128
 
 #: The most frequent passwords of known leaks: keyboard rows, sequences, a word and a year. Lower case, one per line.
 COMMON_PASSWORDS = frozenset(Path(__file__).with_name("common_passwords.txt").read_text("utf-8").splitlines())
+
+
+class WrongPassword(Invalid):
+    """This is not your password."""
 
 
 def normalize_password(password: str) -> str:
@@ -35,3 +42,14 @@ def refuse_own_address(password: str, email: str, field: str = "password") -> No
     address = normalize_email(email)
     if password.casefold() in {address, address.partition("@")[0]}:
         raise Invalid("must not be your e-mail address; choose another", field=field)
+
+
+async def confirm_password(database: Database, user_id: UUID, password: str) -> None:
+    """Verify that the account's owner makes the request, not just an open browser. Raises WrongPassword, Overloaded.
+
+    No database connection is held while argon2 runs.
+    """
+    async with database.transaction() as session:
+        user = await get_user(session, user_id)
+    if not await security.verify_password(password, user.password_hash):
+        raise WrongPassword(field="password")

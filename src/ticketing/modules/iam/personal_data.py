@@ -5,21 +5,16 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox, security
+from ticketing.infra import outbox
 from ticketing.infra.db import Database
-from ticketing.infra.errors import Invalid
 from ticketing.infra.personal_data import Part, Rows
 from ticketing.modules.iam.mail_tokens.models import MailToken
 from ticketing.modules.iam.messages import UserErased
 from ticketing.modules.iam.models import EndReason, LogInSession, User
-from ticketing.modules.iam.queries import get_user
+from ticketing.modules.iam.passwords import confirm_password
 from ticketing.modules.iam.second_factor import service as second_factor
 from ticketing.modules.iam.second_factor.models import SecondFactor
 from ticketing.modules.iam.sessions.service import end_sessions, lock_user
-
-
-class WrongPassword(Invalid):
-    """This is not your password."""
 
 
 def _account(user_id: UUID) -> Rows:
@@ -49,17 +44,6 @@ PARTS = (
     Part("letters", _emails),
     Part("second_factor", _second_factor),
 )
-
-
-async def confirm_password(database: Database, user_id: UUID, password: str) -> None:
-    """Verify that the account's owner makes the request, not just an open browser. Raises WrongPassword, Overloaded.
-
-    No database connection is held while argon2 runs.
-    """
-    async with database.transaction() as session:
-        user = await get_user(session, user_id)
-    if not await security.verify_password(password, user.password_hash):
-        raise WrongPassword(field="password")
 
 
 async def confirm_person(database: Database, user_id: UUID, password: str, code: str | None) -> None:

@@ -6,8 +6,8 @@ from ticketing.infra import app_state
 from ticketing.infra.db import Database, Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
-from ticketing.modules.iam import personal_data
 from ticketing.modules.iam.access import CurrentUser
+from ticketing.modules.iam.passwords import confirm_password
 from ticketing.modules.iam.queries import get_user
 from ticketing.modules.iam.second_factor import codes
 from ticketing.modules.iam.second_factor import service as second_factor
@@ -25,12 +25,12 @@ router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
 # Both require the password, so that a browser left open cannot lock its owner out or disable the factor. As at login,
 # this runs before the idempotency claim, so that no database connection is held while waiting for a hash.
 async def check_password(request: Request, body: BeginSecondFactor, identity: CurrentUser) -> None:
-    await personal_data.confirm_password(app_state.of(request.app).get(Database), identity.user_id, body.password)
+    await confirm_password(app_state.of(request.app).get(Database), identity.user_id, body.password)
 
 
 async def check_password_and_attempts(request: Request, body: DisableSecondFactor, identity: CurrentUser) -> None:
     database = app_state.of(request.app).get(Database)
-    await personal_data.confirm_password(database, identity.user_id, body.password)
+    await confirm_password(database, identity.user_id, body.password)
     await second_factor.count_attempt(database, identity.user_id, body.code)
 
 
