@@ -155,7 +155,7 @@ async def test_an_api_key_cannot_make_devices(client: httpx2.AsyncClient, sale: 
     key = data(await sale.admin.post(sale.show.tenant.path("/api-keys"), body), 201)["key"]
     url = f"{API}{sale.show.path('/devices')}"
     answer = await client.post(url, json={"name": "Child"}, headers={"Authorization": f"ApiKey {key}"})
-    assert refusal(answer, 403)["message"].startswith("Only a person")
+    assert refusal(answer, 403)["message"].startswith("Only a user")
     assert data(await sale.admin.get(sale.show.path("/devices"))) == []
 
 

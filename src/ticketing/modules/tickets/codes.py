@@ -94,6 +94,11 @@ def keyring() -> Keyring:
     return _keyring(get_settings().ticket_signing_key.get_secret_value())
 
 
+def code_of(ticket_id: UUID, event_id: UUID, version: int) -> str:
+    """Return the present code of a ticket. A transfer increments its version."""
+    return keyring().sign(CodeClaims(ticket_id, event_id, version))
+
+
 @lru_cache(maxsize=4)
 def _keyring(seeds: str) -> Keyring:
     parts = [base64.b64decode(seed) for seed in seeds.split(",") if seed]

@@ -10,7 +10,7 @@ from ticketing.infra.db import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, iam, orders, organizations, venues
-from ticketing.modules.tickets.documents.queries import code_of
+from ticketing.modules.tickets.codes import code_of
 from ticketing.modules.tickets.models import Ticket, TicketStatus
 from ticketing.modules.tickets.schemas import TicketEventOut, TicketOut, TicketVenueOut
 
@@ -83,11 +83,13 @@ async def describe(
     """
     await tenancy.show(session, {ticket.organization_id for ticket in tickets})
     events_out = await _events_of(session, {ticket.event_id for ticket in tickets})
-    return [TicketOut.of(t, events_out[t.event_id], code_of(t) if _has_code(t, held_ids) else None) for t in tickets]
+    return [TicketOut.of(t, events_out[t.event_id], _code_for_viewer(t, held_ids)) for t in tickets]
 
 
-def _has_code(ticket: Ticket, held_ids: Collection[UUID] | None) -> bool:
-    return ticket.status != TicketStatus.VOIDED and (held_ids is None or ticket.id in held_ids)
+def _code_for_viewer(ticket: Ticket, held_ids: Collection[UUID] | None) -> str | None:
+    if ticket.status == TicketStatus.VOIDED or (held_ids is not None and ticket.id not in held_ids):
+        return None
+    return code_of(ticket.id, ticket.event_id, ticket.code_version)
 
 
 async def _events_of(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, TicketEventOut]:

@@ -12,7 +12,7 @@ from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import NotFound
 from ticketing.modules import events, orders
-from ticketing.modules.tickets.codes import CodeClaims, keyring
+from ticketing.modules.tickets.codes import code_of
 from ticketing.modules.tickets.documents.passes import Pass, Place
 from ticketing.modules.tickets.models import Ticket
 
@@ -130,11 +130,6 @@ async def list_passes_of_buyer(session: AsyncSession, order_id: UUID) -> tuple[s
     return details.buyer_email, [_pass_of(ticket, details, lines[ticket.position]) for ticket in tickets]
 
 
-def code_of(ticket: Ticket | HeldTicket) -> str:
-    """Return the ticket's present code. A transfer changes it."""
-    return keyring().sign(CodeClaims(ticket.id, ticket.event_id, ticket.code_version))
-
-
 def _pass_of(ticket: Ticket | HeldTicket, details: _OrderDetails, line: _Line) -> Pass:
     return Pass(
         ticket_id=ticket.id,
@@ -151,6 +146,6 @@ def _pass_of(ticket: Ticket | HeldTicket, details: _OrderDetails, line: _Line) -
         price_minor=line.price_minor,
         currency=details.currency,
         reference=details.reference,
-        code=code_of(ticket),
+        code=code_of(ticket.id, ticket.event_id, ticket.code_version),
         is_event_cancelled=details.status == events.EventStatus.CANCELLED,
     )
