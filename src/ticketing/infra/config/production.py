@@ -1,12 +1,10 @@
 """Refuses to start in production with a well-known secret, plain HTTP, or a protection switched off."""
 
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-if TYPE_CHECKING:
-    from ticketing.infra.config.settings import Settings
+from ticketing.infra.config.settings import Settings
 
 #: Words of examples, defaults and tutorials. A secret that contains one of them was copied or typed, not generated.
 WELL_KNOWN = ("password", "secret", "changeme", "change-me", "change_me", "example", "for tests")
@@ -17,7 +15,7 @@ VARIETY_MIN = 10
 WEBHOOK_SECRET_LENGTH_MIN = 24
 
 
-def refuse(settings: "Settings") -> None:
+def refuse(settings: Settings) -> None:
     """Raise ValueError for an unsafe setting, with a sentence that names the variable and a safe value."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
@@ -54,7 +52,7 @@ def _refuse_known_password(name: str, url: "str | SecretStr") -> None:
         raise ValueError(f"{name} must not have a well-known password when ENVIRONMENT is production")
 
 
-def _refuse_mock_payments(settings: "Settings") -> None:
+def _refuse_mock_payments(settings: Settings) -> None:
     secret = settings.mock_webhook_secret.get_secret_value()
     if not secret:
         return

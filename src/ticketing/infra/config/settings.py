@@ -1,25 +1,19 @@
 """`Settings`, read from the environment and `.env`. A wrong value stops the start with a sentence that names it."""
 
 import base64
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ticketing.infra import crash_points
-from ticketing.infra.config import production
 from ticketing.infra.config.cors_origins import parse_origins
 from ticketing.infra.config.trusted_proxies import parse_networks
 from ticketing.infra.email_addresses import is_mailbox, is_smtp_url
 
 #: Upper limit of ACCESS_TOKEN_SECONDS.
 ACCESS_TOKEN_SECONDS_MAX = 3600
-
-
-class ConfigurationError(Exception):
-    """The settings are wrong or incomplete; the text names the variable and what it must be."""
 
 
 class Settings(BaseSettings):
@@ -217,7 +211,6 @@ class Settings(BaseSettings):
             # OWASP's password storage cheat sheet: at least 19 MiB for argon2id.
             if self.argon2_memory_kib < 19 * 1024:
                 raise ValueError("ARGON2_MEMORY_KIB must be at least 19456 when ENVIRONMENT is production")
-            production.refuse(self)
         return self
 
     @property
@@ -246,30 +239,7 @@ class Settings(BaseSettings):
         return bool(self.kafka_bootstrap_servers)
 
 
-def load_settings() -> Settings:
-    """Read and validate the environment.
-
-    Raises:
-        ConfigurationError: one sentence per wrong variable.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
-
-
 def parse_secrets(text: str) -> tuple[str, ...]:
     """The secrets of a variable that holds several, separated by commas."""
     parts = (part.strip() for part in text.split(","))
     return tuple(part for part in parts if part)
-
-
-def _sentence(where: tuple[int | str, ...], message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    return f"{where[0]!s}".upper() + f": {text[0].lower()}{text[1:]}" if where else text
-
-
-@lru_cache(maxsize=1)
-def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return load_settings()
