@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from tests.support import forking
 from tests.support.drain import drain
 from tests.support.world import World
-from ticketing.cli import outbox_replay
+from ticketing.cli.actions import outbox_replay
+from ticketing.cli.actions.since import parse_since
 from ticketing.cli.app import app as commands
-from ticketing.cli.since import parse_since
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox.reader import LogReader
@@ -167,8 +167,8 @@ async def test_a_reader_is_forgotten_unless_its_lease_is_held(cli: Cli, database
 def test_a_wrong_replay_is_reported_in_one_sentence(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
-    monkeypatch.setattr("ticketing.cli.outbox_replay.platform_settings", lambda: settings)
-    monkeypatch.setattr("ticketing.cli.outbox_replay.log_to_stderr", lambda _: None)
+    monkeypatch.setattr("ticketing.cli.actions.outbox_replay.platform_settings", lambda: settings)
+    monkeypatch.setattr("ticketing.cli.actions.outbox_replay.log_to_stderr", lambda _: None)
     result = CliRunner().invoke(commands, ["outbox", "replay", *arguments])
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
     assert words in result.stderr

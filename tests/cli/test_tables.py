@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ticketing.cli import dead_letter_actions, outbox_status
+from ticketing.cli.actions import dead_letters, outbox_status
 from ticketing.cli.tables import format_seconds, format_time, print_rows
 from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.outbox.status import ROWS_MAX, HorizonHolder, Partition, Reader
@@ -57,13 +57,13 @@ def a_dead_letter() -> DeadLetter:
 @pytest.mark.parametrize(("count", "summary"), [(0, "No dead letters."), (1, "1 dead letter."), (2, "2 dead letters.")])
 def test_dead_letters_are_counted_on_a_terminal(count: int, summary: str) -> None:
     console, written = open_console(is_terminal=True)
-    dead_letter_actions.print_dead_letters([a_dead_letter()] * count, console=console)
+    dead_letters.print_dead_letters([a_dead_letter()] * count, console=console)
     assert written.getvalue().splitlines()[-1] == summary
 
 
 def test_a_dead_letter_is_one_line_in_a_pipe() -> None:
     console, written = open_console(is_terminal=False)
-    dead_letter_actions.print_dead_letters([a_dead_letter()], is_cut=True, console=console)
+    dead_letters.print_dead_letters([a_dead_letter()], is_cut=True, console=console)
     assert written.getvalue() == "7\t2026-11-21T12:00:00Z\ttickets\torder.paid\t8\tKeyError: a b\n"
 
 

@@ -15,25 +15,25 @@ Email = Annotated[str, typer.Argument(help="The email address of the account.")]
 @support.command("grant")
 def grant_support(email: Email) -> None:
     """Let an existing account read every organization; each organization sees it in its audit log."""
-    from ticketing.cli import account_actions
+    from ticketing.cli.actions import accounts as actions
 
     with errors_in_one_sentence():
-        account_actions.run(email, account_actions.grant_support)
+        actions.run(email, actions.grant_support)
 
 
 @support.command("revoke")
 def revoke_support(email: Email) -> None:
     """Withdraw that right, with immediate effect."""
-    from ticketing.cli import account_actions
+    from ticketing.cli.actions import accounts as actions
 
     with errors_in_one_sentence():
-        account_actions.run(email, account_actions.revoke_support)
+        actions.run(email, actions.revoke_support)
 
 
 @people.command("log-out")
 def log_out(email: Email) -> None:
     """End all sessions of an account; within two seconds, every process rejects its access tokens."""
-    from ticketing.cli import account_actions
+    from ticketing.cli.actions import accounts as actions
 
     with errors_in_one_sentence():
-        account_actions.run(email, account_actions.log_out)
+        actions.run(email, actions.log_out)

@@ -115,7 +115,7 @@ def seed(
     base_url: Annotated[str | None, typer.Option(help="URL of the API; PUBLIC_URL, else this machine.")] = None,
 ) -> None:
     """Create the demo through the public API unless it exists, and print its accounts."""
-    from ticketing.cli.seed import print_accounts
+    from ticketing.cli.actions.seed import print_accounts
 
     with errors_in_one_sentence():
         print_accounts(base_url or get_settings().base_url)
@@ -124,7 +124,7 @@ def seed(
 @app.command()
 def check() -> None:
     """Check the data for contradictions; exit status 1 if there are any."""
-    from ticketing.cli.check import check_data
+    from ticketing.cli.actions.check import check_data
 
     with errors_in_one_sentence():
         is_consistent = check_data(get_settings())

@@ -25,19 +25,19 @@ def list_dead_letters(
     limit: Annotated[int, typer.Option(help="The largest number of rows.", min=1, max=100_000)] = 100,
 ) -> None:
     """List dead letters, oldest first: ID, time, consumer, topic, attempts, error."""
-    from ticketing.cli import dead_letter_actions
+    from ticketing.cli.actions import dead_letters as actions
 
     with errors_in_one_sentence():
-        dead_letter_actions.print_list(dead_letter_actions.selection((), topic, consumer, since), limit)
+        actions.print_list(actions.selection((), topic, consumer, since), limit)
 
 
 @dead_letters.command("show")
 def show_dead_letter(dead_letter_id: Id) -> None:
     """Show one dead letter as JSON: its message with the headers, and the whole error."""
-    from ticketing.cli import dead_letter_actions
+    from ticketing.cli.actions import dead_letters as actions
 
     with errors_in_one_sentence():
-        dead_letter_actions.print_one(dead_letter_id)
+        actions.print_one(dead_letter_id)
 
 
 @dead_letters.command("replay")
@@ -48,12 +48,12 @@ def replay(
 
     The effect and the deletion of the dead letter commit in one transaction: replaying twice, or a crash, does no harm.
     """
-    from ticketing.cli import dead_letter_actions
+    from ticketing.cli.actions import dead_letters as actions
 
     _check_selection(ids, topic, consumer, everything)
     with errors_in_one_sentence():
-        selection = dead_letter_actions.selection(ids or (), topic, consumer)
-        is_complete = dead_letter_actions.replay(selection, yes=yes)
+        selection = actions.selection(ids or (), topic, consumer)
+        is_complete = actions.replay(selection, yes=yes)
     if not is_complete:
         raise typer.Exit(1)
 
@@ -63,12 +63,12 @@ def drop(
     ids: Ids = None, topic: Topic = None, consumer: Consumer = None, everything: Everything = False, yes: Yes = False
 ) -> None:
     """Delete dead letters permanently: their effects will never happen. Each is recorded in the log."""
-    from ticketing.cli import dead_letter_actions
+    from ticketing.cli.actions import dead_letters as actions
 
     _check_selection(ids, topic, consumer, everything)
     with errors_in_one_sentence():
-        selection = dead_letter_actions.selection(ids or (), topic, consumer)
-        is_complete = dead_letter_actions.drop(selection, yes=yes)
+        selection = actions.selection(ids or (), topic, consumer)
+        is_complete = actions.drop(selection, yes=yes)
     if not is_complete:
         raise typer.Exit(1)
 

@@ -16,7 +16,7 @@ def show_status() -> None:
 
     A reader in brackets belongs to the transport that is not in use: no messages are retained for it.
     """
-    from ticketing.cli import outbox_status
+    from ticketing.cli.actions import outbox_status
 
     with errors_in_one_sentence():
         outbox_status.show()
@@ -30,7 +30,7 @@ def show_lag(
 
     With Kafka, also a line for each consumer group and topic: time since its offset last moved, number of messages.
     """
-    from ticketing.cli import outbox_lag
+    from ticketing.cli.actions import outbox_lag
 
     with errors_in_one_sentence():
         lags, error = outbox_lag.measure()
@@ -55,7 +55,7 @@ def replay(
     --group, they are delivered to the consumer groups that have not processed them. Nothing is processed twice: the
     inbox of each consumer identifies what it has processed.
     """
-    from ticketing.cli import outbox_replay
+    from ticketing.cli.actions import outbox_replay
 
     with errors_in_one_sentence():
         outbox_replay.run(since, topic, group, yes)
@@ -67,7 +67,7 @@ def forget(reader: Annotated[str, typer.Argument(help="The name that `status` sh
 
     If it returns, it starts at the oldest row in the log.
     """
-    from ticketing.cli import outbox_status
+    from ticketing.cli.actions import outbox_status
 
     with errors_in_one_sentence():
         outbox_status.forget(reader, yes)

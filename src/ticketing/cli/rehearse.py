@@ -43,7 +43,7 @@ def rehearse(
     end, also after Ctrl-C. The buyers' access tokens are signed with the platform's JWT_SECRET instead of logging in:
     hashing ten thousand passwords would take an hour. Seats that are sold or blocked are not for sale in the copy.
     """
-    from ticketing.cli import rehearsal
+    from ticketing.cli.actions import rehearsal
 
     with errors_in_one_sentence():
         is_go = rehearsal.run(context.params)

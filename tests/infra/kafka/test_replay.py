@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func
 
 from tests.infra.kafka.pipeline import Pipeline, coats
-from ticketing.cli import outbox_replay
+from ticketing.cli.actions import outbox_replay
 from ticketing.infra.bus import Poison, dead_letters
 from ticketing.infra.bus.redelivery import Outcome, redeliver
 from ticketing.infra.kafka import ensure_topics

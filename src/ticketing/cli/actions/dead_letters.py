@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ticketing.cli.actions.operators import log_to_stderr, with_database
+from ticketing.cli.actions.since import parse_since
 from ticketing.cli.context import fail, platform_settings
-from ticketing.cli.operators import log_to_stderr, with_database
-from ticketing.cli.since import parse_since
 from ticketing.cli.tables import format_time, open_console, print_rows
 from ticketing.infra import mail, redis
 from ticketing.infra.bus import redelivery

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaException
 
+from ticketing.cli.actions.operators import with_database
 from ticketing.cli.context import platform_settings
-from ticketing.cli.operators import with_database
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, statements
 from ticketing.infra.kafka import lag as kafka_lag

@@ -7,9 +7,9 @@ from typing import Any
 import typer
 from sqlalchemy import ColumnElement
 
+from ticketing.cli.actions.operators import log_to_stderr, with_database
+from ticketing.cli.actions.since import parse_since
 from ticketing.cli.context import WRONG_USE, fail, platform_settings
-from ticketing.cli.operators import log_to_stderr, with_database
-from ticketing.cli.since import parse_since
 from ticketing.cli.tables import format_time, print_rows
 from ticketing.infra import kafka, mail, redis
 from ticketing.infra.bus import AnyGroup

@@ -5,8 +5,8 @@ import asyncio
 import typer
 from rich.console import Console
 
+from ticketing.cli.actions.operators import log_to_stderr, with_database
 from ticketing.cli.context import WRONG_USE, fail, platform_settings
-from ticketing.cli.operators import log_to_stderr, with_database
 from ticketing.cli.tables import format_seconds, format_time, open_console, print_rows
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database

@@ -1,0 +1,1 @@
+"""What the commands do, apart from their declarations: each command imports its action when it runs."""
