@@ -112,4 +112,4 @@ async def invariants_hold(platform: Platform) -> list[str]:
             verdicts = await invariants.check(session)
     finally:
         await engine.dispose()
-    return [f"{one.invariant.name}: {one.count}, such as {one.named[:2]}" for one in verdicts if one.count]
+    return [f"{one.invariant.name}: {one.count}, such as {one.offenders[:2]}" for one in verdicts if one.count]

@@ -1,6 +1,6 @@
-"""For each invariant of the data, the SQL that contradicts it, in the database that `test_invariants` has lived in.
+"""For each invariant, SQL that breaks it in the database that `test_invariants` has filled.
 
-Triggers and foreign keys are switched off around these; CHECK constraints and unique indexes have to go by name.
+The tests disable triggers and foreign keys; CHECK constraints and unique indexes must be dropped here by name.
 """
 
 _ANOTHER_HOLD = """
@@ -15,24 +15,24 @@ select i.organization_id, r.id, 0, i.event_id, i.seat_number, i.seat_label, i.ti
 SEATS = {
     "held_seat_has_its_hold": "update reservations set expires_at = expires_at + interval '1 s'",
     "sold_seat_has_its_sale": "update reservation_items set is_confirmed = false",
-    "running_hold_has_its_seats": (
+    "active_hold_has_its_seats": (
         "update event_seats set status = 'a', reservation_id = null, held_until = null where status = 'h'"
     ),
     "seat_has_one_owner": _ANOTHER_HOLD,
-    "taken_seat_was_counted": "update event_seats set version = 1 where status = 's'",
+    "seat_version_counts_its_changes": "update event_seats set version = 1 where status = 's'",
     "seats_are_numbered_from_zero": "delete from event_seats where number = 6",
-    "reservation_adds_up": "update reservation_items set price_minor = 1 where position = 0",
-    "reservation_was_counted": "update reservations set version = 0 where status = 'confirmed'",
+    "reservation_total_is_the_sum_of_its_items": "update reservation_items set price_minor = 1 where position = 0",
+    "reservation_version_counts_its_changes": "update reservations set version = 0 where status = 'confirmed'",
     "items_are_confirmed_together": "update reservation_items set is_confirmed = false where seat_label = 'Stalls-A-4'",
-    "end_of_a_hold_is_dated": "update reservations set ended_at = null where status = 'cancelled'",
+    "ended_hold_has_an_end_time": "update reservations set ended_at = null where status = 'cancelled'",
     "hold_has_a_limit": "update reservations set expires_at = expires_at + interval '1 hour'",
-    "lapsed_hold_is_swept": "update reservations set expires_at = now() - interval '61 minutes'",
+    "lapsed_hold_is_expired": "update reservations set expires_at = now() - interval '61 minutes'",
 }
 
 COUNTERS = {
     "held_places_are_counted": "update ticket_types set held = held + 1 where capacity is not null",
     "sold_places_are_counted": "update ticket_types set sold = sold - 1 where capacity is not null",
-    "places_are_enough": (
+    "places_are_within_capacity": (
         "alter table ticket_types drop constraint ck_ticket_types_capacity;"
         "update ticket_types set capacity = held + sold - 1 where capacity is not null"
     ),
@@ -40,43 +40,45 @@ COUNTERS = {
 }
 
 MONEY = {
-    "order_repeats_its_hold": "update orders set currency = 'USD'",
-    "order_lines_repeat_the_items": "update order_lines set quantity = 4 where quantity = 3",
+    "order_matches_its_hold": "update orders set currency = 'USD'",
+    "order_lines_match_the_items": "update order_lines set quantity = 4 where quantity = 3",
     "paid_order_has_its_hold": "update orders set status = 'pending', paid_at = null where status = 'paid'",
     "pending_order_has_its_hold": (
         "update reservations set status = 'expired', ended_at = now() - interval '2 minutes' where status = 'active'"
     ),
-    "order_says_what_became_of_it": "update orders set refunded_minor = 1 where status = 'paid'",
-    "paid_order_has_its_money": "delete from payments",
-    "money_pays_or_goes_back": "update orders set paid_at = null",
-    "payment_asks_the_price": "update payments set amount_minor = amount_minor + 1",
-    "arrival_of_money_is_dated": "update payments set arrived_at = null",
+    "order_status_matches_its_money": "update orders set refunded_minor = 1 where status = 'paid'",
+    "paid_order_has_its_payment": "delete from payments",
+    "payment_pays_or_is_refunded": "update orders set paid_at = null",
+    "payment_amount_matches_its_order": "update payments set amount_minor = amount_minor + 1",
+    "arrived_payment_has_a_time": "update payments set arrived_at = null",
     "webhook_had_its_effect": "update payments set status = 'pending', arrived_at = null",
     "refunds_add_up": "update payments set refunded_minor = 1",
-    "refund_is_of_its_payment": "update refunds set currency = 'USD'",
-    "order_knows_what_went_back": "update orders set refunded_minor = refunded_minor - 1 where refunded_minor > 0",
+    "refund_matches_its_payment": "update refunds set currency = 'USD'",
+    "order_refund_total_matches_its_refunds": (
+        "update orders set refunded_minor = refunded_minor - 1 where refunded_minor > 0"
+    ),
 }
 
 TICKETS = {
     "paid_order_has_its_tickets": "update orders set paid_at = now() - interval '2 minutes'; delete from check_ins;"
     " delete from tickets",
-    "ticket_was_paid": "update orders set status = 'expired' where status = 'paid'",
-    "ticket_repeats_its_line": "update tickets set seat_label = 'Stalls-A-1' where seat_number is not null",
-    "live_ticket_has_its_seat": "update tickets set seat_number = 7 where seat_number = 3",
+    "ticket_belongs_to_a_paid_order": "update orders set status = 'expired' where status = 'paid'",
+    "ticket_matches_its_line": "update tickets set seat_label = 'Stalls-A-1' where seat_number is not null",
+    "valid_ticket_has_its_seat": "update tickets set seat_number = 7 where seat_number = 3",
     "admission_is_recorded": "delete from check_ins",
     "scan_is_at_its_event": "update check_ins set event_id = gen_random_uuid()",
 }
 
-WALLS = {
+TENANTS = {
     "item_stays_in_its_event": "update reservation_items set ticket_type_id = gen_random_uuid()",
     "price_stays_in_its_event": "update category_prices set ticket_type_id = gen_random_uuid()",
     "money_stays_in_its_currency": "update events set currency = 'USD'",
-    "stream_has_its_event": "update event_streams set organization_id = gen_random_uuid()",
+    "seat_map_version_has_its_event": "update event_streams set organization_id = gen_random_uuid()",
     "organization_has_an_admin": "update members set role = 'ORG_STAFF'",
 }
 
-#: Each of these alone takes away something that stands between a wrong line of Python and a wrong sale.
-WALLS_DOWN = {
+#: Each of these removes one of the safeguards.
+REMOVED_SAFEGUARDS = {
     "trigger": "drop trigger event_seats_one_owner on event_seats",
     "trigger-off": "alter table event_seats disable trigger event_seats_sold_stays_sold",
     "check": "alter table ticket_types drop constraint ck_ticket_types_capacity",
@@ -87,11 +89,19 @@ WALLS_DOWN = {
 }
 
 LOG = {
-    "readers_are_behind_the_log": "update outbox_cursor set last_id = 1000000",
-    "acts_are_in_the_log": (
+    "no_reader_is_ahead_of_the_log": "update outbox_cursor set last_id = 1000000",
+    "holds_and_sales_are_in_the_log": (
         "alter table outbox disable trigger outbox_append_only; delete from outbox where topic = 'order.paid'"
     ),
-    "answers_can_be_repeated": "update idempotency_keys set status = 503",
+    "stored_responses_can_be_replayed": "update idempotency_keys set status = 503",
 }
 
-BROKEN = {**SEATS, **COUNTERS, **MONEY, **TICKETS, **WALLS, "walls_stand": WALLS_DOWN["trigger"], **LOG}
+BROKEN = {
+    **SEATS,
+    **COUNTERS,
+    **MONEY,
+    **TICKETS,
+    **TENANTS,
+    "safeguards_are_in_force": REMOVED_SAFEGUARDS["trigger"],
+    **LOG,
+}

@@ -93,7 +93,7 @@ class Application:
 
     async def check(self) -> None:
         async with self.app.state.worker_database.transaction() as session:
-            found = {v.invariant.name: v.named for v in await invariants.check(session) if v.count}
+            found = {v.invariant.name: v.offenders for v in await invariants.check(session) if v.count}
         assert found == {}
 
     async def find_new(self, show: Show, known: set[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`ticketing rehearse` at a running platform: a go, a no-go, and nothing left, however it ended."""
+"""`ticketing rehearse` on a running platform: a go, a no-go, and no rows left however it ended."""
 
 import json
 import os
@@ -19,9 +19,9 @@ from tests.support.world import Show, World, data
 from ticketing.infra.system.ports import free_port
 from ticketing.infra.system.processes import wait_for
 
-QUICK = ("--ramp-seconds", "1", "--herd-seconds", "1", "--think-seconds", "0.5", "--hold-seconds", "5", "--tries", "3")
-#: The machine of a test is busy with other tests; how fast it is decides nothing here.
-PATIENT = ("--max-p99-seconds", "60", "--max-503-share", "1", "--max-lag-seconds", "60", "--limit-seconds", "60")
+SHORT = ("--ramp-seconds", "1", "--herd-seconds", "1", "--think-seconds", "0.5", "--hold-seconds", "5", "--tries", "3")
+#: The machine is busy with other tests, so its speed must not decide the result.
+LENIENT = ("--max-p99-seconds", "60", "--max-503-share", "1", "--max-lag-seconds", "60", "--limit-seconds", "60")
 
 
 def variables(platform: Platform) -> dict[str, str]:
@@ -53,7 +53,7 @@ def rehearse(platform: Platform, *arguments: str) -> subprocess.CompletedProcess
 
 
 def left_behind(platform: Platform) -> dict[str, int]:
-    """Rows of organizations that are not there, or that are a rehearsal's, by table; and a rehearsal's people."""
+    """The number of rows by table that belong to a rehearsal or to an organization that does not exist."""
     tables = platform.query(
         "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid where a.attname = 'organization_id'"
         " and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"
@@ -74,7 +74,7 @@ def left_behind(platform: Platform) -> dict[str, int]:
 
 
 async def a_show(world: World) -> Show:  # noqa: F811 (the fixture)
-    """Forty-two seats and thirty places, of which some are sold, blocked and held already."""
+    """An event with 42 seats and 30 places, of which some are sold, blocked or held."""
     show, buyer = (
         await world.show(rows=3, seats=14, capacity=30, title="<b>Rock</b> & [bold]roll"),
         await world.person(),
@@ -94,38 +94,38 @@ async def test_a_rehearsal_is_a_go_and_leaves_nothing(
     show = await a_show(world)
     seats_before = data(await client.get(f"/api/v1/events/{show.id}/availability"))["seats"]
     files = ("--report", str(tmp_path / "page.html"), "--json", str(tmp_path / "numbers.json"))
-    ended = rehearse(platform, "--event", show.id, "--buyers", "60", "--replay-share", "0.5", *QUICK, *PATIENT, *files)
+    ended = rehearse(platform, "--event", show.id, "--buyers", "60", "--replay-share", "0.5", *SHORT, *LENIENT, *files)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "for sale, 60 buyers" in ended.stdout
-    assert "log behind" in ended.stdout, "no line was drawn while it ran"
+    assert "log behind" in ended.stdout, "no line was printed during the sale"
     assert ended.stdout.rstrip().endswith("GO")
-    told = json.loads((tmp_path / "numbers.json").read_text())
-    check_numbers(told)
-    check_page((tmp_path / "page.html").read_text(), told)
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    check_numbers(numbers)
+    check_page((tmp_path / "page.html").read_text(), numbers)
     assert left_behind(platform) == {}
     assert data(await client.get(f"/api/v1/events/{show.id}/availability"))["seats"] == seats_before
 
 
-def check_numbers(told: dict[str, Any]) -> None:
-    assert told["verdict"] == "go"
-    # One seat sold, one blocked, three places sold: the rest is what the copy sells, held seats included.
-    assert told["for_sale"] == 42 - 2 + 30 - 3
-    assert told["buyers"] == sum(told["ends"].values()) == 60
-    assert told["ends"]["bought"] > 10
-    assert 0 < told["sold"] <= told["for_sale"]
-    assert told["answers"]["hold 201"] == told["holds"] == sum(told["holds_by_second"].values())
-    assert told["answers"]["repeat 201"] > 0
-    assert told["limits"] == "off"
-    assert told["wrongs"] == {}
-    assert 0 < told["seconds"]["hold"]["p50"] <= told["seconds"]["hold"]["p99"]
+def check_numbers(numbers: dict[str, Any]) -> None:
+    assert numbers["verdict"] == "go"
+    # One seat is sold, one is blocked, three places are sold: the copy sells the rest, including held seats.
+    assert numbers["for_sale"] == 42 - 2 + 30 - 3
+    assert numbers["buyers"] == sum(numbers["ends"].values()) == 60
+    assert numbers["ends"]["bought"] > 10
+    assert 0 < numbers["sold"] <= numbers["for_sale"]
+    assert numbers["answers"]["hold 201"] == numbers["holds"] == sum(numbers["holds_by_second"].values())
+    assert numbers["answers"]["repeat 201"] > 0
+    assert numbers["limits"] == "off"
+    assert numbers["wrongs"] == {}
+    assert 0 < numbers["seconds"]["hold"]["p50"] <= numbers["seconds"]["hold"]["p99"]
 
 
-def check_page(page: str, told: dict[str, Any]) -> None:
+def check_page(page: str, numbers: dict[str, Any]) -> None:
     assert "&lt;b&gt;Rock&lt;/b&gt; &amp; [bold]roll" in page
     assert "<b>Rock" not in page
     assert '<p class="verdict go">GO</p>' in page
     assert all(word not in page for word in ("http://", "https://", "src=", "<script", "@import", "url("))
-    for rule in told["rules"]:
+    for rule in numbers["rules"]:
         assert rule["is_kept"]
 
 
@@ -134,7 +134,7 @@ async def test_a_contradiction_in_the_data_is_a_no_go(platform: Platform, world:
     wrong = await world.show(seats=0, capacity=20)
     platform.query(f"update ticket_types set held = 7 where id = '{wrong.area_type_id}' returning id")
     try:
-        ended = rehearse(platform, "--event", show.id, "--buyers", "5", *QUICK, *PATIENT)
+        ended = rehearse(platform, "--event", show.id, "--buyers", "5", *SHORT, *LENIENT)
     finally:
         platform.query(f"update ticket_types set held = 0 where id = '{wrong.area_type_id}' returning id")
     assert ended.returncode == 1, ended.stdout + ended.stderr
@@ -148,7 +148,7 @@ async def test_what_a_killed_rehearsal_leaves_is_removed_later(platform: Platfor
     process = begin(platform, show)
     process.kill()
     process.communicate()
-    assert wait_for(lambda: not crowds(platform), 30), "the crowd outlives who has started it"
+    assert wait_for(lambda: not load_processes(platform), 30), "the load processes outlive their parent"
     remains = left_behind(platform)
     assert remains["users"] == 41
     assert remains["event_seats"] == 42
@@ -160,23 +160,23 @@ async def test_what_a_killed_rehearsal_leaves_is_removed_later(platform: Platfor
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-async def test_a_stopped_rehearsal_removes_what_it_had_built(
+async def test_a_stopped_rehearsal_removes_what_it_had_created(
     platform: Platform,
     world: World,  # noqa: F811
     number: signal.Signals,
 ) -> None:
     process = begin(platform, await a_show(world))
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+    _, result = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert said == "ticketing: the rehearsal was stopped, and what it had built is removed\n"
-    assert not crowds(platform)
+    assert result == "ticketing: the rehearsal was stopped, and what it had created is removed\n"
+    assert not load_processes(platform)
     assert left_behind(platform) == {}
 
 
 def begin(platform: Platform, show: Show) -> "subprocess.Popen[str]":
-    """A rehearsal in the middle: some have bought."""
-    process = start(platform, "--event", show.id, "--buyers", "40", *QUICK, "--think-seconds", "20", *PATIENT)
+    """Start a rehearsal, and wait until seats are held in it."""
+    process = start(platform, "--event", show.id, "--buyers", "40", *SHORT, "--think-seconds", "20", *LENIENT)
     scratch = "select id from organizations where slug like '~%'"
     sold = f"select 1 from reservations where organization_id in ({scratch})"
     assert wait_for(lambda: bool(platform.query(sold)) or process.poll() is not None, 60)
@@ -184,8 +184,8 @@ def begin(platform: Platform, show: Show) -> "subprocess.Popen[str]":
     return process
 
 
-def crowds(platform: Platform) -> list[int]:
-    """Processes of a crowd at this platform that run."""
+def load_processes(platform: Platform) -> list[int]:
+    """The running load processes of rehearsals of this platform."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -202,7 +202,7 @@ def _is_at(entry: Path, platform: Platform) -> bool:
 
 async def test_a_draft_without_anything_to_sell_is_refused(platform: Platform, world: World) -> None:  # noqa: F811
     show = await world.show(seats=0, publish=False)
-    ended = rehearse(platform, "--event", show.id, *QUICK)
+    ended = rehearse(platform, "--event", show.id, *SHORT)
     assert (ended.returncode, ended.stderr.startswith("ticketing: --event: nothing of it can be sold")) == (2, True)
     assert left_behind(platform) == {}
 
@@ -214,18 +214,18 @@ async def test_an_unknown_event_is_refused(platform: Platform) -> None:
     assert left_behind(platform) == {}
 
 
-async def test_other_keys_than_the_platforms_are_noticed(platform: Platform, world: World) -> None:  # noqa: F811
+async def test_a_jwt_secret_other_than_the_platforms_is_reported(platform: Platform, world: World) -> None:  # noqa: F811
     show = await world.show(seats=0, capacity=5)
     before, os.environ["JWT_SECRET"] = os.environ["JWT_SECRET"], "another secret that is long enough as well"
     try:
-        ended = rehearse(platform, "--event", show.id, "--buyers", "2", *QUICK)
+        ended = rehearse(platform, "--event", show.id, "--buyers", "2", *SHORT)
     finally:
         os.environ["JWT_SECRET"] = before
     assert (ended.returncode, ended.stderr.startswith("ticketing: JWT_SECRET here is not")) == (1, True)
     assert left_behind(platform) == {}
 
 
-async def test_a_platform_that_is_not_there_is_named(platform: Platform) -> None:
+async def test_an_unreachable_platform_is_named(platform: Platform) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     begun = time.monotonic()
     there, platform = platform, Platform(nowhere, platform.folder, platform.process)
@@ -236,8 +236,8 @@ async def test_a_platform_that_is_not_there_is_named(platform: Platform) -> None
 
 
 WRONG = {
-    "no event": (["--event", ""], "--event: must be the id of an event"),
-    "no id": (["--event", "tonight"], "--event: must be the id of an event"),
+    "no event": (["--event", ""], "--event: must be the ID of an event"),
+    "no id": (["--event", "tonight"], "--event: must be the ID of an event"),
     "no buyers": (["--buyers", "0"], "--buyers: must lie between 1 and 100000"),
     "a million": (["--buyers", "1000000"], "--buyers: must lie between 1 and 100000"),
     "a share": (["--abandon-share", "1.5"], "--abandon-share: must lie between 0 and 1"),
@@ -250,32 +250,34 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_use_is_told_in_one_sentence(tmp_path: Path, case: str) -> None:
+def test_wrong_use_is_reported_in_one_sentence(tmp_path: Path, case: str) -> None:
     arguments, sentence = WRONG[case]
-    said = alone(tmp_path, "--event", "01890000-0000-7000-8000-000000000000", *arguments)
-    assert sentence in said.stderr
-    assert (said.returncode, said.stdout, said.stderr.count("\n")) == (2, "", 1)
+    result = alone(tmp_path, "--event", "01890000-0000-7000-8000-000000000000", *arguments)
+    assert sentence in result.stderr
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
 
 
-def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_reported(tmp_path: Path) -> None:
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/ticketing"
-    said = alone(tmp_path, "--clean", DATABASE_URL=url)
-    assert (said.returncode, said.stderr) == (1, "ticketing: the database does not answer, or has no tables yet\n")
-    said = alone(tmp_path, "--clean")
-    assert (said.returncode, said.stderr.startswith("ticketing: DATABASE_URL: must name a database")) == (2, True)
+    result = alone(tmp_path, "--clean", DATABASE_URL=url)
+    assert (result.returncode, result.stderr) == (1, "ticketing: the database does not answer, or has no tables yet\n")
+    result = alone(tmp_path, "--clean")
+    assert (result.returncode, result.stderr.startswith("ticketing: DATABASE_URL: must name a database")) == (2, True)
 
 
 def test_a_role_that_sees_one_tenant_is_refused(tmp_path: Path, settings: Any) -> None:
-    said = alone(tmp_path, "--clean", DATABASE_URL=settings.database_url)
-    assert (said.returncode, "must name a role of ticketing_workers" in said.stderr) == (2, True)
+    result = alone(tmp_path, "--clean", DATABASE_URL=settings.database_url)
+    assert (result.returncode, "must name a role of ticketing_workers" in result.stderr) == (2, True)
 
 
-def test_production_wants_to_be_asked_for(tmp_path: Path) -> None:
+def test_production_requires_a_confirmation(tmp_path: Path) -> None:
     variables = {**GOOD, "MOCK_WEBHOOK_SECRET": ""}
-    said = alone(tmp_path, "--event", "01890000-0000-7000-8000-000000000000", **variables)
-    assert (said.returncode, said.stderr.startswith("ticketing: --on-production: say so")) == (2, True), said.stderr
+    result = alone(tmp_path, "--event", "01890000-0000-7000-8000-000000000000", **variables)
+    assert (result.returncode, result.stderr.startswith("ticketing: --on-production: required")) == (2, True), (
+        result.stderr
+    )
 
 
 def alone(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The command with no platform around it."""
+    """Run the command without a platform."""
     return forking.run("ticketing.cli", "rehearse", *arguments, cwd=folder, env={**os.environ, **variables})

@@ -1,4 +1,4 @@
-"""Nobody hears of a rehearsal: it is on no list, and no letter goes out."""
+"""A rehearsal has no side effects outside: its event is on no list, and no email is sent."""
 
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from ticketing.modules import events
 from ticketing.rehearsal import names, scratch_event
 
 
-async def test_what_a_rehearsal_sells_is_on_no_list_and_opens_by_its_id(
+async def test_the_copy_of_an_event_is_on_no_list_and_can_be_read_by_its_id(
     app: FastAPI, world: World, client: httpx2.AsyncClient
 ) -> None:
     show, other = await world.show(title="Findable"), await world.show(title="Findable too")
@@ -39,7 +39,7 @@ async def test_what_a_rehearsal_sells_is_on_no_list_and_opens_by_its_id(
 
 
 @pytest.mark.parametrize("is_rehearsal", [True, False], ids=["a rehearsal", "a sale"])
-async def test_no_letter_goes_to_a_buyer_of_a_rehearsal(
+async def test_no_email_goes_to_a_buyer_of_a_rehearsal(
     app: FastAPI, world: World, capsys: pytest.CaptureFixture[str], is_rehearsal: bool
 ) -> None:
     email = names.order_email("0123456789ab", 1) if is_rehearsal else "ada@example.com"

@@ -1,1 +1,1 @@
-"""The demo: two organizations, their venues, events and buyers, made through the public API."""
+"""The demo: two organizations with venues, events and buyers, created through the public API."""

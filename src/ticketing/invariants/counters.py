@@ -1,11 +1,11 @@
-"""What has to be true of what is counted and not numbered: places, and units that came back."""
+"""Invariants of counters: places of general admission, and returned units."""
 
 from ticketing.invariants.invariant import SETTLED, Invariant
 
 INVARIANTS = (
     Invariant(
         "held_places_are_counted",
-        "A counter of held places is the sum of the active reservations.",
+        "The counter of held places is the sum over active reservations.",
         """select t.id || ' has ' || t.held || ', not ' || coalesce(held.places, 0) from ticket_types t
              left join (select i.organization_id, i.ticket_type_id, sum(i.quantity) as places from reservation_items i
                           join reservations r on r.organization_id = i.organization_id and r.id = i.reservation_id
@@ -15,7 +15,7 @@ INVARIANTS = (
     ),
     Invariant(
         "sold_places_are_counted",
-        "A counter of sold places is what was bought, less what was voided.",
+        "The counter of sold places is the number bought, less the number voided.",
         f"""select t.id || ' has ' || t.sold || ', not ' || coalesce(bought.places, 0) - coalesce(voided.places, 0)
              from ticket_types t
              left join (select l.organization_id, l.ticket_type_id, sum(l.quantity) as places from order_lines l
@@ -28,14 +28,14 @@ INVARIANTS = (
             where t.sold <> coalesce(bought.places, 0) - coalesce(voided.places, 0)""",  # noqa: S608
     ),
     Invariant(
-        "places_are_enough",
-        "No more places are held and sold than there are.",
+        "places_are_within_capacity",
+        "No more places are held and sold than the ticket type has.",
         """select id || ' has ' || held + sold || ' of ' || coalesce(capacity, 0) from ticket_types
             where held + sold > coalesce(capacity, 0) or held < 0 or sold < 0""",
     ),
     Invariant(
         "returned_units_are_voided",
-        "What an item says was given back is the number of its voided tickets.",
+        "The returned units of an item are as many as its voided tickets.",
         """select i.reservation_id || ' ' || i.position from reservation_items i
              left join (select o.organization_id, o.reservation_id, t.position, count(*) as units from tickets t
                           join orders o on o.organization_id = t.organization_id and o.id = t.order_id

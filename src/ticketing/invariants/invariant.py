@@ -1,37 +1,37 @@
-"""What an invariant of the data is, and what was found when it was looked at."""
+"""An invariant of the data, and the result of checking it."""
 
 from dataclasses import dataclass
 
-#: Consumers need a moment: what is younger than this may be on its way.
+#: Consumers may still be processing the messages of younger rows.
 SETTLING_SECONDS = 60
-#: The sweep comes every few seconds. What has run out so long ago and was not swept is stuck.
-SWEPT_SECONDS = 3600
+#: The scheduler expires holds every few seconds. A hold that lapsed longer ago, and is still active, is stuck.
+EXPIRY_SECONDS = 3600
 #: The longest hold that an event may ask for; each extension adds as much (`ck_events_hold_seconds`).
 HOLD_SECONDS_MAX = 3600
-#: How far back acts are compared with the log. No log keeps less than a day.
-LOGGED_SECONDS = 86_400
+#: How far back rows are compared with the log, which retains at least a day.
+LOG_SECONDS = 86_400
 
-#: An order that was paid, whatever has gone back since.
+#: The statuses of an order that was paid, even if it was refunded later.
 SETTLED = "('paid', 'partially_refunded', 'refunded')"
 
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """A sentence about the data, and a query for what contradicts it: one text column.
+    """A sentence about the data, and a query for the offenders, with one text column.
 
-    The query may use `:settling_seconds`, `:swept_seconds`, `:hold_seconds_max` and `:logged_seconds`. It joins whole
-    tables by their keys and never looks something up per row: with ten million seats that is seconds against hours.
+    The query joins whole tables by their keys, without lookups per row: with ten million seats, that takes seconds
+    instead of hours.
     """
 
     name: str
     sentence: str
-    offenders: str
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """How many offenders there are, and some of them."""
+class InvariantResult:
+    """The number of offenders, and some of them."""
 
     invariant: Invariant
     count: int
-    named: list[str]
+    offenders: list[str]

@@ -1,10 +1,10 @@
-"""What has to be true of orders, and of the money that pays them or goes back."""
+"""Invariants of orders, payments and refunds."""
 
-from ticketing.invariants.invariant import SETTLED, Invariant
+from ticketing.invariants.invariant import SETTLED, SETTLING_SECONDS, Invariant
 
 ORDERS = (
     Invariant(
-        "order_repeats_its_hold",
+        "order_matches_its_hold",
         "An order has the event, the buyer, the total and the currency of its reservation.",
         """select o.reference from orders o
              join reservations r on r.organization_id = o.organization_id and r.id = o.reservation_id
@@ -12,7 +12,7 @@ ORDERS = (
                   <> (r.event_id, r.user_id, r.total_minor, r.currency)""",
     ),
     Invariant(
-        "order_lines_repeat_the_items",
+        "order_lines_match_the_items",
         "An order has a line for each item of its reservation, with the same seat, type, quantity and price.",
         """select coalesce(held.reference, l.order_id::text) || ' ' || coalesce(held.position, l.position)
              from (select o.reference, o.id, i.* from orders o join reservation_items i
@@ -32,23 +32,23 @@ ORDERS = (
     ),
     Invariant(
         "pending_order_has_its_hold",
-        "An order does not wait for money for more than a minute after its reservation has ended.",
-        """select o.reference from orders o
+        "No order is pending for more than a minute after its reservation has ended.",
+        f"""select o.reference from orders o
              join reservations r on r.organization_id = o.organization_id and r.id = o.reservation_id
             where o.status = 'pending' and r.status in ('expired', 'cancelled')
-              and r.ended_at < now() - make_interval(secs => :settling_seconds)""",
+              and r.ended_at < now() - make_interval(secs => {SETTLING_SECONDS})""",  # noqa: S608
     ),
     Invariant(
-        "order_says_what_became_of_it",
-        "An order's status agrees with when it was paid and how much has gone back.",
+        "order_status_matches_its_money",
+        "The status of an order matches its payment time and its refunded amount.",
         f"""select reference from orders
             where (paid_at is not null) <> (status in {SETTLED})
                or (status = 'partially_refunded') <> (refunded_minor > 0 and refunded_minor < total_minor)
                or (status = 'refunded') <> (refunded_minor > 0 and refunded_minor = total_minor)""",  # noqa: S608
     ),
     Invariant(
-        "paid_order_has_its_money",
-        "An order that was paid and is not free has a payment that arrived.",
+        "paid_order_has_its_payment",
+        "An order that was paid, and is not free, has a payment that arrived.",
         f"""select o.reference from orders o
             where o.status in {SETTLED} and o.total_minor > 0 and not exists (
                   select from payments p where p.organization_id = o.organization_id and p.order_id = o.id
@@ -58,29 +58,29 @@ ORDERS = (
 
 PAYMENTS = (
     Invariant(
-        "money_pays_or_goes_back",
-        "A payment that arrived has paid its order, or all of it is going back.",
+        "payment_pays_or_is_refunded",
+        "A payment that arrived has paid its order, or is refunded in full.",
         """select p.id::text from payments p
              join orders o on o.organization_id = p.organization_id and o.id = p.order_id
             where p.status = 'succeeded' and o.paid_at is null
                or p.status = 'refunded' and p.refunded_minor <> p.amount_minor""",
     ),
     Invariant(
-        "payment_asks_the_price",
-        "A payment is of the amount and the currency of its order.",
+        "payment_amount_matches_its_order",
+        "A payment has the amount and the currency of its order.",
         """select p.id::text from payments p
              join orders o on o.organization_id = p.organization_id and o.id = p.order_id
             where (p.amount_minor, p.currency) <> (o.total_minor, o.currency)""",
     ),
     Invariant(
-        "arrival_of_money_is_dated",
-        "A payment says when its money arrived exactly when it did.",
+        "arrived_payment_has_a_time",
+        "A payment has an arrival time exactly if it has arrived.",
         """select id::text from payments
             where (status in ('succeeded', 'refunded')) <> (arrived_at is not null)""",
     ),
     Invariant(
         "webhook_had_its_effect",
-        "Money that a provider has reported for a payment of ours is in it.",
+        "A payment that the provider has reported as succeeded has arrived.",
         """select e.provider || ' ' || e.event_id from payment_events e
              left join payments p on p.provider = e.provider and p.provider_ref = e.provider_ref
             where (e.processed_at is null) <> (e.outcome is null)
@@ -89,7 +89,7 @@ PAYMENTS = (
     ),
     Invariant(
         "refunds_add_up",
-        "What a payment says goes back is the sum of its refunds.",
+        "The refunded amount of a payment is the sum of its refunds.",
         """select p.id::text from payments p
              left join (select organization_id, payment_id, sum(amount_minor) as amount_minor from refunds
                          where status <> 'failed' group by 1, 2) r
@@ -97,15 +97,15 @@ PAYMENTS = (
             where p.refunded_minor <> coalesce(r.amount_minor, 0)""",
     ),
     Invariant(
-        "refund_is_of_its_payment",
-        "A refund is of the order and the currency of its payment.",
+        "refund_matches_its_payment",
+        "A refund has the order and the currency of its payment.",
         """select r.id::text from refunds r
              join payments p on p.organization_id = r.organization_id and p.id = r.payment_id
             where (r.order_id, r.currency) <> (p.order_id, p.currency)""",
     ),
     Invariant(
-        "order_knows_what_went_back",
-        "What has gone back of an order's money is what its finished refunds sent, but for money that came twice.",
+        "order_refund_total_matches_its_refunds",
+        "The refunded amount of an order is the sum of its successful refunds, except those of duplicate payments.",
         f"""select o.reference from orders o
              join (select organization_id, order_id, count(*) as arrived from payments
                     where status in ('succeeded', 'refunded') group by 1, 2) p

@@ -1,22 +1,12 @@
-"""What has to be true of the data at any moment, as SQL that lists the offenders: `ticketing check`."""
+"""Checks the invariants: what must be true of the data at any moment, as SQL that lists the offenders."""
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ticketing.invariants import counters, money, outbox, seats, tenants, tickets
-from ticketing.invariants.invariant import (
-    HOLD_SECONDS_MAX,
-    LOGGED_SECONDS,
-    SETTLING_SECONDS,
-    SWEPT_SECONDS,
-    Invariant,
-    Verdict,
-)
+from ticketing.invariants.invariant import Invariant, InvariantResult
 
-__all__ = ["INVARIANTS", "Invariant", "Verdict", "check", "judge"]
-
-#: So many offenders are named; a person needs some to look at, not all.
-NAMED_MAX = 5
+#: How many offenders of each invariant are listed.
+OFFENDERS_MAX = 5
 
 INVARIANTS: tuple[Invariant, ...] = (
     *seats.INVARIANTS,
@@ -27,35 +17,31 @@ INVARIANTS: tuple[Invariant, ...] = (
     *outbox.INVARIANTS,
 )
 
-_SECONDS = {
-    "settling_seconds": SETTLING_SECONDS,
-    "swept_seconds": SWEPT_SECONDS,
-    "hold_seconds_max": HOLD_SECONDS_MAX,
-    "logged_seconds": LOGGED_SECONDS,
-}
-
-# Whole tables are joined here, once: memory for the hashes, and no plan that trusts a guess of a handful of rows.
-_SETTINGS = """
-set transaction isolation level repeatable read, read only;
-set local work_mem = '128MB';
-set local enable_nestloop = off;
-set local jit = off"""
+# The queries join whole tables once, so they need memory for hashes. Nested loops are off: the planner would choose
+# them if stale statistics promise only a handful of rows.
+_SETTINGS = (
+    "set transaction isolation level repeatable read, read only",
+    "set local work_mem = '128MB'",
+    "set local enable_nestloop = off",
+    "set local jit = off",
+)
 
 
-async def check(session: AsyncSession) -> list[Verdict]:
-    """Every invariant, in one snapshot of the database; it locks nothing and changes nothing."""
-    for setting in _SETTINGS.split(";"):
-        await session.execute(text(setting))
-    return await judge(session)
+async def check(session: AsyncSession) -> list[InvariantResult]:
+    """Check every invariant in one snapshot. It must be the first statement of its transaction, and takes no locks."""
+    connection = await session.connection()
+    for setting in _SETTINGS:
+        await connection.exec_driver_sql(setting)
+    return await check_in_transaction(session)
 
 
-async def judge(session: AsyncSession) -> list[Verdict]:
-    """Every invariant, in the caller's transaction and as it sees the data."""
-    return [await _judge(session, invariant) for invariant in INVARIANTS]
+async def check_in_transaction(session: AsyncSession) -> list[InvariantResult]:
+    """Check every invariant as the caller's transaction sees the data, including its uncommitted changes."""
+    connection = await session.connection()
+    return [await _check(connection, invariant) for invariant in INVARIANTS]
 
 
-async def _judge(session: AsyncSession, invariant: Invariant) -> Verdict:
-    query = text(f"select count(*) over (), o.* from ({invariant.offenders}) o (what) limit {NAMED_MAX}")  # noqa: S608
-    named = {name: value for name, value in _SECONDS.items() if f":{name}" in invariant.offenders}
-    rows = (await session.execute(query, named)).all()
-    return Verdict(invariant, rows[0][0] if rows else 0, [str(row.what) for row in rows])
+async def _check(connection: AsyncConnection, invariant: Invariant) -> InvariantResult:
+    query = f"select o.what, count(*) over () as total from ({invariant.query}) o (what) limit {OFFENDERS_MAX}"  # noqa: S608
+    rows = (await connection.exec_driver_sql(query)).all()
+    return InvariantResult(invariant, rows[0].total if rows else 0, [str(row.what) for row in rows])

@@ -1,7 +1,7 @@
-"""A rehearsal of an on-sale, the day before: a crowd of buyers at a copy of a real event, and a go or a no-go."""
+"""A rehearsal of an on-sale: a load test of the running platform with a copy of a real event, and a go or no-go."""
 
-from ticketing.rehearsal.options import Choices, RehearsalError
-from ticketing.rehearsal.progress import Display
+from ticketing.rehearsal.options import RehearsalError, RehearsalOptions
+from ticketing.rehearsal.progress import ProgressDisplay
 from ticketing.rehearsal.run import Rehearsal, clean
 
-__all__ = ["Choices", "Display", "Rehearsal", "RehearsalError", "clean"]
+__all__ = ["ProgressDisplay", "Rehearsal", "RehearsalError", "RehearsalOptions", "clean"]

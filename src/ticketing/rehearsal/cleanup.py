@@ -1,63 +1,62 @@
-"""Taking the stage down: every row of a scratch organization and of its people, a few thousand at a time.
+"""Deletes every row of a scratch organization and of its accounts, a few thousand rows at a time.
 
-Which tables there are, and which refers to which, is asked of the database: a table that was added yesterday is swept
-like the others. What is append-only stays: facts stay in the log until their partition is dropped, with ids and no
-names.
+The tables and their foreign keys are read from the database's catalogue, so that new tables are covered. Append-only
+tables are left out: messages stay in the log until their partition is dropped; they contain ids and no names.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, statements
 from ticketing.infra.outbox import UNREAD
 from ticketing.rehearsal import names
 from ticketing.rehearsal.options import RehearsalError
 
-ROWS_AT_ONCE = 5000
-#: A worker may be busy with what we delete, and write a row behind our back: then all is gone through once more.
+ROWS_PER_TRANSACTION = 5000
+#: A worker may still write rows that refer to deleted ones. Then all tables are gone through again.
 PASSES_MAX = 10
 PAUSE_SECONDS = 0.5
-#: Readers of the log work on what a sale has left; a row that is gone under their hands would be a dead letter.
+#: The log's readers process the messages of the sale first: without the rows, the messages would become dead letters.
 READERS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scratch:
-    """A scratch organization that is there."""
+class ScratchOrganization:
+    """A scratch organization that exists."""
 
     run: str
     organization_id: UUID
 
 
-async def find_scratch(database: Database) -> list[Scratch]:
-    """Every scratch organization, the oldest first."""
+async def find_organizations(database: Database) -> list[ScratchOrganization]:
+    """Every scratch organization, oldest first."""
     async with database.transaction() as session:
-        rows = await session.execute(text(_FIND), {"prefix": f"{names.SLUG_PREFIX}%"})
-        found = [Scratch(row.slug.removeprefix(names.SLUG_PREFIX), row.id) for row in rows]
-    return [scratch for scratch in found if names.RUN.fullmatch(scratch.run)]
+        rows = await (await statements.execute(session, _FIND, f"{names.SLUG_PREFIX}%")).fetchall()
+    found = [ScratchOrganization(slug.removeprefix(names.SLUG_PREFIX), id_) for id_, slug in rows]
+    return [each for each in found if names.RUN.fullmatch(each.run)]
 
 
-async def sweep(database: Database, scratch: Scratch, readers_seconds: float = READERS_SECONDS) -> int:
-    """Delete everything of a rehearsal; the number of rows.
+async def delete_rehearsal(
+    database: Database, scratch: ScratchOrganization, readers_seconds: float = READERS_SECONDS
+) -> int:
+    """Delete all rows of a rehearsal, and return their number.
 
     Raises:
-        RehearsalError: something is still there after many tries; it can be tried again later.
+        RehearsalError: some rows could not be deleted. The cleanup can be repeated.
     """
-    await _close_sale(database, scratch)
+    await _cancel_events(database, scratch)
     await wait_for_readers(database, scratch.organization_id, readers_seconds)
     total = 0
     for _ in range(PASSES_MAX):
         try:
-            total += await _pass(database, scratch)
-            return total + await _delete_people(database, scratch)
-        except DBAPIError:  # a foreign key of a row that has just come, or a deadlock with whoever wrote it
+            total += await _delete_tables(database, scratch)
+            return total + await _delete_accounts(database, scratch)
+        except DBAPIError:  # a foreign key of a row written meanwhile, or a deadlock with its transaction
             await asyncio.sleep(PAUSE_SECONDS)
     raise RehearsalError(
         f"rows of the rehearsal {scratch.run} are still in use; run `ticketing rehearse --clean` in a minute"
@@ -65,7 +64,7 @@ async def sweep(database: Database, scratch: Scratch, readers_seconds: float = R
 
 
 async def wait_for_readers(database: Database, organization_id: UUID, seconds: float) -> float | None:
-    """Wait until every reader of the log has read this organization's facts: how long; None when time ran out."""
+    """Wait until the log's readers have read this organization's messages. Returns the seconds; None on timeout."""
     begun = asyncio.get_running_loop().time()
     while True:
         async with database.transaction() as session:
@@ -79,66 +78,63 @@ async def wait_for_readers(database: Database, organization_id: UUID, seconds: f
 
 
 async def lag_seconds(session: AsyncSession, organization_id: UUID) -> float:
-    """The age of the oldest fact of this organization that some reader has not read; 0 when there is none."""
-    age = await session.scalar(text(_LAG), {"organization_id": organization_id})
+    """The age of this organization's oldest message that some reader has not read; 0 if there is none."""
+    ((age,),) = await (await statements.execute(session, _LAG, organization_id)).fetchall()
     return float(age or 0)
 
 
-async def _close_sale(database: Database, scratch: Scratch) -> None:
+async def _cancel_events(database: Database, scratch: ScratchOrganization) -> None:
     async with database.transaction() as session:
-        await session.execute(text(_CANCEL), {"organization_id": scratch.organization_id})
+        await statements.execute(session, _CANCEL, scratch.organization_id)
 
 
-async def _pass(database: Database, scratch: Scratch) -> int:
+async def _delete_tables(database: Database, scratch: ScratchOrganization) -> int:
     async with database.transaction() as session:
         tables = await _tables(session)
-    place = {"organization_id": scratch.organization_id}
-    total = await _delete(database, "payment_events", _ITS_WEBHOOKS, place)
+    total = await _delete(database, "payment_events", _WEBHOOKS, scratch.organization_id)
     for table in tables:
-        total += await _delete(database, table, "organization_id = :organization_id", place)
-    return total + await _delete(database, "organizations", "id = :organization_id", place)
+        total += await _delete(database, table, "organization_id = %s", scratch.organization_id)
+    return total + await _delete(database, "organizations", "id = %s", scratch.organization_id)
 
 
-async def _delete_people(database: Database, scratch: Scratch) -> int:
-    prefix = names.account_prefix(scratch.run)
-    mine = {"pattern": f"{prefix}%@rehearsal.invalid"}
-    total = await _delete(database, "idempotency_keys", _THEIR_ANSWERS, mine)
-    return total + await _delete(database, "users", "email_normalized like :pattern", mine)
+async def _delete_accounts(database: Database, scratch: ScratchOrganization) -> int:
+    emails = f"{names.account_prefix(scratch.run)}%@rehearsal.invalid"
+    total = await _delete(database, "idempotency_keys", _RESPONSES, emails)
+    return total + await _delete(database, "users", "email_normalized like %s", emails)
 
 
 async def _tables(session: AsyncSession) -> list[str]:
-    """Tables with an organization in each row that can be deleted from, those that refer to others before them."""
-    tables = set(await session.scalars(text(_TABLES)))
-    referring: dict[str, set[str]] = {table: set() for table in tables}
-    for child, parent in (await session.execute(text(_REFERENCES))).all():
+    """The tables with a column `organization_id` that allow deletes, referencing tables before referenced ones."""
+    tables = {table for (table,) in await (await statements.execute(session, _TABLES)).fetchall()}
+    referencing: dict[str, set[str]] = {table: set() for table in tables}
+    for child, parent in await (await statements.execute(session, _REFERENCES)).fetchall():
         if child in tables and parent in tables and child != parent:
-            referring[parent].add(child)
-    return list(TopologicalSorter(referring).static_order())
+            referencing[parent].add(child)
+    return list(TopologicalSorter(referencing).static_order())
 
 
-async def _delete(database: Database, table: str, condition: str, values: Mapping[str, object]) -> int:
-    statement = text(
-        f"delete from {table} where ctid = any(array(select ctid from {table} where {condition} limit {ROWS_AT_ONCE}))"  # noqa: S608 (names from the catalogue)
-    )
+async def _delete(database: Database, table: str, condition: str, value: object) -> int:
+    """Delete the rows that meet the condition, which has one `%s` for the value, and return their number."""
+    page = f"select ctid from {table} where {condition} limit {ROWS_PER_TRANSACTION}"  # noqa: S608 (from the catalogue)
+    statement = f"delete from {table} where ctid = any(array({page}))"  # noqa: S608 (from the catalogue)
     total = 0
     while True:
         async with database.transaction() as session:
-            rows = int((await session.execute(statement, values)).rowcount)  # type: ignore[attr-defined]
+            rows = (await statements.execute(session, statement, value)).rowcount
         total += rows
         if rows == 0:
             return total
 
 
-_FIND = "select id, slug from organizations where slug like :prefix order by created_at"
+_FIND = "select id, slug from organizations where slug like %s order by created_at"
 
-_CANCEL = """
-update events set status = 'cancelled' where organization_id = :organization_id and status <> 'cancelled'"""
+_CANCEL = "update events set status = 'cancelled' where organization_id = %s and status <> 'cancelled'"
 
-# As readers read: by transaction, not by id (see infra/outbox/message.py). A reader that has been silent is ignored.
+# Unread as for the readers: by transaction, not by id (see infra/outbox/models.py). Inactive readers are ignored.
 _LAG = f"""
 select max(extract(epoch from clock_timestamp() - oldest.occurred_at)) from outbox_cursor r,
        lateral (select o.occurred_at from outbox o
-                 where o.organization_id = :organization_id and {UNREAD}
+                 where o.organization_id = %s and {UNREAD}
                  order by o.xid, o.id limit 1) oldest
  where r.updated_at > now() - interval '10 minutes'"""  # noqa: S608 (a constant)
 
@@ -153,8 +149,8 @@ select child.relname, parent.relname from pg_constraint f
   join pg_class child on child.oid = f.conrelid join pg_class parent on parent.oid = f.confrelid
  where f.contype = 'f' and child.relnamespace = 'public'::regnamespace"""
 
-_ITS_WEBHOOKS = """
-(provider, provider_ref) in (select provider, provider_ref from payments where organization_id = :organization_id)"""
+_WEBHOOKS = """
+(provider, provider_ref) in (select provider, provider_ref from payments where organization_id = %s)"""
 
-_THEIR_ANSWERS = """
-caller in (select 'user:' || id from users where email_normalized like :pattern)"""
+_RESPONSES = """
+caller in (select 'user:' || id from users where email_normalized like %s)"""

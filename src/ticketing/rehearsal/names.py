@@ -1,7 +1,7 @@
-"""What tells a rehearsal's rows from everybody else's: names that no route of the API would take.
+"""Names that mark the rows of a rehearsal, and that no route of the API accepts.
 
-The clean-up deletes by these names, so they have to be impossible for customers: a slug of the API begins with a letter
-or a digit, and an address under `.invalid` (RFC 2606 §2) is refused wherever somebody types one.
+The cleanup deletes by these names, so customers must not be able to have them: the API requires a slug to start with a
+letter or a digit, and rejects every email address under `.invalid` (RFC 2606 §2).
 """
 
 import re
@@ -11,31 +11,31 @@ RUN = re.compile(r"[0-9a-f]{12}")
 
 
 def slug_of(run: str) -> str:
-    """The slug of the scratch organization of a run, and with it the mark of all that belongs to it."""
+    """The slug of a run's scratch organization, by which the cleanup finds it and all that belongs to it."""
     return SLUG_PREFIX + run
 
 
 def account_prefix(run: str) -> str:
-    """What the e-mail addresses of all scratch accounts of a run begin with."""
+    """The common prefix of the email addresses of all scratch accounts of a run."""
     return f"rehearsal-{run}-"
 
 
 def account_email(run: str, number: int) -> str:
-    """The address of a scratch account; nobody can register it, and nobody logs in with it."""
+    """The email address of a scratch account, which cannot be registered and is not used to log in."""
     return f"{account_prefix(run)}{number:06d}@rehearsal.invalid"
 
 
 def admin_email(run: str) -> str:
-    """The address of the one who runs the scratch organization, on paper."""
+    """The email address of the scratch organization's administrator, which is never used to log in."""
     return f"{account_prefix(run)}admin@rehearsal.invalid"
 
 
 def order_email(run: str, number: int) -> str:
-    """The address on a scratch order: the API wants one that could exist; RFC 2606 §3 keeps it without a mailbox."""
+    """The email address on an order. The API requires a plausible one; RFC 2606 §3 reserves the domain."""
     return f"{account_prefix(run)}{number:06d}@rehearsal.example.com"
 
 
 def address_of(number: int) -> str:
-    """Where a scratch buyer asks from, for a platform that believes us: RFC 2544's block for benchmarks."""
+    """The IP address of a virtual buyer, for platforms that trust X-Forwarded-For: RFC 2544's benchmarking block."""
     host = number % (1 << 17)
     return f"198.{18 + (host >> 16)}.{host >> 8 & 255}.{host & 255}"

@@ -1,4 +1,4 @@
-"""What an operator can choose about a rehearsal, and what they can't."""
+"""The options of a rehearsal and their limits."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -6,8 +6,8 @@ from uuid import UUID
 
 from ticketing.infra.config import ConfigurationError
 
-#: Lowest and highest value of each number, both allowed; shares are parts of one.
-BOUNDS: dict[str, tuple[float, float]] = {
+#: The lowest and the highest allowed value of each number. Shares are between 0 and 1.
+LIMITS: dict[str, tuple[float, float]] = {
     "buyers": (1, 100_000),
     "connections": (1, 10_000),
     "processes": (1, 32),
@@ -28,24 +28,24 @@ BOUNDS: dict[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
-    """Everything about one rehearsal. Times are in seconds, shares are parts of one."""
+class RehearsalOptions:
+    """The options of one rehearsal. Shares are between 0 and 1."""
 
     event_id: UUID
     buyers: int = 1000
     seed: int = 1
-    #: Arrivals before the sale, ever more of them; then everybody clicks within `herd_seconds`.
+    #: Buyers arrive at an increasing rate before the sale opens; then all of them click within `herd_seconds`.
     ramp_seconds: float = 10
     herd_seconds: float = 3
-    #: The longest that somebody takes to fill in a form.
+    #: The longest time that a buyer takes to fill in a form.
     think_seconds: float = 4
-    #: From the first click on; whoever is still at it then is sent home.
+    #: Time from the opening until buyers that are still active are stopped.
     limit_seconds: float = 300
     hold_seconds: int = 30
     abandon_share: float = 0.1
     cancel_share: float = 0.05
     replay_share: float = 0.05
-    #: How often a buyer asks for seats before they give up.
+    #: How often a buyer tries to hold seats.
     tries: int = 8
     payments: bool = True
     connections: int = 1000
@@ -58,17 +58,17 @@ class Choices:
     json: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigurationError, with the option and what would be right."""
+        """Raises ConfigurationError, with the name of the option and its limits."""
         for field in fields(self):
-            low, high = BOUNDS.get(field.name, (None, None))
+            low, high = LIMITS.get(field.name, (None, None))
             if low is not None and high is not None and not low <= getattr(self, field.name) <= high:
                 raise ConfigurationError(f"--{field.name.replace('_', '-')}: must lie between {low:g} and {high:g}")
         if self.abandon_share + self.cancel_share > 1:
-            raise ConfigurationError("--abandon-share and --cancel-share: are more than everybody together")
+            raise ConfigurationError("--abandon-share and --cancel-share: must not add up to more than 1")
         for path in (self.html, self.json):
             if path is not None and not path.absolute().parent.is_dir():
                 raise ConfigurationError(f"{path}: its folder does not exist")
 
 
 class RehearsalError(Exception):
-    """A rehearsal can't take place, or was cut short; the text is one sentence."""
+    """A rehearsal is impossible, or was interrupted; the text is one sentence."""

@@ -1,4 +1,4 @@
-"""The go/no-go page: on the terminal, and as one HTML file that needs nothing else."""
+"""The report of a rehearsal: on the terminal, and as an HTML file without external resources."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ticketing.rehearsal import figures
-from ticketing.rehearsal.results import Outcome
-from ticketing.rehearsal.thresholds import Finding
+from ticketing.rehearsal.results import RehearsalResults
+from ticketing.rehearsal.thresholds import ThresholdResult
 
-STEP_HEADS = ("Step", "Answers", "p50", "p95", "p99", "Statuses")
+STEP_HEADINGS = ("Step", "Responses", "p50", "p95", "p99", "Statuses")
 
 _STYLE = """
 body{margin:0 auto;max-width:60rem;padding:2rem 1rem;font:16px/1.5 system-ui,sans-serif;color:#171b21;background:#fff}
@@ -22,53 +22,53 @@ border-bottom:1px solid #d9dee4;overflow-wrap:anywhere}th{font-weight:600}td:fir
 .bar{fill:#1c567c}figure{margin:0}figcaption{color:#5c6570;font-size:.9rem}"""
 
 
-def verdict_of(findings: Sequence[Finding]) -> str:
-    """GO, or NO-GO."""
-    return "GO" if all(finding.is_kept for finding in findings) else "NO-GO"
+def verdict_of(thresholds: Sequence[ThresholdResult]) -> str:
+    """GO if every rule is kept, else NO-GO."""
+    return "GO" if all(each.is_kept for each in thresholds) else "NO-GO"
 
 
-def print_page(console: Console, outcome: Outcome, findings: Sequence[Finding]) -> None:
-    """The page for a terminal, or for a log where there is none."""
+def print_report(console: Console, results: RehearsalResults, thresholds: Sequence[ThresholdResult]) -> None:
+    """Print the report to a terminal or a log."""
     console.print()
-    console.print(f"Rehearsal of {outcome.title}", markup=False, style="bold")
-    _print_table(console, ((name, value) for name, value in figures.headline(outcome).items()))
-    _print_table(console, figures.steps(outcome), STEP_HEADS)
-    _print_table(console, figures.ends(outcome), ("Buyers who", ""))
-    marked = [("ok" if f.is_kept else "NO", f.rule, f.found) for f in findings]
+    console.print(f"Rehearsal of {results.title}", markup=False, style="bold")
+    _print_table(console, ((name, value) for name, value in figures.summary(results).items()))
+    _print_table(console, figures.steps(results), STEP_HEADINGS)
+    _print_table(console, figures.outcomes(results), ("Buyers who …", ""))
+    marked = [("ok" if each.is_kept else "NO", each.rule, each.found) for each in thresholds]
     _print_table(console, marked, ("", "Rule", "Found"))
-    for line in [*outcome.tally.examples, *(f"Note: {note}" for note in outcome.notes())]:
+    for line in [*results.statistics.examples, *(f"Note: {note}" for note in results.notes())]:
         console.print(f"  {line}", markup=False)
-    verdict = verdict_of(findings)
+    verdict = verdict_of(thresholds)
     console.print(f"\n{verdict}", style="bold white on green" if verdict == "GO" else "bold white on red")
 
 
-def _print_table(console: Console, rows: Iterable[Sequence[str]], heads: Sequence[str] = ()) -> None:
-    table = Table(box=None, show_header=bool(heads), pad_edge=False, padding=(0, 2))
-    for head in heads or ("", ""):
-        table.add_column(head, overflow="fold")
+def _print_table(console: Console, rows: Iterable[Sequence[str]], headings: Sequence[str] = ()) -> None:
+    table = Table(box=None, show_header=bool(headings), pad_edge=False, padding=(0, 2))
+    for heading in headings or ("", ""):
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(cell.replace("[", "\\[") for cell in row))
     console.print()
     console.print(table)
 
 
-def as_html(outcome: Outcome, findings: Sequence[Finding]) -> str:
-    """The same as a page. Whatever people or servers have written is escaped."""
-    verdict = verdict_of(findings)
-    marked = [("kept" if f.is_kept else "BROKEN", f.rule, f.found) for f in findings]
+def as_html(results: RehearsalResults, thresholds: Sequence[ThresholdResult]) -> str:
+    """The report as an HTML page. All texts are escaped."""
+    verdict = verdict_of(thresholds)
+    marked = [("kept" if each.is_kept else "BROKEN", each.rule, each.found) for each in thresholds]
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width">',
-        f"<title>{verdict}: rehearsal of {escape(outcome.title)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>Rehearsal of {escape(outcome.title)}</h1>",
+        f"<title>{verdict}: rehearsal of {escape(results.title)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>Rehearsal of {escape(results.title)}</h1>",
         f'<p class="verdict {verdict.lower()}">{verdict}</p>',
-        _table(figures.headline(outcome).items()),
+        _table(figures.summary(results).items()),
         _section("Rules", _table(marked, ("", "Rule", "Found"))),
-        _section("Holds granted, second by second", _bars(outcome)),
-        _section("Answers", _table(figures.steps(outcome), STEP_HEADS)),
-        _section("What became of the buyers", _table(figures.ends(outcome))),
-        _section("What should not have come", _list(outcome.tally.examples)),
-        _section("To know", _list(list(outcome.notes()))),
+        _section("Holds granted per second", _bars(results)),
+        _section("Responses", _table(figures.steps(results), STEP_HEADINGS)),
+        _section("Outcomes of the buyers", _table(figures.outcomes(results))),
+        _section("Errors", _list(results.statistics.examples)),
+        _section("Notes", _list(list(results.notes()))),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -78,8 +78,8 @@ def _section(title: str, content: str) -> str:
     return f"<h2>{title}</h2>{content}" if content else ""
 
 
-def _table(rows: Iterable[Sequence[str]], heads: Sequence[str] = ()) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+def _table(rows: Iterable[Sequence[str]], headings: Sequence[str] = ()) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in headings)
     lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{lines}</tbody></table>"
 
@@ -88,8 +88,8 @@ def _list(lines: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>" if lines else ""
 
 
-def _bars(outcome: Outcome) -> str:
-    counts = outcome.tally.holds_by_second
+def _bars(results: RehearsalResults) -> str:
+    counts = results.statistics.holds_by_second
     if not counts:
         return ""
     first, last, peak = min(counts), max(counts), max(counts.values())

@@ -1,31 +1,31 @@
-"""What a rehearsal has found out: the numbers of the report, before anybody judges them."""
+"""The measurements of a rehearsal, before they are compared with its thresholds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ticketing.rehearsal.assertions import Proof
-from ticketing.rehearsal.load.statistics import Tally, Times
+from ticketing.rehearsal.assertions import AssertionResult
+from ticketing.rehearsal.load.statistics import Histogram, Statistics
 
-#: Whether the platform counts each buyer's requests for themselves, all as those of one address, or does not count.
-Limits = Literal["each", "shared", "off"]
+#: Rate limits of the platform: per buyer ("each"), one limit for all buyers together ("shared"), or none ("off").
+RateLimits = Literal["each", "shared", "off"]
 
-#: From here on the crowd itself was too slow to be believed.
+#: If the event loop of a load process was this late, the report contains a warning.
 LATE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """An invariant of the whole platform that does not hold."""
+class BrokenInvariant:
+    """An invariant of the whole database that does not hold."""
 
     sentence: str
     count: int
-    named: list[str]
+    offenders: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """Everything measured. Times in seconds."""
+class RehearsalResults:
+    """All measurements of a rehearsal."""
 
     title: str
     began_at: float
@@ -35,57 +35,57 @@ class Outcome:
     left: int
     sold_out_seconds: float | None
     lag_peak_seconds: float
-    #: How long the readers of the log took to catch up; None when they did not.
+    #: How long the log's readers took to catch up; None if they did not.
     lag_back_seconds: float | None
-    tally: Tally
-    proofs: list[Proof]
-    #: How many invariants of the whole platform were asked about, and those that do not hold.
+    statistics: Statistics
+    assertions: list[AssertionResult]
+    #: The number of invariants that were checked in the whole database.
     invariants: int
-    broken: list[Broken]
-    limits: Limits
+    broken_invariants: list[BrokenInvariant]
+    rate_limits: RateLimits
     with_payments: bool
 
     @property
     def holds(self) -> int:
-        """Holds that were granted."""
-        return self.tally.count("hold", 201)
+        """The number of granted holds."""
+        return self.statistics.count("hold", 201)
 
     @property
     def peak_holds(self) -> int:
-        """Holds granted in the best second."""
-        return max(self.tally.holds_by_second.values(), default=0)
+        """The largest number of holds granted in one second."""
+        return max(self.statistics.holds_by_second.values(), default=0)
 
     @property
     def lost_share(self) -> float:
-        """Of the answers to holds, those that said somebody else was faster."""
-        lost = self.tally.count("hold", 409)
+        """The share of holds that were refused because another buyer was faster (0 to 1)."""
+        lost = self.statistics.count("hold", 409)
         return lost / (lost + self.holds) if lost else 0.0
 
     def share(self, status: int) -> float:
-        """Of all answers, those with this status."""
-        total = self.tally.count()
-        return self.tally.count(status=status) / total if total else 0.0
+        """The share of all responses that have this status (0 to 1)."""
+        total = self.statistics.count()
+        return self.statistics.count(status=status) / total if total else 0.0
 
     def quantile(self, step: str, part: float) -> float:
-        """Seconds that `part` of a step's answers did not exceed."""
-        return self.tally.times.get(step, Times()).quantile(part)
+        """The response time in seconds that `part` (0 to 1) of a step's responses did not exceed."""
+        return self.statistics.times.get(step, Histogram()).quantile(part)
 
     def notes(self) -> Iterator[str]:
-        """What a reader has to know to believe the numbers."""
-        if self.limits == "shared":
+        """Conditions that affect how the figures are to be interpreted."""
+        if self.rate_limits == "shared":
             yield (
-                "All buyers had one address, and the limits of one address held them back. Set TRUSTED_PROXIES of"
-                " the platform to the address that the rehearsal comes from, and each buyer counts for themselves."
+                "All buyers shared the rate limits of one address. Add the address of the rehearsal to the platform's"
+                " TRUSTED_PROXIES, so that each buyer has separate limits."
             )
-        if self.limits == "off":
-            yield "Limits are off on this platform; on the day they are not."
+        if self.rate_limits == "off":
+            yield "Rate limits are off on this platform, unlike in a real sale."
         if not self.with_payments:
-            yield "Nobody paid: the mock provider is off, or payments were left out. Buyers stopped at the order."
-        if self.tally.late_seconds > LATE_SECONDS:
+            yield "No payments: the mock provider is off, or --no-payments was given. Buyers stopped at the order."
+        if self.statistics.late_seconds > LATE_SECONDS:
             yield (
-                f"The crowd itself was up to {self.tally.late_seconds:.1f} s late: this machine is too busy to be"
-                " believed. Run the rehearsal from another one, or with more processes."
+                f"The load generator was up to {self.statistics.late_seconds:.1f} s late, because this machine is too"
+                " busy: the response times are unreliable. Use another machine, or more processes."
             )
         if self.left:
-            yield f"It was not sold out: {self.left} of {self.for_sale} were left when the last buyer went home."
-        yield "Tokens were minted, not fetched: log-ins were not rehearsed, nor were letters and live maps."
+            yield f"Not sold out: {self.left} of {self.for_sale} were left when the last buyer had finished."
+        yield "Log-ins, emails and live seat maps were not rehearsed."

@@ -1,60 +1,60 @@
-"""Go or no-go: each rule with what it asks for and what was found."""
+"""Go or no-go: compares the results of a rehearsal with its thresholds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ticketing.rehearsal.options import Choices
-from ticketing.rehearsal.results import Outcome
+from ticketing.rehearsal.options import RehearsalOptions
+from ticketing.rehearsal.results import RehearsalResults
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One rule about one rehearsal."""
+class ThresholdResult:
+    """A rule, whether the rehearsal kept it, and what was measured."""
 
     rule: str
     is_kept: bool
     found: str
 
 
-def judge(choices: Choices, outcome: Outcome) -> list[Finding]:
-    """Every rule, kept or not; all kept is a go."""
-    return [*_about_truth(choices, outcome), *_about_answers(outcome), *_about_speed(choices, outcome)]
+def evaluate(options: RehearsalOptions, results: RehearsalResults) -> list[ThresholdResult]:
+    """Every rule. If all are kept, the rehearsal is a go."""
+    return [*_consistency(options, results), *_responses(results), *_speed(options, results)]
 
 
-def _about_truth(choices: Choices, outcome: Outcome) -> Iterator[Finding]:
-    for proof in outcome.proofs:
-        named = f"{proof.count}: {', '.join(proof.offenders)}" if proof.count else "none contradicts it"
-        yield Finding(proof.sentence, proof.count == 0, named)
-    wrong = [f"{broken.sentence} ({broken.count}: {', '.join(broken.named)})" for broken in outcome.broken]
-    said = "; ".join(wrong) or f"all {outcome.invariants} hold"
-    yield Finding("The data of the whole platform contradicts itself nowhere.", not wrong, said)
-    back = outcome.lag_back_seconds
-    rule = f"The readers of the log have caught up {choices.max_lag_seconds:g} s after the sale."
-    found = "not in time" if back is None else f"after {back:.1f} s; {outcome.lag_peak_seconds:.1f} s behind at worst"
-    yield Finding(rule, back is not None, found)
+def _consistency(options: RehearsalOptions, results: RehearsalResults) -> Iterator[ThresholdResult]:
+    for each in results.assertions:
+        found = f"{each.count}: {', '.join(each.offenders)}" if each.count else "no contradiction"
+        yield ThresholdResult(each.sentence, each.count == 0, found)
+    broken = [f"{each.sentence} ({each.count}: {', '.join(each.offenders)})" for each in results.broken_invariants]
+    found = "; ".join(broken) or f"all {results.invariants} invariants hold"
+    yield ThresholdResult("The data of the whole platform is consistent.", not broken, found)
+    back = results.lag_back_seconds
+    rule = f"The log's readers catch up within {options.max_lag_seconds:g} s after the sale."
+    found = "not in time" if back is None else f"after {back:.1f} s; {results.lag_peak_seconds:.1f} s behind at most"
+    yield ThresholdResult(rule, back is not None, found)
 
 
-def _about_answers(outcome: Outcome) -> Iterator[Finding]:
-    tally = outcome.tally
-    yield Finding("Somebody got a seat.", outcome.holds > 0, f"{outcome.holds} holds granted")
+def _responses(results: RehearsalResults) -> Iterator[ThresholdResult]:
+    statistics = results.statistics
+    yield ThresholdResult("At least one hold was granted.", results.holds > 0, f"{results.holds} holds granted")
     for kind, rule in (
-        ("fault", "No answer was a 5xx, but 503 with Retry-After."),
-        ("silence", "Every request was answered."),
-        ("surprise", "Every answer is one that the contract foresees."),
-        ("replay", "A request sent twice with one Idempotency-Key reads the first answer."),
+        ("fault", "No response was a 5xx other than 503 with Retry-After."),
+        ("silence", "Every request got a response."),
+        ("surprise", "Every response is one that the API contract allows."),
+        ("replay", "A request repeated with its Idempotency-Key gets the first response."),
     ):
-        count = tally.wrongs[kind]
-        good = f"{tally.replays} tried" if kind == "replay" else "none"
-        yield Finding(rule, count == 0, str(count) if count else good)
+        count = statistics.errors[kind]
+        none = f"{statistics.replays} tried" if kind == "replay" else "none"
+        yield ThresholdResult(rule, count == 0, str(count) if count else none)
 
 
-def _about_speed(choices: Choices, outcome: Outcome) -> Iterator[Finding]:
-    for status, most in ((503, choices.max_503_share), (429, choices.max_429_share)):
-        part = outcome.share(status)
+def _speed(options: RehearsalOptions, results: RehearsalResults) -> Iterator[ThresholdResult]:
+    for status, limit in ((503, options.max_503_share), (429, options.max_429_share)):
+        part = results.share(status)
         found = f"{part:.2%}"
-        if status == 429 and part > most and outcome.limits == "shared":
-            found += ": the limits of one address, not the platform, decided this rehearsal; see the notes"
-        yield Finding(f"At most {most:.0%} of all answers are {status}.", part <= most, found)
-    p99 = outcome.quantile("hold", 0.99)
-    rule = f"Of a hundred answers to a hold, 99 come within {choices.max_p99_seconds:g} s."
-    yield Finding(rule, p99 <= choices.max_p99_seconds, f"{p99 * 1000:.0f} ms")
+        if status == 429 and part > limit and results.rate_limits == "shared":
+            found += ": all buyers shared the rate limit of one address; see the notes"
+        yield ThresholdResult(f"At most {limit:.0%} of all responses are {status}.", part <= limit, found)
+    p99 = results.quantile("hold", 0.99)
+    rule = f"The p99 of holds is at most {options.max_p99_seconds:g} s."
+    yield ThresholdResult(rule, p99 <= options.max_p99_seconds, f"{p99 * 1000:.0f} ms")

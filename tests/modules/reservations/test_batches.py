@@ -42,7 +42,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 async def clean(app: FastAPI) -> bool:
     async with app.state.worker_database.transaction() as session:
-        broken = [(v.invariant.name, v.named) for v in await invariants.check(session) if v.count]
+        broken = [(v.invariant.name, v.offenders) for v in await invariants.check(session) if v.count]
     assert broken == []
     return True
 
@@ -174,7 +174,7 @@ async def test_a_connection_lost_between_read_and_write_is_a_503(
 
     async def cut(batch: Batch, holds: Any) -> None:
         async with app.state.owner_database.transaction() as session:
-            pid = batch._wire.info.backend_pid
+            pid = batch._driver.info.backend_pid
             await session.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
         await asyncio.sleep(0.1)
         await write(batch, holds)

@@ -1,1 +1,1 @@
-"""The load of a rehearsal: processes of virtual buyers, and what they measure."""
+"""The load generator of a rehearsal: processes of virtual buyers, and their statistics."""

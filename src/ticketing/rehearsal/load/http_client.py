@@ -1,7 +1,7 @@
-"""A lean HTTP/1.1 client: keep-alive connections, one request at a time on each, and no more of them than were allowed.
+"""A minimal HTTP/1.1 client: a bounded number of keep-alive connections, with one request at a time on each.
 
-A rehearsal measures the platform, so what asks must cost little. A general client costs as much per request as the
-platform does per answer.
+The load generator must use little CPU time, since it may share the machine with the platform. A general HTTP client
+needs as much per request as the platform needs to response it.
 """
 
 import asyncio
@@ -14,22 +14,22 @@ from urllib.parse import urlsplit
 
 import httptools
 
-#: Longer than the platform takes to answer anything, and shorter than an operator's patience.
-ANSWER_SECONDS = 30.0
+#: Longer than any response of a healthy platform takes.
+RESPONSE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 
 
-class NoAnswer(Exception):
-    """The connection could not be made, broke, or stayed silent."""
+class NoResponse(Exception):
+    """The connection could not be opened, was lost, or there was no response within the timeout."""
 
 
-class Broken(NoAnswer):
-    """The connection was closed before an answer came."""
+class ConnectionLost(NoResponse):
+    """The connection was closed before the response was complete."""
 
 
 @dataclass(slots=True)
-class Answer:
-    """What came back. `seconds` from the moment that the request was sent; names of headers are in lower case."""
+class Response:
+    """A response. `seconds` counts from the sending of the request; header names are in lower case."""
 
     status: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -38,35 +38,35 @@ class Answer:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection; its methods with `on_` are called by the parser."""
+    """One connection. The parser calls the methods that start with `on_`."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._waiting: asyncio.Future[Response] | None = None
         self._start()
 
     def _start(self) -> None:
-        self._parser, self._answer, self._pieces = httptools.HttpResponseParser(self), Answer(), list[bytes]()
+        self._parser, self._response, self._pieces = httptools.HttpResponseParser(self), Response(), list[bytes]()
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes) -> Answer:
-        """Send, and wait for the whole answer. Raises NoAnswer."""
+    async def request(self, request: bytes) -> Response:
+        """Send a request and wait for the complete response. Raises NoResponse."""
         if self._transport is None or self._transport.is_closing():
-            raise Broken("the connection was closed")
+            raise ConnectionLost("the connection was closed")
         self._start()
         self._waiting = asyncio.get_running_loop().create_future()
         begun = time.perf_counter()
         self._transport.write(request)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._waiting
+            async with asyncio.timeout(RESPONSE_SECONDS):
+                response = await self._waiting
         except TimeoutError:
-            raise NoAnswer(f"there was no answer in {ANSWER_SECONDS:.0f} s") from None
-        answer.seconds = time.perf_counter() - begun
-        return answer
+            raise NoResponse(f"there was no response in {RESPONSE_SECONDS:.0f} s") from None
+        response.seconds = time.perf_counter() - begun
+        return response
 
     def close(self) -> None:
         if self._transport is not None:
@@ -77,7 +77,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(Broken("the connection broke"))
+            self._waiting.set_exception(ConnectionLost("the connection was lost"))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -86,63 +86,63 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._answer.headers[name.lower()] = value
+        self._response.headers[name.lower()] = value
 
     def on_body(self, piece: bytes) -> None:
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        self._answer.status, self._answer.body = self._parser.get_status_code(), b"".join(self._pieces)
+        self._response.status, self._response.body = self._parser.get_status_code(), b"".join(self._pieces)
         if not self._parser.should_keep_alive():
             self.close()
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(self._answer)
+            self._waiting.set_result(self._response)
 
 
-class Wire:
-    """A bounded set of connections to one server. `await wire.ask(…)`; close it in the end."""
+class HttpClient:
+    """A bounded pool of connections to one server; close it at the end."""
 
     def __init__(self, base_url: str, connections: int) -> None:
         parts = urlsplit(base_url)
         self._host, self._tls = parts.hostname or "", parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._root, self._name = parts.path.rstrip("/"), parts.netloc.rpartition("@")[2]
-        self._room = asyncio.Semaphore(connections)
+        self._limit = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
 
-    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-        """One request and its answer. The wait for a free connection is ours, and is not counted.
+    async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        """Send one request and return its response. The wait for a free connection is not part of `seconds`.
 
         Raises:
-            NoAnswer: see the class; whether the request was carried out is not known.
+            NoResponse: see the class; whether the server has processed the request is unknown.
         """
         lines = [f"{method} {self._root}{path} HTTP/1.1", f"Host: {self._name}"]
-        if method != "GET":  # as a browser asks, or the platform would take it for something unusual
+        if method != "GET":  # like a browser: a GET with this header is unusual
             lines.append(f"Content-Length: {len(body)}")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         request = "\r\n".join([*lines, "", ""]).encode() + body
-        async with self._room:
-            return await self._ask(request)
+        async with self._limit:
+            return await self._send(request)
 
-    async def _ask(self, request: bytes) -> Answer:
-        if (kept := self._take()) is not None:
+    async def _send(self, request: bytes) -> Response:
+        if (idle := self._take_idle()) is not None:
             try:
-                return await self._ask_on(kept, request)
-            except Broken:
-                pass  # most often a server that has just closed what was idle: no fault of anybody's, so once more
-        return await self._ask_on(await self._connect(), request)
+                return await self._send_on(idle, request)
+            except ConnectionLost:
+                pass  # usually the server has just closed an idle connection, which is no error: retry on a new one
+        return await self._send_on(await self._connect(), request)
 
-    async def _ask_on(self, connection: _Connection, request: bytes) -> Answer:
+    async def _send_on(self, connection: _Connection, request: bytes) -> Response:
         try:
-            answer = await connection.ask(request)
+            response = await connection.request(request)
         except BaseException:
-            connection.close()  # what comes late on it would be taken for another's answer
+            connection.close()  # a late response would be taken for that of the next request
             raise
         if connection.is_open:
             self._idle.append(connection)
-        return answer
+        return response
 
-    def _take(self) -> _Connection | None:
+    def _take_idle(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
@@ -155,10 +155,10 @@ class Wire:
             async with asyncio.timeout(CONNECT_SECONDS):
                 loop = asyncio.get_running_loop()
                 return (await loop.create_connection(_Connection, self._host, self._port, ssl=tls))[1]
-        except OSError as error:  # a TimeoutError is one
-            raise NoAnswer(f"no connection ({type(error).__name__})") from None
+        except OSError as error:  # including TimeoutError
+            raise NoResponse(f"no connection ({type(error).__name__})") from None
 
     def close(self) -> None:
-        """Close what is idle; nobody may be asking."""
+        """Close the idle connections. There must be no request in progress."""
         for connection in self._idle:
             connection.close()

@@ -1,8 +1,7 @@
-"""A process of virtual buyers: `python -m ticketing.rehearsal.load.process_main`, options on standard input, results on
-standard output.
+"""A load process: `python -m ticketing.rehearsal.load.process_main` reads a workload, and prints statistics, as JSON.
 
-It ends when all of them have done what they wanted, when the sale has gone on for too long, or when whoever started it
-is gone: then standard input ends.
+It ends when its virtual buyers have finished, when the time limit is reached, or when its parent process has ended,
+which closes standard input.
 """
 
 import asyncio
@@ -14,49 +13,50 @@ from typing import Any
 import orjson
 import uvloop
 
-from ticketing.rehearsal.load.availability import Stock
-from ticketing.rehearsal.load.http_client import Wire
-from ticketing.rehearsal.load.statistics import Tally
-from ticketing.rehearsal.load.virtual_buyer import Buyer, Crowd
-from ticketing.rehearsal.load.workload import Sale
+from ticketing.rehearsal.load.availability import Availability
+from ticketing.rehearsal.load.http_client import HttpClient
+from ticketing.rehearsal.load.statistics import Statistics
+from ticketing.rehearsal.load.virtual_buyer import BuyerContext, VirtualBuyer
+from ticketing.rehearsal.load.workload import Workload
 
-TELL_SECONDS = 0.5
+REPORT_SECONDS = 0.5
 
 
-async def perform(sale: Sale) -> None:
-    """Let everybody live, and tell how it goes."""
-    crowd = Crowd(sale, Wire(sale.base_url, sale.connections), Stock(sale), Tally())
-    everybody = [asyncio.create_task(_live(crowd, index)) for index in range(len(sale.user_ids))]
-    telling = asyncio.create_task(_keep_telling(crowd.tally))
-    left = max(0.0, sale.ends_at - time.time())
-    _, late = await asyncio.wait(everybody, timeout=left)
+async def run(workload: Workload) -> None:
+    """Run all virtual buyers, and report their statistics until the last one has finished."""
+    client = HttpClient(workload.base_url, workload.connections)
+    context = BuyerContext(workload, client, Availability(workload), Statistics())
+    buyers = [asyncio.create_task(_run_buyer(context, index)) for index in range(len(workload.user_ids))]
+    reporting = asyncio.create_task(_report_periodically(context.statistics))
+    _, late = await asyncio.wait(buyers, timeout=max(0.0, workload.ends_at - time.time()))
     for task in late:
         task.cancel()
-    await asyncio.gather(*everybody, return_exceptions=True)
-    crowd.tally.ends["sent_home"] += len(late)
-    telling.cancel()
-    crowd.wire.close()
-    _tell(crowd.tally, is_over=True)
+    await asyncio.gather(*buyers, return_exceptions=True)
+    context.statistics.outcomes["sent_home"] += len(late)
+    reporting.cancel()
+    client.close()
+    _report(context.statistics, is_over=True)
 
 
-async def _live(crowd: Crowd, index: int) -> None:
+async def _run_buyer(context: BuyerContext, index: int) -> None:
     try:
-        await Buyer(crowd, index).live()
-    except Exception as error:  # an answer that no buyer can make sense of is the platform's, and is told
-        crowd.tally.wrong("surprise", f"an answer could not be read ({type(error).__name__}: {error})")
-        crowd.tally.ends["confused"] += 1
+        await VirtualBuyer(context, index).run()
+    except Exception as error:  # a response of unexpected content is an error of the platform, and is reported
+        description = f"a response could not be parsed ({type(error).__name__}: {error})"
+        context.statistics.record_error("surprise", description)
+        context.statistics.outcomes["confused"] += 1
 
 
-async def _keep_telling(tally: Tally) -> None:
+async def _report_periodically(statistics: Statistics) -> None:
     while True:
-        due = time.monotonic() + TELL_SECONDS
-        await asyncio.sleep(TELL_SECONDS)
-        tally.late_seconds = max(tally.late_seconds, time.monotonic() - due)
-        _tell(tally)
+        due = time.monotonic() + REPORT_SECONDS
+        await asyncio.sleep(REPORT_SECONDS)
+        statistics.late_seconds = max(statistics.late_seconds, time.monotonic() - due)
+        _report(statistics)
 
 
-def _tell(tally: Tally, is_over: bool = False) -> None:
-    content: dict[str, Any] = {"is_over": is_over, "tally": tally.as_json()}
+def _report(statistics: Statistics, is_over: bool = False) -> None:
+    content: dict[str, Any] = {"is_over": is_over, "statistics": statistics.as_json()}
     sys.stdout.buffer.write(orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS) + b"\n")
     sys.stdout.buffer.flush()
 
@@ -65,15 +65,15 @@ async def _main() -> None:
     reader = asyncio.StreamReader(limit=1 << 28)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    sale = Sale.of_json(orjson.loads(await reader.readline()))
-    performing = asyncio.create_task(perform(sale))
+    workload = Workload.of_json(orjson.loads(await reader.readline()))
+    running = asyncio.create_task(run(workload))
     orphaned = asyncio.create_task(reader.read())
-    await asyncio.wait({performing, orphaned}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({running, orphaned}, return_when=asyncio.FIRST_COMPLETED)
     orphaned.cancel()
-    if not performing.done():
-        performing.cancel()
+    if not running.done():
+        running.cancel()
     with suppress(asyncio.CancelledError):
-        await performing
+        await running
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The processes of the crowd, as the one that watches sees them: started with a brief, read from, ended for certain."""
+"""The load processes from the side of their parent: start them with a workload, read their statistics, stop them."""
 
 import asyncio
 import sys
@@ -7,33 +7,33 @@ from contextlib import suppress
 
 import orjson
 
-from ticketing.rehearsal.load.statistics import Tally
-from ticketing.rehearsal.load.workload import Sale
+from ticketing.rehearsal.load.statistics import Statistics
+from ticketing.rehearsal.load.workload import Workload
 from ticketing.rehearsal.options import RehearsalError
 
 LINE_BYTES_MAX = 1 << 26
-END_SECONDS = 10.0
+STOP_SECONDS = 10.0
 
 
-class Company:
-    """`await company.start(sales)`, read `tally` as often as you like, `await company.finish()`, and always `end()`."""
+class LoadProcesses:
+    """Call `start`, then `wait`, and in any case `stop`. `statistics` can be read at any time."""
 
     def __init__(self) -> None:
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
-        self._tallies: list[Tally] = []
+        self._statistics: list[Statistics] = []
 
     @property
-    def tally(self) -> Tally:
-        """What all of them have seen so far."""
-        total = Tally()
-        for tally in self._tallies:
-            total.add(tally)
+    def statistics(self) -> Statistics:
+        """The sum of what the processes have reported so far."""
+        total = Statistics()
+        for each in self._statistics:
+            total.add(each)
         return total
 
-    async def start(self, sales: Sequence[Sale]) -> None:
-        """A process for each of these."""
-        for number, sale in enumerate(sales):
+    async def start(self, workloads: Sequence[Workload]) -> None:
+        """Start a process for each workload."""
+        for number, workload in enumerate(workloads):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -41,30 +41,30 @@ class Company:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=LINE_BYTES_MAX,
-                start_new_session=True,  # Ctrl-C is for us: they are ended in good order
+                start_new_session=True,  # so that Ctrl-C reaches only the parent, which stops them
             )
             self._processes.append(process)
-            self._tallies.append(Tally())
+            self._statistics.append(Statistics())
             assert process.stdin is not None  # it is a pipe
-            process.stdin.write(orjson.dumps(sale.as_json()) + b"\n")
+            process.stdin.write(orjson.dumps(workload.as_json()) + b"\n")
             await process.stdin.drain()
             self._readers.append(asyncio.create_task(self._read(number, process)))
 
-    async def finish(self) -> None:
-        """Wait until everybody has gone home. Raises RehearsalError when a process fell."""
+    async def wait(self) -> None:
+        """Wait until every process has finished. Raises RehearsalError if one of them failed."""
         await asyncio.gather(*self._readers)
 
     async def _read(self, number: int, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # it is a pipe
         while line := await process.stdout.readline():
             content = orjson.loads(line)
-            self._tallies[number] = Tally.of_json(content["tally"])
+            self._statistics[number] = Statistics.of_json(content["statistics"])
             if content["is_over"]:
                 return
-        raise RehearsalError("a process of the crowd has fallen; what it says about it is above")
+        raise RehearsalError("a load process has failed; its error message is above")
 
-    async def end(self) -> None:
-        """See that none of them runs on."""
+    async def stop(self) -> None:
+        """Terminate the processes that are still running."""
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
@@ -72,7 +72,7 @@ class Company:
             with suppress(ProcessLookupError):
                 process.terminate()
             try:
-                async with asyncio.timeout(END_SECONDS):
+                async with asyncio.timeout(STOP_SECONDS):
                     await process.wait()
             except TimeoutError:
                 process.kill()

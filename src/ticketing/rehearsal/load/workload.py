@@ -1,24 +1,24 @@
-"""What a crowd has to know: the event, who they are, when they click, and how they behave."""
+"""The workload of a load process: the event, its virtual buyers, when they click, and how they behave."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
-class Sale:
-    """The brief of one process of the crowd; it travels as JSON. Times are in seconds, `at` a Unix time."""
+class Workload:
+    """The workload of one load process, sent to it as JSON. `opens_at` and `ends_at` are Unix times."""
 
     base_url: str
     run: str
     event_id: str
-    #: By seat number; None where there is no seat.
+    #: Seat labels by seat number; None for seats that are not for sale.
     labels: list[str | None]
-    #: General admission: how many of each ticket type were there to begin with.
+    #: General admission: the initial number of places by ticket type.
     places: dict[str, int]
-    #: The most that one order may have, as the event, its ticket types and its limit per person say together.
+    #: The largest quantity per order: the lowest limit of the event, its ticket types and its purchase limit.
     quantity_max: int
     user_ids: list[str]
-    #: The number of the first of them among all buyers.
+    #: The number of the first of these buyers among the buyers of all load processes.
     first_number: int
     connections: int
     seed: int
