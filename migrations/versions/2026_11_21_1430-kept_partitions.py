@@ -20,8 +20,8 @@ create view outbox_readers as
 grant select on outbox_readers to ticketing_requests, ticketing_workers;
 """
 
-# A row of a day that nobody made a partition for is in the default one. It moves when its day is made, whichever day
-# that is: a server's clock may have been wrong. Whoever writes there meanwhile waits for a moment.
+# Rows of a day without a partition are in the default one. They move when the partition of that day is made, whatever
+# the day is: a server's clock may have been wrong. Writers of the default partition wait meanwhile, for a moment.
 MAKE = """
 create or replace function make_outbox_partitions(days integer) returns void language plpgsql security definer
     set search_path = public set timezone = 'UTC' set lock_timeout = '5s' as $$

@@ -1,4 +1,4 @@
-"""What names a mail server, and what names whoever writes."""
+"""Validation of mail servers' URLs and of senders."""
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from ticketing.infra.email_addresses import address_of, domain_of, is_mailbox, i
     "url",
     ["smtp://mail", "smtp://u:p%40x@mail.example.com:587", "smtps://u:p@mail:465", "smtp://[::1]:25", "smtp://m/"],
 )
-def test_these_name_a_mail_server(url: str) -> None:
+def test_a_url_of_a_mail_server_is_accepted(url: str) -> None:
     assert is_smtp_url(url)
 
 
@@ -27,7 +27,7 @@ def test_these_name_a_mail_server(url: str) -> None:
         "smtp://m?a=b",
     ],
 )
-def test_these_name_none(url: str) -> None:
+def test_other_urls_are_refused(url: str) -> None:
     assert not is_smtp_url(url)
     with pytest.raises(ValidationError, match="must look like smtp"):
         Settings(smtp_url=url)
@@ -36,7 +36,7 @@ def test_these_name_none(url: str) -> None:
 @pytest.mark.parametrize(
     "sender", ["a@example.com", "Some Name <a@example.com>", '"Name, Some" <a@example.com>', "Bühne <a@bücher.example>"]
 )
-def test_these_can_write_letters(sender: str) -> None:
+def test_a_mailbox_is_accepted_as_sender(sender: str) -> None:
     assert is_mailbox(sender)
 
 
@@ -44,17 +44,17 @@ def test_these_can_write_letters(sender: str) -> None:
     "sender",
     ["a", "a@", "A <a>", "a@example.com, b@example.com", "a@example.com\nBcc: b@example.com", "<a@b.com> x"],
 )
-def test_these_cannot(sender: str) -> None:
+def test_other_senders_are_refused(sender: str) -> None:
     assert not is_mailbox(sender)
     with pytest.raises(ValidationError, match="must be an address"):
         Settings(mail_from=sender)
 
 
-def test_an_address_is_written_as_servers_know_it() -> None:
+def test_an_address_is_converted_to_ascii() -> None:
     assert address_of("ada@BÜCHER.example") == "ada@xn--bcher-kva.example"
     assert domain_of("Some Name <post@tickets.example>") == "tickets.example"
     assert one_line(" Two\r\n\u2028 lines\x00\x85") == "Two lines"
 
 
-def test_a_settings_repr_hides_the_mail_servers_password() -> None:
+def test_the_repr_of_settings_hides_the_mail_servers_password() -> None:
     assert "hunter2" not in repr(Settings(smtp_url="smtp://u:hunter2@mail"))

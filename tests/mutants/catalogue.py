@@ -198,7 +198,7 @@ MESSAGES = (
         "tenants see each other",
         "One organization reads the orders of another.",
         (Edit(_POLICIES, 'TENANT = "organization_id = (select current_organization())"', 'TENANT = "true"'),),
-        ("tests/infra/db/test_tenancy.py::test_in_an_organization_all_of_it_is_seen_and_nothing_of_another",),
+        ("tests/infra/db/test_tenancy.py::test_in_an_organization_only_its_own_rows_are_visible",),
     ),
 )
 

@@ -1,6 +1,6 @@
-"""The base classes of the errors that a client is told about: each knows its HTTP status and its code.
+"""Base classes of API errors, each with its HTTP status and error code.
 
-A class's docstring is the message that the client reads. `http/error_handlers.py` renders them.
+A class's docstring is the message in the response. `http/error_handlers.py` renders them.
 """
 
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Bells for the tests of the bus: a fact, a handler that fails as it is told to, and what it has written."""
+"""A message about bells for the tests of the bus, a handler that fails on demand, and the rows it has written."""
 
 from typing import ClassVar
 from uuid import UUID, uuid4
@@ -20,7 +20,7 @@ class BellRung(Message):
 
 
 class Counter:
-    """A handler that writes each ring into a table, and fails as it is told to."""
+    """A handler that inserts a row per ring, and raises the errors in `fail`."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []

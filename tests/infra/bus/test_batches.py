@@ -1,4 +1,4 @@
-"""Many messages in one transaction: as if each had been alone, whatever happens to its neighbours."""
+"""Batches have the same effects as messages delivered one by one, whatever happens to their neighbours."""
 
 import asyncio
 from typing import ClassVar
@@ -22,9 +22,9 @@ TRANSACTIONS = "select array_agg(distinct xmin::text) from "
 
 
 class Echo(outbox.Message):
-    """What a handler says when it has heard a bell."""
+    """Published by a handler for each bell."""
 
-    topic: ClassVar[str] = "echo.heard"
+    topic: ClassVar[str] = "echo.rung_times"
     key_field: ClassVar[str] = "times"
     times: int
 
@@ -56,17 +56,17 @@ async def page(database: Database) -> list[Delivery]:
     return await reader.read()
 
 
-def taker(database: Database, group: Group) -> Deliverer:
+def deliverer(database: Database, group: Group) -> Deliverer:
     return Deliverer(GroupBatcher(database, group), 3, asyncio.Event())
 
 
 @pytest.fixture(autouse=True)
-def _in_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take longer for a run than its time; most of these tests ask what is in it."""
+def no_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need longer for a batch than its limit, and most of these tests check the batch's content."""
     monkeypatch.setattr(batches, "BATCH_SECONDS", 60.0)
 
 
-async def test_a_run_is_one_transaction_with_its_inbox_rows(database: Database, group: Group) -> None:
+async def test_a_batch_is_one_transaction_with_its_inbox_rows(database: Database, group: Group) -> None:
     await ring(database, *range(20))
     await drain_group(database, group)
     assert await rung(database) == list(range(20))
@@ -75,14 +75,14 @@ async def test_a_run_is_one_transaction_with_its_inbox_rows(database: Database, 
     assert await transactions(database, "inbox") == together
 
 
-async def test_a_run_is_bounded_in_number(database: Database, group: Group) -> None:
+async def test_a_batch_is_limited_in_size(database: Database, group: Group) -> None:
     await ring(database, *range(group.batch_max * 2 + 1))
     await drain_group(database, group)
     assert await rung(database) == list(range(group.batch_max * 2 + 1))
     assert len(await transactions(database, "rung")) == 3
 
 
-async def test_a_run_is_bounded_in_time_and_what_it_leaves_is_not_marked_as_done(
+async def test_a_batch_is_limited_in_time_and_its_remainder_is_not_marked_as_processed(
     database: Database, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "BATCH_SECONDS", 0.02)
@@ -94,39 +94,41 @@ async def test_a_run_is_bounded_in_time_and_what_it_leaves_is_not_marked_as_done
     group = Group("slow", {BellRung: slowly})
     await ring(database, *range(4))
     deliveries = await page(database)
-    assert await taker(database, group).deliver(deliveries) == 1
+    assert await deliverer(database, group).deliver(deliveries) == 1
     assert (await rung(database), await done(database, group)) == ([0], 1)
     await drain_group(database, group)
     assert (await rung(database), await done(database, group)) == ([0, 1, 2, 3], 4)
 
 
-async def test_runs_that_were_cut_short_grow_again(
+async def test_batch_sizes_grow_again_after_a_batch_ran_out_of_time(
     database: Database, group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ring(database, *range(40))
-    takes, deliveries = taker(database, group), await page(database)
+    one, deliveries = deliverer(database, group), await page(database)
     monkeypatch.setattr(batches, "BATCH_SECONDS", 0.0)
-    assert await takes.deliver(deliveries) == 1
+    assert await one.deliver(deliveries) == 1
     monkeypatch.setattr(batches, "BATCH_SECONDS", 60.0)
     sizes = []
     while (done := sum(sizes) + 1) < len(deliveries):
-        sizes.append(await takes.deliver(deliveries[done:]))
+        sizes.append(await one.deliver(deliveries[done:]))
     assert sizes[:6] == [2, 3, 4, 6, 8, 11]
     assert await rung(database) == list(range(40))
 
 
-async def test_an_effect_and_its_inbox_row_commit_together_in_a_run_too(
+async def test_an_effect_and_its_inbox_row_commit_together_in_a_batch(
     database: Database, group: Group, counter: Counter
 ) -> None:
     counter.fail[3] = [ValueError("after the effect")]
     await ring(database, *range(6))
     await drain_group(database, group)
-    assert counter.calls == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5], "the run was undone, and each went alone"
+    assert counter.calls == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5], (
+        "the batch was rolled back, and each message delivered alone"
+    )
     assert await rung(database) == list(range(6))
     assert await done(database, group) == 6
 
 
-async def test_poison_in_a_run_is_found_and_its_neighbours_go_through(
+async def test_poison_in_a_batch_is_identified_and_its_neighbours_are_delivered(
     database: Database, group: Group, counter: Counter
 ) -> None:
     counter.fail[2] = [ValueError("no such bell")] * 9
@@ -134,20 +136,18 @@ async def test_poison_in_a_run_is_found_and_its_neighbours_go_through(
     await drain_group(database, group, attempts_max=3)
     assert await rung(database) == [0, 1, 3, 4]
     async with database.transaction() as session:
-        letter = (await session.scalars(select(DeadLetter))).one()
-    assert (letter.message["payload"]["times"], letter.attempts) == (2, 3)
+        dead_letter = (await session.scalars(select(DeadLetter))).one()
+    assert (dead_letter.message["payload"]["times"], dead_letter.attempts) == (2, 3)
 
 
-async def test_after_a_run_that_failed_messages_go_together_again(
-    database: Database, group: Group, counter: Counter
-) -> None:
+async def test_batches_resume_after_a_failed_batch(database: Database, group: Group, counter: Counter) -> None:
     counter.fail[1] = [ValueError("once")]
     await ring(database, *range(4))
-    takes = taker(database, group)
+    one = deliverer(database, group)
     deliveries = await page(database)
-    assert [await takes.deliver(deliveries[n:]) for n in range(4)] == [1, 1, 1, 1]
+    assert [await one.deliver(deliveries[n:]) for n in range(4)] == [1, 1, 1, 1]
     await ring(database, *range(4, 6))
-    assert await takes.deliver((await page(database))[4:]) == 2
+    assert await one.deliver((await page(database))[4:]) == 2
     assert await rung(database) == list(range(6))
 
 
@@ -158,27 +158,25 @@ async def test_a_redelivery_among_new_messages_has_no_effect(database: Database,
     deliveries = await page(database)
     assert len(deliveries) == 4
     mixed = [deliveries[2], deliveries[0], deliveries[3], deliveries[1]]
-    assert await taker(database, group).deliver(mixed) == 4
+    assert await deliverer(database, group).deliver(mixed) == 4
     assert await rung(database) == [0, 1, 2, 3]
 
 
-async def test_one_message_twice_in_a_run_has_one_effect(database: Database, group: Group) -> None:
+async def test_one_message_twice_in_a_batch_has_one_effect(database: Database, group: Group) -> None:
     await ring(database, 7, 8)
     first, second = await page(database)
-    assert await taker(database, group).deliver([first, first, second, first]) == 4
+    assert await deliverer(database, group).deliver([first, first, second, first]) == 4
     assert await rung(database) == [7, 8]
 
 
-async def test_an_outage_in_a_run_is_waited_for_in_its_place(
-    database: Database, group: Group, counter: Counter
-) -> None:
+async def test_an_outage_in_a_batch_is_retried_in_order(database: Database, group: Group, counter: Counter) -> None:
     counter.fail[1] = [Retry("away")] * 3
     await ring(database, *range(4))
     await drain_group(database, group, attempts_max=1)
     assert await rung(database) == list(range(4))
 
 
-async def test_messages_keep_their_own_cause_in_a_run(database: Database, counter: Counter) -> None:
+async def test_messages_of_a_batch_keep_their_own_correlation_ids(database: Database, counter: Counter) -> None:
     async def echo(session: AsyncSession, message: BellRung) -> None:
         await counter(session, message)
         outbox.publish(session, Echo(times=message.times))
@@ -189,13 +187,13 @@ async def test_messages_keep_their_own_cause_in_a_run(database: Database, counte
         log.correlation_id.reset(token)
     await drain_group(database, Group("echoes", {BellRung: echo}))
     async with database.transaction() as session:
-        query = text("select correlation_id from outbox where topic = 'echo.heard' order by id")
-        told = list(await session.scalars(query))
-    assert told == counter.correlation_ids == [f"request {n}" for n in range(5)]
+        query = text("select correlation_id from outbox where topic = 'echo.rung_times' order by id")
+        published = list(await session.scalars(query))
+    assert published == counter.correlation_ids == [f"request {n}" for n in range(5)]
     assert log.correlation_id.get() == ""
 
 
-async def test_a_handler_finds_nothing_that_its_neighbours_left_in_the_session(database: Database) -> None:
+async def test_a_handler_sees_no_objects_of_its_neighbours_in_the_session(database: Database) -> None:
     rows: list[InboxRow] = []
 
     async def add(session: AsyncSession, _: BellRung) -> None:
@@ -204,17 +202,17 @@ async def test_a_handler_finds_nothing_that_its_neighbours_left_in_the_session(d
         session.add(rows[-1])
 
     await ring(database, *range(3))
-    assert await taker(database, Group("adders", {BellRung: add})).deliver(await page(database)) == 3
+    assert await deliverer(database, Group("adders", {BellRung: add})).deliver(await page(database)) == 3
     assert await done(database, Group("left behind", {})) == 3
 
 
-async def test_a_group_that_wants_them_one_by_one_gets_them_so(database: Database, counter: Counter) -> None:
+async def test_a_group_with_batches_of_one_gets_messages_one_by_one(database: Database, counter: Counter) -> None:
     await ring(database, *range(3))
     await drain_group(database, Group("soloists", {BellRung: counter}, batch_max=1))
     assert len(await transactions(database, "rung")) == 3
 
 
-async def test_a_stopped_consumer_begins_nothing_more(database: Database, group: Group) -> None:
+async def test_a_stopped_consumer_starts_no_delivery(database: Database, group: Group) -> None:
     await ring(database, 1)
     stop = asyncio.Event()
     stop.set()
@@ -223,23 +221,23 @@ async def test_a_stopped_consumer_begins_nothing_more(database: Database, group:
     assert await rung(database) == []
 
 
-async def test_two_who_work_on_the_same_messages_do_each_once_and_in_order(database: Database, group: Group) -> None:
-    """A partition changes hands while its last owner is still at work."""
+async def test_two_processes_with_the_same_messages_process_each_once_and_in_order(
+    database: Database, group: Group
+) -> None:
+    """A partition changes hands while its previous owner is still working."""
 
-    async def work_off(deliveries: list[Delivery], size: int) -> None:
-        takes = taker(database, group)
+    async def deliver_all(deliveries: list[Delivery], size: int) -> None:
+        one = deliverer(database, group)
         while deliveries:
-            deliveries = deliveries[await takes.deliver(deliveries[:size]) :]
+            deliveries = deliveries[await one.deliver(deliveries[:size]) :]
 
     await ring(database, *range(300))
     deliveries = await page(database)
-    await asyncio.gather(work_off(deliveries, 7), work_off(deliveries, 32), work_off(deliveries, 1))
+    await asyncio.gather(deliver_all(deliveries, 7), deliver_all(deliveries, 32), deliver_all(deliveries, 1))
     assert await rung(database) == list(range(300))
 
 
-async def test_runs_that_wait_for_each_other_in_a_circle_get_through_one_by_one(
-    database: Database, owner: Database
-) -> None:
+async def test_batches_in_a_deadlock_are_delivered_one_by_one(database: Database, owner: Database) -> None:
     async with owner.transaction() as session:
         await session.execute(text("create table cups (id int, taken int default 0)"))
         await session.execute(text("insert into cups values (0), (1)"))
@@ -262,48 +260,48 @@ async def test_runs_that_wait_for_each_other_in_a_circle_get_through_one_by_one(
         assert list(await session.scalars(text("select taken from cups"))) == [2, 2]
 
 
-async def work_off(line: Deliverer, deliveries: list[Delivery]) -> None:
+async def deliver_all_by(source: Deliverer, deliveries: list[Delivery]) -> None:
     while deliveries:
-        deliveries = deliveries[await line.deliver(deliveries) :]
+        deliveries = deliveries[await source.deliver(deliveries) :]
 
 
-async def test_lines_that_come_at_once_share_a_transaction(database: Database, group: Group) -> None:
-    """Partitions that have a few messages each do not pay for a commit each."""
+async def test_sources_that_arrive_together_share_a_transaction(database: Database, group: Group) -> None:
+    """Partitions with a few messages each do not cost a commit each."""
     await ring(database, *range(12))
-    deliveries, shared = await page(database), GroupBatcher(database, group)
-    lines = [Deliverer(shared, 3, asyncio.Event()) for _ in range(4)]
-    await asyncio.gather(*(work_off(line, deliveries[n::4]) for n, line in enumerate(lines)))
+    deliveries, batcher = await page(database), GroupBatcher(database, group)
+    sources = [Deliverer(batcher, 3, asyncio.Event()) for _ in range(4)]
+    await asyncio.gather(*(deliver_all_by(source, deliveries[n::4]) for n, source in enumerate(sources)))
     assert sorted(await rung(database)) == list(range(12))
     assert await done(database, group) == 12
     assert len(await transactions(database, "rung")) == 1
 
 
-async def test_lines_that_are_more_than_a_transaction_takes_have_their_turns(database: Database, group: Group) -> None:
+async def test_sources_take_turns_when_a_transaction_is_full(database: Database, group: Group) -> None:
     await ring(database, *range(100))
-    deliveries, shared = await page(database), GroupBatcher(database, group)
-    lines = [Deliverer(shared, 3, asyncio.Event()) for _ in range(6)]
-    await asyncio.gather(*(work_off(line, deliveries[n::6]) for n, line in enumerate(lines)))
-    heard = await rung(database)
-    assert sorted(heard) == list(range(100))
+    deliveries, batcher = await page(database), GroupBatcher(database, group)
+    sources = [Deliverer(batcher, 3, asyncio.Event()) for _ in range(6)]
+    await asyncio.gather(*(deliver_all_by(source, deliveries[n::6]) for n, source in enumerate(sources)))
+    rung_times = await rung(database)
+    assert sorted(rung_times) == list(range(100))
     for n in range(6):
-        assert [one for one in heard if one % 6 == n] == list(range(n, 100, 6)), "each line keeps its order"
+        assert [one for one in rung_times if one % 6 == n] == list(range(n, 100, 6)), "each source keeps its order"
 
 
-async def test_a_line_at_fault_holds_nobody_up(database: Database, group: Group, counter: Counter) -> None:
+async def test_a_failing_source_does_not_delay_the_others(database: Database, group: Group, counter: Counter) -> None:
     counter.fail[0] = [Retry("not yet")] * 1000
     await ring(database, *range(6))
-    deliveries, shared = await page(database), GroupBatcher(database, group)
-    lines = [Deliverer(shared, 3, asyncio.Event()) for _ in range(2)]
-    waiting = asyncio.create_task(work_off(lines[0], deliveries[0::2]))
-    await asyncio.wait_for(work_off(lines[1], deliveries[1::2]), 60)
+    deliveries, batcher = await page(database), GroupBatcher(database, group)
+    sources = [Deliverer(batcher, 3, asyncio.Event()) for _ in range(2)]
+    waiting = asyncio.create_task(deliver_all_by(sources[0], deliveries[0::2]))
+    await asyncio.wait_for(deliver_all_by(sources[1], deliveries[1::2]), 60)
     assert await rung(database) == [1, 3, 5]
     counter.fail.clear()
     await waiting
     assert await rung(database) == [1, 3, 5, 0, 2, 4]
 
 
-async def test_a_line_that_is_cut_off_leaves_the_others_what_is_theirs(database: Database, counter: Counter) -> None:
-    """It was taken along: what became of its messages is the inbox's to say."""
+async def test_cancelling_a_waiting_source_does_not_affect_the_others(database: Database, counter: Counter) -> None:
+    """Its messages may have been processed with the others: the inbox records which."""
     begun, may_go_on = asyncio.Event(), asyncio.Event()
 
     async def wait(session: AsyncSession, message: BellRung) -> None:
@@ -313,18 +311,20 @@ async def test_a_line_that_is_cut_off_leaves_the_others_what_is_theirs(database:
 
     group = Group("patient", {BellRung: wait})
     await ring(database, *range(9))
-    deliveries, shared = await page(database), GroupBatcher(database, group)
+    deliveries, batcher = await page(database), GroupBatcher(database, group)
     sizes = (2, 3, 4)
-    asking = [asyncio.create_task(shared.deliver(deliveries[sum(sizes[:n]) :][:size])) for n, size in enumerate(sizes)]
+    delivering = [
+        asyncio.create_task(batcher.deliver(deliveries[sum(sizes[:n]) :][:size])) for n, size in enumerate(sizes)
+    ]
     await begun.wait()
-    asking[1].cancel()
-    await asyncio.wait({asking[1]})
+    delivering[1].cancel()
+    await asyncio.wait({delivering[1]})
     may_go_on.set()
-    assert [await asking[0], await asking[2]] == [2, 4]
+    assert [await delivering[0], await delivering[2]] == [2, 4]
     assert await rung(database) == list(range(9))
 
 
-async def test_a_line_that_is_cut_off_amid_its_transaction_leaves_the_next_ones_theirs(
+async def test_cancelling_a_source_during_its_transaction_does_not_affect_the_next(
     database: Database, counter: Counter
 ) -> None:
     begun, may_go_on = asyncio.Event(), asyncio.Event()
@@ -336,11 +336,11 @@ async def test_a_line_that_is_cut_off_amid_its_transaction_leaves_the_next_ones_
 
     group = Group("cut off", {BellRung: wait})
     await ring(database, *range(5))
-    deliveries, shared = await page(database), GroupBatcher(database, group)
-    asking = [asyncio.create_task(shared.deliver(run)) for run in (deliveries[:2], deliveries[2:])]
+    deliveries, batcher = await page(database), GroupBatcher(database, group)
+    delivering = [asyncio.create_task(batcher.deliver(run)) for run in (deliveries[:2], deliveries[2:])]
     await begun.wait()
-    asking[0].cancel()
-    await asyncio.wait({asking[0]})
+    delivering[0].cancel()
+    await asyncio.wait({delivering[0]})
     may_go_on.set()
-    assert await asking[1] == 3
-    assert await rung(database) == [2, 3, 4], "what the first had in hand was undone with it"
+    assert await delivering[1] == 3
+    assert await rung(database) == [2, 3, 4], "the messages of the first were rolled back with it"

@@ -1,4 +1,4 @@
-"""Each effect once, in order, with patience for outages and dead letters for poison."""
+"""Delivery: exactly one effect per message, in order, retries during outages, and dead letters for poison."""
 
 import asyncio
 import time
@@ -45,16 +45,16 @@ async def test_a_redelivery_has_no_effect(database: Database, group: Group) -> N
     assert await rung(database) == [1]
 
 
-async def test_a_page_that_takes_long_keeps_its_lease(database: Database, group: Group) -> None:
+async def test_a_slow_page_keeps_its_lease(database: Database, group: Group) -> None:
     await ring(database, 1)
     consumer = LogConsumer(database, group, asyncio.Event(), 3)
     assert await consumer.reader.acquire()
     page = await consumer.reader.read()
-    consumer.reader.held_at -= LEASE_SECONDS + 1  # so long have the effects before this one taken
+    consumer.reader.held_at -= LEASE_SECONDS + 1  # the effects before this one have taken that long
     async with database.transaction() as session:
         await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
     await consumer.consume(page, asyncio.Event())
-    assert not await LogReader(database, group.name, "who stands by").acquire()
+    assert not await LogReader(database, group.name, "standby").acquire()
 
 
 async def test_an_effect_and_its_inbox_row_commit_together(database: Database, group: Group, counter: Counter) -> None:
@@ -65,7 +65,7 @@ async def test_an_effect_and_its_inbox_row_commit_together(database: Database, g
     assert await rung(database) == [1]
 
 
-async def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(
+async def test_poison_becomes_a_dead_letter_and_its_neighbours_are_delivered(
     database: Database, group: Group, counter: Counter
 ) -> None:
     counter.fail[2] = [ValueError("no such bell")] * 9
@@ -73,30 +73,30 @@ async def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(
     await drain_group(database, group, attempts_max=3)
     assert await rung(database) == [1, 3]
     async with database.transaction() as session:
-        letter = (await session.scalars(select(DeadLetter))).one()
-    assert (letter.consumer, letter.topic, letter.attempts) == ("ringers", "bell.rung", 3)
-    assert "no such bell" in letter.error
-    assert letter.message["payload"]["times"] == 2
+        dead_letter = (await session.scalars(select(DeadLetter))).one()
+    assert (dead_letter.consumer, dead_letter.topic, dead_letter.attempts) == ("ringers", "bell.rung", 3)
+    assert "no such bell" in dead_letter.error
+    assert dead_letter.message["payload"]["times"] == 2
 
 
-async def test_an_outage_is_not_the_messages_fault(database: Database, group: Group, counter: Counter) -> None:
+async def test_an_outage_does_not_count_as_a_failed_attempt(database: Database, group: Group, counter: Counter) -> None:
     lost = OperationalError("select", {}, Exception("connection lost"))
     counter.fail[1] = [Retry(), lost, lost, Retry(), ConnectionError()]
     await ring(database, 1, 2)
     started = time.monotonic()
     await drain_group(database, group, attempts_max=1)
-    assert time.monotonic() - started > 0.1  # it backed off in its place
+    assert time.monotonic() - started > 0.1  # it backed off before the next message
     assert await rung(database) == [1, 2]
 
 
-async def test_a_message_that_waits_out_an_outage_stops_with_its_process(
+async def test_a_message_retried_during_an_outage_stops_with_its_process(
     database: Database, group: Group, counter: Counter
 ) -> None:
     counter.fail[1] = [Retry()] * 1000
     await ring(database, 1)
     consumer, stop = LogConsumer(database, group, asyncio.Event(), 3), asyncio.Event()
     running = asyncio.create_task(consumer.run(stop))
-    while len(counter.calls) < 2:  # noqa: ASYNC110 (the handler is not ours to signal from)
+    while len(counter.calls) < 2:  # noqa: ASYNC110 (the handler sets no event)
         await asyncio.sleep(0.01)
     stop.set()
     await asyncio.wait_for(running, PATIENCE_SECONDS)
@@ -105,7 +105,7 @@ async def test_a_message_that_waits_out_an_outage_stops_with_its_process(
     assert await rung(database) == [1]
 
 
-async def test_a_newer_schema_is_not_guessed_at(database: Database, group: Group) -> None:
+async def test_a_newer_schema_version_becomes_a_dead_letter_at_once(database: Database, group: Group) -> None:
     class NewBellRung(BellRung):
         schema_version: ClassVar[int] = 2
 
@@ -114,13 +114,13 @@ async def test_a_newer_schema_is_not_guessed_at(database: Database, group: Group
     await ring(database, 2)
     await drain_group(database, group, attempts_max=8)
     async with database.transaction() as session:
-        letter = (await session.scalars(select(DeadLetter))).one()
-    assert letter.attempts == 1, "no wait makes it known"
-    assert "bell.rung has schema version 2, and 1 is the newest known here" in letter.error
-    assert await rung(database) == [2], "what comes behind it is not held up"
+        dead_letter = (await session.scalars(select(DeadLetter))).one()
+    assert dead_letter.attempts == 1, "a retry would not help"
+    assert "bell.rung has schema version 2, and 1 is the newest known here" in dead_letter.error
+    assert await rung(database) == [2], "the next message is not delayed"
 
 
-async def test_an_older_version_that_can_still_be_read_passes(database: Database, counter: Counter) -> None:
+async def test_an_older_schema_version_is_delivered(database: Database, counter: Counter) -> None:
     class LouderBellRung(BellRung):
         schema_version: ClassVar[int] = 2
         volume: int = 3
@@ -140,7 +140,7 @@ async def test_an_unknown_field_is_ignored(database: Database, group: Group) -> 
     assert await rung(database) == [5]
 
 
-async def test_the_correlation_id_travels_to_the_handler(database: Database, group: Group, counter: Counter) -> None:
+async def test_the_correlation_id_reaches_the_handler(database: Database, group: Group, counter: Counter) -> None:
     token = log.correlation_id.set("from the request")
     await ring(database, 1)
     log.correlation_id.reset(token)
@@ -149,11 +149,11 @@ async def test_the_correlation_id_travels_to_the_handler(database: Database, gro
     assert log.correlation_id.get() == ""
 
 
-async def test_a_running_consumer_is_woken_by_a_nudge(database: Database, group: Group) -> None:
+async def test_a_commit_notification_wakes_a_running_consumer(database: Database, group: Group) -> None:
     wake, stop = asyncio.Event(), asyncio.Event()
     consumer = LogConsumer(database, group, wake, 3)
     running = asyncio.create_task(consumer.run(stop))
-    await asyncio.sleep(0.3)  # it has found nothing, and sleeps
+    await asyncio.sleep(0.3)  # it has found nothing and sleeps
     await ring(database, 1)
     wake.set()
     await _eventually(lambda: rung(database), [1], seconds=PATIENCE_SECONDS)
@@ -161,33 +161,33 @@ async def test_a_running_consumer_is_woken_by_a_nudge(database: Database, group:
     await running
 
 
-async def test_a_consumer_that_stops_leaves_its_cursor_behind_what_is_done(database: Database, group: Group) -> None:
+async def test_a_stopping_consumer_moves_its_cursor_past_what_it_processed(database: Database, group: Group) -> None:
     await ring(database, 1, 2)
     consumer, stop = LogConsumer(database, group, asyncio.Event(), 3), asyncio.Event()
     running = asyncio.create_task(consumer.run(stop))
     await _eventually(lambda: rung(database), [1, 2], seconds=PATIENCE_SECONDS)
     stop.set()
     await running
-    successor = LogReader(database, group.name, "who goes on")
+    successor = LogReader(database, group.name, "successor")
     assert await successor.acquire()
     assert await successor.read() == []
 
 
-async def test_what_is_done_and_not_told_to_the_cursor_is_read_again(database: Database) -> None:
+async def test_messages_processed_but_not_acknowledged_are_read_again(database: Database) -> None:
     await ring(database, 1, 2)
-    reader = LogReader(database, "somebody", "one", page_rows=1)
+    reader = LogReader(database, "consumer", "one", page_rows=1)
     assert await reader.acquire()
     (first,) = await reader.read()
     reader.acknowledge(first.log_id)
-    assert await LogReader(database, "somebody", "one").acquire()  # a process of the same name, started again
+    assert await LogReader(database, "consumer", "one").acquire()  # a process of the same name, started again
     with pytest.raises(LeaseLost):
         await reader.read()
     assert await reader.acquire()
     assert (await reader.read())[0].log_id == first.log_id
 
 
-async def _eventually(ask: Any, wanted: object, seconds: float) -> None:
+async def _eventually(query: Any, expected: object, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while (answer := await ask()) != wanted:
-        assert time.monotonic() < deadline, answer
+    while (result := await query()) != expected:
+        assert time.monotonic() < deadline, result
         await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A dead letter that is brought again: effect and letter change places, once, whoever tries and whatever fails."""
+"""A redelivered dead letter is replaced by its effect exactly once, whatever fails and however many try."""
 
 import asyncio
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ class BellCracked(Message):
 
 
 class Founder:
-    """A handler that fails until it is mended, and may be told to wait in the middle."""
+    """A handler that fails while `failure` is set, and can be paused in the middle."""
 
     def __init__(self) -> None:
         self.failure: BaseException | None = ValueError("no bronze")
@@ -49,7 +49,7 @@ class Founder:
 
 
 class Batch:
-    """A group that takes many at once, and fails as the founder does."""
+    """A group that takes batches, and fails like the founder."""
 
     name, topics, pause_seconds = "founders", (BellCracked.topic,), 0.0
 
@@ -75,25 +75,25 @@ def group(founder: Founder) -> Group:
     return Group("founders", {BellCracked: founder.cast})
 
 
-@pytest.fixture(params=["alone", "outward", "batch"])
+@pytest.fixture(params=["alone", "external", "batch"])
 def any_group(request: pytest.FixtureRequest, founder: Founder, group: Group) -> AnyGroup:
-    outward = ExternalGroup("founders", {BellCracked: founder.cast}, founder.send)
-    kinds: dict[str, Any] = {"alone": group, "outward": outward, "batch": Batch(founder)}
+    external = ExternalGroup("founders", {BellCracked: founder.cast}, founder.send)
+    kinds: dict[str, Any] = {"alone": group, "external": external, "batch": Batch(founder)}
     return kinds[request.param]
 
 
-async def give_up(database: Database, group: Group, *numbers: int) -> list[int]:
-    """Have the group fail at these; the numbers of the letters."""
+async def fail(database: Database, group: Group, *numbers: int) -> list[int]:
+    """Let the group fail at these messages; the ids of their dead letters."""
     token = log.correlation_id.set("from the request")
     async with database.transaction() as session:
         for number in numbers:
             outbox.publish(session, BellCracked(bell_id=uuid4(), number=number))
     log.correlation_id.reset(token)
     await drain_group(database, group, attempts_max=1)
-    return [letter.id for letter in await letters(database)]
+    return [dead_letter.id for dead_letter in await dead_letters(database)]
 
 
-async def letters(database: Database) -> list[DeadLetter]:
+async def dead_letters(database: Database) -> list[DeadLetter]:
     async with database.transaction() as session:
         return list(await session.scalars(Selection().select()))
 
@@ -107,119 +107,121 @@ async def cast(database: Database) -> list[int]:
     return await scalars(database, "select number from cast_bells")
 
 
-async def test_a_letter_that_is_brought_again_makes_its_effect_and_goes(
+async def test_a_redelivered_dead_letter_has_its_effect_and_is_deleted(
     database: Database, group: Group, any_group: AnyGroup, founder: Founder
 ) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = None
-    assert await redeliver(database, {"founders": any_group}, letter_id) == (Outcome.DONE, "")
+    assert await redeliver(database, {"founders": any_group}, dead_letter_id) == (Outcome.DONE, "")
     assert await cast(database) == [1]
-    assert await letters(database) == []
+    assert await dead_letters(database) == []
     assert founder.correlation_ids == ["from the request"] * 2
     assert founder.sent == ([1] if isinstance(any_group, ExternalGroup) else [])
-    assert (await redeliver(database, {"founders": any_group}, letter_id))[0] == Outcome.GONE
+    assert (await redeliver(database, {"founders": any_group}, dead_letter_id))[0] == Outcome.GONE
     assert await cast(database) == [1]
 
 
-async def test_a_message_that_was_brought_again_is_done_also_when_the_log_brings_it(
+async def test_a_redelivered_message_is_skipped_when_it_is_read_again(
     database: Database, group: Group, founder: Founder
 ) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = None
-    async with database.transaction() as session:  # so old that the inbox has forgotten it
+    async with database.transaction() as session:  # older than the retention of the inbox
         await session.execute(text("delete from inbox"))
-    await redeliver(database, {"founders": group}, letter_id)
+    await redeliver(database, {"founders": group}, dead_letter_id)
     async with database.transaction() as session:
         await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
     assert await drain_group(database, group) == 1
     assert await cast(database) == [1]
 
 
-async def test_a_letter_that_fails_again_stays_with_its_new_error(
+async def test_a_dead_letter_that_fails_again_keeps_its_new_error(
     database: Database, group: Group, any_group: AnyGroup, founder: Founder
 ) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = LookupError("no clay")
-    outcome, reason = await redeliver(database, {"founders": any_group}, letter_id)
+    outcome, reason = await redeliver(database, {"founders": any_group}, dead_letter_id)
     assert (outcome, reason) == (Outcome.FAILED, "LookupError: no clay")
-    (letter,) = await letters(database)
-    assert (letter.attempts, "no clay" in letter.error, "no bronze" in letter.error) == (2, True, False)
-    assert letter.failed_at > letter.created_at
+    (dead_letter,) = await dead_letters(database)
+    assert (dead_letter.attempts, "no clay" in dead_letter.error, "no bronze" in dead_letter.error) == (2, True, False)
+    assert dead_letter.failed_at > dead_letter.created_at
     assert await cast(database) == []
 
 
-async def test_an_outage_leaves_a_letter_as_it_was(
+async def test_an_outage_leaves_a_dead_letter_unchanged(
     database: Database, group: Group, any_group: AnyGroup, founder: Founder
 ) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = bus.Retry("the foundry is shut")
-    assert (await redeliver(database, {"founders": any_group}, letter_id))[0] == Outcome.WAITS
-    (letter,) = await letters(database)
-    assert (letter.attempts, "no bronze" in letter.error) == (1, True)
+    assert (await redeliver(database, {"founders": any_group}, dead_letter_id))[0] == Outcome.WAITS
+    (dead_letter,) = await dead_letters(database)
+    assert (dead_letter.attempts, "no bronze" in dead_letter.error) == (1, True)
 
 
-async def test_two_operators_bring_one_letter(
+async def test_two_operators_redeliver_one_dead_letter(
     database: Database, group: Group, any_group: AnyGroup, founder: Founder
 ) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = None
     founder.may_go_on.clear()
     groups = {"founders": any_group}
-    tries = [asyncio.create_task(redeliver(database, groups, letter_id)) for _ in range(3)]
-    await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
+    attempts = [asyncio.create_task(redeliver(database, groups, dead_letter_id)) for _ in range(3)]
+    await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
     founder.may_go_on.set()
-    assert sorted(outcome for outcome, _ in await asyncio.gather(*tries)) == ["done", "taken", "taken"]
+    assert sorted(outcome for outcome, _ in await asyncio.gather(*attempts)) == ["done", "taken", "taken"]
     assert await cast(database) == [1]
 
 
-async def test_a_letter_that_is_gone_in_the_middle_is_told_so(
+async def test_a_dead_letter_deleted_during_its_redelivery_is_reported_as_gone(
     database: Database, group: Group, founder: Founder
 ) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = None
     founder.may_go_on.clear()
-    trying = asyncio.create_task(redeliver(database, {"founders": Batch(founder)}, letter_id))
-    while len(founder.correlation_ids) < 2:  # noqa: ASYNC110 (the handler is not ours to signal from)
+    redelivering = asyncio.create_task(redeliver(database, {"founders": Batch(founder)}, dead_letter_id))
+    while len(founder.correlation_ids) < 2:  # noqa: ASYNC110 (the handler sets no event)
         await asyncio.sleep(0.01)
     async with database.transaction() as session:
         await session.execute(text("delete from dead_letters"))
     founder.may_go_on.set()
-    assert (await trying)[0] == Outcome.GONE
+    assert (await redelivering)[0] == Outcome.GONE
 
 
-async def test_whoever_crashes_in_the_middle_leaves_letter_or_effect(
+async def test_a_crash_during_redelivery_leaves_the_dead_letter_or_the_effect(
     database: Database, group: Group, founder: Founder
 ) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = None
     founder.may_go_on.clear()
-    trying = asyncio.create_task(redeliver(database, {"founders": group}, letter_id))
+    redelivering = asyncio.create_task(redeliver(database, {"founders": group}, dead_letter_id))
     killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where backend_xid is not null"
     while not (await scalars(database, killed + " and datname = current_database()"))[0]:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     founder.may_go_on.set()
-    assert (await trying)[0] == Outcome.WAITS
-    assert (await cast(database), len(await letters(database))) == ([], 1)
-    assert (await redeliver(database, {"founders": group}, letter_id))[0] == Outcome.DONE
-    assert (await cast(database), await letters(database)) == ([1], [])
+    assert (await redelivering)[0] == Outcome.WAITS
+    assert (await cast(database), len(await dead_letters(database))) == ([], 1)
+    assert (await redeliver(database, {"founders": group}, dead_letter_id))[0] == Outcome.DONE
+    assert (await cast(database), await dead_letters(database)) == ([1], [])
 
 
-async def test_what_nobody_here_could_take_is_kept_as_it_is(database: Database, group: Group, founder: Founder) -> None:
-    (letter_id,) = await give_up(database, group, 1)
+async def test_a_dead_letter_without_a_handler_is_kept_unchanged(
+    database: Database, group: Group, founder: Founder
+) -> None:
+    (dead_letter_id,) = await fail(database, group, 1)
     founder.failure = None
-    outcome, reason = await redeliver(database, {}, letter_id)
+    outcome, reason = await redeliver(database, {}, dead_letter_id)
     assert (outcome, reason) == (Outcome.FAILED, "there is no consumer founders in this release")
-    outcome, reason = await redeliver(database, {"founders": Group("founders", {})}, letter_id)
+    outcome, reason = await redeliver(database, {"founders": Group("founders", {})}, dead_letter_id)
     assert (outcome, reason) == (Outcome.FAILED, "founders does not react to bell.cracked in this release")
     async with database.transaction() as session:
         await session.execute(text('update dead_letters set message = \'{"value": "AA==", "headers": []}\''))
-    outcome, reason = await redeliver(database, {"founders": group}, letter_id)
+    outcome, reason = await redeliver(database, {"founders": group}, dead_letter_id)
     assert (outcome, reason) == (Outcome.FAILED, "it is not a message of this platform: it can only be dropped")
-    assert (await letters(database))[0].attempts == 1
+    assert (await dead_letters(database))[0].attempts == 1
 
 
-async def test_a_letter_that_is_dropped_never_comes_back(database: Database, group: Group, founder: Founder) -> None:
-    first, second = await give_up(database, group, 1, 2)
+async def test_a_dropped_dead_letter_never_comes_back(database: Database, group: Group, founder: Founder) -> None:
+    first, second = await fail(database, group, 1, 2)
     founder.failure = None
     assert await drop(database, first)
     assert not await drop(database, first)
@@ -227,21 +229,23 @@ async def test_a_letter_that_is_dropped_never_comes_back(database: Database, gro
         await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
     await drain_group(database, group)
     assert await cast(database) == []
-    assert [letter.id for letter in await letters(database)] == [second]
+    assert [dead_letter.id for dead_letter in await dead_letters(database)] == [second]
 
 
-async def test_letters_are_chosen_by_what_is_said_of_them(database: Database, group: Group) -> None:
-    await give_up(database, group, 1, 2)
-    other = await letters(database)
+async def test_dead_letters_are_selected_by_all_given_conditions(database: Database, group: Group) -> None:
+    await fail(database, group, 1, 2)
+    other = await dead_letters(database)
     async with database.transaction() as session:
         await session.execute(
             text("update dead_letters set topic = 'bell.stolen', consumer = 'police' where id = :id"),
             {"id": other[1].id},
         )
 
-    async def numbers(wanted: Selection) -> list[int]:
+    async def numbers(selection: Selection) -> list[int]:
         async with database.transaction() as session:
-            return [letter.message["payload"]["number"] for letter in await session.scalars(wanted.select())]
+            return [
+                dead_letter.message["payload"]["number"] for dead_letter in await session.scalars(selection.select())
+            ]
 
     assert await numbers(Selection()) == [1, 2]
     assert await numbers(Selection(topic="bell.stolen")) == [2]

@@ -1,4 +1,4 @@
-"""The secrets of a platform on one machine are made once and kept."""
+"""The secrets of a platform on one machine are generated once and kept."""
 
 import base64
 from pathlib import Path
@@ -17,7 +17,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings(_env_file=None)  # type: ignore[call-arg]
 
 
-def test_secrets_are_made_once_and_kept(unset: Settings, tmp_path: Path) -> None:
+def test_secrets_are_generated_once_and_kept(unset: Settings, tmp_path: Path) -> None:
     path = tmp_path / "secrets.env"
     first = missing_secrets(unset, path)
     assert first == missing_secrets(unset, path)
@@ -26,12 +26,12 @@ def test_secrets_are_made_once_and_kept(unset: Settings, tmp_path: Path) -> None
     assert len(first["JWT_SECRET"]) >= 32
 
 
-def test_a_secret_that_somebody_has_set_is_not_made(unset: Settings, tmp_path: Path) -> None:
+def test_a_secret_that_is_set_is_not_generated(unset: Settings, tmp_path: Path) -> None:
     settings = unset.model_copy(update={"jwt_secret": SecretStr("mine" * 10)})
     assert set(missing_secrets(settings, tmp_path / "secrets.env")) == {"MOCK_WEBHOOK_SECRET", "TICKET_SIGNING_KEY"}
 
 
-def test_a_secret_that_came_later_is_added_to_an_older_file(unset: Settings, tmp_path: Path) -> None:
+def test_a_missing_secret_is_added_to_an_existing_file(unset: Settings, tmp_path: Path) -> None:
     path = tmp_path / "secrets.env"
     path.write_text("JWT_SECRET=kept\n")
     made = missing_secrets(unset, path)
@@ -39,7 +39,7 @@ def test_a_secret_that_came_later_is_added_to_an_older_file(unset: Settings, tmp
     assert made == missing_secrets(unset, path)
 
 
-def test_nothing_is_made_up_in_production(unset: Settings, tmp_path: Path) -> None:
+def test_no_secret_is_generated_in_production(unset: Settings, tmp_path: Path) -> None:
     settings = unset.model_copy(update={"environment": "production"})
     assert missing_secrets(settings, tmp_path / "secrets.env") == {}
     assert not (tmp_path / "secrets.env").exists()

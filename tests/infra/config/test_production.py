@@ -1,4 +1,4 @@
-"""In production nothing starts with a secret that others know, or with a guard switched off; one sentence says why."""
+"""Production does not start with a well-known secret or a protection switched off; one sentence names the reason."""
 
 import base64
 import re
@@ -28,8 +28,8 @@ GOOD = {
 
 
 @pytest.fixture(autouse=True)
-def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the tests' environment nor a developer's `.env`."""
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the tests' environment and a developer's `.env`."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
@@ -37,7 +37,7 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> object:
-    """Read the settings as a process does, with some variables changed; None takes one away."""
+    """A function that reads the settings as a process does, with some variables changed; None unsets one."""
 
     def start(**changes: str | None) -> Settings:
         for name, value in {**GOOD, **changes}.items():
@@ -53,16 +53,16 @@ def refusal_of(start: object, **changes: str | None) -> str:
     sentence = str(refused.value)
     assert "\n" not in sentence
     for value in changes.values():
-        assert not value or len(value) < 8 or value not in sentence, "a refusal repeats no secret"
+        assert not value or len(value) < 8 or value not in sentence, "the sentence repeats no secret"
     return sentence
 
 
-def test_a_platform_that_has_everything_starts(start: object) -> None:
+def test_a_complete_configuration_starts(start: object) -> None:
     assert start().environment == "production"  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "JWT_SECRET", "TICKET_SIGNING_KEY", "PUBLIC_URL"])
-def test_what_is_missing_is_named(start: object, name: str) -> None:
+def test_a_missing_setting_is_named(start: object, name: str) -> None:
     assert refusal_of(start, **{name: None}).startswith(f"{name} must")
 
 
@@ -90,11 +90,11 @@ def test_what_is_missing_is_named(start: object, name: str) -> None:
         ("CRASH_AT", "before_produce"),
     ],
 )
-def test_what_others_know_or_what_is_switched_off_is_refused_by_name(start: object, name: str, value: str) -> None:
+def test_an_unsafe_setting_is_refused_by_name(start: object, name: str, value: str) -> None:
     assert name in refusal_of(start, **{name: value})
 
 
-def test_mock_payments_have_to_be_asked_for_and_well_signed(start: object) -> None:
+def test_mock_payments_need_consent_and_a_strong_secret(start: object) -> None:
     allowed = {"ALLOW_MOCK_PAYMENTS": "true"}
     assert start(MOCK_WEBHOOK_SECRET=RANDOM, **allowed).allow_mock_payments  # type: ignore[operator]
     assert "MOCK_WEBHOOK_SECRET" in refusal_of(start, MOCK_WEBHOOK_SECRET=RANDOM[:20], **allowed)
@@ -102,7 +102,7 @@ def test_mock_payments_have_to_be_asked_for_and_well_signed(start: object) -> No
 
 
 def _examples() -> list[tuple[str, str]]:
-    """Every value that our own files give to a secret, where anybody may copy it from."""
+    """Every value of a secret in the example files, from which it may be copied."""
     found = re.findall(r"^#?([A-Z_]+)=(\S+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
     compose = (ROOT / "docker-compose.yml").read_text()
     found += re.findall(r"^\s+([A-Z_]+): (?!\$)(\S*:\S*@\S+|[^\s$]{12,})$", compose, re.MULTILINE)
@@ -113,28 +113,28 @@ def _examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "value"), _examples())
-def test_no_example_of_ours_is_good_enough(start: object, name: str, value: str) -> None:
+def test_secrets_from_example_files_are_refused(start: object, name: str, value: str) -> None:
     assert name in refusal_of(start, **{name: value})
 
 
-def test_the_examples_were_found() -> None:
+def test_example_files_contain_secrets() -> None:
     assert {"DATABASE_URL", "REDIS_URL"} <= {name for name, _ in _examples()}
 
 
 @pytest.mark.parametrize(
     "value", ["*", "elsewhere.example.net", "https://shop.example.com/", "https://a.test,*", "https://*.a.test"]
 )
-def test_origins_are_exact(start: object, value: str) -> None:
+def test_a_malformed_origin_is_refused(start: object, value: str) -> None:
     assert "CORS_ORIGINS" in refusal_of(start, CORS_ORIGINS=value)
 
 
-def test_the_lists_are_lists(start: object) -> None:
+def test_lists_are_separated_by_commas(start: object) -> None:
     settings: Settings = start(CORS_ORIGINS="https://a.test, https://b.test:8443")  # type: ignore[operator]
     assert settings.allowed_origins == ["https://a.test", "https://b.test:8443"]
     assert "TRUSTED_PROXIES" in refusal_of(start, TRUSTED_PROXIES="0.0.0.0/0")
 
 
-def test_in_development_nothing_of_this_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_development_accepts_unsafe_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET", "a secret for tests that is long enough")
     monkeypatch.setenv("RATE_LIMITS", "off")
     assert load_settings().rate_limits == "off"

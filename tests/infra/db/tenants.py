@@ -1,4 +1,4 @@
-"""Two tenants with a row in every tenant table, and a look at the database with the eyes of a request."""
+"""Builds tenants with a row in every tenant table, and transactions with the settings of a request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ TENANT_TABLES = text("""
 
 
 async def fill(world: World, app: FastAPI, name: str) -> tuple[Tenant, Person]:
-    """A tenant that has sold, admitted and refunded, and its buyer."""
+    """Create a tenant with a sale, an admission and a refund, and its buyer."""
     tenant, buyer = await world.tenant(name), await world.person(f"{name}-buyer")
     show = await world.show(tenant, capacity=10)
     order = await world.buy(buyer, show, "Stalls-A-1", items=[{"ticket_type_id": show.area_type_id, "quantity": 1}])
@@ -38,7 +38,7 @@ async def fill(world: World, app: FastAPI, name: str) -> tuple[Tenant, Person]:
 async def request(
     database: Database, person: Person | None = None, tenant: Tenant | None = None, shown: Tenant | None = None
 ) -> AsyncIterator[AsyncSession]:
-    """A transaction as a request has it: by nobody or somebody, at work or looking."""
+    """A transaction with the settings of a request: a caller, an organization it works in, or one that it shows."""
     async with database.transaction(UUID(person.id) if person else None) as session:
         if tenant is not None:
             await tenancy.enter(session, UUID(tenant.id))
@@ -48,6 +48,6 @@ async def request(
 
 
 async def owners(session: AsyncSession, table: str) -> set[str]:
-    """Whose rows of this table the transaction sees."""
+    """The owners of the rows of this table that the transaction sees."""
     rows = await session.scalars(text(f"select distinct organization_id from {table}"))
     return {str(owner) for owner in rows}

@@ -39,7 +39,7 @@ RULES = {
         and has_table_privilege('ticketing_requests', c.oid, 'select, insert, update, delete') and not exists (
         select from pg_policy p where p.polrelid = c.oid and p.polroles = array['ticketing_requests'::regrole::oid]
            and p.polcmd = '*' and pg_get_expr(p.polqual, p.polrelid) like '%current_organization()%')""",
-    "has policies for nobody else": f"""{TABLES} and exists (
+    "has policies for no other role": f"""{TABLES} and exists (
         select from pg_policy p where p.polrelid = c.oid and not p.polroles <@ array[
             'ticketing_workers'::regrole::oid, 'ticketing_requests'::regrole::oid])""",
     # The policy of a partitioned table does not apply to queries that name a partition.

@@ -1,4 +1,4 @@
-"""The running system's roles read and write, and own nothing."""
+"""The roles of the running system read and write, and own nothing."""
 
 import psycopg
 import pytest
@@ -14,53 +14,53 @@ def test_the_application_role_reads_and_writes_but_owns_nothing(postgres: Embedd
     for role, group in ((APPLICATION, REQUESTS), (WORKER, WORKERS)):
         for _ in range(2):
             admit(database_url, postgres.url(name, role), group)
-        with psycopg.connect(plain(postgres.url(name, role)), autocommit=True) as connection:
+        with psycopg.connect(driver_url(postgres.url(name, role)), autocommit=True) as connection:
             connection.execute("INSERT INTO idempotency_keys VALUES ('me', %s, '', 200, '')", [role])
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute("DROP TABLE idempotency_keys")
 
 
-def test_rights_that_an_earlier_release_gave_are_taken_back(postgres: EmbeddedPostgres, database_url: str) -> None:
+def test_rights_granted_by_an_earlier_release_are_revoked(postgres: EmbeddedPostgres, database_url: str) -> None:
     name = database_url.rpartition("/")[2]
-    with psycopg.connect(plain(database_url), autocommit=True) as owner:
+    with psycopg.connect(driver_url(database_url), autocommit=True) as owner:
         owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {APPLICATION}")
         owner.execute(f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {APPLICATION}")
     admit(database_url, postgres.url(name, APPLICATION), REQUESTS)
-    with psycopg.connect(plain(database_url), autocommit=True) as owner:
+    with psycopg.connect(driver_url(database_url), autocommit=True) as owner:
         owner.execute("CREATE TABLE made_later (label text)")
-    with psycopg.connect(plain(postgres.url(name, APPLICATION)), autocommit=True) as connection:
+    with psycopg.connect(driver_url(postgres.url(name, APPLICATION)), autocommit=True) as connection:
         for table in ("outbox_default", "made_later"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"SELECT FROM {table}")
 
 
 def test_a_role_that_bypasses_row_level_security_is_refused(postgres: EmbeddedPostgres, database_url: str) -> None:
-    with psycopg.connect(plain(database_url), autocommit=True) as owner:
-        owner.execute("CREATE ROLE too_mighty LOGIN BYPASSRLS PASSWORD 'x'")
+    with psycopg.connect(driver_url(database_url), autocommit=True) as owner:
+        owner.execute("CREATE ROLE bypassing_role LOGIN BYPASSRLS PASSWORD 'x'")
         try:
-            with pytest.raises(ConfigurationError, match="too_mighty"):
-                admit(database_url, database_url.replace("//postgres:", "//too_mighty:"), REQUESTS)
+            with pytest.raises(ConfigurationError, match="bypassing_role"):
+                admit(database_url, database_url.replace("//postgres:", "//bypassing_role:"), REQUESTS)
         finally:
-            owner.execute("DROP ROLE too_mighty")
+            owner.execute("DROP ROLE bypassing_role")
 
 
 def test_one_role_for_both_needs_nothing(database_url: str) -> None:
     admit(database_url, database_url, REQUESTS)
 
 
-def test_requests_start_with_a_role_that_is_bound_and_workers_with_one_that_is_not(
+def test_requests_need_a_restricted_role_and_workers_an_unrestricted_one(
     postgres: EmbeddedPostgres, database_url: str
 ) -> None:
     name = database_url.rpartition("/")[2]
     requests, workers = postgres.url(name, APPLICATION), postgres.url(name, WORKER)
     check_requests(requests)
     check_workers(workers)
-    for mighty in (database_url, workers):
+    for privileged in (database_url, workers):
         with pytest.raises(ConfigurationError, match="sees every tenant"):
-            check_requests(mighty)
+            check_requests(privileged)
     with pytest.raises(ConfigurationError, match=WORKERS):
         check_workers(requests)
 
 
-def plain(url: str) -> str:
+def driver_url(url: str) -> str:
     return url.replace("+psycopg", "")

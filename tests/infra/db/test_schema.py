@@ -1,4 +1,4 @@
-"""Which version is wanted is read off the migrations, and a database that lacks anything is brought up to date."""
+"""The needed version is read from the migrations, and a database that lacks anything is not up to date."""
 
 import psycopg
 import pytest
@@ -21,21 +21,21 @@ def log_ins(postgres: EmbeddedPostgres, database_url: str) -> dict[str, str]:
     return {postgres.url(name, APPLICATION): REQUESTS, postgres.url(name, WORKER): WORKERS}
 
 
-def test_what_the_migrations_made_is_settled(database_url: str, log_ins: dict[str, str]) -> None:
+def test_a_migrated_database_is_up_to_date(database_url: str, log_ins: dict[str, str]) -> None:
     assert schema.is_up_to_date(database_url, log_ins)
 
 
 @pytest.mark.parametrize(
-    "wound",
+    "change",
     ["update alembic_version set version_num = '0001'", "delete from alembic_version", "drop table alembic_version"],
 )
-def test_an_older_database_is_not(database_url: str, log_ins: dict[str, str], wound: str) -> None:
+def test_an_older_database_is_not_up_to_date(database_url: str, log_ins: dict[str, str], change: str) -> None:
     with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as owner:
-        owner.execute(wound)
+        owner.execute(change)
     assert not schema.is_up_to_date(database_url, log_ins)
 
 
-def test_nor_is_one_whose_log_ins_are_missing_strangers_or_too_mighty(
+def test_a_database_with_wrong_roles_is_not_up_to_date(
     postgres: EmbeddedPostgres, database_url: str, log_ins: dict[str, str]
 ) -> None:
     name = database_url.rpartition("/")[2]

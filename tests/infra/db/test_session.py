@@ -1,4 +1,4 @@
-"""A pooled connection may have died while it rested; whoever takes it next need not know."""
+"""A pooled connection may die while it is idle: it is replaced before its next use."""
 
 from collections.abc import AsyncIterator
 
@@ -13,9 +13,9 @@ from ticketing.infra.db import session as session_module
 
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    one = Database(settings.model_copy(update={"database_pool_size": 1}))
-    yield one
-    await one.close()
+    database = Database(settings.model_copy(update={"database_pool_size": 1}))
+    yield database
+    await database.close()
 
 
 async def backend(database: Database) -> int:
@@ -28,7 +28,7 @@ async def kill(owner: Database, pid: int) -> None:
         await session.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": pid})
 
 
-async def test_a_connection_that_died_at_rest_is_replaced_before_it_is_used(
+async def test_an_idle_connection_that_died_is_replaced_before_it_is_used(
     database: Database, owner: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_module, "PING_AFTER_SECONDS", 0)
@@ -38,7 +38,7 @@ async def test_a_connection_that_died_at_rest_is_replaced_before_it_is_used(
     assert await backend(database) != first
 
 
-async def test_one_that_died_a_moment_ago_costs_one_request_and_no_more(database: Database, owner: Database) -> None:
+async def test_a_connection_that_has_just_died_costs_one_request(database: Database, owner: Database) -> None:
     first = await backend(database)
     await kill(owner, first)
     with pytest.raises(OperationalError):
@@ -46,14 +46,14 @@ async def test_one_that_died_a_moment_ago_costs_one_request_and_no_more(database
     assert await backend(database) != first
 
 
-@pytest.mark.parametrize(("seconds", "pings"), [(60, 0), (0, 2)], ids=["just used", "rested"])
-async def test_only_what_has_rested_is_asked(
+@pytest.mark.parametrize(("seconds", "pings"), [(60, 0), (0, 2)], ids=["just used", "idle"])
+async def test_only_idle_connections_are_pinged(
     database: Database, monkeypatch: pytest.MonkeyPatch, seconds: float, pings: int
 ) -> None:
     monkeypatch.setattr(session_module, "PING_AFTER_SECONDS", seconds)
-    asked: list[object] = []
+    pinged: list[object] = []
     ping = database.engine.dialect.do_ping
-    monkeypatch.setattr(database.engine.dialect, "do_ping", lambda connection: asked.append(1) or ping(connection))
+    monkeypatch.setattr(database.engine.dialect, "do_ping", lambda connection: pinged.append(1) or ping(connection))
     for _ in range(3):
         await backend(database)
-    assert len(asked) == pings
+    assert len(pinged) == pings

@@ -1,4 +1,4 @@
-"""Row-level security: what a request sees follows from what it has said, and unset means nothing."""
+"""Row-level security: the settings of a transaction decide what it sees, and without settings it sees nothing."""
 
 import re
 from collections.abc import Iterable
@@ -14,18 +14,18 @@ from tests.infra.db.tenants import TENANT_TABLES, fill, owners, request
 from tests.support.world import Person, Tenant, World
 from ticketing.infra.db import Database
 
-#: What requests have no business with, whoever makes them.
+#: Tables that no request can read.
 CLOSED = {"dead_letters"}
-#: A published event and where it is are for everybody.
+#: Published events and their venues are public.
 PUBLIC = {"events", "venues"}
 SHOWN = {"category_prices", "event_seats", "event_streams", "plan_seats", "seating_plans", "ticket_types"}
 PERSONAL = {"order_lines", "orders", "payments", "refunds", "reservation_items", "reservations", "tickets"}
 
-Stage = tuple[Tenant, Person, Tenant, Person]
+TwoTenants = tuple[Tenant, Person, Tenant, Person]
 
 
 @pytest.fixture
-async def stage(world: World, app: FastAPI) -> Stage:
+async def two_tenants(world: World, app: FastAPI) -> TwoTenants:
     return (*await fill(world, app, "one"), *await fill(world, app, "other"))
 
 
@@ -41,71 +41,73 @@ def requests(app: FastAPI) -> Database:
     return database
 
 
-def each(tables: Iterable[str], whose: set[str]) -> dict[str, set[str]]:
-    return {table: whose for table in tables}
+def owned_by(owners: set[str], tables: Iterable[str]) -> dict[str, set[str]]:
+    return {table: owners for table in tables}
 
 
-async def seen(
+async def visible(
     requests: Database,
     tables: list[str],
     person: Person | None = None,
     tenant: Tenant | None = None,
     shown: Tenant | None = None,
 ) -> dict[str, set[str]]:
-    """Whose rows a request sees, by table; tables of which it sees nothing are left out."""
+    """The owners of the rows that a request sees, by table; tables without visible rows are left out."""
     async with request(requests, person, tenant, shown) as session:
         found = {table: await owners(session, table) for table in tables}
-    return {table: whose for table, whose in found.items() if whose}
+    return {table: ids for table, ids in found.items() if ids}
 
 
-async def test_the_stage_has_a_row_of_each_tenant_in_every_table(
-    stage: Stage, database: Database, tables: list[str]
+async def test_every_table_has_a_row_of_each_tenant(
+    two_tenants: TwoTenants, database: Database, tables: list[str]
 ) -> None:
     async with database.transaction() as session:
-        missing = {t for t in tables if not {stage[0].id, stage[2].id} <= await owners(session, t)}
+        missing = {t for t in tables if not {two_tenants[0].id, two_tenants[2].id} <= await owners(session, t)}
     assert missing == set()
 
 
-async def test_who_says_nothing_sees_nothing_but_published_events(
-    stage: Stage, requests: Database, tables: list[str]
+async def test_without_settings_only_published_events_are_visible(
+    two_tenants: TwoTenants, requests: Database, tables: list[str]
 ) -> None:
-    both = {stage[0].id, stage[2].id}
-    assert await seen(requests, tables) == each(PUBLIC, both)
+    both = {two_tenants[0].id, two_tenants[2].id}
+    assert await visible(requests, tables) == owned_by(both, PUBLIC)
 
 
-async def test_in_an_organization_all_of_it_is_seen_and_nothing_of_another(
-    stage: Stage, requests: Database, tables: list[str]
+async def test_in_an_organization_only_its_own_rows_are_visible(
+    two_tenants: TwoTenants, requests: Database, tables: list[str]
 ) -> None:
-    one, _, other, _ = stage
-    found = await seen(requests, tables, tenant=one)
-    assert found == each(tables, {one.id}) | each(PUBLIC, {one.id, other.id})
+    one, _, other, _ = two_tenants
+    found = await visible(requests, tables, tenant=one)
+    assert found == owned_by({one.id}, tables) | owned_by({one.id, other.id}, PUBLIC)
 
 
-async def test_a_buyer_sees_their_own_rows(stage: Stage, requests: Database, tables: list[str]) -> None:
-    one, buyer, other, _ = stage
-    found = await seen(requests, tables, person=buyer)
-    assert found == each(PERSONAL, {one.id}) | each(PUBLIC, {one.id, other.id})
+async def test_a_buyer_sees_their_own_rows(two_tenants: TwoTenants, requests: Database, tables: list[str]) -> None:
+    one, buyer, other, _ = two_tenants
+    found = await visible(requests, tables, person=buyer)
+    assert found == owned_by({one.id}, PERSONAL) | owned_by({one.id, other.id}, PUBLIC)
 
 
-async def test_a_member_can_find_out_whose_a_row_is(stage: Stage, requests: Database, tables: list[str]) -> None:
-    one, _, other, _ = stage
-    found = await seen(requests, tables, person=one.admin)
+async def test_a_member_can_look_up_the_owner_of_a_row(
+    two_tenants: TwoTenants, requests: Database, tables: list[str]
+) -> None:
+    one, _, other, _ = two_tenants
+    found = await visible(requests, tables, person=one.admin)
     mine = PERSONAL | {"members"}
-    assert found == each(mine, {one.id}) | each(PUBLIC, {one.id, other.id})
+    assert found == owned_by({one.id}, mine) | owned_by({one.id, other.id}, PUBLIC)
 
 
-async def test_a_shop_window_shows_seats_and_prices_and_no_more(
-    stage: Stage, requests: Database, tables: list[str]
+async def test_a_public_page_shows_seats_and_prices_only(
+    two_tenants: TwoTenants, requests: Database, tables: list[str]
 ) -> None:
-    one, _, other, _ = stage
-    found = await seen(requests, tables, shown=one)
-    assert found == each(SHOWN, {one.id}) | each(PUBLIC, {one.id, other.id})
+    one, _, other, _ = two_tenants
+    found = await visible(requests, tables, shown=one)
+    assert found == owned_by({one.id}, SHOWN) | owned_by({one.id, other.id}, PUBLIC)
 
 
-async def test_a_draft_is_seen_by_its_members_only(world: World, requests: Database) -> None:
+async def test_a_draft_is_visible_to_members_only(world: World, requests: Database) -> None:
     tenant, stranger = await world.tenant(), await world.person()
     await world.show(tenant, publish=False)
-    for options, is_seen in (
+    for options, is_visible in (
         ({}, False),
         ({"person": stranger}, False),
         ({"shown": tenant}, False),
@@ -113,12 +115,10 @@ async def test_a_draft_is_seen_by_its_members_only(world: World, requests: Datab
         ({"tenant": tenant}, True),
     ):
         async with request(requests, **options) as session:
-            assert bool(await owners(session, "events")) is is_seen, options
+            assert bool(await owners(session, "events")) is is_visible, options
 
 
-async def test_an_organization_is_seen_by_its_members_and_with_its_first_event(
-    world: World, requests: Database
-) -> None:
+async def test_an_organization_is_visible_to_members_and_from_its_first_event(world: World, requests: Database) -> None:
     tenant = await world.tenant()
     names = text("select count(*) from organizations")
     async with request(requests) as session:
@@ -138,10 +138,10 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_nothing_of_another_tenant_is_changed_or_locked(
-    stage: Stage, requests: Database, tables: list[str], change: str
+async def test_no_row_of_another_tenant_is_changed_or_locked(
+    two_tenants: TwoTenants, requests: Database, tables: list[str], change: str
 ) -> None:
-    one, _, other, _ = stage
+    one, _, other, _ = two_tenants
     for table in tables:
         async with request(requests, person=other.admin, tenant=one, shown=other) as session:
             done = await attempt(session, CHANGES[change].format(table=table), other)
@@ -149,7 +149,7 @@ async def test_nothing_of_another_tenant_is_changed_or_locked(
 
 
 async def attempt(session: AsyncSession, statement: str, other: Tenant) -> Any:
-    """What the statement did; None when it was refused."""
+    """The result of the statement; None when it was refused."""
     try:
         async with session.begin_nested():
             return await session.execute(text(statement), {"other": other.id})
@@ -169,10 +169,10 @@ MOVE = "update {table} set organization_id = '{other}'"
 
 
 @pytest.mark.parametrize("change", [COPY, MOVE])
-async def test_no_row_gets_into_another_tenant(
-    stage: Stage, requests: Database, tables: list[str], change: str
+async def test_no_row_is_moved_into_another_tenant(
+    two_tenants: TwoTenants, requests: Database, tables: list[str], change: str
 ) -> None:
-    one, _, other, _ = stage
+    one, _, other, _ = two_tenants
     for table in tables:
         async with request(requests, tenant=one) as session:
             columns = await session.scalar(WRITABLE, {"table": table})
@@ -182,8 +182,10 @@ async def test_no_row_gets_into_another_tenant(
             await session.rollback()
 
 
-async def test_what_a_transaction_said_ends_with_it(stage: Stage, requests: Database, tables: list[str]) -> None:
-    one, buyer, *_ = stage
+async def test_settings_end_with_their_transaction(
+    two_tenants: TwoTenants, requests: Database, tables: list[str]
+) -> None:
+    one, buyer, *_ = two_tenants
     for ending in (None, RuntimeError):
         for _ in range(requests.engine.pool.size() + 1):  # type: ignore[attr-defined]
             try:
@@ -193,4 +195,4 @@ async def test_what_a_transaction_said_ends_with_it(stage: Stage, requests: Data
                         raise ending
             except RuntimeError:
                 pass
-        assert set(await seen(requests, tables)) == PUBLIC
+        assert set(await visible(requests, tables)) == PUBLIC

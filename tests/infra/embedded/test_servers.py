@@ -1,4 +1,4 @@
-"""The embedded servers start for everybody, keep their data, and never outlive the one who started them."""
+"""Embedded servers start for every user, keep their data, and never outlive the process that started them."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.system.processes import EmbeddedError, wait_for
 
 FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
 LINUX_ONLY = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="reads /proc")
 
 LAUNCHER = """
@@ -35,7 +35,7 @@ print(server.process.pid, flush=True)
 time.sleep(60)
 """
 NO_KERNEL_SIGNAL = "embedded.dying_with_parent = lambda signal: []"
-NO_HELP_AT_ALL = NO_KERNEL_SIGNAL + "; embedded.EmbeddedServer._start_guard = lambda self: None"
+NO_PROTECTION = NO_KERNEL_SIGNAL + "; embedded.EmbeddedServer._start_guard = lambda self: None"
 
 
 def query(postgres: EmbeddedPostgres, statement: str, database: str = "postgres") -> object:
@@ -45,7 +45,7 @@ def query(postgres: EmbeddedPostgres, statement: str, database: str = "postgres"
 
 
 def processes_under(folder: Path) -> list[str]:
-    """The command lines of all processes that work in, or were started on, this folder."""
+    """The command lines of all processes that run in this folder or name it."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -61,15 +61,15 @@ def processes_under(folder: Path) -> list[str]:
 
 
 def is_running(pid: int) -> bool:
-    """A process that has ended but was not yet buried has no command line."""
+    """False for a zombie too: it has no command line."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
     except OSError:
         return False
 
 
-def launch_elsewhere(server: str, base: Path, patch: str = "") -> tuple[subprocess.Popen[str], int]:
-    """Starts a server from another process; gives that process and the pid of the server."""
+def launch_in_another_process(server: str, base: Path, patch: str = "") -> tuple[subprocess.Popen[str], int]:
+    """Start a server from another process; that process and the pid of the server."""
     script = LAUNCHER.format(server=server, patch=patch)
     launcher = subprocess.Popen([sys.executable, "-c", script, str(base)], stdout=subprocess.PIPE, text=True)
     assert launcher.stdout is not None
@@ -88,7 +88,7 @@ def base(tmp_path: Path) -> Iterator[Path]:
         assert wait_for(lambda: not processes_under(tmp_path), 5), processes_under(tmp_path)
 
 
-def test_postgres_starts_and_makes_databases(base: Path) -> None:
+def test_postgres_starts_and_creates_databases(base: Path) -> None:
     with EmbeddedPostgres(base, FAST) as postgres:
         postgres.create_database("ticketing")
         postgres.create_database("ticketing")
@@ -98,14 +98,14 @@ def test_postgres_starts_and_makes_databases(base: Path) -> None:
         assert query(postgres, "SELECT count(*) FROM pg_database WHERE datname = 'ticketing'") == 0
 
 
-def test_postgres_is_durable_unless_a_test_says_otherwise(base: Path) -> None:
+def test_postgres_is_durable_by_default(base: Path) -> None:
     with EmbeddedPostgres(base) as postgres:
         assert query(postgres, "SHOW fsync") == "on"
         assert query(postgres, "SHOW synchronous_commit") == "on"
         assert query(postgres, "SHOW full_page_writes") == "on"
 
 
-def test_postgres_listens_on_loopback_only_and_wants_the_password(base: Path) -> None:
+def test_postgres_listens_on_loopback_only_and_requires_the_password(base: Path) -> None:
     with EmbeddedPostgres(base, {**FAST, "listen_addresses": "*"}) as postgres:
         assert query(postgres, "SHOW listen_addresses") == "127.0.0.1"
         assert query(postgres, "SHOW password_encryption") == "scram-sha-256"
@@ -126,14 +126,14 @@ def test_postgres_data_survives_a_killed_server(base: Path) -> None:
         assert query(postgres, "SELECT number FROM kept") == 7
 
 
-def test_a_second_start_on_a_folder_in_use_says_so(base: Path) -> None:
+def test_a_second_start_on_a_folder_in_use_is_refused(base: Path) -> None:
     with EmbeddedPostgres(base, FAST):
         with pytest.raises(EmbeddedError, match=rf"in use by process {os.getpid()}") as caught:
             EmbeddedPostgres(base, FAST).start()
         assert "\n" not in str(caught.value)
 
 
-def test_a_stale_pid_file_that_names_a_living_stranger_is_no_obstacle(base: Path) -> None:
+def test_a_stale_pid_file_that_names_another_process_is_ignored(base: Path) -> None:
     with EmbeddedPostgres(base, FAST) as postgres:
         pass
     postgres.pid_file.write_text(f"{os.getppid()}\n{postgres.data}\n0\n{postgres.port}\n\n127.0.0.1\n0 0\nready   \n")
@@ -157,7 +157,7 @@ def test_a_server_that_cannot_start_gives_its_reason(base: Path) -> None:
 @pytest.mark.parametrize("server", ["EmbeddedPostgres", "EmbeddedValkey"])
 @pytest.mark.parametrize("patch", ["", NO_KERNEL_SIGNAL], ids=["kernel", "guard"])
 def test_a_killed_launcher_leaves_no_orphans(base: Path, server: str, patch: str) -> None:
-    launcher, _ = launch_elsewhere(server, base, patch)
+    launcher, _ = launch_in_another_process(server, base, patch)
     assert processes_under(base)
     kill_outright(launcher)
     assert wait_for(lambda: not processes_under(base), 10), processes_under(base)
@@ -165,8 +165,8 @@ def test_a_killed_launcher_leaves_no_orphans(base: Path, server: str, patch: str
 
 @LINUX_ONLY
 @pytest.mark.parametrize("kind", [EmbeddedPostgres, EmbeddedValkey])
-def test_an_orphan_that_nobody_ended_is_ended_by_the_next_start(base: Path, kind: type[EmbeddedServer]) -> None:
-    launcher, pid = launch_elsewhere(kind.__name__, base, NO_HELP_AT_ALL)
+def test_an_orphan_is_stopped_by_the_next_start(base: Path, kind: type[EmbeddedServer]) -> None:
+    launcher, pid = launch_in_another_process(kind.__name__, base, NO_PROTECTION)
     kill_outright(launcher)
     assert is_running(pid)
     with kind(base) as server:
@@ -176,14 +176,14 @@ def test_an_orphan_that_nobody_ended_is_ended_by_the_next_start(base: Path, kind
 
 
 def test_the_next_start_after_a_killed_launcher_has_the_data(base: Path) -> None:
-    launcher, _ = launch_elsewhere("EmbeddedPostgres", base)
+    launcher, _ = launch_in_another_process("EmbeddedPostgres", base)
     kill_outright(launcher)
     with EmbeddedPostgres(base, FAST) as postgres:
         assert query(postgres, "SELECT 1") == 1
 
 
-def pytests_own(folder: Path) -> list[Path]:
-    """The folders above that pytest has made, and closed to others; one more of them when tests run side by side."""
+def folders_of_pytest(folder: Path) -> list[Path]:
+    """The parent folders that pytest has made, which other users cannot enter; one more when tests run in parallel."""
     return [parent for parent in folder.parents if "pytest-of" in str(parent)]
 
 
@@ -191,7 +191,7 @@ def pytests_own(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("closed", [False, True], ids=["reachable", "below-a-closed-folder"])
 def test_root_without_user_namespaces(base: Path, monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
     monkeypatch.setattr(run_as, "NAMESPACE", ("a-program-that-is-not-there",))
-    for folder in pytests_own(base):
+    for folder in folders_of_pytest(base):
         folder.chmod(0o700 if closed else 0o755)
     for _ in range(2):
         with EmbeddedPostgres(base, FAST) as postgres:
@@ -211,7 +211,7 @@ def test_files_made_in_a_user_namespace_are_usable_without_one(base: Path, monke
 
 @ROOT_ONLY
 def test_an_ordinary_user_starts_both(base: Path) -> None:
-    for folder in pytests_own(base):
+    for folder in folders_of_pytest(base):
         folder.chmod(0o755)
     base.mkdir()
     os.chown(base, 65534, 65534)
@@ -263,12 +263,12 @@ def test_valkey_in_a_long_folder_uses_a_port_and_a_password(base: Path) -> None:
         assert valkey.url().startswith("redis://:")
         with redis.Redis.from_url(valkey.url()) as client:
             assert client.ping()
-        with socket.create_connection(("127.0.0.1", valkey.port)) as stranger:
-            stranger.sendall(b"PING\r\n")
-            assert stranger.recv(100).startswith(b"-NOAUTH")
+        with socket.create_connection(("127.0.0.1", valkey.port)) as client:
+            client.sendall(b"PING\r\n")
+            assert client.recv(100).startswith(b"-NOAUTH")
 
 
-def test_a_folder_with_odd_letters_is_quoted(base: Path) -> None:
+def test_a_folder_with_special_characters_is_quoted(base: Path) -> None:
     folder = base / "a b%20ü"
     with EmbeddedValkey(folder) as valkey, redis.Redis.from_url(valkey.url()) as client:
         assert client.ping()

@@ -1,4 +1,4 @@
-"""A taken port is named, with the one who has taken it."""
+"""Listening on a port, and the error that names the process that occupies it."""
 
 import os
 import socket
@@ -22,6 +22,6 @@ def test_several_processes_can_accept_from_one_listener() -> None:
         assert shared.getsockname() == listener.getsockname()
 
 
-def test_an_address_that_is_not_ours_is_refused_with_the_reason() -> None:
+def test_an_address_of_another_machine_is_refused_with_the_reason() -> None:
     with pytest.raises(CannotListen, match=r"^Port 8123 on 203\.0\.113\.1: .*; choose another"):
         listen("203.0.113.1", 8123)

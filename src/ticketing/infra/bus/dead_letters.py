@@ -79,18 +79,20 @@ def make_dead_letter(consumer: str, delivery: Delivery, poison: Poison, origin: 
     )
 
 
-async def store(database: Database, letter: DeadLetter) -> None:
+async def store(database: Database, dead_letter: DeadLetter) -> None:
     """Write it together with the inbox row. Does nothing when the message was processed or stored before."""
     async with database.transaction() as session:
-        if not await mark_done(session, letter.consumer, letter.message_id):
+        if not await mark_done(session, dead_letter.consumer, dead_letter.message_id):
             return
-        await _write(session, letter)
-    metrics.DEAD_LETTERS.labels(letter.consumer, letter.topic).inc()
-    _log.error("dead_letter", group=letter.consumer, topic=letter.topic, message_id=str(letter.message_id))
+        await _write(session, dead_letter)
+    metrics.DEAD_LETTERS.labels(dead_letter.consumer, dead_letter.topic).inc()
+    _log.error(
+        "dead_letter", group=dead_letter.consumer, topic=dead_letter.topic, message_id=str(dead_letter.message_id)
+    )
 
 
-async def _write(session: AsyncSession, letter: DeadLetter) -> None:
-    values = {name: value for name, value in vars(letter).items() if not name.startswith("_")}
+async def _write(session: AsyncSession, dead_letter: DeadLetter) -> None:
+    values = {name: value for name, value in vars(dead_letter).items() if not name.startswith("_")}
     changes = {name: values[name] for name in ("error", "attempts", "origin")} | {"failed_at": func.now()}
     # A message may come again after its inbox row was deleted, and fail again: its dead letter exists already.
     await session.execute(

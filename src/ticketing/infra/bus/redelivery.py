@@ -66,24 +66,24 @@ class Gone(Exception):
     """The dead letter has been redelivered or dropped meanwhile."""
 
 
-async def redeliver(database: Database, groups: Mapping[str, AnyGroup], letter_id: int) -> tuple[Outcome, str]:
+async def redeliver(database: Database, groups: Mapping[str, AnyGroup], dead_letter_id: int) -> tuple[Outcome, str]:
     """Deliver a dead letter's message to its consumer once; the outcome and its reason. A failure is recorded in it."""
-    async with _lock(database, letter_id) as is_locked:
+    async with _lock(database, dead_letter_id) as is_locked:
         if not is_locked:
             return Outcome.TAKEN, "another process is redelivering it"
         async with database.transaction() as session:
-            letter = await session.get(DeadLetter, letter_id)
-        if letter is None:
+            dead_letter = await session.get(DeadLetter, dead_letter_id)
+        if dead_letter is None:
             return Outcome.GONE, "there is no such dead letter"
-        return await _try(database, groups, letter)
+        return await _try(database, groups, dead_letter)
 
 
-async def _try(database: Database, groups: Mapping[str, AnyGroup], letter: DeadLetter) -> tuple[Outcome, str]:
-    fields = {"letter": letter.id, "group": letter.consumer, "topic": letter.topic}
+async def _try(database: Database, groups: Mapping[str, AnyGroup], dead_letter: DeadLetter) -> tuple[Outcome, str]:
+    fields = {"letter": dead_letter.id, "group": dead_letter.consumer, "topic": dead_letter.topic}
     try:
-        group, delivery = decode(letter, groups)
+        group, delivery = decode(dead_letter, groups)
         with bus.caused_by(delivery):
-            await _deliver(database, group, delivery, letter.id)
+            await _deliver(database, group, delivery, dead_letter.id)
     except Gone:
         return Outcome.GONE, "it is gone already"
     except NotReplayable as error:
@@ -92,26 +92,26 @@ async def _try(database: Database, groups: Mapping[str, AnyGroup], letter: DeadL
         _log.warning("dead_letter_waits", **fields, error=type(error).__name__)
         return Outcome.WAITS, f"a server that it needs is unavailable ({type(error).__name__})"
     except Exception as error:
-        await _record_failure(database, letter.id, error)
+        await _record_failure(database, dead_letter.id, error)
         _log.warning("dead_letter_failed", **fields, error=type(error).__name__)
         return Outcome.FAILED, last_line(format_error(error))
-    _log.info("dead_letter_done", **fields, message_id=str(letter.message_id))
+    _log.info("dead_letter_done", **fields, message_id=str(dead_letter.message_id))
     return Outcome.DONE, ""
 
 
-def decode(letter: DeadLetter, groups: Mapping[str, AnyGroup]) -> tuple[AnyGroup, Delivery]:
+def decode(dead_letter: DeadLetter, groups: Mapping[str, AnyGroup]) -> tuple[AnyGroup, Delivery]:
     """The consumer and the message of a dead letter. Raises NotReplayable."""
-    if (group := groups.get(letter.consumer)) is None:
-        raise NotReplayable(f"there is no consumer {letter.consumer} in this release")
-    if letter.topic not in group.topics:
-        raise NotReplayable(f"{letter.consumer} does not react to {letter.topic} in this release")
+    if (group := groups.get(dead_letter.consumer)) is None:
+        raise NotReplayable(f"there is no consumer {dead_letter.consumer} in this release")
+    if dead_letter.topic not in group.topics:
+        raise NotReplayable(f"{dead_letter.consumer} does not react to {dead_letter.topic} in this release")
     try:
-        return group, _DELIVERY.validate_python(letter.message)
+        return group, _DELIVERY.validate_python(dead_letter.message)
     except ValidationError:
         raise NotReplayable("it is not a message of this platform: it can only be dropped") from None
 
 
-async def _deliver(database: Database, group: AnyGroup, delivery: Delivery, letter_id: int) -> None:
+async def _deliver(database: Database, group: AnyGroup, delivery: Delivery, dead_letter_id: int) -> None:
     if not isinstance(group, Group):
         await group.consume(database, [delivery])
     else:
@@ -121,7 +121,7 @@ async def _deliver(database: Database, group: AnyGroup, delivery: Delivery, lett
         if not isinstance(group, ExternalGroup):
             async with database.transaction() as session:
                 # Deleted first, because that locks the row: a concurrent redelivery finds nothing and has no effect.
-                await _delete(session, group, delivery, letter_id)
+                await _delete(session, group, delivery, dead_letter_id)
                 await handler(session, message)
             return
         async with database.transaction() as session:
@@ -129,39 +129,39 @@ async def _deliver(database: Database, group: AnyGroup, delivery: Delivery, lett
         if effect is not None:
             await group.run(effect, delivery.message_id)
     async with database.transaction() as session:
-        await _delete(session, group, delivery, letter_id)
+        await _delete(session, group, delivery, dead_letter_id)
 
 
-async def _delete(session: AsyncSession, group: AnyGroup, delivery: Delivery, letter_id: int) -> None:
-    gone = await session.scalar(delete(DeadLetter).where(DeadLetter.id == letter_id).returning(DeadLetter.id))
+async def _delete(session: AsyncSession, group: AnyGroup, delivery: Delivery, dead_letter_id: int) -> None:
+    gone = await session.scalar(delete(DeadLetter).where(DeadLetter.id == dead_letter_id).returning(DeadLetter.id))
     if gone is None:
         raise Gone
     # It exists already, unless the dead letter is older than the retention of the inbox.
     await bus.mark_done(session, group.name, delivery.message_id)
 
 
-async def _record_failure(database: Database, letter_id: int, error: Exception) -> None:
+async def _record_failure(database: Database, dead_letter_id: int, error: Exception) -> None:
     attempts = func.least(DeadLetter.attempts + 1, _ATTEMPTS_MAX)
     values = {"error": format_error(error), "attempts": attempts, "failed_at": func.now()}
     async with database.transaction() as session:
-        await session.execute(update(DeadLetter).where(DeadLetter.id == letter_id).values(values))
+        await session.execute(update(DeadLetter).where(DeadLetter.id == dead_letter_id).values(values))
 
 
-async def drop(database: Database, letter_id: int) -> bool:
+async def drop(database: Database, dead_letter_id: int) -> bool:
     """Delete a dead letter without its effect; False when it is gone, or another process is redelivering it."""
-    async with _lock(database, letter_id) as is_locked:
+    async with _lock(database, dead_letter_id) as is_locked:
         if not is_locked:
             return False
         async with database.transaction() as session:
             row = (
                 await session.execute(
                     delete(DeadLetter)
-                    .where(DeadLetter.id == letter_id)
+                    .where(DeadLetter.id == dead_letter_id)
                     .returning(DeadLetter.consumer, DeadLetter.topic, DeadLetter.message_id)
                 )
             ).one_or_none()
     if row is not None:
-        _log.info("dead_letter_dropped", letter=letter_id, group=row[0], topic=row[1], message_id=str(row[2]))
+        _log.info("dead_letter_dropped", letter=dead_letter_id, group=row[0], topic=row[1], message_id=str(row[2]))
     return row is not None
 
 
@@ -171,9 +171,9 @@ def last_line(error: str) -> str:
 
 
 @asynccontextmanager
-async def _lock(database: Database, letter_id: int) -> AsyncIterator[bool]:
+async def _lock(database: Database, dead_letter_id: int) -> AsyncIterator[bool]:
     """True for one process at a time, also while no transaction is open, so that an email is not sent twice."""
-    key = func.hashtextextended(f"dead letter:{letter_id}", 0)
+    key = func.hashtextextended(f"dead letter:{dead_letter_id}", 0)
     async with database.engine.connect() as pooled:
         connection = await pooled.execution_options(isolation_level="AUTOCOMMIT")
         is_locked = bool(await connection.scalar(select(func.pg_try_advisory_lock(key))))

@@ -1,4 +1,4 @@
-"""Errands to the world outside: run with no transaction open, once when all goes well, and again after a crash."""
+"""External effects run while no transaction is open: once if nothing fails, and again after a crash."""
 
 from typing import ClassVar
 from uuid import UUID, uuid4
@@ -14,17 +14,15 @@ from ticketing.infra.db import Database
 from ticketing.infra.outbox import Message
 
 
-class Wanted(Message):
-    """An errand is wanted."""
-
-    topic: ClassVar[str] = "test.wanted"
+class EffectRequested(Message):
+    topic: ClassVar[str] = "test.effect_requested"
     key_field: ClassVar[str] = "name"
 
     name: str
 
 
-class Errands:
-    """Whoever runs them, and what becomes of the first tries."""
+class Effects:
+    """Records the effects, and fails the first attempts with `failures`."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -32,7 +30,7 @@ class Errands:
         self.open_transactions: list[int] = []
         self.failures: list[BaseException] = []
 
-    async def prepare(self, session: AsyncSession, message: Wanted) -> str | None:
+    async def prepare(self, session: AsyncSession, message: EffectRequested) -> str | None:
         await session.execute(text("select pg_current_xact_id()"))
         return message.name if message.name != "nothing" else None
 
@@ -46,58 +44,58 @@ class Errands:
 
 
 @pytest.fixture
-def errands(database: Database) -> Errands:
-    return Errands(database)
+def effects(database: Database) -> Effects:
+    return Effects(database)
 
 
 @pytest.fixture
-def group(errands: Errands) -> ExternalGroup:
-    return ExternalGroup(f"errands-{uuid4().hex}", {Wanted: errands.prepare}, errands.run)
+def group(effects: Effects) -> ExternalGroup:
+    return ExternalGroup(f"effects-{uuid4().hex}", {EffectRequested: effects.prepare}, effects.run)
 
 
-async def _want(database: Database, *names: str) -> None:
+async def _request(database: Database, *names: str) -> None:
     async with database.transaction() as session:
         for name in names:
-            outbox.publish(session, Wanted(name=name))
+            outbox.publish(session, EffectRequested(name=name))
 
 
-async def test_an_errand_runs_while_no_transaction_is_open(
-    database: Database, group: ExternalGroup, errands: Errands
+async def test_an_external_effect_runs_while_no_transaction_is_open(
+    database: Database, group: ExternalGroup, effects: Effects
 ) -> None:
-    await _want(database, "one", "two")
+    await _request(database, "one", "two")
     await drain_group(database, group)
-    assert [name for name, _ in errands.done] == ["one", "two"]
-    assert errands.open_transactions == [0, 0], "one that waits would hold back every reader of the log"
+    assert [name for name, _ in effects.done] == ["one", "two"]
+    assert effects.open_transactions == [0, 0], "an open one would delay every reader of the log"
 
 
-async def test_an_errand_that_was_noted_never_runs_again(
-    database: Database, group: ExternalGroup, errands: Errands
+async def test_a_recorded_external_effect_is_not_repeated(
+    database: Database, group: ExternalGroup, effects: Effects
 ) -> None:
-    await _want(database, "one")
+    await _request(database, "one")
     await drain_group(database, group)
     async with database.transaction() as session:
         await session.execute(text("delete from outbox_cursor"))
     await drain_group(database, group)
-    assert [name for name, _ in errands.done] == ["one"]
+    assert [name for name, _ in effects.done] == ["one"]
 
 
 @pytest.mark.parametrize("failure", [Retry("away"), ValueError("once")])
-async def test_an_errand_that_failed_runs_again_under_the_same_id(
-    database: Database, group: ExternalGroup, errands: Errands, failure: Exception
+async def test_a_failed_external_effect_is_retried_under_the_same_id(
+    database: Database, group: ExternalGroup, effects: Effects, failure: Exception
 ) -> None:
-    errands.failures = [failure]
-    await _want(database, "one", "two")
+    effects.failures = [failure]
+    await _request(database, "one", "two")
     await drain_group(database, group)
-    assert [name for name, _ in errands.done] == ["one", "one", "two"]
-    assert len({message_id for _, message_id in errands.done}) == 2
+    assert [name for name, _ in effects.done] == ["one", "one", "two"]
+    assert len({message_id for _, message_id in effects.done}) == 2
 
 
-async def test_a_message_that_calls_for_nothing_is_done(
-    database: Database, group: ExternalGroup, errands: Errands
+async def test_a_message_without_an_effect_is_marked_as_processed(
+    database: Database, group: ExternalGroup, effects: Effects
 ) -> None:
-    await _want(database, "nothing", "one")
+    await _request(database, "nothing", "one")
     await drain_group(database, group)
-    assert [name for name, _ in errands.done] == ["one"]
+    assert [name for name, _ in effects.done] == ["one"]
     async with database.transaction() as session:
         query = text("select count(*) from inbox where consumer = :group")
         assert await session.scalar(query, {"group": group.name}) == 2
