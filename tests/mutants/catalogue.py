@@ -1,4 +1,4 @@
-"""All mutants: those of the sale, and these of money and messages."""
+"""All mutants: those of sale.py, and those of payments, tickets and messages."""
 
 from tests.mutants.mutant import Edit, Mutant
 from tests.mutants.sale import CHECK, MODEL, NO_OWNER_TRIGGER, PLACES, SEATS
@@ -11,8 +11,8 @@ _WEBHOOKS = "tests/modules/payments/test_webhooks.py::"
 
 MONEY = (
     Mutant(
-        "any amount pays",
-        "A cent buys a ticket.",
+        "any amount is accepted",
+        "A payment of one cent buys a ticket.",
         (
             Edit(
                 f"{_SRC}/modules/payments/settlement.py",
@@ -23,20 +23,26 @@ MONEY = (
         (f"{_WEBHOOKS}test_a_wrong_amount_or_currency_pays_nothing",),
     ),
     Mutant(
-        "failure undoes success",
-        "Paid, and no trace of it.",
+        "a failure overwrites a success",
+        "A successful payment is recorded as failed.",
         (Edit(f"{_SRC}/modules/payments/settlement.py", "if payment.status != PaymentStatus.PENDING:", "if False:"),),
         (f"{_WEBHOOKS}test_success_after_failure_counts_and_failure_after_success_does_not",),
     ),
     Mutant(
-        "a second payment is kept",
-        "A buyer pays twice for one ticket; the index refuses it, and the provider is told of a fault of ours.",
-        (Edit(f"{_SRC}/modules/payments/settlement.py", "    if order.status in orders.PAID_STATUSES:", "    if False:"),),
+        "a second payment is not refunded",
+        "A buyer pays twice; the unique index refuses the payment, and the provider gets a server error.",
+        (
+            Edit(
+                f"{_SRC}/modules/payments/settlement.py",
+                "    if order.status in orders.PAID_STATUSES:",
+                "    if False:",
+            ),
+        ),
         (f"{_LATE}test_a_second_payment_is_refunded",),
     ),
     Mutant(
-        "late money takes what is gone",
-        "A seat that was sold to somebody else is sold again.",
+        "a late payment takes seats of others",
+        "A seat that was sold to another buyer is sold again.",
         (
             Edit(
                 f"{_SRC}/modules/events/inventory/seats.py",
@@ -53,8 +59,8 @@ MONEY = (
         (MODEL,),
     ),
     Mutant(
-        "a sale is not told",
-        "Paid, and no ticket.",
+        "a sale is not published",
+        "A paid order gets no tickets.",
         (
             Edit(
                 f"{_SRC}/modules/orders/service.py",
@@ -65,8 +71,8 @@ MONEY = (
         ("tests/modules/tickets/test_issue.py::test_a_paid_order_has_a_ticket_for_each_seat", CHECK),
     ),
     Mutant(
-        "the door does not lock",
-        "The index refuses a second admission, and a guest at the gate is told that the house is broken.",
+        "check-in does not lock the ticket",
+        "The unique index refuses a second admission, and the scanner gets a server error.",
         (
             Edit(
                 f"{_SRC}/modules/tickets/checkin/service.py",
@@ -81,7 +87,7 @@ MONEY = (
 MESSAGES = (
     Mutant(
         "no inbox",
-        "What comes again has its effect again.",
+        "A redelivered message takes effect again.",
         (
             Edit(
                 f"{_SRC}/infra/bus/delivery.py",
@@ -93,8 +99,8 @@ MESSAGES = (
         is_quick=True,
     ),
     Mutant(
-        "the log is read past what still runs",
-        "A fact that commits late is lost.",
+        "the log is read past running transactions",
+        "A message that commits late is lost.",
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
@@ -106,8 +112,8 @@ MESSAGES = (
         is_quick=True,
     ),
     Mutant(
-        "a window ends wherever the oldest transaction is",
-        "Two facts about one seat change places when a third transaction is between them.",
+        "a window ends at the oldest running transaction",
+        "Two messages about one seat are swapped if a third transaction is between them.",
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
@@ -119,8 +125,8 @@ MESSAGES = (
         is_quick=True,
     ),
     Mutant(
-        "the log is read in the order of transactions",
-        "Two facts about one seat change places.",
+        "the log is read in the order of transaction ids",
+        "Two messages about one seat are swapped.",
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
@@ -132,7 +138,7 @@ MESSAGES = (
     ),
     Mutant(
         "a paused reader renews its lease",
-        "Two processes publish, in the wrong order.",
+        "Two processes publish at once, in the wrong order.",
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
@@ -143,8 +149,8 @@ MESSAGES = (
         ("tests/infra/outbox/test_reader.py::test_a_paused_reader_neither_reads_nor_moves_the_cursor",),
     ),
     Mutant(
-        "a paused relay goes on",
-        "It moves its successor's cursor past what nobody has published.",
+        "a paused relay moves the cursor",
+        "It moves its successor's cursor past rows that were not published.",
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
@@ -155,8 +161,8 @@ MESSAGES = (
         ("tests/infra/outbox/test_reader.py::test_a_paused_reader_neither_reads_nor_moves_the_cursor",),
     ),
     Mutant(
-        "the relay's cursor moves past what was only read",
-        "A relay that dies has left out what it had in hand.",
+        "the relay's cursor moves past unacknowledged rows",
+        "If a relay is killed, the rows in flight are lost.",
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
@@ -167,14 +173,14 @@ MESSAGES = (
         ("tests/infra/outbox/test_reader.py::test_rows_that_were_not_acknowledged_are_read_again_after_acquire",),
     ),
     Mutant(
-        "stored answers are not compared",
-        "A key that is used again for something else gets the old answer.",
+        "stored responses are not compared",
+        "An idempotency key that is reused for another request gets the old response.",
         (Edit(f"{_SRC}/infra/http/idempotency.py", "if used_for not in fingerprint:", "if False:"),),
         ("tests/infra/http/test_idempotency.py::test_a_key_is_not_for_another_request",),
     ),
     Mutant(
-        "stored answers of holds are not compared",
-        "A key that is used again for another seat gets the old seat.",
+        "stored responses of holds are not compared",
+        "An idempotency key that is reused for another seat gets the old seat.",
         (
             Edit(
                 f"{_SRC}/modules/reservations/hold/batch.py",
@@ -185,8 +191,8 @@ MESSAGES = (
         (f"{_HOLDS}test_a_key_used_for_another_seat_is_a_mismatch",),
     ),
     Mutant(
-        "a key is not locked",
-        "Retries that come together hold twice; the table's key refuses the second answer, and its hold with it.",
+        "an idempotency key is not locked",
+        "Concurrent retries hold twice; the primary key refuses the second response and rolls back its hold.",
         (
             Edit(
                 f"{_SRC}/modules/reservations/hold/batch.py", "        for n in in_flight:\n", "        for n in ():\n"

@@ -1,4 +1,4 @@
-"""What a mutant is: a small wound in the source, and the tests that have to feel it."""
+"""A mutant: a small defect in the source, and the tests that must fail because of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Edit:
-    """A text of a file that is found exactly once, and what stands there instead."""
+    """A text that occurs exactly once in a file, and its replacement."""
 
     path: str
     old: str
@@ -17,26 +17,26 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """Edits that belong together. `is_quick` ones are tried with the ordinary tests, all with `make mutants`."""
+    """Edits that are applied together. Those with `is_quick` run with the ordinary tests, all with `make mutants`."""
 
     name: str
-    #: What would happen if nobody noticed.
+    #: The consequence of the defect.
     harm: str
     edits: tuple[Edit, ...]
-    #: Each of these has to fail.
+    #: Each of these must fail.
     tests: tuple[str, ...]
     is_quick: bool = False
 
 
 class NotFoundOnce(Exception):
-    """The text that a mutant replaces is gone, or is there several times: give the mutant the text of today."""
+    """The text that a mutant replaces is missing or not unique: update the mutant to the current source."""
 
 
 def mutate(folder: Path, mutant: Mutant) -> None:
-    """Make the edits in a copy of the project. Raises NotFoundOnce, naming the file."""
+    """Apply the edits to a copy of the project. Raises NotFoundOnce, naming the file."""
     for edit in mutant.edits:
         path = folder / edit.path
         source = path.read_text()
         if source.count(edit.old) != 1:
-            raise NotFoundOnce(f"{mutant.name}: {edit.path} has it {source.count(edit.old)} times: {edit.old!r}")
+            raise NotFoundOnce(f"{mutant.name}: {edit.path} contains it {source.count(edit.old)} times: {edit.old!r}")
         path.write_text(source.replace(edit.old, edit.new))

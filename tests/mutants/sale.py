@@ -1,4 +1,4 @@
-"""Mutants of what is sold: seats and places. Where two walls stand, each is taken away alone, and both together."""
+"""Mutants of seats and general admission. If two checks protect one rule, each is removed alone, and both together."""
 
 from tests.mutants.mutant import Edit, Mutant
 
@@ -7,7 +7,7 @@ _TABLES = "migrations/versions/2026_11_21_1200-first_tables.py"
 _HOLDS = "tests/modules/reservations/test_holds.py::"
 _RACES = "tests/modules/events/test_races.py::"
 MODEL = "tests/model/test_model.py::test_the_database_and_the_model_agree"
-CHECK = "tests/invariants/test_invariants.py::test_a_lively_database_contradicts_nothing"
+CHECK = "tests/invariants/test_invariants.py::test_a_filled_database_has_no_contradictions"
 _TAKEN = f"{_HOLDS}test_a_taken_seat_is_refused_by_name_and_nothing_is_held"
 
 _FREE = "(status = 'a' or status = 'h' and held_until <= now())"
@@ -33,15 +33,15 @@ _NO_CHECK = Edit(_TABLES, '"held + sold <= coalesce(capacity, 0)"', '"true"')
 
 SEATS = (
     Mutant(
-        "a held seat is free",
-        "The trigger stops the second sale, and a buyer is told that the house is broken.",
+        "held seats are free",
+        "The trigger refuses the second sale, and the buyer gets a server error.",
         (_HELD_IS_FREE,),
         (_TAKEN,),
         is_quick=True,
     ),
     Mutant(
         "no trigger",
-        "Nothing, until a line of Python is wrong as well.",
+        "None, unless the Python code has a defect as well.",
         (NO_OWNER_TRIGGER, _NO_SOLD_TRIGGER),
         (
             f"{_RACES}test_the_database_refuses_a_second_owner_whatever_the_sql",
@@ -49,33 +49,33 @@ SEATS = (
         ),
     ),
     Mutant(
-        "a held seat is free, and no trigger",
+        "held seats are free, and no trigger",
         "Two buyers hold one seat.",
         (_HELD_IS_FREE, NO_OWNER_TRIGGER),
         (_TAKEN, MODEL),
     ),
     Mutant(
-        "a sold seat is free, and no trigger",
+        "sold seats are free, and no trigger",
         "A seat is sold twice.",
         (_SOLD_IS_FREE, NO_OWNER_TRIGGER, _NO_SOLD_TRIGGER),
         (MODEL,),
     ),
     Mutant(
-        "a hold that ran out is a hold",
-        "Seats stay away from buyers until somebody sweeps.",
+        "lapsed holds count as active",
+        "Seats are unavailable until the scheduler sweeps them.",
         (Edit(f"{_SRC}/modules/events/inventory/seats.py", _FREE, "(status = 'a')"),),
         (f"{_HOLDS}test_a_lapsed_hold_is_free_at_once_without_the_scheduler",),
     ),
     Mutant(
-        "an overtaken hold is not expired",
-        "A reservation stays active with seats that are somebody else's.",
+        "an overtaken reservation is not expired",
+        "A reservation stays active with seats that belong to another one.",
         (Edit(f"{_SRC}/modules/reservations/hold/batch.py", "if inventory.overtaken:", "if False:"),),
         (f"{_HOLDS}test_a_lapsed_hold_is_free_at_once_without_the_scheduler",),
     ),
     Mutant(
-        # One of these alone has no effect: the count aborts the batch, and its holds are decided one by one.
-        "two holds of one batch share a seat, and the seats that were written are not counted",
-        "Two buyers are told that they hold one seat, and one of them does.",
+        # Each edit alone has no effect: the count aborts the batch, and its holds are then decided one by one.
+        "two holds of one batch share a seat, and written seats are not counted",
+        "Two buyers get a hold on one seat, and only one of them has it.",
         (
             Edit(f"{_SRC}/modules/reservations/hold/inventory.py", "            self._granted_seats.add(key)\n", ""),
             Edit(
@@ -87,14 +87,14 @@ SEATS = (
         (f"{_HOLDS}test_fifty_requests_for_one_seat_have_one_winner",),
     ),
     Mutant(
-        "a seat's version stands still",
-        "Whoever compares versions takes an old state for a new one.",
+        "the version of a seat is not incremented",
+        "Clients that compare versions take an old state for a new one.",
         (Edit(f"{_SRC}/modules/events/inventory/seat_batch.py", "version = s.version + 1", "version = s.version"),),
         (CHECK,),
     ),
     Mutant(
-        "an expiry takes seats of others",
-        "A seat that was taken again is given back under its new holder.",
+        "expiry releases seats of other reservations",
+        "A seat that was held again is released although it has a new holder.",
         (
             Edit(
                 f"{_SRC}/modules/events/inventory/expiry.py",
@@ -110,8 +110,8 @@ SEATS = (
         ("tests/model/test_locks.py::test_a_sweep_leaves_a_seat_with_another_holder",),
     ),
     Mutant(
-        "the sweep waits for others",
-        "One reservation that is being paid holds up the end of all the others.",
+        "the sweep waits for locked reservations",
+        "One reservation that is being paid delays the expiry of all others.",
         (
             Edit(
                 f"{_SRC}/modules/reservations/expiry.py",
@@ -125,32 +125,32 @@ SEATS = (
 
 PLACES = (
     Mutant(
-        "places are not counted",
-        "The counter's own condition stops the transaction, and a buyer is told that the house is broken.",
+        "places are not counted in Python",
+        "The condition on the counter aborts the transaction, and the buyer gets a server error.",
         (_NO_INVENTORY_COUNT,),
         (f"{_HOLDS}test_places_are_taken_from_a_counter_and_never_oversold",),
     ),
     Mutant(
         "no CHECK on the counters",
-        "Nothing, until a line of Python is wrong as well.",
+        "None, unless the Python code has a defect as well.",
         (_NO_CHECK,),
         (f"{_RACES}test_the_database_refuses_more_places_than_there_are",),
     ),
     Mutant(
         "places are not counted, in Python or in SQL",
-        "The CHECK stops the transaction, and a buyer is told that the house is broken.",
+        "The CHECK aborts the transaction, and the buyer gets a server error.",
         (_NO_INVENTORY_COUNT, _NO_COUNT),
         (f"{_HOLDS}test_places_are_taken_from_a_counter_and_never_oversold",),
     ),
     Mutant(
         "places are not counted, and no CHECK",
-        "More is sold than there is.",
+        "More places are sold than the capacity.",
         (_NO_INVENTORY_COUNT, _NO_COUNT, _NO_CHECK),
         (f"{_HOLDS}test_places_are_taken_from_a_counter_and_never_oversold", MODEL),
     ),
     Mutant(
         "counters are locked in any order",
-        "Two buyers of the same two types wait for each other in a circle.",
+        "Two buyers of the same two ticket types deadlock.",
         (
             Edit(
                 f"{_SRC}/modules/events/inventory/general_admission.py",

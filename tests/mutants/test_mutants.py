@@ -1,4 +1,4 @@
-"""The quickest of the mutants, with every run of the tests; `make mutants` tries them all."""
+"""The quick mutants run with the ordinary tests; `make mutants` runs all of them."""
 
 import ast
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import ROOT, Edit, Mutant, NotFoundOnce, mutate
-from tests.mutants.trial import NotATrial, failed_tests, survivors
+from tests.mutants.trial import RunFailed, failed_tests, passed_tests
 
 QUICK = [mutant for mutant in MUTANTS if mutant.is_quick]
 
@@ -29,29 +29,29 @@ def test_a_mutant_finds_the_text_that_it_replaces(tmp_path: Path, mutant: Mutant
 
 
 @pytest.mark.parametrize("test", sorted({test for mutant in MUTANTS for test in mutant.tests}))
-def test_the_tests_that_a_mutant_names_are_there(test: str) -> None:
+def test_the_tests_that_a_mutant_names_exist(test: str) -> None:
     path, _, name = test.partition("::")
     defined = ast.walk(ast.parse((ROOT / path).read_text()))
     assert name in {node.name for node in defined if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 @pytest.mark.parametrize("mutant", QUICK, ids=named)
-def test_a_quick_mutant_is_felt(tmp_path: Path, mutant: Mutant) -> None:
-    assert survivors(tmp_path, mutant) == set()
+def test_a_quick_mutant_is_caught(tmp_path: Path, mutant: Mutant) -> None:
+    assert passed_tests(tmp_path, mutant) == set()
 
 
-@pytest.mark.parametrize("there", [0, 2])
-def test_a_text_that_is_not_there_once_is_no_mutant(tmp_path: Path, there: int) -> None:
-    (tmp_path / "a.py").write_text("word\n" * there)
-    with pytest.raises(NotFoundOnce, match=f"a.py has it {there} times"):
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_mutant_whose_text_is_not_found_once_is_refused(tmp_path: Path, count: int) -> None:
+    (tmp_path / "a.py").write_text("word\n" * count)
+    with pytest.raises(NotFoundOnce, match=f"a.py contains it {count} times"):
         mutate(tmp_path, Mutant("one", "", (Edit("a.py", "word", "other"),), ()))
 
 
-def test_a_test_that_cannot_begin_has_felt_nothing(tmp_path: Path) -> None:
+def test_a_test_that_cannot_start_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("import nothing_of_this_name\ndef test_it(): ...\n")
-    with pytest.raises(NotATrial, match="test_it"):
+    with pytest.raises(RunFailed, match="test_it"):
         failed_tests(tmp_path, ["test_it.py::test_it"])
 
 
-def test_mutants_have_names_of_their_own() -> None:
+def test_mutant_names_are_unique() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

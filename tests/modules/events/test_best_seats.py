@@ -1,4 +1,4 @@
-"""Best available: side by side, best row first, and no lonely seat left behind when that can be avoided."""
+"""Best available: side by side, best row first, and no single seat left over if that can be avoided."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.modules.events.stage import EARLIER, Stage
+from tests.modules.events.seat_driver import EARLIER, Stage
 from tests.modules.events.test_seat_plan import renew_plan
 from tests.modules.venues.plans import plan, row, seat
 from tests.support.world import World, data
@@ -26,8 +26,8 @@ async def stage(world: World, database: Database) -> Stage:
     return Stage(database, await world.show(rows=2, seats=5))
 
 
-class Reader:
-    """Reads over a connection of its own, as a batch does, and counts how often a plan was read."""
+class QueryRunner:
+    """Runs queries on one connection, as a batch does, and counts the reads of plans."""
 
     def __init__(self, connection: Any) -> None:
         self.connection, self.plans = connection, 0
@@ -38,14 +38,14 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(database: Database) -> AsyncIterator[Reader]:
+async def query_runner(database: Database) -> AsyncIterator[QueryRunner]:
     async with database.engine.connect() as connection:
-        yield Reader(connection)
+        yield QueryRunner(connection)
 
 
 async def free_seats(stage: Stage) -> events.FreeSeats:
-    async with reading(stage.database) as read:
-        return (await events.read_free_seats(read, stage.organization_id, [stage.event_id]))[stage.event_id]
+    async with query_runner(stage.database) as run_query:
+        return (await events.read_free_seats(run_query, stage.organization_id, [stage.event_id]))[stage.event_id]
 
 
 async def find(stage: Stage, quantity: int, **chosen: str) -> list[str]:
@@ -61,13 +61,13 @@ async def test_the_best_row_comes_first(stage: Stage) -> None:
     assert await find(stage, 3) == ["A-1", "A-2", "A-3"]
 
 
-async def test_a_row_that_is_too_short_is_passed_over(stage: Stage) -> None:
+async def test_a_row_that_is_too_short_is_skipped(stage: Stage) -> None:
     await take(stage, "A-3")
     assert await find(stage, 3) == ["B-1", "B-2", "B-3"]
     assert await find(stage, 2) == ["A-1", "A-2"]
 
 
-async def test_no_lonely_seat_is_left_when_it_can_be_avoided(stage: Stage) -> None:
+async def test_no_single_seat_is_left_over_when_it_can_be_avoided(stage: Stage) -> None:
     await take(stage, "A-4")
     assert await find(stage, 2) == ["B-1", "B-2"], "A-1 and A-2 would leave A-3 alone"
     await take(stage, "B-1", "B-2", "B-3", "B-4", "B-5")
@@ -84,12 +84,12 @@ async def test_a_group_that_fits_into_no_row_is_split_into_few_parts(stage: Stag
     assert await find(stage, 6) == ["A-1", "B-1", "B-2", "B-3", "B-4", "B-5"]
 
 
-async def test_a_hold_that_has_run_out_is_free(stage: Stage) -> None:
+async def test_a_lapsed_hold_is_free(stage: Stage) -> None:
     assert await stage.take(["Stalls-A-1"], uuid4(), EARLIER)
     assert await find(stage, 1) == ["A-1"]
 
 
-async def test_too_large_a_group_is_told_what_is_left(stage: Stage) -> None:
+async def test_too_large_a_group_is_refused_with_the_available_seats(stage: Stage) -> None:
     await take(stage, "A-1")
     with pytest.raises(events.SoldOut) as refused:
         await find(stage, 10)
@@ -134,11 +134,11 @@ async def imported(world: World, database: Database, **zone: Any) -> Stage:
     return Stage(database, show)
 
 
-async def rows_of(stage: Stage, read: RunQuery, version: int = 1) -> seat_rows.SeatRows:
-    return await seat_rows.rows_of_plan(read, stage.organization_id, UUID(stage.show.venue_id), version)
+async def rows_of(stage: Stage, run_query: RunQuery, version: int = 1) -> seat_rows.SeatRows:
+    return await seat_rows.rows_of_plan(run_query, stage.organization_id, UUID(stage.show.venue_id), version)
 
 
-async def test_a_row_that_goes_on_elsewhere_is_two_rows(world: World, database: Database) -> None:
+async def test_a_row_in_two_places_is_two_rows(world: World, database: Database) -> None:
     more = row("A", 0) | {"seats": [seat(n, seat_guid=f"more-{n}") for n in (4, 5, 6)]}
     stage = await imported(world, database, rows=[row("A", 3), row("B", 4, 30), more])
     assert await find(stage, 4) == ["B-1", "B-2", "B-3", "B-4"]
@@ -146,13 +146,13 @@ async def test_a_row_that_goes_on_elsewhere_is_two_rows(world: World, database: 
     assert await find(stage, 6) == ["A-1", "A-2", "A-3", "A-4", "A-5", "A-6"]
 
 
-async def test_a_group_moves_along_its_row_to_leave_no_box_alone(world: World, database: Database) -> None:
+async def test_a_group_moves_along_its_row_to_leave_no_single_box_seat(world: World, database: Database) -> None:
     seats = [seat(1, "Box"), *(seat(n) for n in range(2, 7))]
     stage = await imported(world, database, rows=[{"row_number": "A", "seats": seats}])
     assert await find(stage, 2, category="Stalls") == ["A-3", "A-4"]
 
 
-async def test_several_groups_of_one_reading_are_never_offered_the_same(stage: Stage) -> None:
+async def test_several_groups_of_one_query_never_get_the_same_seats(stage: Stage) -> None:
     await take(stage, "A-2")
     seats = await free_seats(stage)
     offered: list[int] = []
@@ -173,15 +173,15 @@ async def test_events_are_read_together_and_those_without_seats_or_of_others_are
     bare = Stage(database, await world.show(tenant, seats=0, capacity=1))
     foreign = Stage(database, await world.show(seats=1))
     ids = [stage.event_id for stage in (small, large, bare, foreign)]
-    async with reading(database) as read:
-        found = await events.read_free_seats(read, small.organization_id, ids)
+    async with query_runner(database) as run_query:
+        found = await events.read_free_seats(run_query, small.organization_id, ids)
     assert {event_id: len(seats.choose(2)) for event_id, seats in found.items()} == {
         small.event_id: 2,
         large.event_id: 2,
     }
 
 
-async def test_the_letters_are_those_of_the_map(stage: Stage, database: Database) -> None:
+async def test_the_statuses_are_those_of_the_map(stage: Stage, database: Database) -> None:
     admin = stage.show.tenant.admin
     owner = uuid4()
     assert await stage.take(["Stalls-A-1"], owner)
@@ -189,43 +189,45 @@ async def test_the_letters_are_those_of_the_map(stage: Stage, database: Database
     await take(stage, "A-2")
     assert await stage.take(["Stalls-A-3"], uuid4(), EARLIER)
     data(await admin.post(stage.show.path("/seats/block"), {"seats": ["Stalls-B-5"]}))
-    async with reading(database) as read:
-        [(_, _, _, statuses, _)] = await read(FREE_STATUSES, stage.organization_id, [stage.event_id])
+    async with query_runner(database) as run_query:
+        [(_, _, _, statuses, _)] = await run_query(FREE_STATUSES, stage.organization_id, [stage.event_id])
     assert statuses == data(await admin.get(f"/events/{stage.show.id}/availability"))["seats"] == "shaaaaaaab"
 
 
-async def test_a_plan_is_read_once_however_many_ask(stage: Stage, database: Database) -> None:
-    async with reading(database) as read:
-        asked = await asyncio.gather(*(rows_of(stage, read) for _ in range(5)))
-    assert read.plans == 1
-    assert all(rows is asked[0] for rows in asked)
+async def test_concurrent_requests_read_a_plan_once(stage: Stage, database: Database) -> None:
+    async with query_runner(database) as run_query:
+        results = await asyncio.gather(*(rows_of(stage, run_query) for _ in range(5)))
+    assert run_query.plans == 1
+    assert all(rows is results[0] for rows in results)
 
 
-async def test_after_a_new_plan_seats_are_chosen_by_it(world: World, database: Database) -> None:
+async def test_seats_are_chosen_by_a_new_plan_once_it_is_synced(world: World, database: Database) -> None:
     stage = Stage(database, await world.show(rows=1, seats=4))
     assert await find(stage, 4) == ["A-1", "A-2", "A-3", "A-4"]
     await renew_plan(database, stage.show.venue_id)
-    assert await find(stage, 4) == ["A-1", "A-2", "A-3", "A-4"], "the event keeps the plan that it has"
+    assert await find(stage, 4) == ["A-1", "A-2", "A-3", "A-4"], "the event keeps its plan"
     data(await stage.show.tenant.admin.post(stage.show.path("/seats/sync")))
     assert await find(stage, 5) == ["A-1", "A-2", "A-3", "A-4", "A-5"]
 
 
-async def test_what_one_reader_may_not_see_is_not_kept_for_others(stage: Stage, database: Database, app: Any) -> None:
-    async with reading(app.state.get(Database)) as stranger, reading(database) as read:
+async def test_a_plan_hidden_from_one_reader_is_not_cached_as_empty(stage: Stage, database: Database, app: Any) -> None:
+    async with query_runner(app.state.get(Database)) as stranger, query_runner(database) as run_query:
         assert (await rows_of(stage, stranger)).labels == ()
-        assert len((await rows_of(stage, read)).labels) == 10
+        assert len((await rows_of(stage, run_query)).labels) == 10
 
 
-async def test_memory_holds_a_limited_number_of_seats_and_forgets_the_plan_that_was_not_asked_for_longest(
+async def test_the_cache_of_plans_is_bounded_and_evicts_the_least_recently_used(
     world: World, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seat_rows, "SEATS_MAX", 20)
     first, second, third = [Stage(database, await world.show(rows=2, seats=5)) for _ in range(3)]
-    async with reading(database) as read:
+    async with query_runner(database) as run_query:
         for stage in (first, second, first, third, first, third):
-            await rows_of(stage, read)
-        assert read.plans == 3
-        await rows_of(second, read)
-        assert read.plans == 4
+            await rows_of(stage, run_query)
+        assert run_query.plans == 3
+        await rows_of(second, run_query)
+        assert run_query.plans == 4
         monkeypatch.setattr(seat_rows, "SEATS_MAX", 5)
-        assert await rows_of(first, read) is await rows_of(first, read), "one plan is kept however large it is"
+        assert await rows_of(first, run_query) is await rows_of(first, run_query), (
+            "one plan is cached, however large it is"
+        )

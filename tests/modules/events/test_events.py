@@ -1,4 +1,4 @@
-"""Events from draft to end, and what is refused on the way."""
+"""The life cycle of events, and its refusals."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, text
 
-from tests.modules.events.stage import Stage
+from tests.modules.events.seat_driver import Stage
 from tests.support.world import Show, Tenant, World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import OutboxRow
@@ -36,7 +36,7 @@ async def test_a_new_event_is_a_draft_with_sensible_limits(world: World) -> None
     assert event["organization"]["id"] == tenant.id
 
 
-async def test_times_are_answered_in_utc(world: World) -> None:
+async def test_times_are_returned_in_utc(world: World) -> None:
     event = await create(await world.tenant(), starts_at="2030-06-01T19:00:00+02:00")
     assert event["starts_at"] == "2030-06-01T17:00:00Z"
 
@@ -62,9 +62,7 @@ async def test_times_are_answered_in_utc(world: World) -> None:
         ({"sales_start_at": "2030-02-01T00:00:00Z", "sales_end_at": "2030-01-01T00:00:00Z"}, "sales_end_at"),
     ],
 )
-async def test_a_wrong_event_is_refused_by_the_name_of_the_field(
-    world: World, changes: dict[str, Any], field: str
-) -> None:
+async def test_an_invalid_event_is_refused_with_the_field(world: World, changes: dict[str, Any], field: str) -> None:
     tenant = await world.tenant()
     error = refusal(await tenant.admin.post(tenant.path("/events"), {**EVENT, **changes}), 422)
     assert error["field"] == field
@@ -74,9 +72,7 @@ async def test_a_wrong_event_is_refused_by_the_name_of_the_field(
     assert data(await tenant.admin.get(tenant.path("/events"))) == [event]
 
 
-async def test_an_event_goes_from_draft_to_published_to_cancelled_and_no_other_way(
-    world: World, database: Database
-) -> None:
+async def test_an_event_goes_only_from_draft_to_published_to_cancelled(world: World, database: Database) -> None:
     show = await world.show(publish=False)
     admin = show.tenant.admin
     assert data(await admin.post(show.path("/publish")))["status"] == "published"
@@ -125,14 +121,14 @@ async def test_a_change_is_audited_with_before_and_after(world: World) -> None:
     assert newest["after"] == changes
 
 
-async def test_a_change_that_changes_nothing_leaves_no_trace(world: World, database: Database) -> None:
+async def test_an_update_without_changes_is_neither_audited_nor_published(world: World, database: Database) -> None:
     show = await world.show()
     data(await show.tenant.admin.patch(show.path(), {"title": "Show"}))
     data(await show.tenant.admin.patch(show.path(), {}))
     assert "event.updated" not in await topics(database)
 
 
-async def test_venue_and_currency_stay_once_something_is_sold_for_them(world: World) -> None:
+async def test_venue_and_currency_are_fixed_once_there_is_a_ticket_type(world: World) -> None:
     show = await world.show(publish=False)
     admin = show.tenant.admin
     other = await world.venue(show.tenant)
@@ -146,7 +142,7 @@ async def test_venue_and_currency_stay_once_something_is_sold_for_them(world: Wo
     assert (data(changed)["currency"], data(changed)["venue"]["id"]) == ("USD", other["id"])
 
 
-async def test_a_venue_of_another_organization_does_not_exist_here(world: World) -> None:
+async def test_a_venue_of_another_organization_is_unknown(world: World) -> None:
     tenant, other = await world.tenant(), await world.tenant("other")
     venue = await world.venue(other)
     answer = await tenant.admin.post(tenant.path("/events"), {**EVENT, "venue_id": venue["id"]})
@@ -168,14 +164,14 @@ async def test_another_organization_can_do_nothing_to_an_event(world: World) -> 
         assert refusal(await other.admin.post(path + "/ticket-types", body), 404)["code"] == "not_found"
 
 
-async def test_the_door_may_look_but_not_touch(world: World) -> None:
+async def test_a_scanner_can_read_events_but_not_change_them(world: World) -> None:
     show = await world.show()
     scanner = await world.member(show.tenant, "ORG_SCANNER")
     assert data(await scanner.get(show.path()))["id"] == show.id
     assert refusal(await scanner.post(show.path("/cancel")), 403)["code"] == "forbidden"
 
 
-async def test_own_events_are_listed_in_all_states_page_by_page(world: World) -> None:
+async def test_own_events_are_listed_in_every_status_page_by_page(world: World) -> None:
     tenant = await world.tenant()
     made = [(await create(tenant, title=str(n)))["id"] for n in range(3)]
     first = await tenant.admin.get(tenant.path("/events?limit=2"))

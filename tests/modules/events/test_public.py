@@ -1,11 +1,11 @@
-"""Events as everybody sees them: finding them, their seats, and their map."""
+"""Public events: search, seats, and seat map."""
 
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.modules.events.stage import EARLIER, Stage
+from tests.modules.events.seat_driver import EARLIER, Stage
 from tests.support.statements import recorded_statements
 from tests.support.world import API, World, data, refusal
 from ticketing.infra.db import Database
@@ -15,7 +15,7 @@ async def find(world: World, **query: Any) -> list[str]:
     return [event["title"] for event in data(await world.client.get(f"{API}/events", params=query))]
 
 
-async def test_an_event_shows_what_is_sold_and_what_is_left(world: World, database: Database) -> None:
+async def test_an_event_shows_its_ticket_types_and_availability(world: World, database: Database) -> None:
     show = await world.show(rows=2, seats=5, capacity=7, area_price=900)
     stage, buyer = Stage(database, show), uuid4()
     await stage.take(show.labels[:2], buyer)
@@ -35,7 +35,7 @@ async def test_an_event_shows_what_is_sold_and_what_is_left(world: World, databa
     assert (standing["categories"], standing["capacity"], standing["available"]) == ([], 7, 7)
 
 
-async def test_what_is_left_is_never_older_than_the_question(world: World) -> None:
+async def test_the_availability_is_never_older_than_the_request(world: World) -> None:
     show, buyer = await world.show(rows=1, seats=10), await world.person()
     for held, label in enumerate(show.labels):
         event = data(await world.client.get(f"{API}/events/{show.id}"))
@@ -43,7 +43,7 @@ async def test_what_is_left_is_never_older_than_the_question(world: World) -> No
         await world.hold(buyer, show, label)
 
 
-async def test_drafts_are_seen_by_their_organization_only(world: World) -> None:
+async def test_drafts_are_visible_to_their_organization_only(world: World) -> None:
     show = await world.show(publish=False)
     stranger = await world.person()
     scanner = await world.member(show.tenant, "ORG_SCANNER")
@@ -62,7 +62,7 @@ async def test_an_unknown_event_is_not_found(world: World) -> None:
     assert refusal(await world.client.get(f"{API}/events/7"), 422)["field"] == "event_id"
 
 
-async def test_cancelled_events_are_known_but_not_listed(world: World) -> None:
+async def test_cancelled_events_are_visible_but_not_listed(world: World) -> None:
     show = await world.show(rows=1, seats=1)
     data(await show.tenant.admin.post(show.path("/cancel")))
     assert data(await world.client.get(f"{API}/events/{show.id}"))["status"] == "cancelled"
@@ -87,13 +87,13 @@ async def test_events_are_found_by_words_city_time_and_organization(world: World
     assert await find(world, q="", city="") == await find(world)
 
 
-async def test_letters_beyond_english_are_found_in_either_case(world: World) -> None:
+async def test_the_search_ignores_the_case_of_non_english_letters(world: World) -> None:
     await world.show(seats=0, capacity=1, title="Élan vital à Liège")
     assert len(await find(world, q="éLAN VITAL À LIÈGE")) == 1
 
 
 @pytest.mark.parametrize(("words", "hits"), [("%", 1), ("_", 1), ("0% J", 1), ("z_N", 1), ("J__z", 0), ("\\", 0)])
-async def test_wildcards_are_only_letters(world: World, words: str, hits: int) -> None:
+async def test_wildcards_in_a_search_are_literal(world: World, words: str, hits: int) -> None:
     await world.show(seats=0, capacity=1, title="100% Jazz_Night")
     await world.show(seats=0, capacity=1, title="Opera")
     assert len(await find(world, q=words)) == hits
@@ -126,13 +126,11 @@ async def test_pages_neither_skip_nor_repeat_events_of_one_time(world: World) ->
         ({"cursor": "WyJzdGFydHNfYXQiLCJub3ciLCJtZSJd"}, "cursor"),
     ],
 )
-async def test_a_wrong_search_is_refused_by_the_name_of_the_field(
-    world: World, query: dict[str, Any], field: str
-) -> None:
+async def test_an_invalid_search_is_refused_with_the_field(world: World, query: dict[str, Any], field: str) -> None:
     assert refusal(await world.client.get(f"{API}/events", params=query), 422)["field"] == field
 
 
-async def test_the_cursor_of_another_order_is_refused(world: World) -> None:
+async def test_a_cursor_of_another_sort_order_is_refused(world: World) -> None:
     tenant = await world.tenant()
     for _ in range(2):
         await world.show(tenant, seats=0, capacity=1)
@@ -154,7 +152,7 @@ async def test_a_longer_page_takes_no_more_queries(world: World, app: Any) -> No
     assert counts[0] == counts[1] <= 7
 
 
-async def test_seats_are_listed_with_their_state_and_price(world: World, database: Database) -> None:
+async def test_seats_are_listed_with_their_status_and_price(world: World, database: Database) -> None:
     show = await world.show(rows=2, seats=2)
     stage, buyer = Stage(database, show), uuid4()
     await stage.take(show.labels[:1], buyer)
@@ -183,7 +181,7 @@ async def test_an_event_without_seats_has_an_empty_list_and_map(world: World) ->
     assert "immutable" not in answer.headers["Cache-Control"]
 
 
-async def test_the_map_is_fetched_once_and_then_known_by_its_tag(world: World) -> None:
+async def test_an_unchanged_map_is_a_304_by_its_etag(world: World) -> None:
     show = await world.show(rows=2, seats=3)
     path = f"{API}/events/{show.id}/seatmap"
     answer = await world.client.get(path, headers={"Accept-Encoding": "identity"})
@@ -206,7 +204,7 @@ async def test_the_map_of_a_draft_stays_out_of_shared_caches(world: World) -> No
     assert answer.headers["Cache-Control"].startswith("private")
 
 
-async def test_a_draft_that_was_cancelled_stays_unseen(world: World) -> None:
+async def test_a_cancelled_draft_stays_hidden(world: World) -> None:
     show, buyer = await world.show(publish=False), await world.person()
     data(await show.tenant.admin.post(show.path("/cancel")))
     for path in ("", "/seats", "/seatmap", "/availability"):

@@ -1,4 +1,4 @@
-"""Many transactions at once on the same seats: real commits on real connections."""
+"""Concurrent transactions on the same seats: real commits on real connections."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from tests.modules.events.stage import EARLIER, Stage
+from tests.modules.events.seat_driver import EARLIER, Stage
 from tests.support.world import World
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -18,7 +18,7 @@ from ticketing.modules import events
 
 @pytest.fixture
 async def stage(world: World, settings: Settings) -> Stage:
-    """Two rows of ten seats and fifty standing places, and a connection for everybody."""
+    """Two rows of ten seats and fifty standing places, with a connection for every buyer."""
     database = Database(settings.model_copy(update={"database_pool_size": 50}), url=settings.worker_database_url)
     show = await world.show(rows=2, seats=10, capacity=50)
     yield Stage(database, show)
@@ -39,26 +39,26 @@ async def test_fifty_buyers_want_one_seat_and_one_gets_it(stage: Stage) -> None:
     assert (first.status, first.reservation_id, first.version) == ("h", winners[0][0], 1)
 
 
-async def test_overlapping_wishes_are_never_split(stage: Stage) -> None:
+async def test_overlapping_requests_are_never_granted_partially(stage: Stage) -> None:
     choose = random.Random(7)
     wishes = [choose.sample(stage.show.labels, 4) for _ in range(50)]
     results = await asyncio.gather(*(try_to_take(stage, wish) for wish in wishes))
     owners = Counter(seat.reservation_id for seat in await stage.seats() if seat.status == "h")
     winners = dict(result for result in results if result)
-    assert winners, "somebody wins"
+    assert winners, "some buyer wins"
     assert owners == {reservation_id: 4 for reservation_id in winners}
     taken = [number for numbers in winners.values() for number in numbers]
     assert len(taken) == len(set(taken))
 
 
-async def test_fifty_buyers_want_a_seat_whose_hold_has_run_out_and_one_gets_it(stage: Stage) -> None:
+async def test_fifty_buyers_want_a_seat_with_a_lapsed_hold_and_one_gets_it(stage: Stage) -> None:
     slow = uuid4()
     await stage.take(["Stalls-A-1"], slow, EARLIER)
     results = await asyncio.gather(*(try_to_take(stage, ["Stalls-A-1"]) for _ in range(50)))
     assert len([result for result in results if result]) == 1
 
 
-async def test_late_money_and_a_new_buyer_never_both_get_the_seat(stage: Stage) -> None:
+async def test_a_late_payment_and_a_new_buyer_never_both_get_the_seat(stage: Stage) -> None:
     async def retake(late: UUID, number: int) -> bool:
         async with stage.database.transaction() as session:
             return await events.retake_seats(session, *stage.place, [number], late) is not None

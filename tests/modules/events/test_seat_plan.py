@@ -1,4 +1,4 @@
-"""Copying the plan into the event, and keeping seats back for the house."""
+"""Copy the plan into the event, and block seats."""
 
 from typing import Any
 from uuid import uuid4
@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, text
 
-from tests.modules.events.stage import EARLIER, Stage
+from tests.modules.events.seat_driver import EARLIER, Stage
 from tests.support.statements import recorded_statements
 from tests.support.world import World, data, refusal
 from ticketing.infra.db import Database
@@ -30,7 +30,7 @@ async def messages(database: Database, topic: str) -> list[dict[str, Any]]:
 
 
 async def renew_plan(database: Database, venue_id: str) -> None:
-    """Give the venue a second version of its plan, with one seat more."""
+    """Give the venue a second version of its plan, with one more seat. No route does this yet."""
     columns = 'label, section, "row", seat, category, x, y'
     plan = "select organization_id, venue_id, 2"
     statements = (
@@ -53,7 +53,7 @@ async def test_syncing_again_changes_nothing(stage: Stage, database: Database) -
     assert len(await messages(database, "seats.synced")) == 1
 
 
-async def test_a_hall_takes_no_more_statements_than_a_room(world: World, app: Any) -> None:
+async def test_a_large_plan_takes_no_more_statements_than_a_small_one(world: World, app: Any) -> None:
     counts = []
     for rows, seats in ((1, 1), (26, 100)):
         tenant = await world.tenant()
@@ -76,7 +76,7 @@ async def test_a_new_plan_replaces_the_seats(stage: Stage, database: Database) -
     assert (seatmap["plan_version"], len(seatmap["seats"])) == (2, 5)
 
 
-async def test_a_new_plan_waits_while_seats_are_held_or_sold(stage: Stage, database: Database) -> None:
+async def test_a_new_plan_is_refused_while_seats_are_held_or_sold(stage: Stage, database: Database) -> None:
     await renew_plan(database, stage.show.venue_id)
     buyer = uuid4()
     await stage.take(["Stalls-A-2"], buyer)
@@ -93,7 +93,7 @@ async def test_an_event_without_a_venue_has_no_seats_to_sync(world: World) -> No
     assert refusal(await show.tenant.admin.post(show.path("/seats/sync")), 422)["field"] == "venue_id"
 
 
-async def test_blocked_seats_are_kept_from_buyers_until_they_are_given_back(stage: Stage, database: Database) -> None:
+async def test_blocked_seats_are_off_sale_until_they_are_unblocked(stage: Stage, database: Database) -> None:
     assert data(await block(stage, 3, 2)) == {"seats": 2}
     assert await stage.letters() == "abba"
     seats = data(await stage.show.tenant.admin.get(f"/events/{stage.show.id}/seats?status=blocked"))
@@ -116,14 +116,14 @@ async def test_blocking_is_all_or_nothing(stage: Stage) -> None:
     assert await stage.letters() == "hbaa"
 
 
-async def test_a_hold_that_has_run_out_does_not_keep_the_house_from_blocking(stage: Stage) -> None:
+async def test_a_lapsed_hold_does_not_prevent_blocking(stage: Stage) -> None:
     await stage.take(["Stalls-A-1"], uuid4(), EARLIER)
     data(await block(stage, 1))
     assert await stage.letters() == "baaa"
 
 
 @pytest.mark.parametrize("seats", [[], ["Stalls-A-1"] * 2, ["x" * 201], [1], None, ["a"] * 10_001, ["nul\x00"]])
-async def test_a_wrong_list_of_seats_is_refused(stage: Stage, seats: Any) -> None:
+async def test_an_invalid_list_of_seats_is_refused(stage: Stage, seats: Any) -> None:
     error = refusal(await stage.show.tenant.admin.post(stage.show.path("/seats/block"), {"seats": seats}), 422)
     assert error["field"].partition(".")[0] == "seats"
     assert await stage.letters() == "aaaa"

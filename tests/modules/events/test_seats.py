@@ -1,11 +1,11 @@
-"""Holding, selling and giving back seats: all or nothing, one owner, and no lapsed hold in anybody's way."""
+"""Hold, sell and release seats: all or nothing, one owner, and lapsed holds do not count."""
 
 from uuid import uuid4
 
 import pytest
 from psycopg.errors import DivisionByZero
 
-from tests.modules.events.stage import EARLIER, LATER, Stage
+from tests.modules.events.seat_driver import EARLIER, LATER, Stage
 from tests.support.world import World
 from ticketing.infra.db import Database
 from ticketing.modules import events
@@ -30,7 +30,7 @@ async def test_free_seats_are_locked_and_held(stage: Stage) -> None:
     assert await stage.letters() == "ahaaha"
 
 
-async def test_a_held_a_sold_and_an_unknown_seat_are_not_locked_and_told_apart(stage: Stage) -> None:
+async def test_held_sold_and_unknown_seats_are_not_locked_and_distinguished(stage: Stage) -> None:
     buyer, wanted = uuid4(), [*labels(3, 2, 1), "Balcony-Z-1"]
     await stage.take(labels(1), buyer)
     await stage.sell(buyer, [0])
@@ -41,7 +41,7 @@ async def test_a_held_a_sold_and_an_unknown_seat_are_not_locked_and_told_apart(s
     assert lost == {"Stalls-A-1": True, "Stalls-A-2": True}
 
 
-async def test_a_hold_that_has_run_out_is_overwritten_and_reported(stage: Stage) -> None:
+async def test_a_lapsed_hold_is_overwritten_and_reported(stage: Stage) -> None:
     slow, mine = uuid4(), uuid4()
     await stage.take(labels(1, 2), slow, EARLIER)
     taken = await stage.take(labels(2, 3), mine)
@@ -49,7 +49,7 @@ async def test_a_hold_that_has_run_out_is_overwritten_and_reported(stage: Stage)
     assert [seat.reservation_id for seat in (await stage.seats())[:3]] == [slow, mine, mine]
 
 
-async def test_a_seat_that_another_transaction_has_locked_is_skipped_and_not_taken(stage: Stage) -> None:
+async def test_a_seat_locked_by_another_transaction_is_skipped(stage: Stage) -> None:
     async with stage.batch() as connection:
         assert list(await stage.lock(connection, labels(3))) == labels(3)
         async with stage.batch() as other:
@@ -57,7 +57,7 @@ async def test_a_seat_that_another_transaction_has_locked_is_skipped_and_not_tak
             assert (list(free), lost) == (labels(2), {"Stalls-A-3": False})
 
 
-async def test_holding_what_is_not_free_stops_the_whole_transaction(stage: Stage) -> None:
+async def test_holding_a_seat_that_is_not_free_aborts_the_transaction(stage: Stage) -> None:
     await stage.take(labels(1))
     both = [stage.held(number, uuid4()) for number in (0, 1)]
     with pytest.raises(DivisionByZero):
@@ -88,7 +88,7 @@ async def test_selling_is_all_or_nothing(stage: Stage) -> None:
     assert (first.status, first.reservation_id, first.held_until, first.version) == ("s", mine, None, 2)
 
 
-async def test_only_what_is_still_owned_is_given_back(stage: Stage) -> None:
+async def test_only_seats_still_owned_are_released(stage: Stage) -> None:
     mine, other = uuid4(), uuid4()
     await stage.take(labels(1, 2, 3), mine, EARLIER)
     await stage.take(labels(2), other)
@@ -98,7 +98,7 @@ async def test_only_what_is_still_owned_is_given_back(stage: Stage) -> None:
     assert [seat.version for seat in await stage.seats()] == [2, 2, 2, 0, 0, 0]
 
 
-async def test_a_sold_seat_can_be_given_back_too(stage: Stage) -> None:
+async def test_a_sold_seat_can_be_released(stage: Stage) -> None:
     mine = uuid4()
     await stage.take(labels(4), mine)
     await stage.sell(mine, [3])
@@ -107,7 +107,7 @@ async def test_a_sold_seat_can_be_given_back_too(stage: Stage) -> None:
     assert await stage.letters() == "aaaaaa"
 
 
-async def test_late_money_takes_free_lapsed_and_own_seats_again(stage: Stage) -> None:
+async def test_a_late_payment_takes_free_lapsed_and_own_seats_again(stage: Stage) -> None:
     mine, slow = uuid4(), uuid4()
     await stage.take(labels(1, 2), mine, EARLIER)
     await stage.take(labels(2), slow, EARLIER)
@@ -118,7 +118,7 @@ async def test_late_money_takes_free_lapsed_and_own_seats_again(stage: Stage) ->
     assert {seat.reservation_id for seat in (await stage.seats())[:3]} == {mine}
 
 
-async def test_late_money_for_a_seat_of_somebody_else_changes_nothing(stage: Stage) -> None:
+async def test_a_late_payment_for_a_taken_seat_changes_nothing(stage: Stage) -> None:
     await stage.take(labels(2))
     async with stage.database.transaction() as session:
         assert await events.retake_seats(session, *stage.place, [0, 1], uuid4()) is None
@@ -126,7 +126,7 @@ async def test_late_money_for_a_seat_of_somebody_else_changes_nothing(stage: Sta
     assert await stage.letters() == "ahaaaa"
 
 
-async def test_retaking_what_is_sold_to_us_already_changes_nothing(stage: Stage) -> None:
+async def test_retaking_an_own_sold_seat_changes_nothing(stage: Stage) -> None:
     mine = uuid4()
     await stage.take(labels(1), mine)
     await stage.sell(mine, [0])

@@ -1,11 +1,11 @@
-"""Ticket types price seats or carry a capacity, and nothing is priced twice."""
+"""Ticket types price seats or have a capacity, and nothing is priced twice."""
 
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from tests.modules.events.stage import Stage
+from tests.modules.events.seat_driver import Stage
 from tests.support.world import World, data, refusal
 from ticketing.infra.db import Database
 from ticketing.modules import events
@@ -18,7 +18,7 @@ async def test_a_type_prices_the_seats_of_its_categories(world: World, database:
     assert (listed["categories"], listed["capacity"], listed["available"]) == (["Stalls"], None, None)
     async with Stage(database, show).batch() as connection:
         asked = await events.query_sale_terms(connection, UUID(show.tenant.id), [UUID(show.id)])
-        assert await asked.fetch() == {}, "nobody has seen it yet"
+        assert await asked.fetch() == {}, "it was never published"
     data(await show.tenant.admin.post(show.path("/seats/sync")))
     data(await show.tenant.admin.post(show.path("/publish")))
     async with Stage(database, show).batch() as connection:
@@ -58,7 +58,7 @@ STANDING = {"name": "Standing", "price": 100, "capacity": 5}
         ({"colour": "red"}, "colour"),
     ],
 )
-async def test_a_wrong_type_is_refused_by_the_name_of_the_field(
+async def test_an_invalid_ticket_type_is_refused_with_the_field(
     world: World, changes: dict[str, Any], field: str
 ) -> None:
     show = await world.show(rows=1, seats=1, publish=False)
@@ -83,7 +83,7 @@ async def test_a_name_is_used_once_per_event(world: World) -> None:
     assert (error["code"], error["field"]) == ("name_taken", "name")
 
 
-async def test_an_event_without_a_venue_has_nothing_to_price(world: World) -> None:
+async def test_an_event_without_a_venue_has_no_seats_to_price(world: World) -> None:
     show = await world.show(seats=0, publish=False)
     body = {"name": "Seat", "price": 1, "categories": ["Stalls"]}
     assert refusal(await show.tenant.admin.post(show.path("/ticket-types"), body), 422)["field"] == "categories"

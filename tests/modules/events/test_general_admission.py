@@ -1,11 +1,11 @@
-"""General admission: counters that go up and down, and never past the capacity."""
+"""General admission: counters that never exceed the capacity."""
 
 from uuid import UUID, uuid4
 
 import pytest
 from psycopg.errors import DivisionByZero
 
-from tests.modules.events.stage import Stage
+from tests.modules.events.seat_driver import Stage
 from tests.support.world import World, data
 from ticketing.infra.db import Database
 from ticketing.modules import events
@@ -17,7 +17,7 @@ async def stage(world: World, database: Database) -> Stage:
     return Stage(database, await world.show(seats=0, capacity=10))
 
 
-async def test_places_are_held_sold_and_given_back(stage: Stage) -> None:
+async def test_places_are_held_sold_and_released(stage: Stage) -> None:
     places = {UUID(stage.show.area_type_id): 3}
     assert await stage.take_places(places)
     assert await stage.take_places(places)
@@ -52,7 +52,7 @@ async def test_a_type_of_another_organization_or_one_that_prices_seats_has_no_pl
         assert await (await events.lock_places(connection, stage.organization_id, wanted)).fetch() == {}
 
 
-async def test_more_than_was_held_can_not_be_given_back_or_sold(stage: Stage) -> None:
+async def test_more_than_was_held_can_not_be_released_or_sold(stage: Stage) -> None:
     places = {UUID(stage.show.area_type_id): 1}
     for act in (events.release_places, events.mark_places_sold):
         with pytest.raises(events.PlacesLost):
@@ -66,7 +66,7 @@ async def test_a_negative_quantity_is_a_bug(stage: Stage) -> None:
             await events.release_places(session, stage.event_id, {UUID(stage.show.area_type_id): -1})
 
 
-async def test_late_money_gets_all_of_its_places_or_none(world: World, stage: Stage) -> None:
+async def test_a_late_payment_gets_all_of_its_places_or_none(world: World, stage: Stage) -> None:
     body = {"name": "Gallery", "price": 100, "capacity": 1}
     gallery = UUID(data(await stage.show.tenant.admin.post(stage.show.path("/ticket-types"), body), 201)["id"])
     standing = UUID(stage.show.area_type_id)

@@ -1,4 +1,4 @@
-"""What tests of seats need below the API: the event's row, and looks at its seats."""
+"""Drive the inventory of one event below the API, and inspect its seats."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ EARLIER = datetime.now(UTC) - timedelta(hours=1)
 
 
 class Stage:
-    """An event, seen from inside: every act is a transaction of its own."""
+    """One event; every method runs in its own transaction."""
 
     def __init__(self, database: Database, show: Show) -> None:
         self.database = database
@@ -29,14 +29,14 @@ class Stage:
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[DriverConnection]:
-        """The connection of a transaction, as a batch of holds has it."""
+        """The driver connection of a transaction, as a batch of holds uses it."""
         async with self.database.engine.begin() as connection:
             yield await driver_connection(connection)
 
     async def look(
         self, connection: DriverConnection, labels: Iterable[str]
     ) -> tuple[dict[str, events.FreeSeat], dict[str, bool]]:
-        """The free ones of these seats, locked, and of the others whether they are taken; both by label."""
+        """Lock the free seats among these, and find out whether the others are taken; both by label."""
         wanted = [(self.event_id, label) for label in labels]
         free, lost = await (await events.lock_seats(connection, self.organization_id, wanted)).fetch()
         in_order = sorted(free.items(), key=lambda found: found[1].number)
@@ -48,7 +48,7 @@ class Stage:
     async def take(
         self, labels: Iterable[str], reservation_id: UUID | None = None, until: datetime = LATER
     ) -> list[events.FreeSeat] | None:
-        """Hold all of these seats, in a transaction of their own, or none; they come in the order of their numbers."""
+        """Hold all of these seats or none; returns them in order of number."""
         wanted, owner = list(labels), reservation_id or uuid4()
         async with self.batch() as connection:
             locked = await self.lock(connection, wanted)
@@ -62,7 +62,7 @@ class Stage:
         return {"event_id": self.event_id, "number": number, "reservation_id": reservation_id, "hold_until": until}
 
     async def take_places(self, quantities: dict[UUID, int]) -> bool:
-        """Hold places of each of these ticket types, or none."""
+        """Hold places of all of these ticket types, or none."""
         async with self.batch() as connection:
             left = await (await events.lock_places(connection, self.organization_id, quantities)).fetch()
             if any(left.get(ticket_type_id, 0) < quantity for ticket_type_id, quantity in quantities.items()):
