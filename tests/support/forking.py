@@ -8,9 +8,11 @@ interpreter. Tests of `ticketing up` always start new interpreters.
 
 import array
 import asyncio
+import atexit
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -93,8 +95,9 @@ class _Server:
     """The client of the fork server, which exits when its standard input closes: with the process that started it."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="forking-")
-        self._path = str(Path(self._folder.name) / "socket")
+        folder = tempfile.mkdtemp(prefix="forking-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        self._path = str(Path(folder) / "socket")
         command = [sys.executable, "-m", "tests.support.forking", self._path]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=Path(__file__).parents[2])
 
