@@ -56,7 +56,7 @@ class Platform:
 def opened(folder: Path, **variables: str) -> Iterator[Platform]:
     """Run `ticketing up` as a child process for the duration of the block; it must exit with status 0."""
     port, output = free_port(), folder.with_suffix(".out")
-    command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--workers", "2"]
+    command = [sys.executable, "-m", "ticketing.cli", "up", "--no-demo", "--with-parent", "--workers", "2"]
     with output.open("wb") as out:
         process = subprocess.Popen(
             [*command, "--data-dir", str(folder), "--port", str(port)],
