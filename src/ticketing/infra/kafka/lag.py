@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-from sqlalchemy import BigInteger, Integer, Text, func, text
+from sqlalchemy import BigInteger, Integer, Text, func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -80,18 +80,18 @@ def _committed(admin: AdminClient, group: str, places: list[TopicPartition]) -> 
 async def record_lags(session: AsyncSession, lags: Iterable[Lag]) -> None:
     """Store the partitions with lag, each with the time of its last commit, and delete those without."""
     rows: list[dict[str, Any]] = [lag._asdict() for lag in lags if lag.messages > 0]
-    await session.execute(
-        text(_DELETE_CAUGHT_UP), {"kept": [f"{r['consumer']} {r['topic']} {r['partition']}" for r in rows]}
-    )
+    connection = await session.connection()
+    kept = [f"{row['consumer']} {row['topic']} {row['partition']}" for row in rows]
+    await connection.exec_driver_sql(_DELETE_CAUGHT_UP, {"kept": kept})
     if rows:
-        await session.execute(text(_UPSERT), rows)
+        await connection.exec_driver_sql(_UPSERT, rows)
 
 
 _DELETE_CAUGHT_UP = """
-delete from kafka_lag where consumer || ' ' || topic || ' ' || partition <> all (cast(:kept as text[]))"""
+delete from kafka_lag where consumer || ' ' || topic || ' ' || partition <> all (cast(%(kept)s as text[]))"""
 _UPSERT = """
 insert into kafka_lag as k (consumer, topic, partition, committed, messages)
-values (:consumer, :topic, :partition, :committed, :messages)
+values (%(consumer)s, %(topic)s, %(partition)s, %(committed)s, %(messages)s)
 on conflict (consumer, topic, partition) do update
    set committed = excluded.committed, messages = excluded.messages,
        since = case when k.committed = excluded.committed then k.since else now() end"""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
@@ -49,18 +49,18 @@ async def find_range(
     session: AsyncSession, reader: str, since: ColumnElement[Any], topics: Collection[str]
 ) -> ReplayRange | None:
     """The range that `reader` has passed; None if there is no such reader. `since` is evaluated by the database."""
-    query = "select window_from::text, window_to::text, last_id from outbox_cursor where reader = :reader"
-    cursor = (await session.execute(text(query), {"reader": reader})).one_or_none()
+    query = "select window_from::text, window_to::text, last_id from outbox_cursor where reader = %(reader)s"
+    cursor = (await (await session.connection()).exec_driver_sql(query, {"reader": reader})).one_or_none()
     if cursor is None:
         return None
     since_at = (await session.scalars(select(since))).one()
-    return ReplayRange(since_at, tuple(sorted(topics)), *cursor)
+    return ReplayRange(since_at, tuple(sorted(topics)), *tuple(cursor))
 
 
 async def count(session: AsyncSession, part: ReplayRange, consumer: str) -> list[TopicCount]:
     """The size of the range, by topic."""
-    rows = await session.execute(text(_COUNT), {**part.parameters, "consumer": consumer})
-    return [TopicCount(*row) for row in rows]
+    values = {**part.parameters, "consumer": consumer}
+    return [TopicCount(*tuple(row)) for row in await (await session.connection()).exec_driver_sql(_COUNT, values)]
 
 
 async def pages(
@@ -70,8 +70,8 @@ async def pages(
     last_id = 0
     while True:
         async with database.transaction() as session:
-            parameters = {**part.parameters, "behind": last_id, "limit": PAGE_ROWS, "consumer": unprocessed_by}
-            rows = [*await session.scalars(text(_PAGE), parameters)]
+            values = {**part.parameters, "behind": last_id, "limit": PAGE_ROWS, "consumer": unprocessed_by}
+            rows = [*(await (await session.connection()).exec_driver_sql(_PAGE, values)).scalars()]
         if not rows:
             return
         last_id = id_of(rows[-1])
@@ -81,7 +81,7 @@ async def pages(
 async def forget(database: Database, reader: str) -> bool:
     """Delete a reader's cursor, so that no partition is kept for it; False while a process holds its lease."""
     async with database.transaction() as session:
-        gone = await session.scalar(text(_FORGET), {"reader": reader})
+        gone = (await (await session.connection()).exec_driver_sql(_FORGET, {"reader": reader})).scalar()
     if gone is not None:
         _log.info("reader_forgotten", reader=reader)
     return gone is not None
@@ -91,20 +91,20 @@ async def forget(database: Database, reader: str) -> bool:
 # order of ids is the order in which a new reader would read them.
 _PART = """
   from outbox o
- where o.occurred_at >= :since and o.topic = any (cast(:topics as text[]))
-   and (o.xid < cast(:window_from as xid8) or (o.xid < cast(:window_to as xid8) and o.id <= :last_id))"""
+ where o.occurred_at >= %(since)s and o.topic = any (cast(%(topics)s as text[]))
+   and (o.xid < cast(%(window_from)s as xid8) or (o.xid < cast(%(window_to)s as xid8) and o.id <= %(last_id)s))"""
 
 _COUNT = f"""
 select o.topic, count(*), count(*) filter (where not exists (
-           select from inbox i where i.consumer = :consumer and i.message_id = o.message_id)),
+           select from inbox i where i.consumer = %(consumer)s and i.message_id = o.message_id)),
        min(o.occurred_at), max(o.occurred_at) {_PART} group by 1 order by 1"""  # noqa: S608 (constants)
 
 _PAGE = f"""
-select {ENCODE_ROW} {_PART} and o.id > :behind
-   and (cast(:consumer as text) is null or not exists (
-           select from inbox i where i.consumer = :consumer and i.message_id = o.message_id))
- order by o.id limit :limit"""  # noqa: S608 (constants)
+select {ENCODE_ROW} {_PART} and o.id > %(behind)s
+   and (cast(%(consumer)s as text) is null or not exists (
+           select from inbox i where i.consumer = %(consumer)s and i.message_id = o.message_id))
+ order by o.id limit %(limit)s"""  # noqa: S608 (constants)
 
 _FORGET = """
-delete from outbox_cursor where reader = :reader
+delete from outbox_cursor where reader = %(reader)s
    and (lease_owner is null or lease_until < clock_timestamp()) returning reader"""

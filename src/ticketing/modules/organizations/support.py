@@ -42,13 +42,11 @@ async def is_support(session: AsyncSession, user_id: UUID) -> bool:
 async def begin_reading(session: AsyncSession, access: Access) -> None:
     """Write an audit entry, at most once per hour, and make the rest of the transaction read-only."""
     # The requests of one page are concurrent: the second waits for the lock and then finds the entry of the first.
-    await session.execute(_LOCK, {"visit": f"{READ} {access.actor} {access.organization_id}"})
+    lock_name = f"{READ} {access.actor} {access.organization_id}"
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock_name, 0))))
     is_known = (AuditEntry.organization_id == access.organization_id) & (AuditEntry.actor == access.actor)
     is_recent = (AuditEntry.action == READ) & (AuditEntry.created_at > func.now() - text("interval '1 hour'"))
     if not await session.scalar(select(exists().where(is_known, is_recent))):
         record(session, access, READ, f"organization:{access.organization_id}", None, None)
         await session.flush()
     await session.execute(text("set transaction read only"))
-
-
-_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:visit, 0))")
