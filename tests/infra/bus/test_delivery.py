@@ -159,6 +159,7 @@ async def test_a_commit_notification_wakes_a_running_consumer(database: Database
     await _eventually(lambda: rung(database), [1], seconds=PATIENCE_SECONDS)
     stop.set()
     await running
+    assert await rung(database) == [1]
 
 
 async def test_a_stopping_consumer_moves_its_cursor_past_what_it_processed(database: Database, group: Group) -> None:

@@ -44,8 +44,12 @@ def test_a_role_that_bypasses_row_level_security_is_refused(postgres: EmbeddedPo
             owner.execute("DROP ROLE bypassing_role")
 
 
-def test_one_role_for_both_needs_nothing(database_url: str) -> None:
-    admit(database_url, database_url, REQUESTS)
+def test_the_same_role_for_both_is_left_unchanged(database_url: str) -> None:
+    member = "SELECT count(*) FROM pg_auth_members WHERE roleid = %s::regrole AND member = current_user::regrole"
+    with psycopg.connect(driver_url(database_url), autocommit=True) as owner:
+        before = owner.execute(member, [REQUESTS]).fetchone()
+        admit(database_url, database_url, REQUESTS)
+        assert owner.execute(member, [REQUESTS]).fetchone() == before == (0,)
 
 
 def test_requests_need_a_restricted_role_and_workers_an_unrestricted_one(
