@@ -9,7 +9,7 @@ endif
 TOOLS := .cache/tools
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 PY := .venv/bin/python
-# Each process of the tests has servers of its own. More than two cores need: tests of faults and of Kafka mostly wait.
+# Each test process has its own servers. More than two cores need: tests of faults and of Kafka mostly wait.
 PROCESSES ?= 4
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
@@ -31,7 +31,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(RUN_READY) ## Open the whole platform here; ARGS="--port 9000 --no-demo", see ARGS=--help
+run: $(RUN_READY) ## Start the whole platform here; ARGS="--port 9000 --no-demo", see ARGS=--help
 	@exec $(PY) -m ticketing.cli up --with-parent $(ARGS)
 
 # For the inner loop: within 90 s once mypy has its cache. Tests that would begin later than CHECK_SECONDS are skipped.
@@ -47,13 +47,13 @@ check: $(DEV_READY) ## Check style, types, structure and the tests of what has c
 test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other
 	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
-mutants: $(DEV_READY) ## Wound the source in every known way; each wound must be felt; ARGS="overtaken"
+mutants: $(DEV_READY) ## Apply each mutant to the source; the tests must fail for each; ARGS="overtaken"
 	@exec $(PY) -m tests.mutants $(ARGS)
 
-fuzz: $(DEV_READY) ## Try 10,000 calls of the API and 200,000 forgeries; ARGS="-k codes"
+fuzz: $(DEV_READY) ## Send 10,000 random API calls and 200,000 forgeries; ARGS="-k codes"
 	@FUZZ=full exec $(PY) -m pytest tests/fuzz --timeout 3600 --show-capture=no $(ARGS)
 
-chaos: $(DEV_READY) ## Break everything under load, look at what is left; ARGS="--rounds 300 kills", ARGS=--short
+chaos: $(DEV_READY) ## Inject faults under load, verify the data; ARGS="--rounds 300 kills", ARGS=--short
 	@exec $(PY) -m tests.chaos $(ARGS)
 
 lint: $(DEV_READY) ## Check style, types, dependencies and secrets; AUDIT=required fails without the advisories
@@ -63,44 +63,44 @@ lint: $(DEV_READY) ## Check style, types, dependencies and secrets; AUDIT=requir
 	@$(PY) -m audits.secrets
 	@$(PY) -m audits.dependencies
 
-fmt: $(DEV_READY) ## Put the code into its usual form
+fmt: $(DEV_READY) ## Format the code and fix what can be fixed
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
 
 docs: $(RUN_READY) ## Write the pages of docs/ that follow from the code
 	@$(PY) -m ticketing.docgen docs
 
-bench: $(RUN_READY) ## Measure, as ratios; ARGS="holds losers" for some, BENCH_SECONDS=1 to try it out
+bench: $(RUN_READY) ## Run the benchmarks; ARGS="holds losers" for some of them, BENCH_SECONDS=1 for a trial
 	@exec $(PY) -m benchmarks $(ARGS)
 
-lock: $(UV) ## Write the locks again; ARGS=--upgrade takes the newest versions
+lock: $(UV) ## Update the lock files; ARGS=--upgrade takes the newest versions
 	@$(COMPILE) -o requirements.lock
 	@$(COMPILE) --group dev -o requirements-dev.lock
 
-clean: ## Remove everything that was made here except .data and .env
+clean: ## Remove everything generated here except .data and .env
 	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist artifacts
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The runtime lock is a part of the development lock, so whoever is ready to develop is ready to run.
+# The development lock contains the runtime lock, so one installation serves both.
 $(RUN_READY): requirements.lock pyproject.toml | $(PY)
-	@echo "Installing what it takes to run"
+	@echo "Installing the runtime dependencies"
 	@$(UV) pip install --quiet --compile-bytecode --python $(PY) --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
 	@touch $@
 
 $(DEV_READY): requirements-dev.lock requirements.lock pyproject.toml | $(PY)
-	@echo "Installing what it takes to develop"
+	@echo "Installing the development dependencies"
 	@$(UV) pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements-dev.lock
 	@$(UV) pip install --quiet --python $(PY) --no-deps -e .
 	@touch $(RUN_READY) $@
 
-# A broken link, left behind by a Python that has gone, counts as no Python: then everything is made again.
+# A dangling link to a removed Python counts as missing: the environment is created again.
 $(PY): | $(UV)
 	@$(CHECK_PYTHON)
 	@rm -rf .venv
 	@$(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
 
-# Debian leaves out what venv needs to install pip; there, pip itself may be at hand.
+# Debian's python3 lacks ensurepip, which venv needs for pip; pip itself may be installed there.
 $(TOOLS)/bin/uv:
 	@$(CHECK_PYTHON)
 	@echo "Fetching uv into $(TOOLS)"
