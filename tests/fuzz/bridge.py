@@ -1,4 +1,4 @@
-"""How a generated call reaches the application: cases are made in a thread of their own, the app lives in its loop."""
+"""Sends generated calls to the application. Cases are generated in a separate thread; the app has its event loop."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,29 +12,29 @@ from schemathesis.transport.prepare import prepare_request
 
 from tests.support.world import sign
 
-AS_IT_IS = SanitizationConfig(enabled=False)
+UNSANITIZED = SanitizationConfig(enabled=False)
 TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """Sends what was generated, byte for byte, with nothing between it and the application."""
+    """Sends generated cases to the application unchanged, byte for byte."""
 
     client: httpx2.AsyncClient
     loop: asyncio.AbstractEventLoop
 
     def send(self, case: Case[Any], headers: Mapping[str, str], *, is_signed: bool = False) -> httpx2.Response:
-        """The answer; signed as the payment provider signs when `is_signed`."""
-        ready = prepare_request(case, headers, config=AS_IT_IS, base_url="http://test")
-        raw = _bytes(ready.body or b"")
-        more = {"Mock-Signature": sign(raw)["Mock-Signature"]} if is_signed else {}
-        sent = [(_bytes(name), _bytes(value)) for name, value in {**ready.headers, **more}.items()]
-        return self.wait_for(self.client.request(str(ready.method), str(ready.url), content=raw, headers=sent))
+        """Send a case; `is_signed` adds the signature of the payment provider."""
+        prepared = prepare_request(case, headers, config=UNSANITIZED, base_url="http://test")
+        raw = _bytes(prepared.body or b"")
+        signature = {"Mock-Signature": sign(raw)["Mock-Signature"]} if is_signed else {}
+        sent = [(_bytes(name), _bytes(value)) for name, value in {**prepared.headers, **signature}.items()]
+        return self.wait_for(self.client.request(str(prepared.method), str(prepared.url), content=raw, headers=sent))
 
     def wait_for(self, call: Any) -> httpx2.Response:
-        """Run a coroutine of the client in the app's loop; not to be called from there."""
-        answer: httpx2.Response = asyncio.run_coroutine_threadsafe(call, self.loop).result(TIMEOUT_SECONDS)
-        return answer
+        """Run a coroutine of the client in the app's event loop. Must not be called from that loop."""
+        response: httpx2.Response = asyncio.run_coroutine_threadsafe(call, self.loop).result(TIMEOUT_SECONDS)
+        return response
 
 
 def _bytes(text: str | bytes) -> bytes:

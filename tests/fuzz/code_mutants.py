@@ -1,4 +1,4 @@
-"""Codes of tickets with something wrong about them: forged, bent, spelt otherwise, or signed by somebody else."""
+"""Mutated ticket codes: forged, altered, encoded differently, or signed with another key."""
 
 import base64
 import hashlib
@@ -11,18 +11,18 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.fuzz.code_letters import ALIKE, INVISIBLE, SMALL_ORDER
+from tests.fuzz.code_characters import INVISIBLE, LOOKALIKES, SMALL_ORDER
 from ticketing.modules.tickets.codes import CodeClaims, Keyring
 
 ALPHABET = string.ascii_uppercase + "234567"
-#: The order of Ed25519's group (RFC 8032, 5.1): S and S + L stand for the same point.
+#: The order of Ed25519's group (RFC 8032, 5.1): S and S + L denote the same point.
 L = 2**252 + 27742317777372353535851937790883648493
 BASES = (base64.b64encode, base64.urlsafe_b64encode, base64.b16encode, base64.b32hexencode, base64.b85encode)
 
 
 @dataclass(frozen=True)
 class Code:
-    """A code in its parts."""
+    """The parts of a code."""
 
     kid: str
     payload: bytes
@@ -54,67 +54,67 @@ def _flip(rng: Random, raw: bytes) -> bytes:
     return bytes(byte ^ (1 << place % 8 if index == place // 8 else 0) for index, byte in enumerate(raw))
 
 
-def other_character(rng: Random, good: str) -> str:
-    place = rng.randrange(len(good))
-    others = [each for each in ALPHABET + string.ascii_lowercase + "01.-_=" if each != good[place]]
-    return good[:place] + rng.choice(others) + good[place + 1 :]
+def other_character(rng: Random, valid: str) -> str:
+    place = rng.randrange(len(valid))
+    others = [each for each in ALPHABET + string.ascii_lowercase + "01.-_=" if each != valid[place]]
+    return valid[:place] + rng.choice(others) + valid[place + 1 :]
 
 
-def other_ticket(rng: Random, good: str) -> str:
-    """A payload with a bit changed, under the old signature."""
-    code = Code.of(good)
+def other_ticket(rng: Random, valid: str) -> str:
+    """A payload with one flipped bit and the old signature."""
+    code = Code.of(valid)
     return str(Code(code.kid, _flip(rng, code.payload), code.signature))
 
 
-def other_version(rng: Random, good: str) -> str:
-    code = Code.of(good)
+def other_version(rng: Random, valid: str) -> str:
+    code = Code.of(valid)
     version = (int.from_bytes(code.payload[-2:], "big") + rng.randint(1, 65_535)) % 65_536
     return str(Code(code.kid, code.payload[:-2] + version.to_bytes(2, "big"), code.signature))
 
 
-def other_signature(rng: Random, good: str) -> str:
-    code = Code.of(good)
+def other_signature(rng: Random, valid: str) -> str:
+    code = Code.of(valid)
     return str(Code(code.kid, code.payload, _flip(rng, code.signature)))
 
 
-def same_point_another_way(rng: Random, good: str) -> str:
-    """S + nL instead of S: the same equation holds, and RFC 8032 has it refused."""
-    code = Code.of(good)
+def noncanonical_scalar(rng: Random, valid: str) -> str:
+    """S + nL instead of S: the equation still holds, but RFC 8032 requires it to be refused."""
+    code = Code.of(valid)
     scalar = int.from_bytes(code.signature[32:], "little") + rng.randint(1, 14) * L
     return str(Code(code.kid, code.payload, code.signature[:32] + (scalar % 2**256).to_bytes(32, "little")))
 
 
-def minus_the_scalar(rng: Random, good: str) -> str:
-    code = Code.of(good)
+def negated_scalar(rng: Random, valid: str) -> str:
+    code = Code.of(valid)
     scalar = L - int.from_bytes(code.signature[32:], "little")
     point = bytes([*code.signature[:31], code.signature[31] ^ rng.choice([0, 0x80])])
     return str(Code(code.kid, code.payload, point + scalar.to_bytes(32, "little")))
 
 
-def small_order_point(rng: Random, good: str) -> str:
-    code, scalar = Code.of(good), rng.choice([0, 1, L, L - 1, rng.randrange(L)])
+def small_order_point(rng: Random, valid: str) -> str:
+    code, scalar = Code.of(valid), rng.choice([0, 1, L, L - 1, rng.randrange(L)])
     return str(Code(code.kid, code.payload, rng.choice(SMALL_ORDER) + scalar.to_bytes(32, "little")))
 
 
-def empty_signature(rng: Random, good: str) -> str:
-    code = Code.of(good)
+def empty_signature(rng: Random, valid: str) -> str:
+    code = Code.of(valid)
     return str(Code(code.kid, code.payload, rng.choice([b"", b"\0", b"\0" * 64, b"\xff" * 64, b"\0" * 63, b"\0" * 65])))
 
 
-def signed_by_another(rng: Random, good: str) -> str:
-    """By a key of one's own, under our key's name."""
-    code, key = Code.of(good), Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
+def signed_with_another_key(rng: Random, valid: str) -> str:
+    """Signed with another key, under the id of the known key."""
+    code, key = Code.of(valid), Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
     return str(Code(code.kid, code.payload, key.sign(code.signed.encode())))
 
 
-def with_a_key_of_ones_own(rng: Random, good: str) -> str:
-    payload = Code.of(good).payload
+def with_an_unknown_key(rng: Random, valid: str) -> str:
+    payload = Code.of(valid).payload
     claims = CodeClaims(UUID(bytes=payload[1:17]), UUID(bytes=payload[17:33]), int.from_bytes(payload[33:], "big"))
     return Keyring([rng.randbytes(32)]).sign(claims)
 
 
-def other_key_id(rng: Random, good: str) -> str:
-    code = Code.of(good)
+def other_key_id(rng: Random, valid: str) -> str:
+    code = Code.of(valid)
     names = [
         "",
         "none",
@@ -129,83 +129,83 @@ def other_key_id(rng: Random, good: str) -> str:
     return str(Code(rng.choice(names), code.payload, code.signature))
 
 
-def key_taken_for_a_secret(rng: Random, good: str) -> str:
-    """Key confusion: an HMAC whose secret is what everybody knows."""
-    code = Code.of(good)
+def key_used_as_an_hmac_secret(rng: Random, valid: str) -> str:
+    """Key confusion: an HMAC whose secret is public."""
+    code = Code.of(valid)
     secret, digest = rng.choice([code.kid.encode(), rng.randbytes(32), b""]), rng.choice(["sha512", "sha3_512"])
     return str(Code(code.kid, code.payload, hmac.new(secret, code.signed.encode(), digest).digest()))
 
 
-def hash_for_a_signature(rng: Random, good: str) -> str:
-    code = Code.of(good)
+def hash_instead_of_a_signature(rng: Random, valid: str) -> str:
+    code = Code.of(valid)
     message = rng.choice([code.signed.encode(), code.payload, str(code).encode()])
     return str(Code(code.kid, code.payload, hashlib.sha512(message).digest()))
 
 
-def other_base(rng: Random, good: str) -> str:
-    """The same bytes in another spelling: base64 and its kin, hexadecimal, base32 of other alphabets."""
-    code = Code.of(good)
+def other_base(rng: Random, valid: str) -> str:
+    """The same bytes in another encoding: base64, base85, hexadecimal, or base32 with another alphabet."""
+    code = Code.of(valid)
     write = rng.choice(BASES)
     parts = [write(each).decode() for each in (code.payload, code.signature)]
     parts = [part.rstrip("=") for part in parts] if rng.random() < 0.5 else parts
     return ".".join(["TK1", code.kid, *parts])
 
 
-def other_case(rng: Random, good: str) -> str:
-    places = {place for place, each in enumerate(good) if each.isalpha() and rng.random() < 0.2}
+def other_case(rng: Random, valid: str) -> str:
+    places = {place for place, each in enumerate(valid) if each.isalpha() and rng.random() < 0.2}
     places = places or {0}
-    return "".join(each.lower() if place in places else each for place, each in enumerate(good))
+    return "".join(each.lower() if place in places else each for place, each in enumerate(valid))
 
 
-def spare_bits(rng: Random, good: str) -> str:
-    """A signature's last character has three bits that carry nothing: a second text for the same bytes."""
-    return good[:-1] + ALPHABET[ALPHABET.index(good[-1]) ^ rng.randint(1, 7)]
+def spare_bits(rng: Random, valid: str) -> str:
+    """The last character of a signature has three unused bits: another text for the same bytes."""
+    return valid[:-1] + ALPHABET[ALPHABET.index(valid[-1]) ^ rng.randint(1, 7)]
 
 
-def with_padding(rng: Random, good: str) -> str:
-    parts = good.split(".")
+def with_padding(rng: Random, valid: str) -> str:
+    parts = valid.split(".")
     place = rng.randrange(1, 4)
     parts[place] += "=" * rng.randint(1, 8)
     return ".".join(parts)
 
 
-def with_something_invisible(rng: Random, good: str) -> str:
-    place = rng.randint(0, len(good))
-    return good[:place] + rng.choice(INVISIBLE) + good[place:]
+def with_an_invisible_character(rng: Random, valid: str) -> str:
+    place = rng.randint(0, len(valid))
+    return valid[:place] + rng.choice(INVISIBLE) + valid[place:]
 
 
-def with_something_alike(rng: Random, good: str) -> str:
-    places = [place for place, each in enumerate(good) if each in ALIKE]
+def with_a_lookalike(rng: Random, valid: str) -> str:
+    places = [place for place, each in enumerate(valid) if each in LOOKALIKES]
     place = rng.choice(places)
-    wide = chr(ord(good[place]) + 0xFEE0)
-    return good[:place] + rng.choice([*ALIKE[good[place]], wide]) + good[place + 1 :]
+    wide = chr(ord(valid[place]) + 0xFEE0)
+    return valid[:place] + rng.choice([*LOOKALIKES[valid[place]], wide]) + valid[place + 1 :]
 
 
-def cut(rng: Random, good: str) -> str:
-    start, end = sorted(rng.sample(range(len(good) + 1), 2))
-    return rng.choice([good[:start], good[end:], good[:start] + good[end:]])
+def cut(rng: Random, valid: str) -> str:
+    start, end = sorted(rng.sample(range(len(valid) + 1), 2))
+    return rng.choice([valid[:start], valid[end:], valid[:start] + valid[end:]])
 
 
-def grown(rng: Random, good: str) -> str:
-    more = rng.choice([".", ".A", good, "\n" + good, "," + good, "A" * rng.randint(1, 300), ".none", "#", "?a=b"])
-    return rng.choice([good + more, more + good])
+def extended(rng: Random, valid: str) -> str:
+    more = rng.choice([".", ".A", valid, "\n" + valid, "," + valid, "A" * rng.randint(1, 300), ".none", "#", "?a=b"])
+    return rng.choice([valid + more, more + valid])
 
 
-def parts_in_another_order(rng: Random, good: str) -> str:
-    parts = good.split(".")
+def parts_in_another_order(rng: Random, valid: str) -> str:
+    parts = valid.split(".")
     while (turned := rng.sample(parts, rng.randint(0, 4))) == parts:
         pass
     return ".".join(turned)
 
 
-def other_prefix(rng: Random, good: str) -> str:
-    rest = good.removeprefix("TK1")
+def other_prefix(rng: Random, valid: str) -> str:
+    rest = valid.removeprefix("TK1")
     return rng.choice(["TK2", "TK0", "tk1", "TK", "", "TK1.TK1", "TK01", "TK1 ", "TKl", "T\u212a1"]) + rest
 
 
-def as_a_web_token(rng: Random, good: str) -> str:
+def as_a_jwt(rng: Random, valid: str) -> str:
     header = base64.urlsafe_b64encode(rng.choice([b'{"alg":"none"}', b'{"alg":"EdDSA","typ":"JWT"}'])).decode()
-    return ".".join([header, good.split(".")[2], rng.choice(["", good.split(".")[3]])])
+    return ".".join([header, valid.split(".")[2], rng.choice(["", valid.split(".")[3]])])
 
 
 KINDS: tuple[Callable[[Random, str], str], ...] = (
@@ -213,24 +213,24 @@ KINDS: tuple[Callable[[Random, str], str], ...] = (
     other_ticket,
     other_version,
     other_signature,
-    same_point_another_way,
-    minus_the_scalar,
+    noncanonical_scalar,
+    negated_scalar,
     small_order_point,
     empty_signature,
-    signed_by_another,
-    with_a_key_of_ones_own,
+    signed_with_another_key,
+    with_an_unknown_key,
     other_key_id,
-    key_taken_for_a_secret,
-    hash_for_a_signature,
+    key_used_as_an_hmac_secret,
+    hash_instead_of_a_signature,
     other_base,
     other_case,
     spare_bits,
     with_padding,
-    with_something_invisible,
-    with_something_alike,
+    with_an_invisible_character,
+    with_a_lookalike,
     cut,
-    grown,
+    extended,
     parts_in_another_order,
     other_prefix,
-    as_a_web_token,
+    as_a_jwt,
 )

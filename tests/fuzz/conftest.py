@@ -1,4 +1,4 @@
-"""The world of the sweeps, and at the end of a run how much was tried."""
+"""The fixtures of the sweeps, and a summary of the number of tests at the end of a run."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.sweeps.conftest import (  # noqa: F401 (found by name)
     database_url,
     owner,
     settings,
-    stage,
+    tenant,
     world,
 )
 

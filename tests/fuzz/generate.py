@@ -1,4 +1,4 @@
-"""What schemathesis makes of the document: single calls, good and bad by the schema, and chains along its links."""
+"""Cases that schemathesis generates from the document: single calls, valid and invalid, and chains along its links."""
 
 from contextlib import nullcontext, suppress
 from functools import lru_cache
@@ -16,8 +16,8 @@ from tests.fuzz.caller import Caller
 from tests.fuzz.size import SEED, count
 from tests.sweeps.openapi.routes import STREAM, Route, document
 
-#: Bounded by its numbers, not by a clock, so that the same is tried on every machine: no deadline and no health check,
-#: which speak of slow generation; nothing from earlier runs, and nothing that is new each time.
+#: Limited by numbers, not by time, so that every machine runs the same cases: no deadline and no health checks, which
+#: depend on the speed of generation; derandomized, and without a database of earlier failures.
 BOUNDED = settings(
     derandomize=True,
     database=None,
@@ -26,13 +26,13 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
     stateful_step_count=12,
 )
-#: Chains that share a generator.
+#: Chains per generator.
 BATCH = 3
 CONFIG = {
     "seed": SEED,
-    # Who calls is our business; the links are those of the document alone.
+    # The callers add the credentials. Links come from the document only.
     "generation": {"with-security-parameters": False},
-    # Any refusal will do, and patience with it: an address may be too long before anything of it is read.
+    # Any 4xx is accepted, and a 503: a URL may be too long to be parsed.
     "checks": {"negative_data_rejection": {"expected-statuses": ["4xx", "503"]}},
     "phases": {"stateful": {"inference": {"algorithms": []}}},
 }
@@ -40,7 +40,7 @@ CONFIG = {
 
 @lru_cache(maxsize=1)
 def schema() -> BaseSchema:
-    """The document, without the one route that does not end."""
+    """The document without the stream, which does not end."""
     loaded = schemathesis.openapi.from_dict(document(), config=Config.from_dict(CONFIG))
     method, path = STREAM.split()
     return loaded.exclude(method=method, path_regex=f"{path.replace('{', '.').replace('}', '.')}$")
@@ -51,38 +51,38 @@ def operation_of(route: Route) -> APIOperation:
 
 
 def try_route(caller: Caller, route: Route, number: int) -> None:
-    """So many calls that fit the schema, and so many that don't. Raises what is wrong with an answer."""
+    """Send `number` calls that match the schema, and as many that do not. Raises if a response is wrong."""
     operation = operation_of(route)
-    takes_something = bool(operation.body or operation.path_parameters or operation.query)
-    for mode in GenerationMode if takes_something else [GenerationMode.POSITIVE]:
+    has_input = bool(operation.body or operation.path_parameters or operation.query)
+    for mode in GenerationMode if has_input else [GenerationMode.POSITIVE]:
 
         @settings(BOUNDED, max_examples=number)
         @given(case=operation.as_strategy(generation_mode=mode), rng=st.randoms(use_true_random=False))
         def try_one(case: Case[Any], rng: Random) -> None:
             caller.call(case, Random(rng.getrandbits(64)))
 
-        # Some routes take any text, and have no call that does not fit.
+        # Some routes accept any text, and have no invalid calls.
         with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
             try_one()
 
 
 def run_chains(caller: Caller, number: int) -> None:
-    """So many chains of calls, each going on with what the one before has made."""
+    """Run `number` chains of calls, each of which uses the results of the calls before it."""
 
     class Chain(schema().as_state_machine()):  # type: ignore[misc]
         def setup(self) -> None:
             self.rng = Random(SEED)
 
         def call(self, case: Case[Any], **_: Any) -> Response:
-            answer = caller.call(case, self.rng)
+            response = caller.call(case, self.rng)
             count("of them in chains, along the links of the document")
-            return Response.from_any(answer)
+            return Response.from_any(response)
 
         def validate_response(self, response: Response, case: Case[Any], *_: Any, **__: Any) -> None:
-            """The caller has judged it."""
+            """Checked by the caller already."""
 
     for batch in range(number // BATCH):
-        # What a call answers depends on those of earlier chains, which Hypothesis takes for a fault of the generator
-        # and ends the batch; the next one starts afresh. What is wrong with an answer is another exception.
+        # Responses depend on the calls of earlier chains. Hypothesis reports this as a flaky strategy and ends the
+        # batch; the next batch starts again. Wrong responses raise other exceptions.
         with suppress(FlakyStrategyDefinition):
             seed(SEED + batch)(Chain).run(settings=settings(BOUNDED, max_examples=BATCH))

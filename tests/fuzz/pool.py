@@ -1,4 +1,4 @@
-"""What no generator guesses, put into its calls: ids of both tenants, seats, codes, and words that mean something."""
+"""Values that a generator cannot guess: ids of both tenants, seats, codes and valid words."""
 
 from collections.abc import Callable
 from random import Random
@@ -7,64 +7,64 @@ from typing import Any
 from schemathesis import Case
 
 from tests.sweeps.calls.reads import known_ids
-from tests.sweeps.full_tenant import Stage
+from tests.sweeps.full_tenant import FullTenant
 
-#: So often a generated word gives way to one that means something; the rest stays as odd as it was generated.
-MEANT = 0.7
+#: The probability that a generated word is replaced by a valid one.
+VALID_WORD_PROBABILITY = 0.7
 
 Choice = Callable[[Random], Any]
 
 
 class Pool:
-    """One tenant's things, and the other's as far as they may be named."""
+    """The values of one tenant, and those of the other that its calls may contain."""
 
-    def __init__(self, own: Stage, other: Stage) -> None:
+    def __init__(self, own: FullTenant, other: FullTenant) -> None:
         self.ids = [known_ids(own), known_ids(other)]
-        # Everybody may hold seats of the other's published event. What must not be possible is tried on its draft.
+        # Every user may hold seats of the other's published event, so calls use its draft, which must be inaccessible.
         self.in_bodies = [_in_bodies(own, own.show.id), _in_bodies(other, other.draft.id)]
         self.words = _words(own)
-        #: Ids that the calls themselves have made; where a link put one, it stays.
-        self.made: set[str] = set()
+        #: Ids that earlier calls created. An id that a link has inserted stays.
+        self.created: set[str] = set()
 
     def fill(self, case: Case[Any], rng: Random) -> None:
-        """Most ids become ones that exist: all of one's own, all of the other's, or mixed; some stay unknown."""
-        whose = rng.choices([(0,), (1,), (0, 1)], [70, 10, 20])[0]
+        """Replace most ids by existing ones: of the own tenant, of the other one, or mixed. Some stay unknown."""
+        tenants = rng.choices([(0,), (1,), (0, 1)], [70, 10, 20])[0]
         for name, value in case.path_parameters.items():
-            if name in self.ids[0] and value not in self.made and rng.random() < 0.9:
-                case.path_parameters[name] = self.ids[rng.choice(whose)][name]
+            if name in self.ids[0] and value not in self.created and rng.random() < 0.9:
+                case.path_parameters[name] = self.ids[rng.choice(tenants)][name]
         if isinstance(case.body, dict | list):
-            case.body = self._filled("", case.body, rng, whose)
+            case.body = self._filled("", case.body, rng, tenants)
 
-    def _filled(self, name: str, value: Any, rng: Random, whose: tuple[int, ...]) -> Any:
-        if isinstance(value, str) and value in self.made:
+    def _filled(self, name: str, value: Any, rng: Random, tenants: tuple[int, ...]) -> Any:
+        if isinstance(value, str) and value in self.created:
             return value
-        bodies = self.in_bodies[rng.choice(whose)]
+        bodies = self.in_bodies[rng.choice(tenants)]
         if value is not None and name in bodies and rng.random() < 0.9:
             return bodies[name]
-        if value is not None and name in self.words and rng.random() < MEANT:
+        if value is not None and name in self.words and rng.random() < VALID_WORD_PROBABILITY:
             return self.words[name](rng)
         if isinstance(value, dict):
-            return {key: self._filled(key, item, rng, whose) for key, item in value.items()}
+            return {key: self._filled(key, item, rng, tenants) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._filled("", item, rng, whose) for item in value]
+            return [self._filled("", item, rng, tenants) for item in value]
         return value
 
 
-def _in_bodies(stage: Stage, event_id: str) -> dict[str, Any]:
+def _in_bodies(tenant: FullTenant, event_id: str) -> dict[str, Any]:
     return {
-        **known_ids(stage),
+        **known_ids(tenant),
         "event_id": event_id,
-        "ticket_type_id": stage.show.area_type_id,
-        "ticket_ids": [stage.ticket["id"]],
+        "ticket_type_id": tenant.show.area_type_id,
+        "ticket_ids": [tenant.ticket["id"]],
     }
 
 
-def _words(stage: Stage) -> dict[str, Choice]:
-    """By the name of the field; all of it is the caller's own, so that a call does not write to the other's people."""
+def _words(tenant: FullTenant) -> dict[str, Choice]:
+    """Valid words by field name, of the own tenant only, so that no call changes the users of the other one."""
     return {
-        "email": lambda rng: rng.choice([stage.buyer, stage.staff, stage.scanner]).email,
-        "seats": lambda rng: rng.sample(stage.show.labels, rng.randint(1, 3)),
-        "code": lambda rng: rng.choice(stage.tickets)["code"],
+        "email": lambda rng: rng.choice([tenant.buyer, tenant.staff, tenant.scanner]).email,
+        "seats": lambda rng: rng.sample(tenant.show.labels, rng.randint(1, 3)),
+        "code": lambda rng: rng.choice(tenant.tickets)["code"],
         "categories": lambda rng: ["Stalls"],
         "category": lambda rng: "Stalls",
         "section": lambda rng: "Stalls",

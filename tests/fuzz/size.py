@@ -1,4 +1,4 @@
-"""How much is tried: a little with every `make test`, and all of it with `make fuzz`. Always the same, for a seed."""
+"""The number of fuzz tests: few with every `make test`, all with `make fuzz`. Deterministic by seed."""
 
 import os
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ SEED = 20_261_121
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of tries."""
+    """Numbers of tests."""
 
-    #: Calls of the whole API, and how many of them at least; the rest of a budget that was not used is no call.
+    #: Calls per route, and the minimum of all calls. The generator may use less than its budget.
     examples_per_route: int
     scenarios: int
     calls_min: int
     webhooks: int
     codes: int
     keys: int
-    #: Of each kind of mutant, so many go over HTTP.
+    #: Mutants of each kind that are sent over HTTP.
     over_http: int
 
 
@@ -33,7 +33,7 @@ FULL = Size(
 SHORT = Size(examples_per_route=4, scenarios=6, calls_min=300, webhooks=2_000, codes=2_000, keys=200, over_http=2)
 SIZE = FULL if os.environ.get("FUZZ") == "full" else SHORT
 
-#: What was tried, for the last lines of a run.
+#: The numbers of finished tests, for the summary of a run.
 TRIED: dict[str, int] = {}
 
 

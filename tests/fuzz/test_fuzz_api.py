@@ -1,7 +1,7 @@
-"""Every route of the document, called with what schemathesis makes of it: alone, and in chains along its links.
+"""Calls every route of the document with generated cases: single calls, and chains along its links.
 
-Two tenants call, each with ids of both. No call may end in our own fault, answer what the document does not say, or
-change a row of the other tenant.
+Two tenants call, each with ids of both. No call may cause a server error, get an undocumented response, or change a row
+of the other tenant.
 """
 
 import asyncio
@@ -13,33 +13,33 @@ from fastapi import FastAPI
 from tests.fuzz.caller import CALLS, Caller
 from tests.fuzz.generate import run_chains, try_route
 from tests.fuzz.size import SIZE, TRIED
-from tests.fuzz.walls import read_tenant
+from tests.fuzz.tenant_state import read_tenant
 from tests.support.world import World
-from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (imported to register the examples)
 from tests.sweeps.database_state import changed_tables
-from tests.sweeps.full_tenant import Stage, set_stage
+from tests.sweeps.full_tenant import FullTenant, create_full_tenant
 from tests.sweeps.openapi.routes import STREAM, Route, all_routes
 
-#: Left out, and why.
-NOT_CALLED = {STREAM: "it does not end; tests/realtime and the sweeps read it"}
-#: Called last: they take away what the others speak of.
-TAKES_AWAY = ("DELETE", "/cancel", "/transfer", "/refunds", "/erase")
+#: Omitted routes, with the reason.
+NOT_CALLED = {STREAM: "it does not end; tests/modules/realtime and the sweeps test it"}
+#: Called last: they delete or consume what the other routes need.
+DESTRUCTIVE = ("DELETE", "/cancel", "/transfer", "/refunds", "/erase")
 
 
 def every_route() -> list[Route]:
-    """Those that take something away come last."""
+    """All routes, the destructive ones last."""
     routes = [route for route in all_routes().values() if route.name not in NOT_CALLED]
-    return sorted(routes, key=lambda route: any(word in route.name for word in TAKES_AWAY))
+    return sorted(routes, key=lambda route: any(word in route.name for word in DESTRUCTIVE))
 
 
 @pytest.fixture(scope="module")
-async def tenants(app: FastAPI, world: World, stage: Stage) -> tuple[Stage, Stage]:
-    return stage, await set_stage(app, world, "other")
+async def tenants(app: FastAPI, world: World, tenant: FullTenant) -> tuple[FullTenant, FullTenant]:
+    return tenant, await create_full_tenant(app, world, "other")
 
 
 @pytest.fixture(scope="module")
-async def callers(client: httpx2.AsyncClient, tenants: tuple[Stage, Stage]) -> list[Caller]:
-    """One of each tenant, each with the ids of both."""
+async def callers(client: httpx2.AsyncClient, tenants: tuple[FullTenant, FullTenant]) -> list[Caller]:
+    """A caller of each tenant, each with the ids of both."""
     loop = asyncio.get_running_loop()
     return [Caller(client, loop, *tenants), Caller(client, loop, *reversed(tenants))]
 
@@ -64,5 +64,5 @@ async def test_chains_of_calls_keep_to_the_document_and_to_their_tenant(
 
 
 def test_enough_was_called() -> None:
-    """Stands last: what is counted has been answered as documented."""
+    """Must be the last test: it checks the number of calls of the tests before."""
     assert TRIED.get(CALLS, 0) >= SIZE.calls_min

@@ -14,7 +14,7 @@ def test_all_users_of_a_shared_server_are_in_its_group(
 
 
 def test_groups_come_before_long_files_and_those_before_the_others() -> None:
-    paths = ("tests/browser/test_buying.py", "tests/sweeps/test_shapes.py", "tests/infra/test_log.py")
+    paths = ("tests/browser/test_buying.py", "tests/sweeps/test_response_fields.py", "tests/infra/test_log.py")
     ranks = [rank_of(f"{path}::test") for path in paths]
     assert ranks == sorted(ranks)
     assert ranks[0] < len(GROUPS) <= ranks[1] < ranks[2]

@@ -1,4 +1,4 @@
-"""One world for a whole module: a sweep asks thousands of questions about the same things, and changes none of them."""
+"""Module-scoped fixtures: a sweep sends thousands of requests about one tenant, and changes nothing of it."""
 
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import World
-from tests.sweeps.full_tenant import Stage, set_stage
+from tests.sweeps.full_tenant import FullTenant, create_full_tenant
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
@@ -22,7 +22,7 @@ TEMPLATE = "template_ticketing"
 
 @pytest.fixture(scope="module")
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database of this module's own, as the migrations made it."""
+    """A database for this module, created from the migrated template."""
     name = f"sweep_{uuid4().hex}"
     postgres.create_database(name, TEMPLATE)
     yield postgres.url(name)
@@ -74,6 +74,6 @@ def world(client: httpx2.AsyncClient) -> World:
 
 
 @pytest.fixture(scope="module")
-async def stage(app: FastAPI, world: World) -> Stage:
-    """An organization with everything that an organization can have."""
-    return await set_stage(app, world, "home")
+async def tenant(app: FastAPI, world: World) -> FullTenant:
+    """An organization with one resource of every kind."""
+    return await create_full_tenant(app, world, "home")

@@ -1,4 +1,4 @@
-"""A tenant with one of everything, so that every route has something to speak of."""
+"""A tenant with one resource of every kind, so that every route has something to refer to."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,25 +12,25 @@ ROWS, SEATS = 8, 60
 
 
 @dataclass
-class Stage:
-    """An organization, its people, and what they have made and sold."""
+class FullTenant:
+    """An organization, its users, its events and its sales."""
 
     app: FastAPI
     world: World
-    tenant: Tenant
+    organization: Tenant
     staff: Person
     scanner: Person
     buyer: Person
     show: Show
     draft: Show
     key: dict[str, Any]
-    #: The strongest thing that a machine can hold.
+    #: An API key with the most permissions that a key can have.
     admin_key: dict[str, Any]
     device: dict[str, Any]
     webhook: dict[str, Any]
     delivery: dict[str, Any]
     seats: list[str]
-    #: A hold that runs, and a purchase with its payment and tickets.
+    #: An active hold, and a purchase with its payment and tickets.
     reservation: dict[str, Any] = field(default_factory=dict)
     order: dict[str, Any] = field(default_factory=dict)
     payment: dict[str, Any] = field(default_factory=dict)
@@ -38,22 +38,22 @@ class Stage:
 
     @property
     def admin(self) -> Person:
-        return self.tenant.admin
+        return self.organization.admin
 
     @property
     def ticket(self) -> dict[str, Any]:
         return self.tickets[0]
 
     async def hold(self) -> dict[str, Any]:
-        """Another seat, held by the buyer."""
+        """Hold another seat for the buyer."""
         return await self.world.hold(self.buyer, self.show, self.seats.pop())
 
-    async def pend(self) -> dict[str, Any]:
-        """Another order that is not paid."""
+    async def create_order(self) -> dict[str, Any]:
+        """Create another pending order."""
         return await self.world.order(self.buyer, await self.hold())
 
     async def buy(self, quantity: int = 1) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-        """Another order with its payment and its tickets."""
+        """Create another paid order; returns it with its payment and tickets."""
         seats = [self.seats.pop() for _ in range(quantity)]
         order = await self.world.order(self.buyer, await self.world.hold(self.buyer, self.show, *seats))
         payment = await self.world.payment(self.buyer, order)
@@ -63,24 +63,26 @@ class Stage:
         return order, payment, data(await self.buyer.get(f"/orders/{order['id']}/tickets"))
 
 
-async def set_stage(app: FastAPI, world: World, name: str) -> Stage:
-    """Everything, made through the public API."""
-    tenant = await world.tenant(name)
-    staff, scanner = await world.member(tenant, "ORG_STAFF"), await world.member(tenant, "ORG_SCANNER")
-    show = await world.show(tenant, rows=ROWS, seats=SEATS, capacity=500, hold_seconds=3600)
-    draft = await world.show(tenant, rows=1, seats=3, capacity=5, publish=False, title="Secret")
-    key = data(await tenant.admin.post(tenant.path("/api-keys"), {"name": "gate", "role": "ORG_STAFF"}), 201)
-    robot = {"name": "robot", "role": "ORG_ADMIN"}
-    admin_key = data(await tenant.admin.post(tenant.path("/api-keys"), robot), 201)
-    device = data(await tenant.admin.post(show.path("/devices"), {"name": "Phone", "gate": "South"}), 201)
-    hook = {"url": "https://hooks.example.com/a", "description": "Stage"}
-    webhook = data(await tenant.admin.post(tenant.path("/webhooks"), hook), 201)
-    delivery = data(await tenant.admin.post(tenant.path(f"/webhooks/{webhook['id']}/test")), 201)
+async def create_full_tenant(app: FastAPI, world: World, name: str) -> FullTenant:
+    """Create the tenant through the public API."""
+    organization = await world.tenant(name)
+    staff, scanner = await world.member(organization, "ORG_STAFF"), await world.member(organization, "ORG_SCANNER")
+    show = await world.show(organization, rows=ROWS, seats=SEATS, capacity=500, hold_seconds=3600)
+    draft = await world.show(organization, rows=1, seats=3, capacity=5, publish=False, title="Secret")
+    key = data(
+        await organization.admin.post(organization.path("/api-keys"), {"name": "gate", "role": "ORG_STAFF"}), 201
+    )
+    admin_body = {"name": "robot", "role": "ORG_ADMIN"}
+    admin_key = data(await organization.admin.post(organization.path("/api-keys"), admin_body), 201)
+    device = data(await organization.admin.post(show.path("/devices"), {"name": "Phone", "gate": "South"}), 201)
+    webhook_body = {"url": "https://hooks.example.com/a", "description": "Full tenant"}
+    webhook = data(await organization.admin.post(organization.path("/webhooks"), webhook_body), 201)
+    delivery = data(await organization.admin.post(organization.path(f"/webhooks/{webhook['id']}/test")), 201)
     buyer = await world.person("buyer")
     seats = list(reversed(show.labels))
-    stage = Stage(
-        app, world, tenant, staff, scanner, buyer, show, draft, key, admin_key, device, webhook, delivery, seats
+    tenant = FullTenant(
+        app, world, organization, staff, scanner, buyer, show, draft, key, admin_key, device, webhook, delivery, seats
     )
-    stage.reservation = await stage.hold()
-    stage.order, stage.payment, stage.tickets = await stage.buy(2)
-    return stage
+    tenant.reservation = await tenant.hold()
+    tenant.order, tenant.payment, tenant.tickets = await tenant.buy(2)
+    return tenant

@@ -1,4 +1,4 @@
-"""The table of permissions, cell by cell: every route of an organization, each role, as a person and as a machine."""
+"""The table of permissions, cell by cell: every route of an organization, for each role of users and API keys."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from tests.support.world import API, data
-from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
-from tests.sweeps.calls.call import examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (imported to register the examples)
+from tests.sweeps.calls.call import build_call, examples_of, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.full_tenant import Stage
+from tests.sweeps.full_tenant import FullTenant
 from tests.sweeps.openapi.routes import Route, all_routes, each_route
 from ticketing.infra.config import get_settings
 from ticketing.main import create_app
@@ -22,7 +22,7 @@ from ticketing.modules import iam, organizations
 from ticketing.modules.organizations.permissions import HOLDERS, USERS_ONLY, NonMember, Permission
 
 Role = organizations.Role
-#: Routes whose path names no organization: the thing that is asked for says which one it is.
+#: Routes whose path has no organization: the requested resource determines it.
 ELSEWHERE = {
     "GET /reservations/{reservation_id}": Permission.READ_RESERVATIONS,
     "GET /orders/{order_id}": Permission.READ_ORDERS,
@@ -40,8 +40,8 @@ ELSEWHERE = {
 
 
 @dataclass(frozen=True)
-class Somebody:
-    """A row of the test: a role, and how its bearer proves to have it."""
+class Caller:
+    """A role, and credentials that have it."""
 
     role: organizations.Role | NonMember
     authorization: str
@@ -59,107 +59,107 @@ class Somebody:
 
 
 @pytest.fixture(scope="module")
-async def everybody(app: FastAPI, stage: Stage) -> list[Somebody]:
-    """Each role as a person and as a key; support, and a device."""
-    people = {Role.ORG_ADMIN: stage.admin, Role.ORG_STAFF: stage.staff, Role.ORG_SCANNER: stage.scanner}
-    found = [Somebody(role, f"Bearer {person.token}") for role, person in people.items()]
+async def callers(app: FastAPI, tenant: FullTenant) -> list[Caller]:
+    """Each role as a user and as an API key, support, and a device."""
+    people = {Role.ORG_ADMIN: tenant.admin, Role.ORG_STAFF: tenant.staff, Role.ORG_SCANNER: tenant.scanner}
+    found = [Caller(role, f"Bearer {person.token}") for role, person in people.items()]
     for role in people:
-        key = data(await stage.admin.post(stage.tenant.path("/api-keys"), {"name": role, "role": role}), 201)
-        found.append(Somebody(role, f"ApiKey {key['key']}"))
-    supporter = await stage.world.person("support")
+        key = data(await tenant.admin.post(tenant.organization.path("/api-keys"), {"name": role, "role": role}), 201)
+        found.append(Caller(role, f"ApiKey {key['key']}"))
+    supporter = await tenant.world.person("support")
     async with app.state.worker_database.transaction() as session:
         user = await iam.find_user(session, supporter.email)
         assert user
         assert await organizations.grant_support(session, user)
-    found.append(Somebody(NonMember.SUPPORT, f"Bearer {supporter.token}"))
-    return [*found, Somebody(NonMember.DEVICE, f"Device {stage.device['token']}")]
+    found.append(Caller(NonMember.SUPPORT, f"Bearer {supporter.token}"))
+    return [*found, Caller(NonMember.DEVICE, f"Device {tenant.device['token']}")]
 
 
 @lru_cache(maxsize=1)
 def permissions() -> dict[str, list[Permission]]:
-    """What each route's dependencies ask for, by the route's name."""
+    """The permissions that the dependencies of each route require, by the name of the route."""
     found = {}
     for context in iter_route_contexts(create_app(get_settings()).routes):
         if dependant := getattr(context, "dependant", None):
             for method in context.methods or ():
-                found[f"{method} {(context.path or '').removeprefix(API)}"] = list(_asked_by(dependant))
+                found[f"{method} {(context.path or '').removeprefix(API)}"] = list(_permissions_of(dependant))
     return found
 
 
-def _asked_by(dependant: Dependant) -> Iterator[Permission]:
+def _permissions_of(dependant: Dependant) -> Iterator[Permission]:
     permission = getattr(dependant.call, "permission", None)
     if isinstance(permission, Permission):
         yield permission
     for each in dependant.dependencies:
-        yield from _asked_by(each)
+        yield from _permissions_of(each)
 
 
 def is_of_an_organization(route: Route) -> bool:
     return "org_id" in route.parameters("path")
 
 
-def is_door(route: Route) -> bool:
-    """Whether the document says that a device may knock."""
+def accepts_devices(route: Route) -> bool:
+    """Whether the document lists device tokens for the route."""
     return {"Device": []} in route.operation.get("security", [])
 
 
-def test_every_route_of_an_organization_asks_for_one_permission_and_no_permission_is_idle() -> None:
-    asked = {name: permissions()[name] for name, route in all_routes().items() if is_of_an_organization(route)}
-    assert {name: found for name, found in asked.items() if len(found) != 1} == {}
-    used = {found[0] for found in asked.values()} | set(ELSEWHERE.values())
+def test_every_route_of_an_organization_requires_one_permission_and_every_permission_is_used() -> None:
+    required = {name: permissions()[name] for name, route in all_routes().items() if is_of_an_organization(route)}
+    assert {name: found for name, found in required.items() if len(found) != 1} == {}
+    used = {found[0] for found in required.values()} | set(ELSEWHERE.values())
     assert used == set(Permission) == HOLDERS.keys()
 
 
-def test_support_holds_nothing_that_changes_anything() -> None:
+def test_support_has_read_permissions_only() -> None:
     changes = [name for name, route in all_routes().items() if is_of_an_organization(route) and route.method != "GET"]
     assert not [name for name in changes if NonMember.SUPPORT in HOLDERS[permissions()[name][0]]]
 
 
 @each_route(is_of_an_organization)
-async def test_the_route_opens_exactly_where_the_table_says(
-    app: FastAPI, client: httpx2.AsyncClient, stage: Stage, everybody: list[Somebody], route: Route
+async def test_a_route_is_open_to_exactly_the_roles_of_the_table(
+    app: FastAPI, client: httpx2.AsyncClient, tenant: FullTenant, callers: list[Caller], route: Route
 ) -> None:
     [permission] = permissions()[route.name]
-    maker = next(examples_of(route.name))
-    call = await make(maker, stage)
+    build = next(examples_of(route.name))
+    call = await build_call(build, tenant)
     before = await read_state(app)
-    for somebody in everybody:
-        if not somebody.may(permission):
-            # A device is nobody where no device has any business.
-            expected = 401 if somebody.role is NonMember.DEVICE and not is_door(route) else 403
-            refused = await send(client, call, headers={"Authorization": somebody.authorization})
-            assert refused.status_code == expected, f"{somebody.name}: {refused.text[:500]}"
+    for caller in callers:
+        if not caller.may(permission):
+            # Routes that do not accept device tokens treat a device as unauthenticated.
+            expected = 401 if caller.role is NonMember.DEVICE and not accepts_devices(route) else 403
+            refused = await send(client, call, headers={"Authorization": caller.authorization})
+            assert refused.status_code == expected, f"{caller.name}: {refused.text[:500]}"
     assert changed_tables(before, await read_state(app)) == []
-    for somebody in everybody:
-        if somebody.may(permission):
-            call = await make(maker, stage)
-            answer = await send(client, call, headers={"Authorization": somebody.authorization})
-            assert answer.is_success, f"{somebody.name}: {answer.text[:500]}"
+    for caller in callers:
+        if caller.may(permission):
+            call = await build_call(build, tenant)
+            response = await send(client, call, headers={"Authorization": caller.authorization})
+            assert response.is_success, f"{caller.name}: {response.text[:500]}"
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-async def test_a_thing_opens_to_whom_its_organization_lets_see_it(
-    client: httpx2.AsyncClient, stage: Stage, everybody: list[Somebody], name: str
+async def test_a_route_without_an_organization_checks_the_permissions_of_its_resource(
+    client: httpx2.AsyncClient, tenant: FullTenant, callers: list[Caller], name: str
 ) -> None:
-    maker = next(examples_of(name))
-    for somebody in everybody:
-        call = await make(maker, stage)
-        answer = await send(client, call, headers={"Authorization": somebody.authorization})
-        if somebody.is_machine:
-            assert answer.status_code == 401, f"{somebody.name}: only people are served here"
-        elif somebody.role is NonMember.SUPPORT:
-            assert answer.status_code == 404, "support looks where it leaves a trace, under /orgs"
-        elif somebody.may(ELSEWHERE[name]):
-            assert answer.is_success, f"{somebody.name}: {answer.text[:500]}"
+    build = next(examples_of(name))
+    for caller in callers:
+        call = await build_call(build, tenant)
+        response = await send(client, call, headers={"Authorization": caller.authorization})
+        if caller.is_machine:
+            assert response.status_code == 401, f"{caller.name}: only users are accepted here"
+        elif caller.role is NonMember.SUPPORT:
+            assert response.status_code == 404, "support reads under /orgs only, where its access is audited"
+        elif caller.may(ELSEWHERE[name]):
+            assert response.is_success, f"{caller.name}: {response.text[:500]}"
         else:
-            assert answer.status_code == (403 if ELSEWHERE[name] is Permission.REFUND_ORDERS else 404), somebody.name
+            assert response.status_code == (403 if ELSEWHERE[name] is Permission.REFUND_ORDERS else 404), caller.name
 
 
-async def test_a_draft_is_shown_to_members_and_to_no_machine(
-    client: httpx2.AsyncClient, stage: Stage, everybody: list[Somebody]
+async def test_a_draft_is_visible_to_members_and_to_no_machine(
+    client: httpx2.AsyncClient, tenant: FullTenant, callers: list[Caller]
 ) -> None:
-    for somebody in everybody:
-        is_member = not somebody.is_machine and somebody.may(Permission.READ_EVENTS) and somebody.role in set(Role)
-        headers = {"Authorization": somebody.authorization}
-        answer = await client.get(f"{API}/events/{stage.draft.id}", headers=headers)
-        assert answer.status_code == (200 if is_member else 404), somebody.name
+    for caller in callers:
+        is_member = not caller.is_machine and caller.may(Permission.READ_EVENTS) and caller.role in set(Role)
+        headers = {"Authorization": caller.authorization}
+        response = await client.get(f"{API}/events/{tenant.draft.id}", headers=headers)
+        assert response.status_code == (200 if is_member else 404), caller.name

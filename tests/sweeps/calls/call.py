@@ -1,4 +1,4 @@
-"""One request that succeeds for every route: whoever adds a route adds its example, and all sweeps take it up."""
+"""Examples of requests: a call that succeeds for every route, used by all sweeps. A new route needs one."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -9,15 +9,15 @@ from uuid import uuid4
 import httpx2
 
 from tests.support.world import Person, sign
-from tests.sweeps.full_tenant import Stage
+from tests.sweeps.full_tenant import FullTenant
 from tests.sweeps.openapi.routes import all_routes
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request that is ready to be sent, once: it succeeds when it is sent as it is."""
+    """A request that succeeds if it is sent once, unchanged."""
 
-    by: Person | None
+    caller: Person | None
     ids: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     query: Mapping[str, str] = field(default_factory=dict)
@@ -34,36 +34,36 @@ class Call:
 
     @property
     def content(self) -> bytes | None:
-        # `ensure_ascii` lets half a surrogate pair through, which is one of the things to be tried.
+        # `ensure_ascii` allows lone surrogates, which are among the invalid values.
         return None if self.body is None else json.dumps(self.body).encode()
 
 
-Maker = Callable[[Stage], Awaitable[Call]]
+CallBuilder = Callable[[FullTenant], Awaitable[Call]]
 
-EXAMPLES: dict[str, Maker] = {}
-
-
-def example(route: str) -> Callable[[Maker], Maker]:
-    """Register a maker under its route's name; a second one for the same route adds " (in words)"."""
-
-    def keep(maker: Maker) -> Maker:
-        EXAMPLES[route] = maker
-        return maker
-
-    return keep
+EXAMPLES: dict[str, CallBuilder] = {}
 
 
-def examples_of(route: str) -> Iterator[Maker]:
-    """The makers of a route, at least one. Fails for a route that has none."""
-    makers = [maker for name, maker in EXAMPLES.items() if name.partition(" (")[0] == route]
-    assert makers, f"{route} has no example: write one in tests/sweeps, so that it is swept"
-    yield from makers
+def example(route: str) -> Callable[[CallBuilder], CallBuilder]:
+    """Register the example of a route. A second one for the same route adds " (a description)" to its name."""
+
+    def register(build: CallBuilder) -> CallBuilder:
+        EXAMPLES[route] = build
+        return build
+
+    return register
 
 
-async def make(maker: Maker, stage: Stage) -> Call:
-    """The call, with all that has to be there before it."""
-    name = next(name for name, known in EXAMPLES.items() if known is maker).partition(" (")[0]
-    return replace(await maker(stage), route=name)
+def examples_of(route: str) -> Iterator[CallBuilder]:
+    """The examples of a route, at least one. Fails for a route without examples."""
+    builders = [build for name, build in EXAMPLES.items() if name.partition(" (")[0] == route]
+    assert builders, f"{route} has no example: add one in tests/sweeps/calls"
+    yield from builders
+
+
+async def build_call(build: CallBuilder, tenant: FullTenant) -> Call:
+    """Build the call, after creating the resources that it needs."""
+    name = next(name for name, known in EXAMPLES.items() if known is build).partition(" (")[0]
+    return replace(await build(tenant), route=name)
 
 
 async def send(
@@ -74,16 +74,16 @@ async def send(
     headers: Mapping[str, str | bytes | None] | None = None,
     path: str | None = None,
 ) -> httpx2.Response:
-    """Send the call with something changed; a header that is None is left out."""
+    """Send the call with changes; a header that is None is omitted."""
     raw = call.content if content is None else content
     own: dict[str, str | bytes | None] = {
-        "Authorization": f"Bearer {call.by.token}" if call.by else None,
+        "Authorization": f"Bearer {call.caller.token}" if call.caller else None,
         "Idempotency-Key": uuid4().hex if call.method == "POST" else None,
         "Content-Type": "application/json" if raw is not None else None,
         **(sign(raw) if call.is_signed and raw is not None else {}),
         **(headers or {}),
     }
-    # Bytes throughout: some of the headers that are tried are no ASCII.
+    # As bytes, because some of the tested headers are not ASCII.
     sent = [(name.encode(), _bytes(value)) for name, value in own.items() if value is not None]
     return await client.request(call.method, path or call.path, params=dict(call.query), content=raw, headers=sent)
 

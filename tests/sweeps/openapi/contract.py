@@ -1,4 +1,4 @@
-"""What clients were promised: every route of the REST contract and the status of its success."""
+"""The published contract: every route of the REST API and its success status."""
 
 _TABLE = """
 POST /auth/register 201

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a request, one thing at a time, made from the schema of what would be right."""
+"""Invalid bodies with one mistake each, derived from the schema and a valid body."""
 
 import copy
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from tests.sweeps.openapi.routes import Schema, resolve
 
 TOO_LONG = "x" * 10_001
 HUGE_LIST = 10_001
-#: A NUL, which Postgres refuses, and half of a surrogate pair, which no encoding takes.
+#: A NUL, which Postgres refuses, and a lone surrogate, which no encoding accepts.
 UNSTORABLE = ("a\0b", "\ud800")
-LEAVE_OUT = object()
+OMITTED = object()
 
 _TEXT = (12, 1.5, True, ["a"], {"a": "b"}, TOO_LONG, *UNSTORABLE)
 _INTEGER: tuple[Any, ...] = ("many", "12", True, 1.5, [], {}, 10**30, -(10**30), -1, float("inf"), float("nan"))
@@ -36,7 +36,7 @@ _BY_FORMAT: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Mutation:
-    """A body with one mistake, and the field that an answer has to name."""
+    """A body with one mistake, and the field that the error must name."""
 
     field: str
     wrong: Any
@@ -44,23 +44,23 @@ class Mutation:
 
     @property
     def what(self) -> str:
-        return "left out" if self.wrong is LEAVE_OUT else f"{type(self.wrong).__name__} {self.wrong!r:.40}"
+        return "omitted" if self.wrong is OMITTED else f"{type(self.wrong).__name__} {self.wrong!r:.40}"
 
 
 def mutate(schema: Schema, body: Any) -> Iterator[Mutation]:
-    """Every mutation of a good body."""
+    """All mutations of a valid body."""
     for path, part, required in _fields(schema, body, ()):
         for wrong in _wrong_values(part):
             yield _mutation(body, path, wrong)
         if required:
-            yield _mutation(body, path, LEAVE_OUT)
+            yield _mutation(body, path, OMITTED)
     for path in _objects(schema, body, ()):
         for name in ("unknown_field", "\ud800"):
             yield _mutation(body, (*path, name), "anything")
 
 
 def _fields(schema: Schema, value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Schema, bool]]:
-    """Every place in the body, down into lists and objects: where, what belongs there, and whether it must be there."""
+    """All fields of the body at any depth: path, schema, and whether it is required."""
     schema = _branch(schema, value)
     for name, part in schema.get("properties", {}).items():
         yield (*path, name), part, name in schema.get("required", [])
@@ -82,7 +82,7 @@ def _objects(schema: Schema, value: Any, path: tuple[Any, ...]) -> Iterator[tupl
 
 
 def _branch(schema: Schema, value: Any) -> Schema:
-    """The schema of what is there, where it may also be null."""
+    """The schema without its null alternative."""
     schema = resolve(schema)
     branches = [resolve(branch) for branch in schema.get("anyOf", [])]
     return next((branch for branch in branches if branch.get("type") != "null"), schema)
@@ -114,7 +114,7 @@ def _wrong_values(schema: Schema) -> Iterator[Any]:
 
 
 def _sample(schema: Schema, number: int) -> Any:
-    """Something of the right type, different each time."""
+    """A value of the right type, different for each number."""
     part = _branch(schema, None)
     if part.get("type") == "object":
         return {name: _sample(each, number) for name, each in part["properties"].items()}
@@ -128,7 +128,7 @@ def _mutation(body: Any, path: tuple[Any, ...], wrong: Any) -> Mutation:
     place = changed
     for name in path[:-1]:
         place = place[name]
-    if wrong is LEAVE_OUT:
+    if wrong is OMITTED:
         place.pop(path[-1], None)
     else:
         place[path[-1]] = wrong

@@ -1,4 +1,4 @@
-"""What an imported seating plan has to look like, as far as the import looks; the document gives only its outline."""
+"""The schema of an imported seating plan, as far as the import reads it; the document only outlines it."""
 
 from tests.sweeps.openapi.routes import Schema
 
@@ -14,7 +14,7 @@ def _list(items: Schema) -> Schema:
 
 
 _TEXT: Schema = {"type": "string", "minLength": 1}
-#: Whole or not, and also in quotes: programs differ in how they write a coordinate.
+#: Coordinates may be integers, floats or strings: programs differ in how they write them.
 _POINT = _object("x y", x={}, y={})
 _SEAT = _object(
     "seat_number position category",

@@ -1,4 +1,4 @@
-"""What a refusal of bad input has to be, and the few values that look worse than they are."""
+"""Requirements on error responses to invalid input, and the exceptional values that are accepted."""
 
 import re
 from collections.abc import Iterator
@@ -6,35 +6,35 @@ from typing import Any
 
 import httpx2
 
-#: What an exception's text, or a program's inside, would look like.
+#: Traces of exceptions and implementation details.
 LEAKS = re.compile(
     r"traceback|psycopg|sqlalchemy|pydantic|starlette|fastapi|orjson|ticketing\.|\.py\b|insert into|select |update |"
     r"exception|nonetype|object has no|errno|constraint|0x[0-9a-f]{6}",
     re.IGNORECASE,
 )
-#: Values that look wrong and are not, or of which more must not be said than that they open nothing.
+#: Values that look invalid and are accepted, or whose error must not name the field.
 LEGAL = {
-    # A password may hold any character; this one is not that person's.
+    # A password may contain any character; this one is wrong.
     ("POST /auth/login", "password", "a\0b"): 401,
     ("POST /auth/refresh", "refresh_token", "a\0b"): 401,
-    # Ending a log-in that never was is no error.
+    # Logging out of an unknown session is not an error.
     ("POST /auth/logout", "refresh_token", "a\0b"): 200,
-    # Each scan has its own result; here it is `invalid_code`.
+    # Each scan has a separate result; here it is `invalid_code`.
     ("POST /orgs/{org_id}/events/{event_id}/check-ins/sync", "scans.0.code", "a\0b"): 200,
-    # Not to wait is the default.
+    # No waiting is the default.
     ("GET /orgs/{org_id}/feed", "wait", "0"): 200,
-    # Whether an address is known is not told apart from whether it could be one.
+    # An unknown email address and an invalid one get the same response.
     ("GET /orders/by-reference/{reference}", "email", "a\0b"): 404,
 }
 
 
 def check(response: httpx2.Response, what: str, field: str | None = None) -> Iterator[str]:
-    """What is wrong with this refusal, in words."""
+    """Describe what is wrong with this error response."""
     if not 400 <= response.status_code < 500:
         yield f"{what}: {response.status_code} {response.text[:300]}"
         return
     if leak := LEAKS.search(response.text):
-        yield f"{what}: tells {leak[0]!r} in {response.text[:300]}"
+        yield f"{what}: leaks {leak[0]!r} in {response.text[:300]}"
     errors: list[dict[str, Any]] = response.json()["errors"]
     if field is not None and not any(_is_about(error, field) for error in errors):
         yield f"{what}: {response.status_code} does not name {field}: {errors}"

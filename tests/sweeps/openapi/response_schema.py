@@ -1,4 +1,4 @@
-"""Does an answer look as the OpenAPI document says? As much of JSON Schema as our document uses."""
+"""Checks responses against the OpenAPI document, with the parts of JSON Schema that it uses."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,16 +18,16 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def faults(schema: Schema, value: Any, path: str = "") -> list[str]:
-    """Everything that is not as the schema says, each with its path; none when all is well."""
-    return list(_faults(resolve(schema), value, path))
+def schema_errors(schema: Schema, value: Any, path: str = "") -> list[str]:
+    """All violations of the schema with their paths."""
+    return list(_schema_errors(resolve(schema), value, path))
 
 
-def _faults(schema: Schema, value: Any, path: str) -> Iterator[str]:
+def _schema_errors(schema: Schema, value: Any, path: str) -> Iterator[str]:
     if "anyOf" in schema:
-        tries = [faults(branch, value, path) for branch in schema["anyOf"]]
-        if all(tries):
-            yield from min(tries, key=len)
+        violations = [schema_errors(branch, value, path) for branch in schema["anyOf"]]
+        if all(violations):
+            yield from min(violations, key=len)
         return
     kind = schema.get("type")
     if kind and (not isinstance(value, _KINDS[kind]) or (isinstance(value, bool) and kind != "boolean")):
@@ -36,7 +36,7 @@ def _faults(schema: Schema, value: Any, path: str) -> Iterator[str]:
         yield from _in_object(schema, value, path)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from faults(schema.get("items", {}), item, f"{path}.{index}")
+            yield from schema_errors(schema.get("items", {}), item, f"{path}.{index}")
     elif isinstance(value, str):
         yield from _in_text(schema, value, path)
 
@@ -48,9 +48,9 @@ def _in_object(schema: Schema, value: dict[str, Any], path: str) -> Iterator[str
             yield f"{path}.{name} is missing"
     for name, item in value.items():
         if name in known:
-            yield from faults(known[name], item, f"{path}.{name}")
+            yield from schema_errors(known[name], item, f"{path}.{name}")
         elif isinstance(more := schema.get("additionalProperties"), dict):
-            yield from faults(more, item, f"{path}.{name}")
+            yield from schema_errors(more, item, f"{path}.{name}")
         elif known and more is not True:
             yield f"{path}.{name} is not in the document"
 

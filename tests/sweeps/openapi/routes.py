@@ -1,4 +1,4 @@
-"""The routes, as the OpenAPI document lists them: a new route is swept without anyone thinking of it."""
+"""The routes of the OpenAPI document, so that new routes are swept automatically."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ Schema = dict[str, Any]
 
 METHODS = ("get", "post", "put", "patch", "delete")
 WEBHOOK = "POST /payments/webhooks/{provider}"
-#: Its cursor never ends: the end of the log is a place to wait at. Walked in tests/webhooks.
+#: It always has a next cursor, to wait for new messages. Tested in tests/modules/webhooks.
 FEED = "GET /orgs/{org_id}/feed"
 STREAM = "GET /events/{event_id}/stream"
 
 
 @dataclass(frozen=True)
 class Route:
-    """An operation of the document. Its name is what the contract calls it: `POST /orgs/{org_id}/members`."""
+    """An operation of the document, named as in the contract: `POST /orgs/{org_id}/members`."""
 
     name: str
     operation: dict[str, Any]
@@ -33,7 +33,7 @@ class Route:
 
     @property
     def path(self) -> str:
-        """The template of its whole path."""
+        """The full path template."""
         path = self.name.split()[1]
         return path if is_at_root(path) else API + path
 
@@ -43,7 +43,7 @@ class Route:
 
     @property
     def body(self) -> Schema | None:
-        """The schema of its JSON body, resolved at the outermost level."""
+        """The schema of the JSON body, resolved at the outermost level."""
         content = self.operation.get("requestBody", {}).get("content", {})
         return resolve(content["application/json"]["schema"]) if content else None
 
@@ -52,21 +52,21 @@ class Route:
         return {int(code) for code in self.operation["responses"] if code.startswith("2")}
 
     def parameters(self, place: str) -> dict[str, Schema]:
-        """The schemas of its parameters in "path", "query" or "header", by name."""
+        """The schemas of the parameters in "path", "query" or "header", by name."""
         return {p["name"]: p["schema"] for p in self.operation.get("parameters", []) if p["in"] == place}
 
     def required(self, place: str) -> set[str]:
         return {p["name"] for p in self.operation.get("parameters", []) if p["in"] == place and p.get("required")}
 
-    def answer(self, status: int) -> Schema | None:
-        """The schema of its JSON answer; None when the answer is something else than JSON."""
+    def response_schema(self, status: int) -> Schema | None:
+        """The schema of the JSON response; None if the response is not JSON."""
         content = self.operation["responses"][str(status)].get("content", {})
         schema: Schema = content.get("application/json", {}).get("schema", {})
         return schema or None
 
 
 def is_at_root(path: str) -> bool:
-    """Operations and well-known files stand outside of the versioned API."""
+    """Whether the path is outside of the versioned API: operations and well-known files."""
     return path.startswith(("/health", "/metrics", "/.well-known"))
 
 
@@ -77,7 +77,7 @@ def document() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def all_routes() -> dict[str, Route]:
-    """Every route of the document by its name."""
+    """All routes of the document by name."""
     found = {}
     for path, operations in document()["paths"].items():
         for method in METHODS:
@@ -87,9 +87,9 @@ def all_routes() -> dict[str, Route]:
     return found
 
 
-def each_route(wanted: Callable[[Route], object] = lambda route: True) -> pytest.MarkDecorator:
-    """Run a test once for each of the routes that are wanted."""
-    chosen = [pytest.param(route, id=name) for name, route in all_routes().items() if wanted(route)]
+def each_route(selects: Callable[[Route], object] = lambda route: True) -> pytest.MarkDecorator:
+    """Run a test for each selected route."""
+    chosen = [pytest.param(route, id=name) for name, route in all_routes().items() if selects(route)]
     return pytest.mark.parametrize("route", chosen)
 
 
@@ -101,14 +101,14 @@ def resolve(schema: Schema) -> Schema:
 
 
 def takes_an_id(schema: Schema) -> bool:
-    """Whether a value of this schema, or one of a list of them, is an id."""
+    """Whether the schema is an id or a list of ids."""
     schema = resolve(schema)
     parts = [*schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]
     return schema.get("format") == "uuid" or any(takes_an_id(part) for part in parts)
 
 
 def id_fields(schema: Schema) -> Iterator[str]:
-    """The names of all fields of a body that take ids, however deep."""
+    """The names of the fields of a body that take ids, at any depth."""
     schema = resolve(schema)
     for name, part in schema.get("properties", {}).items():
         if takes_an_id(part):

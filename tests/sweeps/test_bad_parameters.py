@@ -1,4 +1,4 @@
-"""Whatever is wrong with a path, a query or a header: 4xx, it is named, nothing leaks, and nothing has changed."""
+"""An invalid path, query or header: 4xx, the parameter is named, nothing leaks, and nothing changes."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,22 +6,22 @@ from dataclasses import replace
 import httpx2
 from fastapi import FastAPI
 
-from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
-from tests.sweeps.calls.call import examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (imported to register the examples)
+from tests.sweeps.calls.call import build_call, examples_of, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.full_tenant import Stage
+from tests.sweeps.full_tenant import FullTenant
 from tests.sweeps.openapi.refusals import LEGAL, check
 from tests.sweeps.openapi.routes import STREAM, Route, Schema, each_route
 
-#: Longer than any parameter may be, and short enough that the address itself is none too long (414).
+#: Longer than any parameter may be, and short enough that the URL itself is accepted (414).
 LONG = "x" * 5000
 
 
 @each_route(lambda route: route.parameters("path"))
-async def test_an_id_that_is_none_is_refused(
-    app: FastAPI, client: httpx2.AsyncClient, stage: Stage, route: Route
+async def test_a_malformed_id_is_refused(
+    app: FastAPI, client: httpx2.AsyncClient, tenant: FullTenant, route: Route
 ) -> None:
-    call = await make(next(examples_of(route.name)), stage)
+    call = await build_call(next(examples_of(route.name)), tenant)
     found: list[str] = []
     before = await read_state(app)
     for name, schema in route.parameters("path").items():
@@ -43,7 +43,7 @@ async def test_an_id_that_is_none_is_refused(
     assert changed_tables(before, await read_state(app)) == []
 
 
-#: Wrong values of query parameters, by what belongs there.
+#: Invalid values of query parameters, by type.
 WRONG_QUERY: dict[str, tuple[str, ...]] = {
     "boolean": ("", "perhaps", "2", "nul\0"),
     "integer": ("abc", "-1", "0", "1.5", "", str(10**30), "1e3", "\0"),
@@ -67,10 +67,10 @@ WRONG_CURSORS = (
 
 
 @each_route(lambda route: route.parameters("query"))
-async def test_a_query_that_is_wrong_is_named(
-    app: FastAPI, client: httpx2.AsyncClient, stage: Stage, route: Route
+async def test_an_invalid_query_parameter_is_named(
+    app: FastAPI, client: httpx2.AsyncClient, tenant: FullTenant, route: Route
 ) -> None:
-    call = await make(next(examples_of(route.name)), stage)
+    call = await build_call(next(examples_of(route.name)), tenant)
     found: list[str] = []
     before = await read_state(app)
     for name, schema in route.parameters("query").items():
@@ -99,10 +99,10 @@ def _wrong_queries(name: str, schema: Schema) -> Iterator[str]:
 
 
 @each_route(lambda route: "idempotency-key" in route.parameters("header"))
-async def test_a_key_that_is_wrong_is_named(
-    app: FastAPI, client: httpx2.AsyncClient, stage: Stage, route: Route
+async def test_an_invalid_idempotency_key_is_named(
+    app: FastAPI, client: httpx2.AsyncClient, tenant: FullTenant, route: Route
 ) -> None:
-    call = await make(next(examples_of(route.name)), stage)
+    call = await build_call(next(examples_of(route.name)), tenant)
     found: list[str] = []
     before = await read_state(app)
     for wrong in ("x" * 256, "tab\there"):
@@ -113,9 +113,9 @@ async def test_a_key_that_is_wrong_is_named(
 
 
 @each_route(lambda route: {"if-none-match"} & route.parameters("header").keys() and route.name != STREAM)
-async def test_a_strange_header_is_no_reason_to_fail(client: httpx2.AsyncClient, stage: Stage, route: Route) -> None:
-    call = await make(next(examples_of(route.name)), stage)
+async def test_an_unusual_header_is_accepted(client: httpx2.AsyncClient, tenant: FullTenant, route: Route) -> None:
+    call = await build_call(next(examples_of(route.name)), tenant)
     for name in route.parameters("header"):
-        for strange in ("", '"', "W/", b"\x80" * 2000, "identity;q=0"):
-            response = await send(client, call, headers={name: strange})
-            assert response.status_code == 200, f"{name}: {strange!r}"
+        for unusual in ("", '"', "W/", b"\x80" * 2000, "identity;q=0"):
+            response = await send(client, call, headers={name: unusual})
+            assert response.status_code == 200, f"{name}: {unusual!r}"

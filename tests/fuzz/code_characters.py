@@ -1,7 +1,7 @@
-"""What forged codes are spelt with: points of small order, and characters that look like others or like nothing."""
+"""Input for forged ticket codes: points of small order, and lookalike and invisible characters."""
 
-#: The y coordinates of the eight points of small order and their spellings that are not canonical
-#: (RFC 7748; the list is that of "Taming the Many EdDSAs", Chalkias and others, 2020, table 5).
+#: The y coordinates of the eight points of small order, and their non-canonical encodings (RFC 7748; the list is from
+#: "Taming the Many EdDSAs", Chalkias and others, 2020, table 5).
 SMALL_ORDER = tuple(
     bytes.fromhex(each)
     for each in (
@@ -21,8 +21,8 @@ SMALL_ORDER = tuple(
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
     )
 )
-#: Characters that look like those of a code, or are made into them when text is folded or normalised.
-ALIKE = {
+#: Characters that look like those of a code, or become them by case folding or normalization.
+LOOKALIKES = {
     "A": "\u0410\u0391\uff41",
     "B": "\u0412\u0392",
     "E": "\u0415\u0395",

@@ -1,22 +1,22 @@
-"""Whatever is wrong with a request: 4xx, the field is named, nothing leaks, and nothing has changed."""
+"""An invalid body: 4xx, the field is named, nothing leaks, and nothing changes."""
 
 from dataclasses import replace
 
 import httpx2
 from fastapi import FastAPI
 
-from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (they register the examples)
-from tests.sweeps.calls.call import examples_of, make, send
+from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (imported to register the examples)
+from tests.sweeps.calls.call import build_call, examples_of, send
 from tests.sweeps.database_state import changed_tables, read_state
-from tests.sweeps.full_tenant import Stage
+from tests.sweeps.full_tenant import FullTenant
 from tests.sweeps.openapi.invalid_requests import UNSTORABLE, Mutation, mutate
 from tests.sweeps.openapi.pretix_schema import IMPORT, PLAN_SCHEMA
 from tests.sweeps.openapi.refusals import LEGAL, check
 from tests.sweeps.openapi.routes import WEBHOOK, Route, Schema, each_route
 from ticketing.modules.payments.mock import MockEvent
 
-#: Whole bodies that are no body at all, and the statuses that say so.
-WRECKS: dict[str, tuple[bytes, set[int]]] = {
+#: Bodies that cannot be read, and the status codes that they may get.
+UNREADABLE_BODIES: dict[str, tuple[bytes, set[int]]] = {
     "cut off": (b'{"a": ', {400}),
     "not UTF-8": (b'{"a": "\xff\xfe"}', {400}),
     "empty": (b"", {400, 415, 422}),
@@ -24,13 +24,13 @@ WRECKS: dict[str, tuple[bytes, set[int]]] = {
     "a list": (b"[]", {400, 422}),
     "a text": (b'"text"', {400, 422}),
     "too deep": (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, {400, 422}),
-    "an endless number": (b'{"a": ' + b"9" * 5_000 + b"}", {400, 422}),
+    "a very long number": (b'{"a": ' + b"9" * 5_000 + b"}", {400, 422}),
     "a key twice and nothing else": (b'{"a": 1, "a": 2}', {400, 422}),
 }
 OTHER_MEDIA = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
 
 
-#: Bodies that the document only outlines: a webhook is read after its signature was, a plan is a format of others.
+#: Bodies that the document only outlines: a webhook is parsed after its signature, and a plan is an external format.
 OUTLINED = {WEBHOOK: MockEvent.model_json_schema(), IMPORT: PLAN_SCHEMA}
 
 
@@ -39,14 +39,14 @@ def body_of(route: Route) -> Schema | None:
 
 
 @each_route(body_of)
-async def test_a_field_that_is_wrong_is_named_and_changes_nothing(
-    app: FastAPI, client: httpx2.AsyncClient, stage: Stage, route: Route
+async def test_an_invalid_field_is_named_and_changes_nothing(
+    app: FastAPI, client: httpx2.AsyncClient, tenant: FullTenant, route: Route
 ) -> None:
     schema = body_of(route)
     found: list[str] = []
     assert schema is not None
-    for maker in examples_of(route.name):
-        call = await make(maker, stage)
+    for build in examples_of(route.name):
+        call = await build_call(build, tenant)
         before = await read_state(app)
         for mutation in mutate(schema, call.body):
             response = await send(client, replace(call, body=mutation.body))
@@ -55,25 +55,27 @@ async def test_a_field_that_is_wrong_is_named_and_changes_nothing(
             found += check(response, f"{mutation.field} {mutation.what}", _named(mutation, response))
         assert not found, "\n".join(found)
         assert changed_tables(before, await read_state(app)) == []
-        assert (await send(client, call)).is_success, "without a mistake it would have been done"
+        assert (await send(client, call)).is_success, "the valid request succeeds"
 
 
 def _named(mutation: Mutation, response: httpx2.Response) -> str | None:
-    # Half of a surrogate pair, NaN and Infinity are no JSON to a strict reader, which then knows of no fields.
-    is_no_json = (isinstance(mutation.wrong, str) and mutation.wrong in UNSTORABLE) or isinstance(mutation.wrong, float)
-    if "\ud800" in mutation.field or (is_no_json and response.status_code == 400):
+    # A strict parser refuses lone surrogates, NaN and Infinity as malformed JSON, without naming a field.
+    is_malformed_json = (isinstance(mutation.wrong, str) and mutation.wrong in UNSTORABLE) or isinstance(
+        mutation.wrong, float
+    )
+    if "\ud800" in mutation.field or (is_malformed_json and response.status_code == 400):
         return None
     return mutation.field
 
 
 @each_route(body_of)
-async def test_a_body_that_cannot_be_read_changes_nothing(
-    app: FastAPI, client: httpx2.AsyncClient, stage: Stage, route: Route
+async def test_an_unreadable_body_changes_nothing(
+    app: FastAPI, client: httpx2.AsyncClient, tenant: FullTenant, route: Route
 ) -> None:
-    call = await make(next(examples_of(route.name)), stage)
+    call = await build_call(next(examples_of(route.name)), tenant)
     found: list[str] = []
     before = await read_state(app)
-    for what, (content, statuses) in WRECKS.items():
+    for what, (content, statuses) in UNREADABLE_BODIES.items():
         response = await send(client, call, content=content)
         found += check(response, what)
         if response.status_code not in statuses:
