@@ -1,1 +1,1 @@
-"""What `make lint` asks beside style and types: known holes in dependencies, and secrets in the tree."""
+"""Checks of `make lint` besides style and types: vulnerable dependencies, and secrets in the tree."""

@@ -1,7 +1,7 @@
-"""Print the tests for `make check`: those of the files that differ from the last commit, then a fast core.
+"""Prints the tests for `make check`: those of the files that differ from the last commit, then a fast core.
 
-The tests of a file are found by the rule that tests/ mirrors src/ticketing/: the folder of the same name, or the
-nearest one above it. Rooms whose tests start processes, brokers or browsers are left to `make test`.
+The tests of a file follow from the rule that tests/ mirrors src/ticketing/: the test file or the folder of the same
+name, or the nearest folder above it. Tests that start processes, brokers or browsers are left to `make test`.
 """
 
 import subprocess
@@ -26,13 +26,13 @@ SLOW = {"browser", "chaos", "crashes", "e2e", "fuzz", "kafka", "model", "mutants
 
 
 def changed_files() -> list[str]:
-    """What differs from the last commit, new files included; the last commit's own files when nothing differs."""
+    """The files that differ from the last commit, including new ones; if there are none, those of the last commit."""
     new = ["ls-files", "--others", "--exclude-standard"]
     return [*_git("diff", "--name-only", "HEAD"), *_git(*new)] or _git("diff", "--name-only", "HEAD~1", "HEAD")
 
 
 def select_tests(changed: Iterable[str], root: Path = ROOT) -> list[str]:
-    """The test files and folders of these files, each once, without those inside another one."""
+    """The test files and folders for these files, without duplicates and without those inside another one."""
     return _without_nested(test for name in changed for test in _select(PurePosixPath(name), root))
 
 

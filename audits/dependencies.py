@@ -1,6 +1,6 @@
-"""Ask the advisory service about every version of the runtime lock; a known vulnerability fails.
+"""Queries the advisory service about every version in the runtime lock; a known vulnerability is a failure.
 
-Where the service can't be asked, that is said in one line and the rest goes on; with AUDIT=required it fails.
+If the service is unavailable, the check prints a line and succeeds; with AUDIT=required it fails.
 """
 
 import json
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 LOCK = Path(__file__).parents[1] / "requirements.lock"
-#: The lock has every version and hash, so nothing is resolved, built or installed to be asked about.
+#: The lock has every version and hash, so that nothing needs to be resolved, built or installed.
 COMMAND = ("pip_audit", "-r", str(LOCK), "--no-deps", "--disable-pip", "--require-hashes", "--progress-spinner=off")
 TIMEOUT_SECONDS = 30
 
 
-def ask() -> str:
-    """The service's report as JSON; empty when there is none."""
+def fetch_report() -> str:
+    """The service's report as JSON; empty if there is none."""
     command = [sys.executable, "-m", *COMMAND, "--format=json", "--timeout=5"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False).stdout
@@ -25,20 +25,22 @@ def ask() -> str:
         return ""
 
 
-def judge(report: str, *, is_required: bool) -> tuple[int, list[str]]:
-    """The exit status and what to say.
+def evaluate(report: str, *, is_required: bool) -> tuple[int, list[str]]:
+    """The exit status, and the lines to print.
 
-    A dependency that the service does not know has not been audited: all of ours are published there.
+    A dependency that the service does not know was not audited: every dependency is published there.
     """
-    known = _dependencies(report)
-    holes = [(each, hole) for each in known for hole in each.get("vulns", [])]
-    unknown = [each for each in known if "skip_reason" in each]
-    said = [f"{each['name']} {each['version']}: {hole['id']}, {_mended(hole)}" for each, hole in holes]
-    is_unanswered = bool(unknown) or not known
-    if is_unanswered:
-        which = f"{len(unknown)} of {len(known)} dependencies" if known else "The dependencies"
-        said.append(f"{which} were not audited: the advisory service can't be asked (AUDIT=required makes this fail).")
-    return int(bool(holes) or (is_required and is_unanswered)), said
+    dependencies = _dependencies(report)
+    vulnerabilities = [(each, found) for each in dependencies for found in each.get("vulns", [])]
+    unknown = [each for each in dependencies if "skip_reason" in each]
+    lines = [f"{each['name']} {each['version']}: {found['id']}, {_fixed_in(found)}" for each, found in vulnerabilities]
+    is_incomplete = bool(unknown) or not dependencies
+    if is_incomplete:
+        which = f"{len(unknown)} of {len(dependencies)} dependencies" if dependencies else "The dependencies"
+        lines.append(
+            f"{which} were not audited: the advisory service is unavailable (with AUDIT=required, this is a failure)."
+        )
+    return int(bool(vulnerabilities) or (is_required and is_incomplete)), lines
 
 
 def _dependencies(report: str) -> list[dict[str, Any]]:
@@ -49,14 +51,14 @@ def _dependencies(report: str) -> list[dict[str, Any]]:
     return dependencies
 
 
-def _mended(hole: dict[str, Any]) -> str:
-    versions = ", ".join(hole.get("fix_versions", []))
-    return f"mended in {versions}" if versions else "not mended yet"
+def _fixed_in(vulnerability: dict[str, Any]) -> str:
+    versions = ", ".join(vulnerability.get("fix_versions", []))
+    return f"fixed in {versions}" if versions else "not fixed yet"
 
 
 def main() -> int:
-    status, said = judge(ask(), is_required=os.environ.get("AUDIT") == "required")
-    print("\n".join(said) or "Dependencies: none with a known vulnerability.")
+    status, lines = evaluate(fetch_report(), is_required=os.environ.get("AUDIT") == "required")
+    print("\n".join(lines) or "Dependencies: no known vulnerabilities.")
     return status
 
 

@@ -1,4 +1,4 @@
-"""Look for keys and passwords in every file of the tree; whatever is not in the reviewed list fails."""
+"""Searches every file of the tree for keys and passwords; a finding that is not in the reviewed list is a failure."""
 
 import subprocess
 import sys
@@ -12,15 +12,15 @@ from detect_secrets.core.secrets_collection import SecretsCollection
 from detect_secrets.settings import transient_settings
 
 ROOT = Path(__file__).parents[1]
-#: What looks like a secret and is none, a line each: the first twelve digits of its SHA-1, the file, and why.
+#: Findings that are not secrets, one per line: the first twelve digits of the SHA-1, the file, and the reason.
 REVIEWED = Path(__file__).with_name("reviewed_secrets.txt")
 HASH_LENGTH = 12
 KEYWORD = "Secret Keyword"
-OF_NOBODY = ("tests/", "benchmarks/")
-#: Where words stand beside words: a sentence about a password has none in it.
+FAKE_PASSWORDS = ("tests/", "benchmarks/")
+#: In prose, the word "password" is not followed by one.
 PROSE = ".md"
 
-#: Every known form of a key, strings of high entropy, and values of names like `password`; not addresses of machines.
+#: All detectors: forms of keys, strings of high entropy, and values of names like `password`; but not IP addresses.
 _classes: dict[str, Any] = get_mapping_from_secret_type_to_class()
 PLUGINS = {each.__name__ for each in _classes.values()} - {"IPPublicDetector"}
 FILTERS = (
@@ -41,27 +41,27 @@ SETTINGS = {
 
 
 def list_files(root: Path) -> Iterator[str]:
-    """Everything that is committed or, being new and not ignored, soon will be."""
+    """All tracked files, and new ones that are not ignored."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
-    # A list of hashes of what is no secret looks like a list of secrets.
+    # The list of hashes itself looks like a list of secrets.
     yield from (name for name in listed.splitlines() if (root / name).is_file() and not name.endswith(REVIEWED.name))
 
 
 def find_secrets(root: Path, names: Iterable[str]) -> Iterator[tuple[str, PotentialSecret]]:
-    """What looks like a secret, with its file; not prose, nor passwords of people in tests."""
+    """The findings with their files, except passwords in prose and in tests."""
     found = SecretsCollection(root=str(root))
     with transient_settings(SETTINGS):
         found.scan_files(*names)
     for name, each in found:
-        if each.type != KEYWORD or not (name.startswith(OF_NOBODY) or name.endswith(PROSE)):
+        if each.type != KEYWORD or not (name.startswith(FAKE_PASSWORDS) or name.endswith(PROSE)):
             yield name, each
 
 
 def list_reviewed() -> set[tuple[str, str]]:
-    """Hash and file of what was looked at."""
+    """Hash and file of each reviewed finding."""
     lines = [line.split(maxsplit=2) for line in REVIEWED.read_text().splitlines() if line and not line.startswith("#")]
-    return {(digest, name) for digest, name, _why in lines}
+    return {(digest, name) for digest, name, _reason in lines}
 
 
 def main() -> int:
@@ -72,9 +72,7 @@ def main() -> int:
             status = 1
             print(f"{name}:{found.line_number}: looks like a secret ({found.type}), {digest}")
     if status:
-        print(
-            f"A real one has to be replaced, for it is known now. One that is none: see {REVIEWED.relative_to(ROOT)}."
-        )
+        print(f"Replace a real secret, since it is now exposed. Otherwise add it to {REVIEWED.relative_to(ROOT)}.")
     return status
 
 
