@@ -4,6 +4,7 @@ A queue that waits for the end of an outage does not delay the other queues, nor
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class QueueContext:
         return GroupBatcher(self.database, self.group, self.slots)
 
 
-class MessageQueue:
+class MessageQueue(ABC):
     """The fetched messages of one partition, or of all for a group that takes them together; a task processes them."""
 
     def __init__(self, context: QueueContext, mark_processed: Callable[[KafkaMessage], None]) -> None:
@@ -61,13 +62,13 @@ class MessageQueue:
         self.stop = asyncio.Event()
 
     @property
+    @abstractmethod
     def batch_max(self) -> int:
         """The most messages that `process` is given at once."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def process(self, messages: list[KafkaMessage]) -> int:
         """Process the first of these messages; how many of them. Raises bus.Stopped."""
-        raise NotImplementedError
 
     def add(self, message: KafkaMessage) -> None:
         self._waiting.append(message)

@@ -39,7 +39,7 @@ def record_of(row: EncodedRow) -> Record:
 
 
 def read_delivery(message: KafkaMessage) -> Delivery:
-    """The delivery that a record stands for.
+    """The delivery that a record encodes.
 
     Raises:
         ValueError: the relay did not write this record: a header is missing or malformed.

@@ -35,7 +35,7 @@ def topic_of(row: EncodedRow) -> str:
 
 
 def decode(row: EncodedRow) -> Delivery:
-    """The delivery that a row stands for."""
+    """The delivery that a row encodes."""
     log_id, topic, key, payload, message_id, occurred_at, version, correlation_id, traceparent, actor, organization = (
         split_columns(row)
     )

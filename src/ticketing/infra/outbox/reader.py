@@ -60,7 +60,7 @@ class _Progress:
 class LogReader:
     """Reads the log for one reader.
 
-    Every statement is a transaction of its own. Those that move the cursor check the fencing token, so a process that
+    Every statement is a separate transaction. Those that move the cursor check the fencing token, so a process that
     was paused and resumes after its lease was taken over gets LeaseLost and can't move the cursor.
 
     After any other error the position is unknown: call `acquire` before reading on.

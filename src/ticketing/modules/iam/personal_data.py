@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import Database
-from ticketing.infra.personal_data import Part, Rows
+from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.modules.iam.mail_tokens.models import MailToken
 from ticketing.modules.iam.messages import UserErased
 from ticketing.modules.iam.models import EndReason, LogInSession, User

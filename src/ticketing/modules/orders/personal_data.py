@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.personal_data import Part, Rows
+from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.modules.orders.models import Order, OrderLine
 
 #: Replaces an erased name or email address. A request cannot carry it as an address: the API rejects an empty one.

@@ -6,7 +6,7 @@ from sqlalchemy import Uuid, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
-from ticketing.infra.personal_data import Part, Rows
+from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.modules import iam
 from ticketing.modules.organizations.members import LastAdmin, remove_member
 from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, SupportAgent

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, Update, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.personal_data import Part, Rows
+from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.modules import orders
 from ticketing.modules.payments.models import Payment, PaymentEvent, Refund
 

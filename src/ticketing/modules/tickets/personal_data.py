@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Update, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.personal_data import Part, Rows
+from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.models import CheckIn, Device, Ticket, TicketStatus
 
