@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kafka
 SEATS = "ABCDEFGHIJKL"
 #: The shortest session that the broker allows.
 SHORT_SESSION = {"session.timeout.ms": 6000, "max.poll.interval.ms": 6000, "heartbeat.interval.ms": 500}
-#: Nobody is thrown out, however slow the machine; and who leaves without a word is waited for until the test is over.
+#: No member is evicted, however slow the machine; one that left without telling the group would block the test.
 LONG_SESSION = {"session.timeout.ms": 45_000, "heartbeat.interval.ms": 500}
 
 
@@ -123,7 +123,7 @@ async def test_an_evicted_member_commits_nothing(pipeline: Pipeline) -> None:
 
 
 async def test_rebalances_under_load_keep_the_order_and_repeat_nothing(pipeline: Pipeline) -> None:
-    """Some leave while the group still makes room for them. Only who is thrown out may leave work to be done again."""
+    """Some members leave during the rebalance for them. Only an evicted member may leave messages to repeat."""
     rounds, enough = 0, asyncio.Event()
 
     async def keep_publishing() -> None:
