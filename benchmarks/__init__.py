@@ -1,1 +1,1 @@
-"""What `make bench` runs: ratios within one run on one machine, never absolute times."""
+"""The benchmarks of `make bench`: ratios within one run on one machine, never absolute times."""

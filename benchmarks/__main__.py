@@ -1,6 +1,6 @@
-"""Runs the benchmarks that were named, or all; prints a table, and writes it to benchmarks/results.json.
+"""Runs the named benchmarks, or all; prints a table, and writes it to benchmarks/results.json.
 
-`python -m benchmarks holds losers`. BENCH_SECONDS is the length of a round, BENCH_ROUNDS how many there are of each.
+Example: `python -m benchmarks holds losers`. BENCH_SECONDS is the length of a round, BENCH_ROUNDS the number of rounds.
 """
 
 import json
@@ -8,80 +8,72 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.kafka_broker import kafka_available
+from tests.support.kafka_broker import kafka_available
 
-from benchmarks import (
-    drain,
-    effects,
-    growth,
+from benchmarks.api import (
+    availability_reads,
+    concurrency,
+    database_size,
+    generator_accuracy,
     herd,
     holds,
-    idle,
-    journeys,
-    log_ins,
-    log_size,
-    losers,
-    neighbour,
-    outages,
+    noisy_neighbour,
     pgbench,
-    pressure,
-    promptness,
-    reads,
-    seats,
-    trust,
-    walls,
+    purchases,
+    refused_holds,
 )
-from benchmarks.backbone_stage import Backbone, open_backbone
-from benchmarks.crowd import Crowd
-from benchmarks.generator import Missing, need
-from benchmarks.platform import platform
+from benchmarks.embedded import login_timing, row_level_security, seat_sync
+from benchmarks.generator.generator import Missing, need
+from benchmarks.messages import commit_to_append, commit_to_effect, idle_cpu, log_size, outages, relay_throughput
 from benchmarks.result import Result
-from benchmarks.stage import open_stage, servers
+from benchmarks.servers import comparison
+from benchmarks.testbed.kafka import KafkaTestbed, open_kafka_testbed
+from benchmarks.testbed.platform import platform
+from benchmarks.testbed.testbed import embedded_servers, open_testbed
+from benchmarks.testbed.workload import Workload
 
 RESULTS = Path(__file__).parent / "results.json"
 
-#: What asks a platform as `make run` opens it.
-AT_A_PLATFORM: Mapping[str, Callable[[str, Path], list[Result]]] = {
-    "seats": seats.run,
-    "walls": walls.run,
-    "log_ins": log_ins.run,
+#: Benchmarks of a platform started with `ticketing up`.
+EMBEDDED: Mapping[str, Callable[[str, Path], list[Result]]] = {
+    "seats": seat_sync.run,
+    "walls": row_level_security.run,
+    "log_ins": login_timing.run,
 }
-#: What is measured with a crowd, limits on, at one API process.
-AT_A_STAGE: Mapping[str, Callable[[Crowd], list[Result]]] = {
-    "trust": trust.run,
+#: Benchmarks of one API process under load, with rate limits on.
+API: Mapping[str, Callable[[Workload], list[Result]]] = {
+    "trust": generator_accuracy.run,
     "holds": holds.run,
     "pgbench": pgbench.run,
-    "losers": losers.run,
-    "pressure": pressure.run,
-    "neighbour": neighbour.run,
-    "reads": reads.run,
-    "journeys": journeys.run,
+    "losers": refused_holds.run,
+    "pressure": concurrency.run,
+    "neighbour": noisy_neighbour.run,
+    "reads": availability_reads.run,
+    "journeys": purchases.run,
     "herd": herd.run,
-    "growth": growth.run,
+    "growth": database_size.run,
 }
-#: What is measured with a broker, to which the relay carries the log.
-AT_A_BROKER: Mapping[str, Callable[[Backbone], list[Result]]] = {
-    "effects": effects.run,  # before the log is full of what others have appended
-    # Before there is a backlog, which workers would be reading.
-    "idle": idle.run,
-    "drain": drain.run,
-    "promptness": promptness.run,
+#: Benchmarks with a Kafka broker, to which the relay publishes the log.
+MESSAGES: Mapping[str, Callable[[KafkaTestbed], list[Result]]] = {
+    "effects": commit_to_effect.run,  # first, while the log is still short
+    # Before there is a backlog, which would keep workers busy.
+    "idle": idle_cpu.run,
+    "drain": relay_throughput.run,
+    "promptness": commit_to_append.run,
     "outages": outages.run,
     "log_size": log_size.run,
 }
-NAMES = (*AT_A_PLATFORM, *AT_A_STAGE, *AT_A_BROKER)
+NAMES = (*EMBEDDED, *API, *MESSAGES)
 
 
 def main(names: Sequence[str]) -> int:
-    """The exit status is 1 when a bar is missed, and 2 when the benchmarks could not run."""
+    """Returns the exit status: 1 if a bar is missed, 2 if the benchmarks could not run."""
     if list(names) == ["servers"]:
-        # It makes an environment for each Python that there is, so it runs when it is asked for, and alone.
-        from benchmarks import servers as compared
-
-        return compared.main()
+        # It creates an environment for each Python version, so it runs only alone and on request.
+        return comparison.main()
     if unknown := set(names) - set(NAMES):
         sys.stderr.write(
-            f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}, and servers alone.\n"
+            f"Unknown benchmark: {', '.join(sorted(unknown))}. Benchmarks: {', '.join(NAMES)}; servers (alone).\n"
         )
         return 2
     results = []
@@ -89,44 +81,44 @@ def main(names: Sequence[str]) -> int:
         _check_programs(names or NAMES)
         for result in _measure(names or NAMES):
             results.append(result)
-            _keep(results, is_all=not names)
+            _save(results, is_all=not names)
     except Missing as missing:
         sys.stderr.write(f"{missing}\n")
         return 2
-    _show(results)
-    return 0 if all(result.holds for result in results) else 1
+    _print(results)
+    return 0 if all(result.is_met for result in results) else 1
 
 
 def _check_programs(names: Sequence[str]) -> None:
-    """Before anything is measured. Raises Missing."""
-    if set(names) & (set(AT_A_STAGE) | set(AT_A_BROKER)):
+    """Check that all programs are installed, before anything is measured. Raises Missing."""
+    if set(names) & (set(API) | set(MESSAGES)):
         if sys.platform != "linux":
-            raise Missing(f"The load generator is written for Linux; here there are {', '.join(AT_A_PLATFORM)}.")
+            raise Missing(f"The load generator requires Linux; on this system, only {', '.join(EMBEDDED)} can run.")
         need("cc", "gcc libc6-dev")
     if "trust" in names:
         need("wrk", "wrk")
-    if set(names) & set(AT_A_BROKER) and (missing := kafka_available()):
-        raise Missing(f"`make bench` compares with Kafka: {missing}.")
+    if set(names) & set(MESSAGES) and (missing := kafka_available()):
+        raise Missing(f"These benchmarks require Kafka: {missing}.")
 
 
 def _measure(names: Sequence[str]) -> Iterator[Result]:
-    """Results as they come: a run of a quarter of an hour that fails at its end has not been for nothing."""
-    if wanted := [name for name in AT_A_PLATFORM if name in names]:
+    """Yield each result as soon as it is measured, so that a late failure does not lose the earlier ones."""
+    if wanted := [name for name in EMBEDDED if name in names]:
         with platform() as (url, folder):
             for name in wanted:
                 _announce(name)
-                yield from AT_A_PLATFORM[name](url, folder)
-    if wanted := [name for name in AT_A_STAGE if name in names]:
-        with servers() as (folder, postgres, valkey), open_stage(folder, postgres, valkey) as stage:
-            crowd = Crowd(stage)
+                yield from EMBEDDED[name](url, folder)
+    if wanted := [name for name in API if name in names]:
+        with embedded_servers() as (folder, postgres, valkey), open_testbed(folder, postgres, valkey) as testbed:
+            workload = Workload(testbed)
             for name in wanted:
                 _announce(name)
-                yield from AT_A_STAGE[name](crowd)
-    if wanted := [name for name in AT_A_BROKER if name in names]:
-        with open_backbone() as backbone:
+                yield from API[name](workload)
+    if wanted := [name for name in MESSAGES if name in names]:
+        with open_kafka_testbed() as kafka:
             for name in wanted:
                 _announce(name)
-                yield from AT_A_BROKER[name](backbone)
+                yield from MESSAGES[name](kafka)
 
 
 def _announce(name: str) -> None:
@@ -134,13 +126,13 @@ def _announce(name: str) -> None:
     sys.stdout.flush()
 
 
-def _keep(results: Sequence[Result], is_all: bool) -> None:
-    """A run of some benchmarks leaves the figures of the others as they were."""
-    kept = {} if is_all or not RESULTS.exists() else json.loads(RESULTS.read_text())
-    RESULTS.write_text(json.dumps({**kept, **{r.name: r.as_entry() for r in results}}, indent=2) + "\n")
+def _save(results: Sequence[Result], is_all: bool) -> None:
+    """Write the results. A run of some benchmarks keeps the figures of the others."""
+    figures = {} if is_all or not RESULTS.exists() else json.loads(RESULTS.read_text())
+    RESULTS.write_text(json.dumps({**figures, **{r.name: r.as_entry() for r in results}}, indent=2) + "\n")
 
 
-def _show(results: Sequence[Result]) -> None:
+def _print(results: Sequence[Result]) -> None:
     width = max((len(result.name) for result in results), default=0)
     for result in results:
         sys.stdout.write(f"{result.name:<{width}}  {result.value:8.2f}  bar {result.bar_text:<8}  {result.verdict}\n")

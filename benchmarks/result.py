@@ -1,4 +1,4 @@
-"""One figure, and the bar that it has to clear."""
+"""A measured figure and its bar."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A ratio. `at_most` says on which side of the bar it has to stay; without a bar it is only told."""
+    """A ratio: at most the bar, or at least the bar if `at_most` is false. Without a bar it is only printed."""
 
     name: str
     value: float
@@ -15,7 +15,7 @@ class Result:
     at_most: bool = True
 
     @property
-    def holds(self) -> bool:
+    def is_met(self) -> bool:
         if self.bar is None:
             return True
         return self.value <= self.bar if self.at_most else self.value >= self.bar
@@ -28,7 +28,7 @@ class Result:
     def verdict(self) -> str:
         if self.bar is None:
             return ""
-        return "holds" if self.holds else "MISSED"
+        return "holds" if self.is_met else "MISSED"
 
     def as_entry(self) -> dict[str, Any]:
-        return {"value": round(self.value, 3), "bar": self.bar, "holds": self.holds, "meaning": self.meaning}
+        return {"value": round(self.value, 3), "bar": self.bar, "holds": self.is_met, "meaning": self.meaning}

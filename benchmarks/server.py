@@ -1,7 +1,7 @@
-"""The application with one route more: a no-op that asks for all that a hold asks for, and then does nothing.
+"""The application with one additional route: a no-op that takes the same request as a hold.
 
-It stands beside the hold, is declared as any route of ours is, and passes the same middlewares and the same lane of
-limits: what a hold costs beyond it is the hold.
+It is declared like any other route, next to the hold, and passes through the same middleware and the same rate-limit
+class. The difference between a hold and the no-op is the cost of the hold itself.
 """
 
 import sys
@@ -20,30 +20,30 @@ from ticketing.modules.reservations.schemas import HoldSeats
 HOLD_PATH, NO_OP_PATH = "/reservations", "/reservations/no-op"
 
 
-class Nothing(Out):
-    """What was done."""
+class NoOpOut(Out):
+    """The response of the no-op."""
 
     seats: int
 
 
-async def do_nothing(buyer: iam.CurrentUser, key: IdempotencyKey, body: HoldSeats) -> Envelope[Nothing]:
-    """Take what a hold takes, believe it, and answer."""
-    return envelope(Nothing(seats=len(body.seats)), "Nothing was done")
+async def no_op(buyer: iam.CurrentUser, key: IdempotencyKey, body: HoldSeats) -> Envelope[NoOpOut]:
+    """Accept the request of a hold, and respond."""
+    return envelope(NoOpOut(seats=len(body.seats)), "Nothing was done")
 
 
 def create_app() -> FastAPI:
-    """The API and the pages, and the no-op. Raises ConfigurationError when the environment is wrong."""
+    """The application with the no-op. Raises ConfigurationError if the environment is invalid."""
     routes = reservations.router.routes
     if not any(getattr(route, "path", "") == NO_OP_PATH for route in routes):
-        reservations.router.add_api_route(NO_OP_PATH, do_nothing, methods=["POST"], status_code=201)
-        # Next to the hold: a route that comes later in the list is found later.
+        reservations.router.add_api_route(NO_OP_PATH, no_op, methods=["POST"], status_code=201)
+        # Next to the hold, because routes are matched in order: a later one takes longer to find.
         beside = next(at for at, route in enumerate(routes) if getattr(route, "path", "") == HOLD_PATH)
         routes.insert(beside + 1, routes.pop())
     return main.create_app()
 
 
 def serve(port: int) -> None:
-    """Answer requests on a loopback port until SIGTERM, in one process, as `ticketing serve` does."""
+    """Serve requests on a loopback port until SIGTERM, in one process, as `ticketing serve` does."""
     http_server.run("benchmarks.server:create_app", listen("127.0.0.1", port))
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks of one API process under load, with rate limits on."""

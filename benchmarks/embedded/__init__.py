@@ -1,0 +1,1 @@
+"""Benchmarks of a platform as `ticketing up` starts it."""

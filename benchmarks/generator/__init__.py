@@ -1,0 +1,1 @@
+"""The load generator, in C, and its Python interface."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the message path: the log, the relay, Kafka, and the consumers."""

@@ -1,0 +1,1 @@
+"""The comparison of HTTP servers and Python versions."""

@@ -1,0 +1,1 @@
+"""What the benchmarks run on: databases, API process, broker, and the buyers and seats of the load."""
