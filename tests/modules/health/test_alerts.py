@@ -15,7 +15,7 @@ from tests.support.world import World, data, refusal
 from ticketing.alerts import ALERTS
 from ticketing.infra import outbox
 from ticketing.infra.config import Settings
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, new_id
 from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules import reservations, webhooks
 from ticketing.modules.events import SeatsUnblocked
@@ -68,7 +68,7 @@ async def read_all(database: Database, reader: str) -> None:
 
 async def publish(database: Database) -> None:
     async with database.transaction() as session:
-        outbox.publish(session, SeatsUnblocked(event_id=outbox.new_id()))
+        outbox.publish(session, SeatsUnblocked(event_id=new_id()))
 
 
 async def test_no_alert_fires_on_a_healthy_platform(client: httpx2.AsyncClient, app: FastAPI) -> None:
