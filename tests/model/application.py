@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
-from tests.infra.db.test_cancelled_requests import cut_off
+from tests.infra.db.test_cancelled_requests import cancel_at
 from tests.modules.payments.purchases import end_hold, rows
 from tests.support.platform import eventually
 from tests.support.world import Person, Show, Tenant, World
@@ -78,7 +78,7 @@ class Application:
         async def remember() -> None:
             answers.append(await work)
 
-        await cut_off(remember(), at)
+        await cancel_at(remember(), at)
         return answers[0] if answers else None
 
     async def settle(self) -> None:

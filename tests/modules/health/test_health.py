@@ -86,6 +86,7 @@ async def test_without_postgres_the_process_is_not_ready(settings: Settings) -> 
     assert (await respond(down, "/metrics"))[0].status_code == 200
 
 
+@pytest.mark.usefixtures("product_time_limits")
 async def test_a_postgres_that_hangs_times_out_after_two_seconds(settings: Settings, silent_port: int) -> None:
     hangs = settings.model_copy(update={"database_url": f"postgresql+psycopg://nobody@127.0.0.1:{silent_port}/x"})
     response, seconds = await respond(hangs, "/health/ready")

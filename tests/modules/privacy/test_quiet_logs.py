@@ -24,8 +24,9 @@ async def smtp() -> AsyncIterator[SmtpServer]:
 
 
 @pytest.fixture(scope="module")
-def platform(smtp: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    folder = tmp_path_factory.mktemp("talkative") / "data"
+def logging_platform(smtp: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform that logs at debug level and whose constraints make some requests and messages fail."""
+    folder = tmp_path_factory.mktemp("logging") / "data"
     with opened(folder, LOG_LEVEL="debug", SMTP_URL=smtp.url, CONSUMER_MAX_ATTEMPTS="1") as platform:
         with psycopg.connect(platform.database_url()) as connection:
             connection.execute("alter table orders add constraint luck check (buyer_name not like '%Unlucky')")
@@ -35,23 +36,25 @@ def platform(smtp: SmtpServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-async def world(platform: Platform) -> AsyncIterator[World]:
+async def world(logging_platform: Platform) -> AsyncIterator[World]:
     # A connection on which a request has failed is closed, so none is used twice.
     limits = httpx2.Limits(max_keepalive_connections=0)
-    async with httpx2.AsyncClient(base_url=platform.url, timeout=30, limits=limits) as client:
+    async with httpx2.AsyncClient(base_url=logging_platform.url, timeout=30, limits=limits) as client:
         yield World(client)
 
 
-async def test_no_log_contains_personal_data_or_secrets(platform: Platform, world: World, smtp: SmtpServer) -> None:
+async def test_no_log_contains_personal_data_or_secrets(
+    logging_platform: Platform, world: World, smtp: SmtpServer
+) -> None:
     secrets = [PASSWORD, WEBHOOK_SECRET, UNLUCKY, DOOMED, HAPLESS, "Ada Byron", "Zebedee", "@example.com"]
     secrets += await journey(world, smtp)
     secrets += await refusals(world)
-    letters = await eventually(lambda: dead_letters(platform))
-    written = [*platform.folder.rglob("*.log*"), platform.folder.with_suffix(".out")]
+    records = await eventually(lambda: dead_letters(logging_platform))
+    written = [*logging_platform.folder.rglob("*.log*"), logging_platform.folder.with_suffix(".out")]
     assert len(written) > 4
     found = [f"{path.name}: {secret}" for path in written for secret in secrets if secret in read(path)]
     assert found == []
-    assert [secret for secret in secrets if secret in str(letters)] == []
+    assert [secret for secret in secrets if secret in str(records)] == []
     assert "[detail left out]" in "".join(map(read, written))
 
 
