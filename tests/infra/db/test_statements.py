@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.infra.outbox.test_reader import SeatPainted
@@ -196,3 +196,19 @@ async def test_the_number_of_deferred_statements_is_limited(
         for count in (1, 2, 0, 1):
             await statements.defer(session, INSERT, "deferred", uuid4())
             assert len((await statements._driver_connection(session)).deferred) == count  # type: ignore[attr-defined]
+
+
+async def test_each_savepoint_confines_its_failed_statement(database: Database) -> None:
+    async def fail_in_savepoint(session: AsyncSession) -> None:
+        async with session.begin_nested():
+            await statements.execute(session, INSERT, "deferred", uuid4())
+            await statements.execute(session, "select 1 / 0")
+
+    kept = uuid4()
+    async with database.transaction() as session:
+        await statements.execute(session, INSERT, "deferred", kept)
+        for _ in range(2):
+            with pytest.raises(DBAPIError):
+                await fail_in_savepoint(session)
+    async with database.transaction() as session:
+        assert await inserted(session) == [kept]

@@ -98,7 +98,7 @@ def defer_row(session: AsyncSession, query: str, key: Any, row: Any) -> bool:
         last.setdefault((query, key), []).append(row)
         return True
     known: tuple[object, DriverConnection] | None = session.info.get("driver_connection")
-    if known is not None and known[0] is session.sync_session.get_transaction() and (deferred := _deferred(known[1])):
+    if known is not None and known[0] is _transaction(session) and (deferred := _deferred(known[1])):
         deferred.append((query, (key, rows([row]))))
         return True
     return False
@@ -112,12 +112,12 @@ def _deferred(connection: DriverConnection) -> DeferredStatements:
 async def _driver_connection(session: AsyncSession) -> DriverConnection:
     """The connection of the session's transaction, after what was done to models so far.
 
-    Looked up once per transaction: going through SQLAlchemy costs as much as a statement. In a transaction that begins
+    Looked up once per transaction and savepoint: going through SQLAlchemy costs as much as a statement. In a transaction that begins
     here, the statement that names the caller (see `PersonalSession`) is deferred.
     """
     if session.new or session.dirty or session.deleted:
         await session.flush()
-    transaction = session.sync_session.get_transaction()
+    transaction = _transaction(session)
     known: tuple[object, DriverConnection] | None = session.info.get("driver_connection")
     if known is not None and known[0] is transaction and transaction is not None:
         return known[1]
@@ -126,8 +126,13 @@ async def _driver_connection(session: AsyncSession) -> DriverConnection:
     # The beginning of a transaction removes the key. A transaction that had begun before has named its caller.
     if not session.info.pop("defers_caller", False) and (user_id := session.info.get("user_id")) is not None:
         _deferred(connection).append((tenancy.SET_CALLER, (str(user_id),)))
-    session.info["driver_connection"] = session.sync_session.get_transaction(), connection
+    session.info["driver_connection"] = _transaction(session), connection
     return connection
+
+
+def _transaction(session: AsyncSession) -> object | None:
+    """The innermost transaction. A savepoint counts: SQLAlchemy sets it when a connection is first asked for inside."""
+    return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
 
 
 async def _as_sqlalchemy_error(
