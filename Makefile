@@ -70,7 +70,7 @@ fmt: $(DEV_READY) ## Format the code and fix what can be fixed
 docs: $(RUN_READY) ## Write the pages of docs/ that follow from the code
 	@$(PY) -m ticketing.docgen docs
 
-bench: $(RUN_READY) ## Run the benchmarks; ARGS="holds losers" for some of them, BENCH_SECONDS=1 for a trial
+bench: $(DEV_READY) ## Run the benchmarks; ARGS="holds losers" for some of them, BENCH_SECONDS=1 for a trial
 	@exec $(PY) -m benchmarks $(ARGS)
 
 lock: $(UV) ## Update the lock files; ARGS=--upgrade takes the newest versions
