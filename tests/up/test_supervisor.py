@@ -19,9 +19,12 @@ from ticketing.up.supervisor import Stopping, Supervisor
 SOURCE = str(Path(module.__file__).parents[2])
 WELL_BEHAVED = "import time; print('up', flush=True); time.sleep(60)"
 IGNORES_SIGTERM = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+#: Writes before the interpreter shuts down: the kernel and the lifeline may both send SIGTERM, and the second one would
+#: interrupt the output of the first. The grace period is long, because a busy machine may take seconds for the exit.
 FOLLOWER = (
-    "import signal, sys, time; from ticketing.up.child import follow_supervisor; "
-    "signal.signal(15, lambda *_: sys.exit('drained')); follow_supervisor(); print('up', flush=True); time.sleep(60)"
+    "import os, signal, time; from ticketing.up import child; child.LIFELINE_GRACE_SECONDS = 60; "
+    "signal.signal(15, lambda *_: (os.write(1, b'drained'), os._exit(0))); "
+    "child.follow_supervisor(); print('up', flush=True); time.sleep(60)"
 )
 
 

@@ -112,8 +112,8 @@ def _deferred(connection: DriverConnection) -> DeferredStatements:
 async def _driver_connection(session: AsyncSession) -> DriverConnection:
     """The connection of the session's transaction, after what was done to models so far.
 
-    Looked up once per transaction and savepoint: going through SQLAlchemy costs as much as a statement. In a transaction that begins
-    here, the statement that names the caller (see `PersonalSession`) is deferred.
+    Looked up once per transaction and savepoint: going through SQLAlchemy costs as much as a statement. When a
+    transaction begins here, the statement that names the caller (see `PersonalSession`) is deferred.
     """
     if session.new or session.dirty or session.deleted:
         await session.flush()
@@ -131,7 +131,10 @@ async def _driver_connection(session: AsyncSession) -> DriverConnection:
 
 
 def _transaction(session: AsyncSession) -> object | None:
-    """The innermost transaction. A savepoint counts: SQLAlchemy sets it when a connection is first asked for inside."""
+    """The innermost transaction, savepoints included.
+
+    SQLAlchemy sets a savepoint when a connection is first requested inside of it.
+    """
     return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
 
 
