@@ -23,8 +23,7 @@ from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import API, World, data, refusal
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
-from ticketing.modules.realtime.response_cache import cache as cache
-from ticketing.modules.realtime.response_cache import loaders
+from ticketing.modules.realtime.response_cache import cache, loaders
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
 from ticketing.modules.realtime.response_cache.loaders import Loaders
 

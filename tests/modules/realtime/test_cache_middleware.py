@@ -13,7 +13,7 @@ from tests.modules.events.test_seat_plan import renew_plan
 from tests.modules.realtime.caching import LONG_SECONDS, queries_of, served_from, warm_up
 from tests.support.world import API, Show, World, data, refusal
 from ticketing.infra.db import Database
-from ticketing.modules.realtime.response_cache import cache as cache
+from ticketing.modules.realtime.response_cache import cache
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
 from ticketing.modules.realtime.response_cache.middleware import parse_request
 from ticketing.modules.realtime.response_cache.responses import accepts_gzip

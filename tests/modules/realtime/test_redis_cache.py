@@ -29,7 +29,7 @@ from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.redis import commit_notifications
 from ticketing.infra.redis.commit_notifications import CommitNotifier
 from ticketing.main import create_app
-from ticketing.modules.realtime.response_cache import cache as cache
+from ticketing.modules.realtime.response_cache import cache
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
 
 
