@@ -23,6 +23,9 @@ from ticketing.infra.security.keyring import ID_BYTES, get_keyring
 
 T = TypeVar("T")
 
+# By default libpass loads argon2 at the first call, and a second call at the same moment fails.
+argon2.set_backend("argon2_cffi")
+
 # One argon2 hash takes 64 MiB and about 100 ms of a core: more threads would only slow down all of them.
 _hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 # Bounds the queue to a few seconds; beyond it, requests fail at once with Overloaded.

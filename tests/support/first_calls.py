@@ -1,0 +1,111 @@
+"""`python -m tests.support.first_calls`: first calls by two threads at once, in new processes.
+
+Libraries load parts of themselves on first use. Whatever the platform calls in threads must be safe when its very first
+two calls run at the same time. The program imports what `ticketing serve` imports, and forks a few processes for each
+function; each prints the errors of its two calls.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+
+from tests.modules.venues.plans import plan
+from ticketing.infra import security
+from ticketing.main import create_app
+from ticketing.modules.events.inventory.seat_rows import PlanRow, SeatRows
+from ticketing.modules.tickets.checkin.offline import _verify_all
+from ticketing.modules.tickets.codes import CodeClaims, Keyring
+from ticketing.modules.tickets.documents import calendar, files
+from ticketing.modules.tickets.documents.passes import Pass, Place
+from ticketing.modules.venues import pretix_import
+from ticketing.modules.webhooks.delivery import ssrf_guard
+
+ROUNDS = 6
+#: For functions that import a library first, which takes most of a second.
+SLOW, SLOW_ROUNDS = {"draw a PDF", "write a calendar"}, 2
+#: So that threads interleave almost everywhere. Python's default is 5 ms.
+SWITCH_SECONDS = 1e-6
+
+CODES = Keyring([b"k" * 32])
+CODE = CODES.sign(CodeClaims(UUID(int=7), UUID(int=9), 1))
+PASS = Pass(
+    ticket_id=UUID(int=7),
+    organization="Stadsschouwburg",
+    title="山田太郎 & ქართული, مرحبا",
+    starts_at=datetime(2030, 6, 1, 19, tzinfo=UTC),
+    ends_at=datetime(2030, 6, 1, 21, 30, tzinfo=UTC),
+    timezone="Europe/Amsterdam",
+    venue="Hall",
+    city="Utrecht",
+    place=Place("Stalls", "A", "12"),
+    kind="Seat",
+    holder="สมชาย",
+    price_minor=4500,
+    currency="EUR",
+    reference="7F3K-9QXM",
+    code=CODE,
+)
+PLAN = orjson.dumps(plan())
+HASH = "$argon2id$v=19$m=64,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
+
+
+def _verify(stored: str | None) -> Callable[[], object]:
+    # Two event loops share the threads of the process, as two requests do.
+    return lambda: asyncio.run(security.verify_password("wrong password", stored))
+
+
+FUNCTIONS: dict[str, Callable[[], object]] = {
+    "log in": _verify(HASH),
+    "log in as an unknown user": _verify(None),
+    "register": lambda: asyncio.run(security.hash_password("a new password")),
+    "draw a PDF": lambda: files._draw([PASS]),
+    "write a calendar": lambda: calendar.as_calendar(PASS, "https://example.com"),
+    "verify codes": lambda: _verify_all(CODES, [CODE]),
+    "import a plan": lambda: pretix_import.read_plan(PLAN),
+    "build the rows of a plan": lambda: SeatRows.of([PlanRow(0, "Stalls", ["A 1"], ["a"])]),
+    "resolve a name": lambda: ssrf_guard._getaddrinfo("localhost", 443),
+}
+
+
+def errors_of(function: Callable[[], object]) -> list[str]:
+    """Call the function in two threads at the same moment; the errors."""
+    barrier, errors = threading.Barrier(2), list[str]()
+
+    def call() -> None:
+        barrier.wait()
+        try:
+            function()
+        except Exception as error:
+            errors.append(repr(error))
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def main() -> None:
+    create_app()
+    for name, function in FUNCTIONS.items():
+        for _ in range(SLOW_ROUNDS if name in SLOW else ROUNDS):
+            if pid := os.fork():
+                os.waitpid(pid, 0)
+                continue
+            sys.setswitchinterval(SWITCH_SECONDS)
+            for error in errors_of(function):
+                sys.stdout.write(f"{name}: {error}\n")
+            sys.stdout.flush()
+            os._exit(0)
+    sys.stdout.write("done\n")
+
+
+if __name__ == "__main__":
+    main()
