@@ -1,4 +1,4 @@
-"""`python -m tests.support.first_calls`: first calls by two threads at once, in new processes.
+"""`python -m tests.e2e.first_calls`: first calls by two threads at once, in new processes.
 
 Libraries load parts of themselves on first use. Whatever the platform calls in threads must be safe when its very first
 two calls run at the same time. The program imports what `ticketing serve` imports, and forks a few processes for each
