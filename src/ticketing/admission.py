@@ -69,14 +69,15 @@ class _RequestAdmission:
             await self._count(limiter, caller, "")
             return self.receive
         limited = request_limits.limited(self.scope, self.receive, _bytes_max(self.policy, caller))
+        values_max = self.policy.values_max
         if self.policy.counted_field:
-            body = await _read_json(self.scope, limited)
+            body = await _read_json(limited, values_max)
             await self._count(limiter, caller, _named(self.policy, body))
             return request_limits.replay(body, self.receive)
         await self._count(limiter, caller, "")
         if self.policy.is_streamed:
             return limited
-        return request_limits.replay(await _read_json(self.scope, limited), self.receive)
+        return request_limits.replay(await _read_json(limited, values_max), self.receive)
 
     async def _count(self, limiter: RateLimiter | None, caller: str, named: str) -> None:
         limits = self.policy.limits
@@ -108,11 +109,13 @@ def _bytes_max(policy: RequestPolicy, caller: str) -> int:
     return min(policy.body_bytes_max, MIB) if caller == "anonymous" else policy.body_bytes_max
 
 
-async def _read_json(scope: Scope, receive: Receive) -> bytes:
+async def _read_json(receive: Receive, values_max: int) -> bytes:
+    # Whatever the media type says: the framework's reading of it decides later whether this is parsed as JSON.
     body = await request_limits.read_body(receive)
-    media = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-    if b"json" in media and request_limits.is_too_deep(body):
+    if request_limits.is_too_deep(body):
         raise BadRequest(f"The request body is not valid JSON, or nested deeper than {request_limits.DEPTH_MAX}.")
+    if request_limits.has_too_many_values(body, values_max):
+        raise HTTPException(413)
     return body
 
 

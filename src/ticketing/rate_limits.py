@@ -20,6 +20,8 @@ from uuid import UUID
 from ticketing.infra.http.rate_limiter import Bucket, Rate
 
 KIB, MIB = 1024, 1024 * 1024
+#: The largest list that buyers send has 1,000 elements, the largest one of organizers 10,000.
+VALUES_MAX, OFFICE_VALUES_MAX = 2_000, 50_000
 
 
 class Dimension(StrEnum):
@@ -112,6 +114,7 @@ class RequestPolicy(NamedTuple):
     #: The field of the JSON body that is counted as well.
     counted_field: str = ""
     body_bytes_max: int = MIB
+    values_max: int = VALUES_MAX
     #: The route reads the body in chunks, because it is large or its raw bytes are signed.
     is_streamed: bool = False
 
@@ -145,7 +148,7 @@ def _api(segments: list[str], is_reading: bool) -> RequestPolicy:
         case ["orgs", tenant, "venues", "import"]:
             return RequestPolicy(OFFICE, tenant, body_bytes_max=64 * MIB, is_streamed=True)
         case ["orgs", tenant, *_]:
-            return RequestPolicy(OFFICE, tenant, body_bytes_max=4 * MIB)
+            return RequestPolicy(OFFICE, tenant, body_bytes_max=4 * MIB, values_max=OFFICE_VALUES_MAX)
     return RequestPolicy(READ if is_reading else OFFICE)
 
 

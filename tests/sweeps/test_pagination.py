@@ -1,5 +1,7 @@
 """Every list is paginated: complete, in order, each row once; invalid limits and cursors are named."""
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -94,3 +96,26 @@ async def test_the_cursor_of_another_list_is_accepted_or_named(
         assert cursor
         response = await send(client, replace(call, query={"cursor": cursor}))
         assert response.status_code == 200 or refusal(response, 422)["field"] == "cursor"
+
+
+#: Parts that no list writes into a cursor, and times at the ends of what Python and Postgres can store.
+FORGED = (
+    True, None, 0.5, -1, 2**62, 2**80, "", "x", "a\0b", "\ud800", [], {},
+    "9999-12-31T23:59:59.999999-23:59", "0001-01-01T00:00:00+23:59", "2030-01-01T00:00:00", "18446744073709551615",
+)  # fmt: skip
+
+
+@lists
+async def test_a_cursor_with_a_forged_part_is_accepted_or_refused_by_name(
+    client: httpx2.AsyncClient, tenant: FullTenant, route: Route
+) -> None:
+    call = await build_call(next(examples_of(route.name)), tenant)
+    _, cursor = await _page(client, call, limit="1")
+    assert cursor
+    position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    for place in range(len(position)):
+        for forged in FORGED:
+            changed = json.dumps([*position[:place], forged, *position[place + 1 :]]).encode()
+            text = base64.urlsafe_b64encode(changed).decode().rstrip("=")
+            response = await send(client, replace(call, query={"cursor": text}))
+            assert response.status_code in {200, 410} or refusal(response, 422)["field"] == "cursor", (place, forged)

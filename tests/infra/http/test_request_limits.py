@@ -17,8 +17,10 @@ from tests.support.world import API, PASSWORD, World, data, refusal
 from tests.sweeps.openapi.routes import Route, Schema, all_routes, each_route, resolve
 from ticketing.infra.http import request_limits
 from ticketing.infra.http import server as http_server
-from ticketing.infra.http.request_limits import DEPTH_MAX, is_too_deep
+from ticketing.infra.http.error_handlers import ENTRIES_MAX
+from ticketing.infra.http.request_limits import DEPTH_MAX, has_too_many_values, is_too_deep
 from ticketing.infra.system.ports import listen
+from ticketing.rate_limits import VALUES_MAX
 
 JSON = {"Content-Type": "application/json"}
 REGISTER = f"{API}/auth/register"
@@ -38,6 +40,50 @@ async def test_json_at_the_depth_limit_is_validated_by_its_fields(client: httpx2
     answer = await client.post(REGISTER, content=nested(DEPTH_MAX), headers=JSON)
     assert "email" in {error["field"] for error in answer.json()["errors"]}
     assert answer.status_code == 422
+
+
+async def test_media_types_in_any_spelling_are_subject_to_the_depth_limit(client: httpx2.AsyncClient) -> None:
+    for spelling in ("application/JSON", "Application/Json", "application/vnd.api+JSON"):
+        answer = await client.post(REGISTER, content=nested(900), headers={"Content-Type": spelling})
+        assert refusal(answer, 400)["code"] == "malformed"
+
+
+def broad(values: int) -> dict[str, bytes]:
+    """JSON with this many values: members of one object, of nested objects, and elements of lists."""
+    return {
+        "unknown fields": b"{" + b",".join(b'"x%d":1' % n for n in range(values)) + b"}",
+        "unknown fields of a field": b'{"email":{' + b",".join(b'"x%d":1' % n for n in range(values)) + b"}}",
+        "elements": b'{"email":[' + b",".join(b"1" for _ in range(values)) + b"]}",
+        "objects": b'{"email":[' + b",".join(b"{}" for _ in range(values)) + b"]}",
+        "the whole body": b"[" + b",".join(b"{}" for _ in range(values)) + b"]",
+    }
+
+
+@pytest.mark.parametrize("shape", broad(0))
+async def test_json_with_too_many_values_is_refused_before_validation(client: httpx2.AsyncClient, shape: str) -> None:
+    answer = await client.post(REGISTER, content=broad(VALUES_MAX + 2)[shape], headers=JSON)
+    assert refusal(answer, 413)["code"] == "too_large"
+
+
+async def test_at_most_a_hundred_errors_are_reported(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(REGISTER, content=broad(VALUES_MAX)["unknown fields"], headers=JSON)
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == ENTRIES_MAX
+    answer = await client.post(REGISTER, json={"x" * 100_000: 1}, headers=JSON)
+    assert answer.status_code == 422
+    assert len(answer.content) < 2_000
+
+
+def test_commas_inside_strings_do_not_count_as_values() -> None:
+    assert not has_too_many_values(b'{"title": "' + b"," * 5_000 + b'"}', VALUES_MAX)
+
+
+async def test_an_organizer_can_send_ten_thousand_seats(world: World) -> None:
+    tenant = await world.tenant()
+    show = await world.show(tenant)
+    seats = [f"Nowhere-{n}" for n in range(10_000)]
+    answer = await tenant.admin.post(show.path("/seats/block"), {"seats": seats})
+    assert refusal(answer, 422)["code"] == "seat_unknown"
 
 
 @pytest.mark.parametrize("depth", [50, 900, 1_100, 100_000])

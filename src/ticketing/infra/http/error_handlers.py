@@ -16,6 +16,10 @@ from ticketing.infra.errors import BadRequest, TicketingError, Unavailable
 from ticketing.infra.http import idempotency, security_headers
 from ticketing.infra.http.envelope import error_response
 
+#: Errors reported for one request, and the length of their `field`.
+ENTRIES_MAX = 100
+FIELD_LENGTH_MAX = 200
+
 _log = log.get_logger(__name__)
 
 #: Status codes that the framework raises, with the error code and the message of their responses.
@@ -67,7 +71,12 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     if request.method in {"POST", "PATCH", "PUT", "DELETE"} and _is_other_media(request, content_type):
         return error_response(415, HTTP_CODES[415][1], [{"code": HTTP_CODES[415][0], "message": HTTP_CODES[415][1]}])
     # A body that a dependency reads too is validated, and its errors reported, more than once.
-    unique = {(entry["field"], entry["message"]): entry for entry in map(_field_entry, entries)}
+    unique: dict[tuple[str, str], dict[str, Any]] = {}
+    for found in entries:
+        entry = _field_entry(found)
+        unique[entry["field"], entry["message"]] = entry
+        if len(unique) == ENTRIES_MAX:
+            break
     return error_response(422, "Some values are not valid.", list(unique.values()))
 
 
@@ -80,7 +89,8 @@ def _field_entry(entry: dict[str, Any]) -> dict[str, Any]:
     # The first part says where the field is (body, query, path, header); the client only needs its name.
     path = [str(part) for part in entry["loc"] if part not in {"body", "query", "path", "header"}]
     message = str(entry["msg"]).removeprefix("Value error, ")
-    return {"code": "invalid", "message": message, "field": ".".join(path) or "body"}
+    # The name of an unknown field is the client's own, and of any length.
+    return {"code": "invalid", "message": message, "field": ".".join(path)[:FIELD_LENGTH_MAX] or "body"}
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -57,5 +57,5 @@ def _read(cursor: str) -> list[Any]:
 
 
 def _is_storable(part: object) -> bool:
-    # Postgres raises an error for NUL and for integers beyond bigint.
-    return "\0" not in part if isinstance(part, str) else isinstance(part, int) and abs(part) < 2**63
+    # Postgres raises an error for NUL, for integers beyond bigint, and for a boolean, which is an int in Python.
+    return "\0" not in part if isinstance(part, str) else type(part) is int and abs(part) < 2**63
