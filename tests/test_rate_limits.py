@@ -45,6 +45,8 @@ def counted(method: str, path: str, caller: str = USER, named: str = "") -> set[
         ("POST", "/me/password", SIGN_IN),
         ("GET", "/me/export", SIGN_IN),
         ("GET", "/me", READ),
+        ("GET", "/orders/by-reference/2222-2222", SIGN_IN),
+        ("GET", f"/orders/{ID}", READ),
         ("POST", "/reservations", SALE),
         ("POST", f"/reservations/{ID}/extend", SALE),
         ("DELETE", f"/reservations/{ID}", SALE),

@@ -3,14 +3,17 @@
 No database is involved: a refused request costs next to nothing, an admitted one a single round trip to Redis.
 """
 
-import orjson
+import json
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticketing.infra import app_state, metrics, security
+from ticketing.infra.email_addresses import normalize_email
 from ticketing.infra.errors import BadRequest, TicketingError
 from ticketing.infra.http import error_handlers, request_limits
+from ticketing.infra.http.fields import find_email
 from ticketing.infra.http.rate_limiter import RateLimiter, Verdict
 from ticketing.rate_limits import MIB, RequestPolicy, buckets_of, policy_of
 
@@ -71,13 +74,21 @@ class _RequestAdmission:
         limited = request_limits.limited(self.scope, self.receive, _bytes_max(self.policy, caller))
         values_max = self.policy.values_max
         if self.policy.counted_field:
-            body = await _read_json(limited, values_max)
-            await self._count(limiter, caller, _named(self.policy, body))
+            body = await request_limits.read_body(limited)
+            try:
+                _check_body(self.scope, body, values_max)
+                named = _named(self.scope, self.policy, body)
+            except (BadRequest, HTTPException):
+                await self._count(limiter, caller, "")
+                raise
+            await self._count(limiter, caller, named)
             return request_limits.replay(body, self.receive)
         await self._count(limiter, caller, "")
         if self.policy.is_streamed:
             return limited
-        return request_limits.replay(await _read_json(limited, values_max), self.receive)
+        body = await request_limits.read_body(limited)
+        _check_body(self.scope, body, values_max)
+        return request_limits.replay(body, self.receive)
 
     async def _count(self, limiter: RateLimiter | None, caller: str, named: str) -> None:
         limits = self.policy.limits
@@ -109,24 +120,39 @@ def _bytes_max(policy: RequestPolicy, caller: str) -> int:
     return min(policy.body_bytes_max, MIB) if caller == "anonymous" else policy.body_bytes_max
 
 
-async def _read_json(receive: Receive, values_max: int) -> bytes:
+def _check_body(scope: Scope, body: bytes, values_max: int) -> None:
     # Whatever the media type says: the framework's reading of it decides later whether this is parsed as JSON.
-    body = await request_limits.read_body(receive)
     if request_limits.is_too_deep(body):
         raise BadRequest(f"The request body is not valid JSON, or nested deeper than {request_limits.DEPTH_MAX}.")
     if request_limits.has_too_many_values(body, values_max):
         raise HTTPException(413)
-    return body
+    if _is_json(scope):
+        request_limits.check_encoding(body)
 
 
-def _named(policy: RequestPolicy, body: bytes) -> str:
-    """Return the event id, or a digest of the email address, in a body; empty when there is none."""
+def _is_json(scope: Scope) -> bool:
+    """Whether the framework might read the body as JSON; a route that expects JSON refuses every other body."""
+    media = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    return b"json" in media.lower()
+
+
+def _named(scope: Scope, policy: RequestPolicy, body: bytes) -> str:
+    """Return the event id, or a digest of the mailbox, in a body; empty when there is none.
+
+    The body is parsed by the function that the framework uses later, and the address by the type of the route's field:
+    any difference between the two is a spelling that the route understands and no limit counts.
+
+    Raises:
+        BadRequest: it is not valid JSON.
+    """
+    if not _is_json(scope):
+        return ""
     try:
-        name = orjson.loads(body)[policy.counted_field]
-    except (ValueError, KeyError, TypeError, IndexError):
-        return ""
-    if not isinstance(name, str):
-        return ""
+        content = json.loads(body)
+    except ValueError:
+        raise BadRequest("The request body is not valid JSON.") from None
+    name = content.get(policy.counted_field) if isinstance(content, dict) else None
     if policy.counted_field == "email":
-        return security.keyed_digest(name.strip().casefold().encode())[:16].hex()
-    return name
+        email = find_email(name)
+        return "" if email is None else security.keyed_digest(normalize_email(email).encode())[:16].hex()
+    return name if isinstance(name, str) else ""

@@ -139,6 +139,8 @@ def _api(segments: list[str], is_reading: bool) -> RequestPolicy:
             return RequestPolicy(SIGN_IN, counted_field="email")
         case ["me", *rest] if not is_reading or rest == ["export"]:
             return RequestPolicy(SIGN_IN)  # passwords and codes can be guessed here as well as at login
+        case ["orders", "by-reference", *_]:
+            return RequestPolicy(SIGN_IN)  # reference and address together open an order without a log-in
         case ["reservations"] if not is_reading:
             return RequestPolicy(SALE, counted_field="event_id")
         case ["reservations" | "orders" | "payments", *_] if not is_reading:

@@ -1,6 +1,7 @@
-"""Email addresses and URLs of mail servers: validation, and the form in which they are sent."""
+"""Email addresses and URLs of mail servers: validation, and the forms in which they are compared and sent."""
 
 import re
+import unicodedata
 from email.utils import parseaddr
 from urllib.parse import urlsplit
 
@@ -11,6 +12,14 @@ _BREAKS = re.compile("[\\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 #: The domain of generated addresses, such as those of load tests. RFC 2606 §3 reserves it, so it has no mailboxes.
 UNDELIVERABLE_DOMAIN = "rehearsal.example.com"
+
+
+def normalize_email(email: str) -> str:
+    """Normalize an address for comparison: ignores case and the Unicode composition of accents.
+
+    The only such function: accounts are found by its result, and rate limits count it.
+    """
+    return unicodedata.normalize("NFC", email.strip()).lower()
 
 
 def is_undeliverable(email: str) -> bool:

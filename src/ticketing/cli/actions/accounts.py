@@ -11,6 +11,7 @@ from ticketing.infra import log
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.db.timeouts import LONG_STATEMENT_SECONDS
+from ticketing.infra.http.fields import find_email
 from ticketing.modules import iam, organizations
 
 #: Changes an account, and returns a sentence about what changed.
@@ -31,7 +32,7 @@ async def _apply(settings: Settings, url: str, email: str, action: Action) -> st
     database = Database(settings, url=url, statement_seconds=LONG_STATEMENT_SECONDS)
     try:
         async with database.transaction() as session:
-            user = await iam.find_user(session, email)
+            user = await iam.find_user(session, find_email(email) or email)
             return None if user is None else await action(session, user)
     finally:
         await database.close()

@@ -16,6 +16,8 @@ from pydantic import (
     EmailStr,
     PlainSerializer,
     StringConstraints,
+    TypeAdapter,
+    ValidationError,
 )
 
 #: A trillion minor units: more than any price, and safe in a JavaScript number.
@@ -49,6 +51,13 @@ def _one_line(text: str) -> str:
     return _printable(text)
 
 
+def _address_only(value: object) -> object:
+    # `EmailStr` reads `Some Name <ada@example.com>` as the address in it, and one address would have endless spellings.
+    if isinstance(value, str) and any(c in value for c in "<>"):
+        raise ValueError("must be an address without a name, such as ada@example.com")
+    return value
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
 ShortName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_one_line)
@@ -56,7 +65,18 @@ ShortName = Annotated[
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(_printable)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
-Email = Annotated[EmailStr, StringConstraints(max_length=254), AfterValidator(_one_line)]
+Email = Annotated[
+    EmailStr, StringConstraints(max_length=254), AfterValidator(_one_line), BeforeValidator(_address_only)
+]
+_email = TypeAdapter(Email)
+
+
+def find_email(value: object) -> str | None:
+    """Return the address exactly as a field of type `Email` has it; None for what such a field refuses."""
+    try:
+        return _email.validate_python(value)
+    except ValidationError:
+        return None
 
 
 @lru_cache(maxsize=1)

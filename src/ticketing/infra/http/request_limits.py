@@ -128,6 +128,22 @@ def has_too_many_values(body: bytes, values_max: int) -> bool:
     return body.count(b",") > values_max and _TEXT.sub(b"", body).count(b",") > values_max
 
 
+def check_encoding(body: bytes) -> None:
+    """Refuse JSON that is not UTF-8 without a byte order mark (RFC 8259 §8.1).
+
+    The framework also reads UTF-16 and UTF-32; checks of the bytes would not see what it sees.
+
+    Raises:
+        BadRequest: another encoding, or a NUL, by which encodings are guessed.
+    """
+    try:
+        is_plain = not body.decode().startswith("\ufeff") and b"\0" not in body
+    except UnicodeDecodeError:
+        is_plain = False
+    if not is_plain:
+        raise BadRequest("The request body must be JSON in UTF-8, without a byte order mark.")
+
+
 def is_too_deep(body: bytes) -> bool:
     """Whether this JSON is nested deeper than DEPTH_MAX. Unbalanced brackets beyond that number count as too deep.
 

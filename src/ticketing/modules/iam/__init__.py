@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from ticketing.infra.email_addresses import normalize_email
 from ticketing.modules.iam import account_api, api, models, personal_data
 from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser
 from ticketing.modules.iam.mail_tokens import models as mail_token_models
@@ -22,7 +23,7 @@ from ticketing.modules.iam.messages import (
 )
 from ticketing.modules.iam.models import EndReason, LogInSession, User
 from ticketing.modules.iam.password_reset import open_reset
-from ticketing.modules.iam.queries import UserUnknown, find_user, get_user, list_users, normalize_email
+from ticketing.modules.iam.queries import UserUnknown, find_user, get_user, list_users
 from ticketing.modules.iam.schemas import OneTimeCode, Password
 from ticketing.modules.iam.second_factor import api as second_factor_api
 from ticketing.modules.iam.second_factor.service import has_second_factor

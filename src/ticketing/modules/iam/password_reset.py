@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
+from ticketing.infra.email_addresses import normalize_email
 from ticketing.modules.iam.mail_tokens.models import MailToken, Purpose
 from ticketing.modules.iam.mail_tokens.service import (
     add_token,
@@ -31,7 +32,9 @@ RESET_LIFETIME = timedelta(minutes=30)
 
 async def request_reset(session: AsyncSession, email: str) -> None:
     """Request a reset for an address that may not belong to any account."""
-    token_id = await add_token(session, Purpose.RESET_PASSWORD, email, RESET_LIFETIME, None)
+    # Normalized, so that an erasure of this account finds the row before the consumer has assigned it.
+    address = normalize_email(email)
+    token_id = await add_token(session, Purpose.RESET_PASSWORD, address, RESET_LIFETIME, None)
     outbox.publish(session, PasswordResetRequested(token_id=token_id))
 
 

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from ticketing.infra import security
 from ticketing.infra.db import Database
+from ticketing.infra.email_addresses import normalize_email
 from ticketing.infra.errors import Invalid
-from ticketing.modules.iam.queries import get_user, normalize_email
+from ticketing.modules.iam.queries import get_user
 
 LENGTH_MIN, LENGTH_MAX = 10, 128
 

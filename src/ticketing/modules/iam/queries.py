@@ -1,23 +1,18 @@
 """Queries for users."""
 
-import unicodedata
 from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.email_addresses import normalize_email
 from ticketing.infra.errors import NotFound
 from ticketing.modules.iam.models import User
 
 
 class UserUnknown(NotFound):
     """There is no such person here."""
-
-
-def normalize_email(email: str) -> str:
-    """Normalize an address for comparison: ignores case and the Unicode composition of accents."""
-    return unicodedata.normalize("NFC", email.strip()).lower()
 
 
 async def get_user(session: AsyncSession, user_id: UUID) -> User:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox, security
 from ticketing.infra.db import Database, new_id
+from ticketing.infra.email_addresses import normalize_email
 from ticketing.infra.errors import Conflict, Invalid, Unauthenticated
 from ticketing.modules.iam.access import Identity
 from ticketing.modules.iam.clients import Client
@@ -16,7 +17,7 @@ from ticketing.modules.iam.mail_tokens import service as mail_tokens
 from ticketing.modules.iam.messages import PasswordChanged, UserRegistered
 from ticketing.modules.iam.models import EndReason, LogInSession, RefreshToken, User
 from ticketing.modules.iam.passwords import refuse_own_address
-from ticketing.modules.iam.queries import find_user, get_user, normalize_email
+from ticketing.modules.iam.queries import find_user, get_user
 from ticketing.modules.iam.schemas import LogInOut
 from ticketing.modules.iam.second_factor import service as second_factor
 from ticketing.modules.iam.sessions import lifetimes, refresh_tokens

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import Database, tenancy
 from ticketing.infra.errors import NotFound
-from ticketing.infra.http.fields import Name
+from ticketing.infra.http.fields import Name, find_email
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, iam, organizations, reservations, venues
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
@@ -55,12 +55,16 @@ async def get_order_by_reference(session: AsyncSession, text: str, email: str) -
 
     Raises NotFound for a wrong address and for an unknown reference alike, so that a caller cannot probe for either.
     """
-    reference = find_reference(text)
-    if reference is None or await tenancy.enter_by(session, "organization_of_order", reference) is None:
+    reference, address = find_reference(text), find_email(email)
+    if (
+        reference is None
+        or address is None
+        or await tenancy.enter_by(session, "organization_of_order", reference) is None
+    ):
         raise NotFound
     order = await session.scalar(select(Order).where(Order.reference == reference))
     # The order of an erased buyer has an empty address, which must not match an address that normalizes to empty.
-    if order is None or not order.buyer_email or order.buyer_email != iam.normalize_email(email):
+    if order is None or not order.buyer_email or order.buyer_email != iam.normalize_email(address):
         raise NotFound
     return order
 

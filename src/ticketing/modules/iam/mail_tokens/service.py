@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
+from ticketing.infra.email_addresses import normalize_email
 from ticketing.infra.errors import Conflict, TicketingError
 from ticketing.modules.iam.mail_tokens.links import LinkInvalid
 from ticketing.modules.iam.mail_tokens.models import MailToken, Purpose
 from ticketing.modules.iam.messages import EmailVerificationRequested, EmailVerified
 from ticketing.modules.iam.models import User
-from ticketing.modules.iam.queries import normalize_email
 from ticketing.modules.iam.sessions.service import lock_user
 
 VERIFICATION_LIFETIME = timedelta(hours=24)
