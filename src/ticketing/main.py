@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Ticketing",
         version="1",
         lifespan=_lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

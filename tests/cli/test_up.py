@@ -149,6 +149,8 @@ def test_up_starts_restarts_what_fails_and_stops(up: RunningPlatform) -> None:
     for name in ("api-", "consumers", "PostgreSQL"):
         assert name in up.printed()
     assert "was ended by SIGKILL; restarting" in up.printed()
+    readable = [path for path in up.folder.rglob("*") if not path.is_symlink() and path.lstat().st_mode & 0o077]
+    assert [path for path in readable if not path.is_socket()] == [], "other users of the machine can read these"
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(60) == 0, up.printed()
     assert up.running() == {}

@@ -80,6 +80,8 @@ class Platform:
                 self.supervisor.run()
 
     def _start(self) -> None:
+        # Files of this process and its children are readable by this user only: the logs name people and accounts.
+        os.umask(0o077)
         self.terminal.say(f"Starting Ticketing; its data is in {self.folder}")
         self._prepare_folder()
         self._start_servers()

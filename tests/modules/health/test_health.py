@@ -1,12 +1,14 @@
 """Liveness, readiness and the checks of each dependency, with the dependency up, down and hanging."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from tests.support.machine import stretched
@@ -155,3 +157,47 @@ async def test_metrics_are_prometheus_text(client: httpx2.AsyncClient) -> None:
     assert response.headers["Content-Type"].startswith("text/plain; version=")
     assert 'ticketing_db_pool_connections{state="in_use"}' in response.text
     assert "ticketing_sse_streams" in response.text
+
+
+async def test_metrics_of_one_second_are_rendered_once(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "CACHE_SECONDS", 60)
+    rendered: list[threading.Thread] = []
+
+    def render() -> bytes:
+        rendered.append(threading.current_thread())
+        return b"x 1\n"
+
+    monkeypatch.setattr(monitor.metrics, "render", render)
+    await asyncio.gather(*(client.get("/metrics") for _ in range(10)))
+    assert len(rendered) == 1
+    assert rendered[0] is not threading.main_thread(), "rendering must not delay other requests"
+
+
+@pytest.mark.parametrize(
+    ("environment", "token", "sent", "is_operator"),
+    [
+        ("development", "", "", True),
+        ("production", "", "", False),
+        ("production", "", "Bearer ", False),
+        ("development", "a-long-token", "", False),
+        ("development", "a-long-token", "Bearer a-long-toke", False),
+        ("development", "a-long-token", "Basic a-long-token", False),
+        ("development", "a-long-token", "Bearer a-long-token", True),
+        ("production", "a-long-token", "Bearer a-long-token", True),
+    ],
+)
+async def test_metrics_and_subjects_of_alerts_need_the_operations_token(
+    client: httpx2.AsyncClient, app: FastAPI, environment: str, token: str, sent: str, is_operator: bool
+) -> None:
+    changed = {"environment": environment, "operations_token": SecretStr(token)}
+    app.state.provide(app.state.get(Settings).model_copy(update=changed))
+    async with app.state.owner_database.transaction() as session:
+        await session.execute(text("delete from outbox_cursor"))
+    headers = {"Authorization": sent} if sent else {}
+    response = await client.get("/metrics", headers=headers)
+    assert response.status_code == (200 if is_operator else 401)
+    alerts = (await client.get("/health/alerts", headers=headers)).json()["data"]["alerts"]
+    assert {alert["name"] for alert in alerts} >= {"outbox_lag", "dead_letters"}
+    assert any(alert["subject"] for alert in alerts) <= is_operator

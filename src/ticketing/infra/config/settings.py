@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     stream_seconds_max: int = Field(600, ge=10, le=86_400)
     #: Most frames per event that a viewer is sent.
     stream_frames_per_second: int = Field(4, ge=1, le=50)
+    #: Bearer token for `/metrics` and for the subjects in `/health/alerts`. Unset: in development they are open, in
+    #: production closed.
+    operations_token: SecretStr = SecretStr("")
     #: Port of `/metrics` in a worker that runs on its own. Unset: not served.
     metrics_port: int | None = Field(None, ge=1, le=65535)
     #: For tests: the crash point at which the process ends, such as `after_produce_before_cursor:3`; refused in

@@ -1,8 +1,10 @@
-"""Interactive API documentation, served from files of an installed package: no internet access, no inline scripts."""
+"""The OpenAPI document, and interactive documentation of it: no internet access, no inline scripts."""
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 
+import orjson
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse, Response
 
@@ -21,6 +23,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 FILE_HEADERS = {"Cache-Control": "public, max-age=3600"}
+DOCUMENT_HEADERS = {"Cache-Control": "public, max-age=60"}
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -50,7 +53,17 @@ SwaggerUIBundle({
 
 
 def install(app: FastAPI) -> None:
-    """Add `/docs` and the files that it loads."""
+    """Add `/openapi.json`, and `/docs` with the files that it loads."""
+    document: asyncio.Future[bytes] | None = None
+
+    async def get_document() -> Response:
+        # Generated once, in a thread: it takes about a second. Later requests get the same bytes.
+        nonlocal document
+        if document is None or document.cancelled():
+            document = asyncio.ensure_future(asyncio.to_thread(lambda: orjson.dumps(app.openapi())))
+        return Response(await asyncio.shield(document), media_type="application/json", headers=DOCUMENT_HEADERS)
+
+    app.add_api_route("/openapi.json", get_document, include_in_schema=False)
     app.add_api_route("/docs", _page, include_in_schema=False)
     app.add_api_route("/static-docs/start.js", _start, include_in_schema=False)
     app.add_api_route("/static-docs/{name}", _file, include_in_schema=False)

@@ -1,5 +1,6 @@
 """Health, alerts and metrics, at the root: for load balancers, orchestrators, Prometheus and the people on call."""
 
+import hmac
 from typing import Annotated, Any, cast
 
 import orjson
@@ -9,8 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from sqlalchemy.pool import QueuePool
 
-from ticketing.infra import app_state, log, metrics
+from ticketing.infra import app_state, log, metrics, security
+from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
+from ticketing.infra.errors import Unauthenticated
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.health.checks import Status
 from ticketing.modules.health.monitor import HealthMonitor
@@ -24,6 +27,19 @@ async def _monitor(request: Request) -> HealthMonitor:
 
 
 Monitor = Annotated[HealthMonitor, Depends(_monitor)]
+
+
+async def _is_operator(request: Request) -> bool:
+    """Whether the request has OPERATIONS_TOKEN. Without that setting: anyone in development, no one in production."""
+    settings = app_state.of(request.app).get(Settings)
+    expected = settings.operations_token.get_secret_value()
+    if not expected:
+        return settings.environment != "production"
+    scheme, token = security.authorization(request)
+    return scheme == "bearer" and hmac.compare_digest(token.encode(), expected.encode())
+
+
+IsOperator = Annotated[bool, Depends(_is_operator)]
 
 
 @router.get("/health/live")
@@ -63,18 +79,22 @@ async def get_bus(monitor: Monitor) -> Response:
 
 
 @router.get("/health/alerts", response_model=Envelope[AlertsOut])
-async def get_alerts(monitor: Monitor) -> Response:
-    """503 while an alert fires."""
+async def get_alerts(monitor: Monitor, is_operator: IsOperator) -> Response:
+    """503 while an alert fires. Subjects, such as an order's reference, are null without the operations token."""
     readings = [AlertOut.model_validate(reading) for reading in await monitor.alerts()]
+    if not is_operator:
+        readings = [reading.model_copy(update={"subject": None}) for reading in readings]
     firing = [f"{reading.name} is firing" for reading in readings if reading.firing]
     return _response(AlertsOut(alerts=readings), firing, "alert_firing")
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def get_metrics(request: Request) -> Response:
-    """Metrics in the Prometheus text format."""
+async def get_metrics(request: Request, monitor: Monitor, is_operator: IsOperator) -> Response:
+    """Metrics in the Prometheus text format, at most a second old. Requires the operations token where one is set."""
+    if not is_operator:
+        raise Unauthenticated("Send the value of OPERATIONS_TOKEN as a bearer token.")
     _measure_pool(app_state.of(request.app).get(Database))
-    return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Response(await monitor.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _measure_pool(database: Database) -> None:

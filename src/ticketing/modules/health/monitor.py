@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
 
+from ticketing.infra import metrics
 from ticketing.modules.health.alerts import Alert, AlertReading, log_alerts, read_alerts
 from ticketing.modules.health.checks import CHECKS, CheckResult, Dependencies, run_check
 
@@ -30,6 +31,10 @@ class HealthMonitor:
 
     async def alerts(self) -> list[AlertReading]:
         return await self._once("alerts", lambda: read_alerts(self._alerts, self._dependencies))
+
+    async def metrics(self) -> bytes:
+        """The Prometheus text. Adding up the files of all processes takes milliseconds, so it runs in a thread."""
+        return await self._once("metrics", lambda: asyncio.to_thread(metrics.render))
 
     async def _once(self, name: str, run: Callable[[], Awaitable[T]]) -> T:
         now = asyncio.get_running_loop().time
