@@ -34,6 +34,8 @@ STATIC_IMPORT = re.compile(r"^import\s+(?:(?P<default>\w+)|\{(?P<names>[^}]*)\})
 SIDE_EFFECT_IMPORT = re.compile(r"^import\s+'(?P<target>[^']+)';", re.M)
 DYNAMIC_IMPORT = re.compile(r"\bimport\('(?P<target>[^']+)'\)")
 ANY_IMPORT = re.compile(r"^import\b|^export\s*[{*]|\bimport\(", re.M)
+OPENED = re.compile(r"(?:\blocation\.(?:assign|replace)\(|\bwindow\.open\(|\blocation(?:\.href)?\s*=(?!=))(.*)")
+OWN_PATH = re.compile(r"'/(?![/\\])")
 EXPORT = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.M)
 
 
@@ -144,6 +146,17 @@ def check_unused(root: Path) -> list[str]:
     return unreached + unused
 
 
+def check_navigation(root: Path) -> list[str]:
+    """Check that pages are opened by a literal path, or by lib/addresses.js, which refuses other sites and schemes."""
+    return [
+        f"{name} opens {address.strip()}"
+        for name in modules(root)
+        if name != "lib/addresses.js"
+        for address in OPENED.findall((root / name).read_text(encoding="utf-8"))
+        if not OWN_PATH.match(address)
+    ]
+
+
 Check = Callable[[Path], list[str]]
 CHECKS: tuple[Check, ...] = (
     check_folders,
@@ -152,6 +165,7 @@ CHECKS: tuple[Check, ...] = (
     check_cycles,
     check_direction,
     check_unused,
+    check_navigation,
 )
 
 
@@ -177,6 +191,9 @@ def test_the_modules_follow_the_rules(check: Check) -> None:
         (check_direction, "account/aside.js", "import { Seats } from '../seatmap/seats.js';\n"),
         (check_direction, "ui/top.js", "import '../main.js';\n"),
         (check_unused, "lib/unused.js", "export const one = 1;\n"),
+        (check_navigation, "lib/open.js", "location.assign(next);\n"),
+        (check_navigation, "lib/open.js", "window.open('//host');\n"),
+        (check_navigation, "lib/open.js", "location.href = next;\n"),
     ],
 )
 def test_each_rule_finds_its_violation(check: Check, path: str, text: str, tmp_path: Path) -> None:

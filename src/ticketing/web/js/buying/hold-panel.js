@@ -1,6 +1,7 @@
 // The panel while tickets are held: countdown, held tickets, the buyer's details, and the button to pay.
 
 import { currentUser } from '../api/session.js';
+import { goTo } from '../lib/addresses.js';
 import { el } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { clearFieldErrors, showFieldErrors } from '../ui/error-messages.js';
@@ -123,7 +124,7 @@ async function submit(store, form, button, problem) {
   const label = button.textContent;
   button.textContent = t('checkout.busy');
   try {
-    location.assign(await startCheckout(store.reservation, { email: email.trim(), name: name.trim() }));
+    goTo(await startCheckout(store.reservation, { email: email.trim(), name: name.trim() }));
   } catch (error) {
     problem.textContent = showFieldErrors(form, error);
     problem.hidden = problem.textContent === '';

@@ -2,6 +2,7 @@
 
 import { ApiError, get, post } from '../api/client.js';
 import { currentUser } from '../api/session.js';
+import { goTo } from '../lib/addresses.js';
 import { el, fill } from '../lib/dom.js';
 import { knownOrder } from '../order/known-orders.js';
 import { orderView } from '../order/order-view.js';
@@ -84,7 +85,7 @@ async function ticketsOf(order) {
 async function pay(order) {
   try {
     const payment = await post('/payments', { order_id: order.id, provider: 'mock' });
-    if (payment.checkout_url) location.assign(payment.checkout_url);
+    if (payment.checkout_url) goTo(payment.checkout_url);
   } catch (error) {
     showNotice(errorMessage(error), { kind: 'bad' });
   }
