@@ -38,6 +38,9 @@ RATE_LIMITED = Counter("ticketing_rate_limited_total", "Requests refused by a ra
 RATE_LIMITS_WITHOUT_REDIS = Counter(
     "ticketing_limits_without_redis_total", "Requests whose rate limits could not be counted in Redis"
 )
+SLOW_READERS = Counter(
+    "ticketing_slow_readers_total", "Connections closed because the client did not read its response"
+)
 EMAILS = Counter("ticketing_letters_total", "Attempts to send an email, by outcome", ["kind", "outcome"])
 DB_POOL = Gauge(
     "ticketing_db_pool_connections", "Database connections of the pool", ["state"], multiprocess_mode="livesum"

@@ -1,4 +1,4 @@
-"""uvicorn's configuration, with two limits that it lacks: size and duration of a request's head."""
+"""uvicorn's configuration, with limits that it lacks: size and duration of a request's head, duration of a response."""
 
 import asyncio
 import signal
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ticketing.infra.app_state import AppState
+from ticketing.infra.http.send_timeout import SendTimeout
 from ticketing.infra.system import garbage_collection
 
 DRAIN_SECONDS = 10
@@ -39,11 +40,27 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._send_timeout = SendTimeout(transport)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._send_timeout.stop()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._send_timeout.start()
+
+    def resume_writing(self) -> None:
+        self._send_timeout.stop()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        # The response is complete, and the client has not taken all of it: a close would wait for that.
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
 
     def data_received(self, data: bytes) -> None:
         # Counted before parsing, and reset whenever the parser makes progress: a complete head, a chunk of a body.
