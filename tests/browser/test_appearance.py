@@ -10,8 +10,7 @@ from playwright.async_api import expect
 from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
 from tests.browser.demo_venues import Theatre, create_theatre
-from tests.browser.variants import VARIANTS, context_options
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import VARIANTS, Visitor, context_options
 from tests.support.platform import Platform
 from tests.support.world import World
 

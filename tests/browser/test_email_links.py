@@ -7,8 +7,7 @@ from playwright.async_api import expect
 
 from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
-from tests.browser.variants import VARIANTS, context_options
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import VARIANTS, Visitor, context_options
 from tests.support.platform import Platform, eventually
 from tests.support.world import API, PASSWORD, Person, World, data
 

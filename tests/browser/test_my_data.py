@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from tests.browser.axe import assert_accessible
 from tests.browser.conftest import Visit
-from tests.browser.variants import DESK, PHONE
+from tests.browser.visitor import DESK, PHONE
 from tests.support.world import API, PASSWORD, World, refusal
 
 

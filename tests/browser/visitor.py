@@ -1,6 +1,7 @@
 """A browser window with one page and its own session, which records every problem that the browser reports."""
 
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Request, Response, expect
@@ -10,6 +11,19 @@ from tests.support.world import PASSWORD, Person
 
 #: Requests cancelled by leaving a page are not failures.
 CANCELLED = "net::ERR_ABORTED"
+
+#: Screen sizes and colour schemes in which the pages are checked.
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1440, "height": 900}
+VARIANTS = ("phone-light", "phone-dark", "desk-light", "desk-dark")
+
+
+def context_options(variant: str) -> dict[str, Any]:
+    """Playwright's options of a browser context for one of `VARIANTS`."""
+    size, scheme = variant.split("-")
+    phone = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+    options = phone if size == "phone" else {"viewport": DESK}
+    return {**options, "color_scheme": scheme, "reduced_motion": "reduce"}
 
 
 @dataclass

@@ -29,11 +29,6 @@ PENDING_MAX = 10_000
 _log = log.get_logger(__name__)
 
 
-def cache_generation_key(subject_id: UUID) -> str:
-    """The key of the generation of a subject's cached responses: changes delete it, the next reader draws a new one."""
-    return f"copies:{subject_id}"
-
-
 class CommitNotification(NamedTuple):
     """A commit notification: the process that sent it, the subjects that have changed, and the messages' topics."""
 
@@ -54,7 +49,6 @@ class CommitNotifier:
         self._closing = asyncio.Event()
         self._pending: set[UUID] = set()
         self._topics: set[str] = set()
-        self._in_flight: frozenset[UUID] = frozenset()
 
     def send(self, subject_ids: Collection[UUID] = (), topics: Collection[str] = ()) -> None:
         """Schedule a notification about these subjects for the readers of these topics; returns at once."""
@@ -65,10 +59,6 @@ class CommitNotifier:
             self._sending = asyncio.get_running_loop().create_task(self._send_pending())
         else:
             self._is_requested = True
-
-    def is_pending(self, subject_id: UUID) -> bool:
-        """True until Redis has confirmed the notification about a change that this process has made."""
-        return subject_id in self._pending or subject_id in self._in_flight
 
     async def close(self) -> None:
         """Send the last notification: a task that outlives its connection's pool leaks the connection."""
@@ -88,22 +78,15 @@ class CommitNotifier:
             await self._send()
 
     async def _send(self) -> bool:
-        self._in_flight, self._pending = frozenset(self._pending), set()
-        notification = CommitNotification(self.sender, list(self._in_flight), sorted(self._topics))
+        subject_ids, self._pending = self._pending, set()
+        notification = CommitNotification(self.sender, list(subject_ids), sorted(self._topics))
         self._topics.clear()  # readers poll, so a lost notification need not be sent again for its topics
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                # In this order: a process that is notified no longer finds responses cached before the change.
-                if self._in_flight:
-                    pipe.unlink(*map(cache_generation_key, self._in_flight))
-                pipe.publish(CHANNEL, encode(notification))
-                await pipe.execute()
+            await self._redis.publish(CHANNEL, encode(notification))
         except (RedisError, OSError) as error:
             _log.debug("nudge_lost", error=type(error).__name__)
-            self._pending |= self._in_flight
+            self._pending |= subject_ids
             return False
-        finally:
-            self._in_flight = frozenset()
         return True
 
 

@@ -72,6 +72,6 @@ async def _read(database: Database, event_id: UUID, viewer: iam.Identity | None)
     async with database.transaction(viewer.user_id if viewer else None) as session:
         event = await events.get_public_event(session, event_id, viewer)
         map_ = await queries.get_availability(session, event.organization_id, event.id)
-    _, response = await asyncio.to_thread(render_map, map_, 0)
+    response = await asyncio.to_thread(render_map, map_, 0)
     metrics.CACHE_RESPONSES.labels("availability", "database").inc()
     return response

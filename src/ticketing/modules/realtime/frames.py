@@ -21,7 +21,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import crash_points, log
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.redis.commit_notifications import cache_generation_key
 from ticketing.modules import events, reservations, tickets
 from ticketing.modules.realtime import queries
 
@@ -101,8 +100,6 @@ class SeatFrames:
     async def _publish(self, frames: dict[UUID, bytes]) -> None:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS), self._redis.pipeline(transaction=False) as pipe:
-                # The version is part of the cached response: invalidate older ones before the frame is published.
-                pipe.unlink(*map(cache_generation_key, frames))
                 for event_id, frame in frames.items():
                     pipe.publish(f"{CHANNEL}{event_id}", frame)
                 await pipe.execute()

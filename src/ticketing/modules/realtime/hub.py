@@ -30,7 +30,6 @@ from ticketing.modules.realtime.frames import CHANNEL
 from ticketing.modules.realtime.queries import Availability, Position
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
 from ticketing.modules.realtime.response_cache.loaders import Loaders
-from ticketing.modules.realtime.response_cache.redis_cache import RedisCache
 
 #: A stream costs about 50 KiB; more of them need another process.
 STREAMS_MAX = 10_000
@@ -234,7 +233,7 @@ async def running(state: AppState) -> AsyncIterator[None]:
     settings, database, redis = state.get(Settings), state.get(Database), state.get(Redis)
     # A pool of its own: one load serves every viewer, and must not queue behind the requests of buyers.
     loading = Database(settings.model_copy(update={"database_pool_size": LOADER_CONNECTIONS}))
-    loaders = Loaders(loading, RedisCache(redis, database.notifier))
+    loaders = Loaders(loading)
     cache = ResponseCache({"": loaders.event, "availability": loaders.availability, "seatmap": loaders.seatmap})
     database.on_changed.append(cache.invalidate)
     hub = Hub(redis, database, settings, cache)

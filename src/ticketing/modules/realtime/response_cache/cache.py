@@ -32,8 +32,8 @@ ENTRIES_MAX = 384
 
 ROOT = "/api/v1/events/"
 
-#: Loads a response about an event. The second argument permits a response that another process left in Redis.
-Load = Callable[[UUID, bool], Awaitable[CachedResponse]]
+#: Loads a response about an event.
+Load = Callable[[UUID], Awaitable[CachedResponse]]
 
 _log = log.get_logger(__name__)
 
@@ -80,7 +80,7 @@ class CacheEntry:
             self._next = self._cache.start(self._wait_and_load())
         # A request that is cancelled must not cancel the load for the others.
         response = await asyncio.shield(self._next)
-        metrics.CACHE_RESPONSES.labels(self._name, response.source).inc()
+        metrics.CACHE_RESPONSES.labels(self._name, "database").inc()
         return response
 
     async def _wait_and_load(self) -> CachedResponse:
@@ -96,7 +96,7 @@ class CacheEntry:
         began, generation = clock(), self._generation
         try:
             async with asyncio.timeout(LOAD_SECONDS_MAX):
-                response = await self._load(self._event_id, self._cache.is_subscribed)
+                response = await self._load(self._event_id)
         finally:
             self._paused_until = clock() + min(PAUSE_SECONDS_MAX, PAUSE_FACTOR * (clock() - began))
         # After an invalidation during the load, the response is valid for the requests before it, and is not cached.

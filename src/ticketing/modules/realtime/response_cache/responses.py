@@ -5,13 +5,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from starlette.responses import Response
 
 from ticketing.infra.http.security_headers import RawHeaders
-
-Source = Literal["memory", "redis", "database"]
 
 _WEIGHT_ZERO = re.compile(rb"q=0(\.0{0,3})?")
 #: Seat statuses are long runs of one character: level 1 is within a few per cent of the best compression.
@@ -39,7 +37,6 @@ class CachedResponse:
     plain_unchanged: Representation
     #: In the event loop's time.
     expires_at: float
-    source: Source
 
     def select(self, accept_encoding: bytes, if_none_match: bytes) -> Representation | None:
         """The representation for these request headers; None when it is not cached."""
@@ -53,28 +50,17 @@ class CachedResponse:
         return self.gzipped if is_gzip else self.plain
 
 
-class GzippedBody(NamedTuple):
-    """A gzipped body as processes exchange it, with the tag of its content."""
-
-    tag: str
-    gzipped: bytes
-
-    @classmethod
-    def of(cls, body: bytes) -> "GzippedBody":
-        return cls(hashlib.sha256(body).hexdigest()[:32], gzip.compress(body, _LEVEL, mtime=0))
-
-
-def map_response(gzipped_body: GzippedBody, body: bytes, expires_at: float, source: Source) -> CachedResponse:
+def map_response(body: bytes, expires_at: float) -> CachedResponse:
     """A cached availability. Its ETags are strong, so the gzipped bytes have one of their own (RFC 9110 §8.8.3)."""
-    plain, gzipped = f'"{gzipped_body.tag}"'.encode(), f'"{gzipped_body.tag}-gzip"'.encode()
+    digest = hashlib.sha256(body).hexdigest()[:32]
+    plain, gzipped = f'"{digest}"'.encode(), f'"{digest}-gzip"'.encode()
     return CachedResponse(
         tags=(plain, gzipped),
-        gzipped=_representation(gzipped_body.gzipped, gzipped, b"no-cache", is_gzip=True),
+        gzipped=_representation(gzip.compress(body, _LEVEL, mtime=0), gzipped, b"no-cache", is_gzip=True),
         gzipped_unchanged=_unchanged(gzipped, b"no-cache"),
         plain=_representation(body, plain, b"no-cache"),
         plain_unchanged=_unchanged(plain, b"no-cache"),
         expires_at=expires_at,
-        source=source,
     )
 
 
@@ -89,7 +75,6 @@ def layout_response(etag: str, gzipped: bytes, cache_control: str, expires_at: f
         plain=None,
         plain_unchanged=unchanged,
         expires_at=expires_at,
-        source="database",
     )
 
 
@@ -97,7 +82,7 @@ def event_response(body: bytes, expires_at: float) -> CachedResponse:
     """A cached event. It has no ETag and one representation, like the ordinary route's response."""
     headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
     representation = Representation(200, headers, body)
-    return CachedResponse((), representation, representation, representation, representation, expires_at, "database")
+    return CachedResponse((), representation, representation, representation, representation, expires_at)
 
 
 def respond(representation: Representation) -> Response:
