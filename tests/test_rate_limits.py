@@ -8,6 +8,7 @@ import pytest
 from tests.support.world import API
 from tests.sweeps.openapi.routes import all_routes
 from ticketing import rate_limits
+from ticketing.infra.security.client_network import network_of
 from ticketing.rate_limits import (
     OFFICE,
     RATE_LIMIT_CLASSES,
@@ -18,7 +19,6 @@ from ticketing.rate_limits import (
     Dimension,
     RateLimitClass,
     buckets_of,
-    network_of,
     policy_of,
 )
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 from uuid import UUID
 
 from ticketing.infra.http.rate_limiter import Bucket, Rate
+from ticketing.infra.security.client_network import network_of
 
 KIB, MIB = 1024, 1024 * 1024
 #: The largest list that buyers send has 1,000 elements, the largest one of organizers 10,000.
@@ -192,15 +192,3 @@ def _id(text: str) -> str:
         return UUID(text).hex
     except ValueError:
         return ""
-
-
-@lru_cache(maxsize=20_000)
-def network_of(address: str) -> str:
-    """Return what counts as one address: IPv4 unchanged, IPv6 by the /64 of one subscriber (RFC 6177 §2)."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
-    return str(parsed)

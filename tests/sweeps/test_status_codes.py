@@ -19,6 +19,7 @@ from tests.sweeps.full_tenant import FullTenant
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id, statements
 from ticketing.infra.security import crypto
+from ticketing.infra.security.hash_queue import HashQueue
 from ticketing.infra.security.keyring import Key
 from ticketing.modules.events.models import EventSeat
 from ticketing.modules.organizations.models import Organization
@@ -203,12 +204,9 @@ async def test_503_the_database_is_down(app: FastAPI, tenant: FullTenant, settin
 
 async def test_503_too_many_concurrent_logins(client: httpx2.AsyncClient, tenant: FullTenant) -> None:
     body = {"email": tenant.buyer.email, "password": PASSWORD}
-    places = crypto._hashing_slots
-    taken = 0
-    while places.acquire(blocking=False):
-        taken += 1
-    response = await client.post(f"{API}/auth/login", json=body)
-    places.release(taken)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crypto, "_hashing", HashQueue(threads=1, waiting_max=0, waiting_of_source_max=0))
+        response = await client.post(f"{API}/auth/login", json=body)
     assert refusal(response, 503)["code"] == "overloaded"
     assert int(response.headers["Retry-After"]) >= 1
     data(await client.post(f"{API}/auth/login", json=body))

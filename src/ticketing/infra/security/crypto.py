@@ -1,35 +1,31 @@
 """Password hashing, keyed digests and encryption at rest, with one algorithm for each."""
 
-import asyncio
 import hashlib
 import hmac
 import os
 import secrets
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Request
 from passlib.hash import argon2
 
+from ticketing.infra import log
 from ticketing.infra.config import get_settings
-from ticketing.infra.errors import Overloaded, Unauthenticated
+from ticketing.infra.errors import Unauthenticated
 from ticketing.infra.security.access_tokens import Claims, check_token
+from ticketing.infra.security.client_network import network_of
+from ticketing.infra.security.hash_queue import HashQueue
 from ticketing.infra.security.keyring import ID_BYTES, get_keyring
-
-T = TypeVar("T")
 
 # By default libpass loads argon2 at the first call, and a second call at the same moment fails.
 argon2.set_backend("argon2_cffi")
 
-# One argon2 hash takes 64 MiB and about 100 ms of a core: more threads would only slow down all of them.
-_hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
-# Bounds the queue to a few seconds; beyond it, requests fail at once with Overloaded.
-_hashing_slots = threading.BoundedSemaphore(100)
+# One argon2 hash takes 64 MiB and about 100 ms of a core: more threads would only slow down all of them. At most five
+# seconds of work wait, and one second for one address; beyond it, requests fail at once with Overloaded.
+_hashing = HashQueue(threads=2, waiting_max=100, waiting_of_source_max=20)
 
 
 def authorization(request: Request) -> tuple[str, str]:
@@ -98,22 +94,17 @@ def is_keyed_digest(digest: bytes, content: bytes, purpose: str = "digest") -> b
 
 async def hash_password(password: str) -> str:
     """Hash with argon2id and ARGON2_MEMORY_KIB, outside the event loop. Raises Overloaded."""
-    return await _hash_in_thread(lambda: str(_hasher().hash(password)))
+    return await _hashing.run(_source(), lambda: str(_hasher().hash(password)))
 
 
 async def verify_password(password: str, stored: str | None) -> bool:
     """Verify a password. An unknown user (`None`) takes as long as a known one. Raises Overloaded."""
-    matches = await _hash_in_thread(lambda: bool(argon2.verify(password, stored or _dummy_hash())))
+    matches = await _hashing.run(_source(), lambda: bool(argon2.verify(password, stored or _dummy_hash())))
     return matches and stored is not None
 
 
-async def _hash_in_thread(work: Callable[[], T]) -> T:
-    if not _hashing_slots.acquire(blocking=False):
-        raise Overloaded
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_hashing, work)
-    finally:
-        _hashing_slots.release()
+def _source() -> str:
+    return network_of(log.client_address.get())
 
 
 @lru_cache(maxsize=1)
