@@ -65,12 +65,14 @@ def serve(
 ) -> None:
     """Serve HTTP requests in one process. On SIGTERM, it finishes the requests in progress and exits."""
     from ticketing.infra.db.roles import check_requests
+    from ticketing.infra.db.server_requirements import check_server
     from ticketing.infra.http import server as http_server
 
     _set_environment(PORT=port)
     with errors_in_one_sentence():
         settings = get_settings()
         _start_process("api")
+        check_server("DATABASE_URL", settings.database_url, settings.database_prepare_threshold)
         if settings.environment == "production":
             check_requests(settings.database_url)
         listener = socket.socket(fileno=fd) if fd is not None else listen(host, settings.port)
@@ -99,12 +101,15 @@ def migrate() -> None:
     """Upgrade the database schema to this release; do nothing if it is current."""
     from ticketing.infra.db import migrate as migrations
     from ticketing.infra.db import roles, schema
+    from ticketing.infra.db.server_requirements import check_server
 
     with errors_in_one_sentence():
         settings = get_settings()
         url = settings.migration_database_url or settings.database_url
         if not url:
             raise ConfigurationError("DATABASE_URL: must name the database to upgrade")
+        name = "MIGRATION_DATABASE_URL" if settings.migration_database_url else "DATABASE_URL"
+        check_server(name, url, settings.database_prepare_threshold)
         migrations.upgrade(url)
         roles.admit(url, settings.database_url or url, schema.REQUESTS)
         roles.admit(url, settings.worker_database_url or url, schema.WORKERS)

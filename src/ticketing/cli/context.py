@@ -55,7 +55,7 @@ def errors_in_one_sentence() -> Iterator[None]:
         fail(str(error), 1)
     except Exception as error:
         if isinstance(getattr(error, "orig", None), psycopg.OperationalError | psycopg.InterfaceError):
-            fail("the database does not answer", 1)
+            fail(f"the database does not answer ({' '.join(str(error.orig).split())})", 1)  # type: ignore[attr-defined]
         raise
 
 

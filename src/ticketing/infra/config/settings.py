@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ticketing.infra import crash_points
 from ticketing.infra.config.cors_origins import parse_origins
+from ticketing.infra.config.database_url import parse_database_url
 from ticketing.infra.config.trusted_proxies import parse_networks
 from ticketing.infra.email_addresses import is_mailbox, is_smtp_url
 
@@ -53,6 +54,9 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, le=200)
     #: Longest wait for a free connection; after it the response is 503.
     database_pool_timeout_seconds: float = Field(5, gt=0, le=60)
+    #: A query is prepared on its connection after this many executions, and one of the hot paths at the first. 0:
+    #: nothing is prepared, for a connection pooler in transaction mode that does not support it.
+    database_prepare_threshold: int = Field(5, ge=0, le=1000)
     #: Redis or Valkey: rate limits, commit notifications and live frames. Its data may be lost at any time. Unset:
     #: `ticketing up` starts Valkey.
     redis_url: str = ""
@@ -124,13 +128,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "worker_database_url", "migration_database_url")
     @classmethod
     def _driver(cls, url: str) -> str:
-        """Accept the usual schemes, and use psycopg 3 for all of them."""
-        if not url:
-            return url
-        scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
-            raise ValueError("must look like postgresql://user:password@host:5432/database")
-        return f"postgresql+psycopg://{rest}"
+        return parse_database_url(url) if url else url
 
     @field_validator("redis_url")
     @classmethod

@@ -75,12 +75,21 @@ def _set_caller(session: Session, transaction: SessionTransaction, connection: C
 def _check_idle_connections(engine: Engine, result_seconds: float) -> None:
     """Ping a pooled connection before it is used, unless it was used within PING_AFTER_SECONDS.
 
-    A ping costs a round trip, which is a large part of a short transaction.
+    A ping costs a round trip, which is a large part of a short transaction. When one connection finds that its server
+    is unusable (a demoted primary responds to pings), those that were opened before it are replaced without a ping.
     """
+    outdated_until = -math.inf
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        connection.driver_connection.result_seconds = result_seconds
+        driver = connection.driver_connection
+        driver.result_seconds = result_seconds
+
+        def on_server_lost() -> None:
+            nonlocal outdated_until
+            outdated_until = max(outdated_until, driver.opened_at)
+
+        driver.on_server_lost = on_server_lost
 
     @event.listens_for(engine, "checkin")
     def on_checkin(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
@@ -97,6 +106,8 @@ def _check_idle_connections(engine: Engine, result_seconds: float) -> None:
 
     @event.listens_for(engine, "checkout")
     def on_checkout(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        if connection.driver_connection.opened_at <= outdated_until:
+            raise InvalidatePoolError
         # A new connection has no such time.
         if time.monotonic() - entry.info.get("idle_since", math.inf) < PING_AFTER_SECONDS:
             return
@@ -164,7 +175,7 @@ class Database:
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value, default=str).decode(),
             json_deserializer=orjson.loads,
-            connect_args=timeouts.connect_arguments(statement_seconds),
+            connect_args=timeouts.connect_arguments(statement_seconds, settings.database_prepare_threshold),
         )
         _check_idle_connections(self.engine.sync_engine, statement_seconds + timeouts.CLIENT_MARGIN_SECONDS)
         _send_deferred_statements(self.engine.sync_engine)

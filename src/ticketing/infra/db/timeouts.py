@@ -8,14 +8,18 @@ of its own: it shuts the socket down, every waiting call gets a lost connection,
 import asyncio
 import os
 import socket
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db import outage_log
 from ticketing.infra.db.pipeline import DeferredStatements, driver_connection
+from ticketing.infra.db.sqlstates import Effect, classified, effect_of
 
 T = TypeVar("T")
 
@@ -34,8 +38,11 @@ TRANSACTION_MARGIN_SECONDS = 2.0
 PING_SECONDS = 1.0
 
 
-def connect_arguments(statement_seconds: float) -> dict[str, Any]:
-    """Arguments for a connection on which no statement takes longer than `statement_seconds`."""
+def connect_arguments(statement_seconds: float, prepare_threshold: int = 5) -> dict[str, Any]:
+    """Arguments for a connection on which no statement takes longer than `statement_seconds`.
+
+    `prepare_threshold`: see the setting DATABASE_PREPARE_THRESHOLD; 0 turns prepared statements off.
+    """
     limits = {
         "statement_timeout": statement_seconds,
         "transaction_timeout": statement_seconds + TRANSACTION_MARGIN_SECONDS,
@@ -46,6 +53,8 @@ def connect_arguments(statement_seconds: float) -> dict[str, Any]:
     return {
         "async_creator_fn": BoundedConnection.connect,
         "application_name": "ticketing",
+        # psycopg's None also overrides `prepare=True` of a single statement; its 0 would mean "at the first execution".
+        "prepare_threshold": prepare_threshold or None,
         "connect_timeout": CONNECT_SECONDS,
         # The operating system detects a vanished peer, also while no call waits for it.
         "keepalives_idle": 5,
@@ -56,11 +65,11 @@ def connect_arguments(statement_seconds: float) -> dict[str, Any]:
     }
 
 
-_ENDED = (psycopg.errors.TransactionTimeout, psycopg.errors.IdleInTransactionSessionTimeout)
-
-
 class BoundedConnection(psycopg.AsyncConnection[Any]):
-    """psycopg's connection, closed when a result takes longer than `result_seconds`."""
+    """psycopg's connection, closed when a result takes longer than `result_seconds`, or when its server is unusable.
+
+    Its errors have the classes that `sqlstates` says.
+    """
 
     result_seconds = LONG_STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS
 
@@ -68,21 +77,40 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         super().__init__(*arguments, **options)
         #: Sent with the next statement, or before the commit.
         self.deferred: DeferredStatements = []
+        self.opened_at = time.monotonic()
+        #: Called when the server is unusable: connections of the same age or older lead to the same server.
+        self.on_server_lost: Callable[[], None] = lambda: None
+
+    @classmethod
+    async def connect(cls, *arguments: Any, **options: Any) -> Self:
+        """As psycopg's; a failure is logged in the server's words."""
+        try:
+            return await super().connect(*arguments, **options)
+        except psycopg.Error as error:
+            outage_log.record_failed_connect(error)
+            raise
 
     async def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
-        timer = asyncio.get_running_loop().call_later(self.result_seconds, self._shut_down)
+        timer = asyncio.get_running_loop().call_later(self.result_seconds, shut_down, self)
         try:
             return await super().wait(gen, *arguments, **options)
-        except _ENDED as error:
-            # psycopg classifies them as internal errors; to the caller they are a lost connection.
-            raise psycopg.OperationalError(str(error)) from None
+        except psycopg.Error as error:
+            outage_log.record_outage(error)
+            if error.sqlstate is not None and effect_of(error.sqlstate) is Effect.RECONNECT:
+                # A demoted primary keeps the connection open. Closed here, it is like any other lost connection.
+                self.pgconn.finish()
+                self.on_server_lost()
+            if (substitute := classified(error)) is not error:
+                raise substitute from None
+            raise
         finally:
             timer.cancel()
 
-    def _shut_down(self) -> None:
-        """Make waiting calls read the end of the stream at once. The file descriptor stays open for libpq to close."""
-        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as copy:
-            copy.shutdown(socket.SHUT_RDWR)
+
+def shut_down(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> None:
+    """Make waiting calls read the end of the stream at once. The file descriptor stays open for libpq to close."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
 
 
 async def allow_long_statements(session: AsyncSession) -> None:

@@ -19,7 +19,9 @@ from sqlalchemy.pool import NullPool
 
 from ticketing.infra import log
 from ticketing.infra.config import Settings
-from ticketing.infra.db import Database, schema
+from ticketing.infra.db import Database, schema, timeouts
+from ticketing.infra.db.server_requirements import UnsupportedServer, check_server
+from ticketing.infra.db.sqlstates import ServerUnavailable
 
 CHECK_SECONDS_MAX = 2.0
 #: Readers poll the log every second. One that has not done so for this long counts as silent.
@@ -66,17 +68,39 @@ class Dependencies:
 
     @classmethod
     def of(cls, settings: Settings, database: Database, redis: Redis) -> "Dependencies":
-        options = {"application_name": "ticketing-health", "options": "-c timezone=UTC -c statement_timeout=2000"}
-        probe = create_async_engine(
-            database.engine.url, poolclass=NullPool, connect_args={"connect_timeout": 2, **options}
-        )
+        own = {"application_name": "ticketing-health", "connect_timeout": 2}
+        arguments = timeouts.connect_arguments(CHECK_SECONDS_MAX, settings.database_prepare_threshold) | own
+        probe = create_async_engine(database.engine.url, poolclass=NullPool, connect_args=arguments)
         return cls(settings, database, redis, probe)
 
 
 async def check_database(dependencies: Dependencies) -> dict[str, Any]:
+    """Whether Postgres responds, is one that the platform supports, and accepts writes; writes nothing."""
     async with dependencies.probe.connect() as connection:
-        row = (await connection.exec_driver_sql("select current_setting('server_version')")).one()
-    return {"server_version": row[0]}
+        row = (await connection.exec_driver_sql(_SERVER)).one()
+    if row.is_read_only:
+        raise CheckFailed(server_version=row.version, error="read_only")
+    settings = dependencies.settings
+    try:
+        # After the first success it is not repeated, except for another version: it opens further connections.
+        await asyncio.to_thread(_check_once, row.version, settings.database_url, settings.database_prepare_threshold)
+    except UnsupportedServer as error:
+        _log.error("unsupported_server", error=str(error))
+        raise CheckFailed(server_version=row.version, error="unsupported_server") from None
+    return {"server_version": row.version}
+
+
+# A standby is read-only, and so is a server whose operator or file system has made it so. The probe's transaction has
+# the server's default.
+_SERVER = """
+select current_setting('server_version') as version,
+       pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only"""
+
+
+@lru_cache(maxsize=8)
+def _check_once(server_version: str, url: str, prepare_threshold: int) -> None:
+    if not check_server("DATABASE_URL", url, prepare_threshold):
+        raise ServerUnavailable
 
 
 async def check_migrations(dependencies: Dependencies) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ticketing.infra import crash_points, errors, log
 from ticketing.infra.db import Database, tenancy
+from ticketing.infra.db.sqlstates import Effect, effect_of
 from ticketing.infra.http.idempotency import IdempotencyInFlight, check_key
 from ticketing.infra.log import Cause
 from ticketing.modules import events
@@ -252,9 +253,9 @@ def _is_connection_lost(error: Exception) -> bool:
     cause = _driver_error(error)
     if isinstance(cause, psycopg.InterfaceError):
         return True
-    # An error without a SQLSTATE comes from the client side of the connection. 08: connection error, 57P: shutdown.
-    state = getattr(cause, "sqlstate", None) or ""
-    return isinstance(cause, psycopg.OperationalError) and (not state or state.startswith(("08", "57P")))
+    # An error without a SQLSTATE comes from the client side of the connection.
+    state = getattr(cause, "sqlstate", None)
+    return isinstance(cause, psycopg.OperationalError) and (not state or effect_of(state) is Effect.RECONNECT)
 
 
 def _client_error(error: Exception) -> Exception:
