@@ -11,7 +11,17 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import consumer as kafka_consumer
 from ticketing.infra.redis.commit_notifications import CommitListener
-from ticketing.modules import iam, notifications, orders, payments, privacy, realtime, reservations, tickets
+from ticketing.modules import (
+    iam,
+    notifications,
+    orders,
+    organizations,
+    payments,
+    privacy,
+    realtime,
+    reservations,
+    tickets,
+)
 
 _log = log.get_logger(__name__)
 
@@ -28,7 +38,14 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
         ),
         # One per transaction: the rows of a refund must not stay locked during the request for the next one.
         Group("payments", {payments.RefundRequested: payments.send_refund}, batch_max=1),
-        Group("tickets", {orders.OrderPaid: tickets.issue_tickets}),
+        Group(
+            "tickets",
+            {
+                orders.OrderPaid: tickets.issue_tickets,
+                organizations.MemberRemoved: tickets.revoke_devices_of_member,
+                organizations.MemberRoleChanged: tickets.revoke_devices_of_member,
+            },
+        ),
         ExternalGroup(
             "notifications",
             {

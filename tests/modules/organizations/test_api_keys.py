@@ -150,18 +150,3 @@ async def test_an_expiry_in_the_past_is_refused(world: World) -> None:
     body = {"name": "Guest", "role": "ORG_STAFF", "expires_at": "2020-06-01T19:00:00Z"}
     assert refusal(await tenant.admin.post(tenant.path("/api-keys"), body), 422)["field"] == "expires_at"
     assert data(await tenant.admin.get(tenant.path("/api-keys"))) == []
-
-
-async def test_an_admins_key_neither_adds_nor_removes_admins(client: httpx2.AsyncClient, world: World) -> None:
-    tenant, bob = await world.tenant(), await world.person("bob")
-    chief = await world.member(tenant, "ORG_ADMIN")
-    headers = {"Authorization": f"ApiKey {(await _create(tenant, 'ORG_ADMIN'))['key']}"}
-    members, theirs = f"{API}{tenant.path('/members')}", f"{API}{tenant.path(f'/members/{chief.id}')}"
-    refusal(await client.post(members, json={"email": bob.email, "role": "ORG_ADMIN"}, headers=headers), 403)
-    data(await client.post(members, json={"email": bob.email, "role": "ORG_STAFF"}, headers=headers), 201)
-    refusal(await client.patch(f"{members}/{bob.id}", json={"role": "ORG_ADMIN"}, headers=headers), 403)
-    refusal(await client.patch(theirs, json={"role": "ORG_STAFF"}, headers=headers), 403)
-    refusal(await client.delete(theirs, headers=headers), 403)
-    roles = {member["user_id"]: member["role"] for member in data(await tenant.admin.get(tenant.path("/members")))}
-    assert roles == {tenant.admin.id: "ORG_ADMIN", chief.id: "ORG_ADMIN", bob.id: "ORG_STAFF"}
-    data(await client.delete(f"{members}/{bob.id}", headers=headers))

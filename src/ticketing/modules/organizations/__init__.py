@@ -23,6 +23,7 @@ from ticketing.modules.organizations.queries import (
     get_organization,
     is_allowed,
     list_organizations,
+    lock_membership,
 )
 from ticketing.modules.organizations.support import grant_support, revoke_support
 
@@ -49,6 +50,7 @@ __all__ = [
     "grant_support",
     "is_allowed",
     "list_organizations",
+    "lock_membership",
     "may",
     "personal_data",
     "record",

@@ -1,11 +1,12 @@
 """API keys: shown once, stored as a hash, revoked but never deleted, because the audit log refers to them."""
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +18,7 @@ from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import ApiKeyCreated, ApiKeyRevoked
 from ticketing.modules.organizations.models import ApiKey, Role
 from ticketing.modules.organizations.permissions import Access, Permission
+from ticketing.modules.organizations.queries import lock_membership
 
 
 async def create_key(
@@ -30,6 +32,7 @@ async def create_key(
         Invalid: `expires_at` is in the past.
     """
     access.require(Permission.MAKE_KEYS)
+    await lock_membership(session, access, Permission.MAKE_KEYS)
     if not access.can_grant(role):
         raise Forbidden
     if expires_at is not None and expires_at <= (await session.execute(select(func.now()))).scalar_one():
@@ -54,13 +57,23 @@ async def create_key(
 
 async def revoke_key(session: AsyncSession, access: Access, key_id: UUID) -> None:
     """Revoke a key, effective with the commit. Raises NotFound, also for a revoked key."""
-    is_live = (ApiKey.organization_id == access.organization_id) & (ApiKey.id == key_id) & ApiKey.revoked_at.is_(None)
-    revoke = update(ApiKey).where(is_live).values(revoked_at=func.now()).returning(ApiKey)
-    key = (await session.scalars(revoke)).one_or_none()
-    if key is None:
+    if not await _revoke(session, access, ApiKey.id == key_id):
         raise NotFound
-    record(session, access, "api_key.revoked", f"api_key:{key.id}", _audited(key), None)
-    outbox.publish(session, ApiKeyRevoked(organization_id=access.organization_id, api_key_id=key.id))
+
+
+async def revoke_keys_made_by(session: AsyncSession, access: Access, user_id: UUID, roles: Iterable[Role]) -> None:
+    """Revoke the keys with these roles that a person made in the caller's organization."""
+    await _revoke(session, access, (ApiKey.created_by == user_id) & ApiKey.role.in_(roles))
+
+
+async def _revoke(session: AsyncSession, access: Access, which: ColumnElement[bool]) -> bool:
+    is_live = (ApiKey.organization_id == access.organization_id) & ApiKey.revoked_at.is_(None)
+    revoke = update(ApiKey).where(is_live, which).values(revoked_at=func.now()).returning(ApiKey)
+    keys = (await session.scalars(revoke)).all()
+    for key in keys:
+        record(session, access, "api_key.revoked", f"api_key:{key.id}", _audited(key), None)
+        outbox.publish(session, ApiKeyRevoked(organization_id=access.organization_id, api_key_id=key.id))
+    return bool(keys)
 
 
 def _audited(key: ApiKey) -> dict[str, Any]:

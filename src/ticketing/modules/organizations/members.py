@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox
 from ticketing.infra.errors import Conflict, Forbidden, Invalid, NotFound
 from ticketing.modules import iam
+from ticketing.modules.organizations.api_keys import revoke_keys_made_by
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import MemberAdded, MemberRemoved, MemberRoleChanged
 from ticketing.modules.organizations.models import Member, Role
-from ticketing.modules.organizations.permissions import Access
+from ticketing.modules.organizations.permissions import Access, roles_above
 from ticketing.modules.organizations.service import lock_organization
 
 
@@ -29,7 +30,7 @@ class LastAdmin(Conflict):
 
 
 class RoleTooHigh(Forbidden):
-    """You cannot grant or remove a role above your own; an API key cannot grant or remove its own role either."""
+    """You cannot grant or remove a role above your own."""
 
 
 class NotRegistered(Invalid):
@@ -52,7 +53,11 @@ async def add_member(session: AsyncSession, access: Access, email: str, role: Ro
 
 
 async def change_role(session: AsyncSession, access: Access, user_id: UUID, role: Role) -> Member:
-    """Change the role of a member. Raises NotFound, LastAdmin, RoleTooHigh."""
+    """Change the role of a member, and revoke the keys above it that they made.
+
+    Raises:
+        NotFound, LastAdmin, RoleTooHigh.
+    """
     member = await _lock_member(session, access, user_id)
     before = Role(member.role)
     if before == role:
@@ -61,17 +66,23 @@ async def change_role(session: AsyncSession, access: Access, user_id: UUID, role
     await _keep_an_admin(session, member)
     await session.execute(update(Member).where(_is(member)).values(role=role))
     record(session, access, "member.role_changed", f"user:{user_id}", {"role": before}, {"role": role})
+    await revoke_keys_made_by(session, access, user_id, roles_above(role))
     outbox.publish(session, MemberRoleChanged(organization_id=access.organization_id, user_id=user_id, role=role))
     return member
 
 
 async def remove_member(session: AsyncSession, access: Access, user_id: UUID) -> None:
-    """End a membership. Raises NotFound, LastAdmin, RoleTooHigh."""
+    """End a membership, and revoke the keys that the member made: they know their text.
+
+    Raises:
+        NotFound, LastAdmin, RoleTooHigh.
+    """
     member = await _lock_member(session, access, user_id)
     _refuse_above(access, Role(member.role))
     await _keep_an_admin(session, member)
     await session.execute(delete(Member).where(_is(member)))
     record(session, access, "member.removed", f"user:{user_id}", {"role": Role(member.role)}, None)
+    await revoke_keys_made_by(session, access, user_id, Role)
     outbox.publish(session, MemberRemoved(organization_id=access.organization_id, user_id=user_id))
 
 

@@ -84,12 +84,15 @@ HOLDERS: dict[Permission, frozenset[Role | NonMember]] = {
     Permission.READ_WEBHOOKS: _ADMIN,
     Permission.EDIT_WEBHOOKS: _ADMIN,
 }
-#: Not available to machines in any role: creating credentials that would survive the revocation of a stolen key, and
-#: routes whose path names no organization, where a key of one organization has no meaning.
+#: Not available to machines in any role: members and credentials, because changes to them would outlast the revocation
+#: of a stolen key, and routes whose path names no organization, where a key of one organization has no meaning.
 USERS_ONLY = frozenset(
     {
+        Permission.EDIT_MEMBERS,
         Permission.MAKE_KEYS,
+        Permission.REVOKE_KEYS,
         Permission.MAKE_DEVICES,
+        Permission.REVOKE_DEVICES,
         Permission.EDIT_WEBHOOKS,
         Permission.READ_RESERVATIONS,
         Permission.REFUND_ORDERS,
@@ -100,6 +103,11 @@ USERS_ONLY = frozenset(
 
 #: Non-members have no rank, so they cannot grant roles.
 _RANK: dict[Role | NonMember, int] = {Role.ORG_SCANNER: 1, Role.ORG_STAFF: 2, Role.ORG_ADMIN: 3}
+
+
+def roles_above(role: Role) -> list[Role]:
+    """Return the roles that may do more than this one."""
+    return [each for each in Role if _RANK[each] > _RANK[role]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +133,5 @@ class Access:
             raise UserRequired
 
     def can_grant(self, role: Role) -> bool:
-        """Whether the caller may grant or remove this role: up to its own for users, below its own for keys.
-
-        A stolen key can thus neither create nor remove an admin.
-        """
-        own = _RANK.get(self.role, 0)
-        return _RANK[role] < own or (_RANK[role] == own and self.user_id is not None)
+        """Whether the caller may grant or remove this role: up to its own."""
+        return _RANK[role] <= _RANK.get(self.role, 0)

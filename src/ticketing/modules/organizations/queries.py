@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.errors import NotFound
+from ticketing.infra.errors import Forbidden, NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import iam
 from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, Organization, Role
@@ -21,6 +21,21 @@ async def find_role(session: AsyncSession, organization_id: UUID, user_id: UUID)
     is_theirs = (Member.organization_id == organization_id) & (Member.user_id == user_id)
     role = await session.scalar(select(Member.role).where(is_theirs))
     return None if role is None else Role(role)
+
+
+async def lock_membership(session: AsyncSession, access: Access, permission: Permission) -> None:
+    """Check a permission of the calling member again, and keep it until the transaction ends.
+
+    What a member makes is revoked with the membership. Without this lock, a key or device whose maker was a member
+    when the request began could be committed just after that.
+
+    Raises:
+        Forbidden: the membership has ended or lost the permission since the request began.
+    """
+    is_theirs = (Member.organization_id == access.organization_id) & (Member.user_id == access.user_id)
+    role = await session.scalar(select(Member.role).where(is_theirs).with_for_update(read=True))
+    if role is None or Role(role) not in HOLDERS[permission]:
+        raise Forbidden
 
 
 async def find_key(session: AsyncSession, key_hash: str) -> ApiKey | None:

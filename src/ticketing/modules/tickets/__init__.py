@@ -6,6 +6,7 @@ from ticketing.modules.tickets import api, personal_data
 from ticketing.modules.tickets.api import well_known
 from ticketing.modules.tickets.checkin import api as door_api
 from ticketing.modules.tickets.checkin import devices_api
+from ticketing.modules.tickets.checkin.devices import revoke_devices_of_member
 from ticketing.modules.tickets.documents.files import draw_pdf
 from ticketing.modules.tickets.documents.passes import Pass
 from ticketing.modules.tickets.documents.queries import list_passes_of_buyer
@@ -42,6 +43,7 @@ __all__ = [
     "issue_tickets",
     "list_passes_of_buyer",
     "personal_data",
+    "revoke_devices_of_member",
     "router",
     "void_tickets",
     "well_known",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import outbox, security
+from ticketing.infra import log, outbox, security
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
@@ -33,6 +33,7 @@ async def make_device(
         organizations.UserRequired: the caller is an API key.
     """
     access.require(organizations.Permission.MAKE_DEVICES)
+    await organizations.lock_membership(session, access, organizations.Permission.MAKE_DEVICES)
     event = await events.get_own_event(session, access.organization_id, event_id)
     token = f"td_{security.new_secret()}"
     row = insert(Device).values(
@@ -52,15 +53,30 @@ async def make_device(
 
 async def revoke_device(session: AsyncSession, access: organizations.Access, event_id: UUID, device_id: UUID) -> None:
     """Revoke the token, effective at commit. Raises NotFound, also when the device is revoked already."""
-    is_it = (
-        (Device.organization_id == access.organization_id) & (Device.event_id == event_id) & (Device.id == device_id)
-    )
-    revoke = update(Device).where(is_it, Device.revoked_at.is_(None)).values(revoked_at=func.now()).returning(Device)
-    device = (await session.scalars(revoke)).one_or_none()
-    if device is None:
+    if not await _revoke(session, access, (Device.event_id == event_id) & (Device.id == device_id)):
         raise NotFound
-    organizations.record(session, access, "device.revoked", f"device:{device.id}", _audit_values(device), None)
-    outbox.publish(session, DeviceRevoked(**_ids(device)))
+
+
+async def revoke_devices_of_member(
+    session: AsyncSession, message: organizations.MemberRemoved | organizations.MemberRoleChanged
+) -> None:
+    """Revoke the devices that a person made who may not make devices any more. Idempotent."""
+    may_make = organizations.Permission.MAKE_DEVICES
+    if await organizations.is_allowed(session, message.organization_id, message.user_id, may_make):
+        return
+    role = organizations.Role.ORG_ADMIN
+    access = organizations.Access(message.organization_id, log.actor.get(), None, role)
+    await _revoke(session, access, Device.created_by == message.user_id)
+
+
+async def _revoke(session: AsyncSession, access: organizations.Access, which: ColumnElement[bool]) -> bool:
+    is_live = (Device.organization_id == access.organization_id) & Device.revoked_at.is_(None)
+    revoke = update(Device).where(is_live, which).values(revoked_at=func.now()).returning(Device)
+    devices = (await session.scalars(revoke)).all()
+    for device in devices:
+        organizations.record(session, access, "device.revoked", f"device:{device.id}", _audit_values(device), None)
+        outbox.publish(session, DeviceRevoked(**_ids(device)))
+    return bool(devices)
 
 
 async def list_devices(
