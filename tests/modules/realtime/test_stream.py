@@ -14,6 +14,7 @@ from tests.support.world import Show, World, refusal
 from ticketing.infra.config import Settings
 from ticketing.modules.realtime import Hub, hub, metrics, queries, stream
 from ticketing.modules.realtime.queries import Position
+from ticketing.modules.realtime.streams_by_address import StreamsByAddress
 
 
 def path_of(show: Show) -> str:
@@ -55,6 +56,25 @@ async def test_a_viewer_gets_the_map_and_then_what_changes(app: FastAPI, world: 
     epoch, version = second.id.split(":")
     assert first.id == f"{epoch}:{first.data['version']}"
     assert version == str(second.data["version"])
+
+
+async def test_streams_of_one_address_are_bounded_and_counted_until_they_end(
+    app: FastAPI, world: World, watch: Watch
+) -> None:
+    show, addresses = await world.show(rows=1, seats=1), StreamsByAddress(2)
+    app.state.get(Hub).addresses = addresses
+    first, _ = [await watch(path_of(show)) for _ in range(2)]
+    third = await watch(path_of(show))
+    assert third.status == 429
+    assert "retry-after: 5" in third.headers
+    assert (await watch(f"/api/v1/events/{uuid4()}/stream")).status == 429, "refused before any look-up"
+    with addresses.counted("another address"):
+        first.leave()
+        await until(lambda: addresses._open["127.0.0.1"] == 1)
+    assert (await watch(path_of(show))).status == 200
+    addresses._max = 3
+    assert (await watch(f"/api/v1/events/{uuid4()}/stream")).status == 404
+    assert addresses._open["127.0.0.1"] == 2, "a refused stream is not counted"
 
 
 async def test_a_viewer_receives_changes_of_places(app: FastAPI, world: World, watch: Watch) -> None:

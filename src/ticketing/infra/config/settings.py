@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     reservation_extensions_max: int = Field(1, ge=0, le=10)
     #: Longest life of a viewer's event stream; the browser then reconnects.
     stream_seconds_max: int = Field(600, ge=10, le=86_400)
+    #: Most event streams of one client address (IPv6: one /64) in each API process, which has at most 10,000 in all.
+    streams_per_address_max: int = Field(1000, ge=1, le=10_000)
     #: Most frames per event that a viewer is sent.
     stream_frames_per_second: int = Field(4, ge=1, le=50)
     #: Bearer token for `/metrics` and for the subjects in `/health/alerts`. Unset: in development they are open, in

@@ -1,15 +1,17 @@
 """Routes of the live map: the whole map, and its stream."""
 
 import asyncio
+from contextlib import ExitStack
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 
-from ticketing.infra import app_state
+from ticketing.infra import app_state, log
 from ticketing.infra.db import Database
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope
+from ticketing.infra.security.client_network import network_of
 from ticketing.modules import events, iam
 from ticketing.modules.realtime import metrics, queries
 from ticketing.modules.realtime.channel import Channel
@@ -50,8 +52,12 @@ async def stream_seats(
 ) -> Response:
     """The live map as server-sent events: a snapshot, then changes. `Last-Event-ID` resumes an interrupted stream."""
     hub = app_state.of(request.app).get(Hub)
-    channel = await _open(hub, app_state.of(request.app).get(Database), event_id, viewer)
-    return await begin_stream(hub, channel, last_event_id)
+    with ExitStack() as counted:
+        counted.enter_context(hub.addresses.counted(network_of(log.client_address.get())))
+        channel = await _open(hub, app_state.of(request.app).get(Database), event_id, viewer)
+        stream = await begin_stream(hub, channel, last_event_id)
+        stream.counted = counted.pop_all()
+        return stream
 
 
 async def _open(hub: Hub, database: Database, event_id: UUID, viewer: iam.Identity | None) -> Channel:

@@ -30,6 +30,7 @@ from ticketing.modules.realtime.frames import CHANNEL
 from ticketing.modules.realtime.queries import Availability, Position
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
 from ticketing.modules.realtime.response_cache.loaders import Loaders
+from ticketing.modules.realtime.streams_by_address import StreamsByAddress
 
 #: A stream costs about 50 KiB; more of them need another process.
 STREAMS_MAX = 10_000
@@ -52,6 +53,7 @@ class Hub:
         self._redis, self._database, self._cache = redis, database, cache
         self._frames_per_second = settings.stream_frames_per_second
         self.stream_seconds_max = settings.stream_seconds_max
+        self.addresses = StreamsByAddress(settings.streams_per_address_max)
         self._channels: dict[UUID, Channel] = {}
         self._idle_since: dict[UUID, float] = {}
         self._lookups: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()

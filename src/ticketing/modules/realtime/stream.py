@@ -7,6 +7,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
@@ -45,9 +46,13 @@ class SeatStream(EventSourceResponse):
             shutdown_grace_period=SHUTDOWN_GRACE_SECONDS,
         )
 
+        #: Closed when the stream has ended.
+        self.counted = ExitStack()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            with self.counted:
+                await super().__call__(scope, receive, send)
         except SendTimeoutError:
             metrics.SLOW_VIEWERS.inc()
             _log.info("slow_viewer_dropped")
