@@ -14,11 +14,11 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as MAIL_POLICY
 from email.utils import parseaddr
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPNotSupported, SMTPRecipientsRefused
+from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPNotSupported, SMTPRecipientsRefused, SMTPResponse
 from email_validator import EmailNotValidError
 
 from ticketing.infra import log, metrics
@@ -26,9 +26,13 @@ from ticketing.infra.bus import Retry
 from ticketing.infra.config import Settings
 from ticketing.infra.email_addresses import address_of, domain_of, one_line
 
-#: Timeouts of each command and of a whole email: a server that sends one byte a minute must not block the others.
+#: Timeouts of each command, and of all before the text of the email: a server that sends one byte a minute must not
+#: block the others.
 COMMAND_SECONDS = 10.0
-EMAIL_SECONDS = 60.0
+ENVELOPE_SECONDS = 60.0
+#: Timeout of the text and of the server's reply to it (RFC 5321 §4.5.3.2.6). A server may take minutes to accept an
+#: email, and one that is not waited for accepts it again at each retry.
+TEXT_SECONDS = 600.0
 #: RFC 5321 §3.8: the server closes the connection after this one, whatever was said.
 CLOSING = 421
 
@@ -87,8 +91,8 @@ class SmtpMailer:
     async def send(self, email: OutgoingEmail, email_id: UUID) -> None:
         try:
             message = await compose(email, email_id, self._sender)
-            async with asyncio.timeout(EMAIL_SECONDS):
-                await self._transmit(message, address_of(email.to))
+            async with asyncio.timeout(ENVELOPE_SECONDS) as limit:
+                await self._transmit(message, address_of(email.to), limit)
         except (SMTPRecipientsRefused, SMTPDataError, SMTPNotSupported, EmailNotValidError) as refusal:
             # `from None`: replies of servers often contain the address, and a traceback would log them.
             _record_refusal(email, email_id, _code(refusal))
@@ -100,8 +104,8 @@ class SmtpMailer:
             metrics.EMAILS.labels(email.kind, "sent").inc()
             _log.info("letter_sent", kind=email.kind, letter_id=str(email_id))
 
-    async def _transmit(self, message: EmailMessage, to: str) -> None:
-        client = self._client()
+    async def _transmit(self, message: EmailMessage, to: str, limit: asyncio.Timeout) -> None:
+        client = self._client(limit)
         try:
             await client.connect()
             await client.send_message(message, sender=parseaddr(self._sender)[1], recipients=[to])
@@ -110,9 +114,10 @@ class SmtpMailer:
         finally:
             client.close()
 
-    def _client(self) -> SMTP:
+    def _client(self, limit: asyncio.Timeout) -> SMTP:
         is_tls, user = self._url.scheme == "smtps", self._url.username
-        return SMTP(
+        return _Client(
+            limit,
             hostname=self._url.hostname,
             port=self._url.port or (465 if is_tls else 587),
             username=unquote(user) if user else None,
@@ -123,6 +128,24 @@ class SmtpMailer:
             local_hostname=domain_of(self._sender),
             timeout=COMMAND_SECONDS,
         )
+
+
+class _Client(SMTP):
+    """A client that waits for the reply to the text for TEXT_SECONDS, and for all other replies for its `timeout`."""
+
+    def __init__(self, limit: asyncio.Timeout, **options: Any) -> None:
+        """`limit` applies to everything before the text."""
+        super().__init__(**options)
+        self._limit = limit
+
+    async def data(
+        self,
+        message: str | bytes,
+        *,
+        timeout: Any = None,  # noqa: ASYNC109 (the library's signature)
+    ) -> SMTPResponse:
+        self._limit.reschedule(asyncio.get_running_loop().time() + TEXT_SECONDS)
+        return await super().data(message, timeout=TEXT_SECONDS)
 
 
 def _code(refusal: Exception) -> int:

@@ -17,7 +17,7 @@ from ticketing.infra.bus import Group, Retry
 from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.db import Database
-from ticketing.infra.outbox.reader import LEASE_SECONDS, LeaseLost, LogReader
+from ticketing.infra.outbox.reader import LeaseLost, LogReader
 
 
 @pytest.fixture
@@ -43,18 +43,6 @@ async def test_a_redelivery_has_no_effect(database: Database, group: Group) -> N
         await session.execute(text("update outbox_cursor set window_from = '0', window_to = null, last_id = 0"))
     assert await drain_group(database, group) == 1
     assert await rung(database) == [1]
-
-
-async def test_a_slow_page_keeps_its_lease(database: Database, group: Group) -> None:
-    await ring(database, 1)
-    consumer = LogConsumer(database, group, asyncio.Event(), 3)
-    assert await consumer.reader.acquire()
-    page = await consumer.reader.read()
-    consumer.reader.held_at -= LEASE_SECONDS + 1  # the effects before this one have taken that long
-    async with database.transaction() as session:
-        await session.execute(text("update outbox_cursor set lease_until = now() - interval '1 second'"))
-    await consumer.consume(page, asyncio.Event())
-    assert not await LogReader(database, group.name, "standby").acquire()
 
 
 async def test_an_effect_and_its_inbox_row_commit_together(database: Database, group: Group, counter: Counter) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -27,6 +27,8 @@ class SmtpServer:
     at_sender: list[str] = field(default_factory=list)
     at_data: list[str] = field(default_factory=list)
     logins: list[tuple[str, str, bool]] = field(default_factory=list)
+    #: Awaited between accepting an email and the reply.
+    before_reply: Callable[[], Awaitable[object]] | None = None
 
     @property
     def url(self) -> str:
@@ -47,6 +49,8 @@ class SmtpServer:
         assert isinstance(envelope.content, bytes)
         self.emails.append(message_from_bytes(envelope.content, policy=modern))  # type: ignore[arg-type]
         self.envelopes.append(envelope)
+        if self.before_reply is not None:
+            await self.before_reply()
         return "250 OK"
 
     def check_login(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from uuid import UUID
@@ -148,6 +149,28 @@ async def test_a_server_that_hangs_runs_into_the_timeout(silent: SmtpServer, mon
     async with asyncio.timeout(60):
         with pytest.raises(Retry):
             await send(silent)
+
+
+async def test_a_server_that_takes_long_to_accept_gets_the_email_once(
+    smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("COMMAND_SECONDS", "ENVELOPE_SECONDS"):
+        monkeypatch.setattr(mail, limit, 0.5)
+    smtp.before_reply = partial(asyncio.sleep, 1.5)
+    await send(smtp)
+    assert len(smtp.emails) == 1
+
+
+async def test_a_server_that_accepts_and_never_replies_gets_the_email_again_under_the_same_id(
+    smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "TEXT_SECONDS", 0.2)
+    smtp.before_reply = partial(asyncio.sleep, 2)
+    with pytest.raises(Retry):
+        await send(smtp)
+    smtp.before_reply = None
+    await send(smtp)
+    assert [email["Message-ID"] for email in smtp.emails] == 2 * [f"<{EMAIL_ID}@tickets.test>"]
 
 
 @pytest.fixture(scope="module")

@@ -150,6 +150,22 @@ async def test_a_delivery_that_was_sent_but_not_recorded_is_sent_again_with_the_
     assert row["status"] == "delivered"
 
 
+async def test_nothing_is_sent_under_a_claim_that_may_expire_meanwhile(
+    world: World, database: Database, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a claim whose process was suspended."""
+    tenant = await world.tenant()
+    await create_webhook(tenant, receiver, types=["wall.*"])
+    await publish(database, painted(tenant, "red"))
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher, "CLAIM_SECONDS", dispatcher.ATTEMPT_SECONDS)
+        await deliver(database, sender)
+    assert receiver.requests == []
+    await make_due(database)
+    await deliver(database, sender)
+    assert len(receiver.requests) == 1
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 404, 500, 503])
 async def test_every_response_but_a_2xx_is_retried(
     world: World, database: Database, receiver: Receiver, sender: Sender, status: int

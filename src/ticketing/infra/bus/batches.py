@@ -17,7 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus import delivery as bus
-from ticketing.infra.bus.delivery import UNLIMITED, ExternalGroup, Group, Handler, caused_by, record_outcome
+from ticketing.infra.bus.delivery import (
+    UNLIMITED,
+    ExternalGroup,
+    Group,
+    Handler,
+    OwnershipCheck,
+    always_owned,
+    caused_by,
+    record_outcome,
+)
 from ticketing.infra.db import Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
@@ -101,8 +110,15 @@ class GroupBatcher:
 class Deliverer:
     """Delivers the messages of one source (a partition, or the log) to a group, in batches unless they fail."""
 
-    def __init__(self, batcher: GroupBatcher, attempts_max: int, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        batcher: GroupBatcher,
+        attempts_max: int,
+        stop: asyncio.Event,
+        check_ownership: OwnershipCheck = always_owned,
+    ) -> None:
         self._batcher, self._attempts_max, self._stop = batcher, attempts_max, stop
+        self._check_ownership = check_ownership
         #: How many of the next messages belong to a batch that failed.
         self._one_by_one = 0
 
@@ -128,7 +144,13 @@ class Deliverer:
             self._one_by_one = len(batch)
         self._one_by_one -= 1
         await bus.deliver_with_retries(
-            batcher.database, batcher.group, deliveries[0], self._attempts_max, self._stop, batcher.slots
+            batcher.database,
+            batcher.group,
+            deliveries[0],
+            self._attempts_max,
+            self._stop,
+            batcher.slots,
+            self._check_ownership,
         )
         return 1
 

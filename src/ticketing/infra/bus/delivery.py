@@ -20,7 +20,7 @@ from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.db import Base, Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.system.retry import OUTAGES, retry
+from ticketing.infra.system.retry import OUTAGES, Stopped, retry
 
 Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 
@@ -29,6 +29,13 @@ _log = log.get_logger(__name__)
 
 #: No limit on concurrent transactions.
 UNLIMITED = nullcontext()
+
+#: Called directly before an external effect. Raises Retry when another process may have taken the message over.
+OwnershipCheck = Callable[[], None]
+
+
+def always_owned() -> None:
+    """For a process that delivers without competitors."""
 
 
 class UnknownVersion(ValueError):
@@ -89,7 +96,7 @@ class ExternalGroup(Group):
 
     A handler prepares the effect in a transaction, which commits. Then `run` performs what it returned, with the
     message's id, while no transaction is open: a waiting one would delay every reader of the log. After a crash in
-    between, both are repeated.
+    between, both are repeated: the effect happens at least once.
     """
 
     run: Callable[[Any, UUID], Awaitable[None]]
@@ -130,11 +137,11 @@ async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
     Raises:
         Exception: whatever the handler raised; the transaction was rolled back.
     """
+    if isinstance(group, ExternalGroup):
+        return await _ExternalDelivery(database, group, delivery, always_owned).attempt()
     if (found := group.read(delivery)) is None:
         return False
     handler, message = found
-    if isinstance(group, ExternalGroup):
-        return await _deliver_external(database, group, delivery, message, handler)
     async with database.transaction() as session:
         if not await mark_done(session, group.name, delivery.message_id):
             return False
@@ -143,18 +150,33 @@ async def deliver(database: Database, group: Group, delivery: Delivery) -> bool:
     return True
 
 
-async def _deliver_external(
-    database: Database, group: ExternalGroup, delivery: Delivery, message: Message, handler: Handler
-) -> bool:
-    async with database.transaction() as session:
-        if await _is_done(session, group, delivery):
+class _ExternalDelivery:
+    """The delivery of one message of an external group. This process performs the effect once, however many attempts
+    it needs to record it."""
+
+    def __init__(
+        self, database: Database, group: ExternalGroup, delivery: Delivery, check_ownership: OwnershipCheck
+    ) -> None:
+        self._database, self._group, self._delivery = database, group, delivery
+        self._check_ownership, self._is_performed = check_ownership, False
+
+    async def attempt(self) -> bool:
+        """As `deliver`."""
+        if (found := self._group.read(self._delivery)) is None:
             return False
-        effect = await handler(session, message)
-    if effect is not None:
-        await group.run(effect, delivery.message_id)
-        crash_points.at("after_letter_before_inbox")
-    async with database.transaction() as session:
-        return await mark_done(session, group.name, delivery.message_id)
+        handler, message = found
+        if not self._is_performed:
+            async with self._database.transaction() as session:
+                if await _is_done(session, self._group, self._delivery):
+                    return False
+                effect = await handler(session, message)
+            if effect is not None:
+                self._check_ownership()
+                await self._group.run(effect, self._delivery.message_id)
+                crash_points.at("after_letter_before_inbox")
+            self._is_performed = True
+        async with self._database.transaction() as session:
+            return await mark_done(session, self._group.name, self._delivery.message_id)
 
 
 async def _is_done(session: AsyncSession, group: Group, delivery: Delivery) -> bool:
@@ -177,10 +199,12 @@ async def deliver_with_retries(
     attempts_max: int,
     stop: asyncio.Event,
     slots: AbstractAsyncContextManager[None] = UNLIMITED,
+    check_ownership: OwnershipCheck = always_owned,
 ) -> None:
     """Deliver a message, with retries throughout outages, and up to `attempts_max` attempts of a failing handler.
 
-    `slots` limits concurrent transactions; it is held during an attempt, and not during the back-off.
+    `slots` limits concurrent transactions; it is held during an attempt, and not during the back-off. No external
+    effect begins once `stop` is set.
 
     Raises:
         Poison: the handler failed for a reason other than an outage.
@@ -188,9 +212,16 @@ async def deliver_with_retries(
     """
     attempts = Attempts(attempts_max, group=group.name, topic=delivery.topic)
 
+    def check() -> None:
+        if stop.is_set():
+            raise Stopped
+        check_ownership()
+
+    external = _ExternalDelivery(database, group, delivery, check) if isinstance(group, ExternalGroup) else None
+
     async def attempt() -> bool:
         async with slots:
-            return await deliver(database, group, delivery)
+            return await (external.attempt() if external else deliver(database, group, delivery))
 
     def on_error(error: Exception) -> None:
         attempts.on_error(error)

@@ -1,8 +1,6 @@
 """A consumer group that reads the log directly, without Kafka."""
 
 import asyncio
-import math
-import time
 
 from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus import dead_letters
@@ -10,8 +8,9 @@ from ticketing.infra.bus.batches import Deliverer, GroupBatcher
 from ticketing.infra.bus.delivery import AnyGroup, Group, Poison
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, lease_owner
-from ticketing.infra.outbox.reader import PAGE_ROWS, RENEW_SECONDS, STANDBY_SECONDS, LeaseLost, LogReader
+from ticketing.infra.outbox.reader import PAGE_ROWS, STANDBY_SECONDS, LeaseLost, LogReader
 from ticketing.infra.system.retry import OUTAGES, Stopped, log_outage, run_until_stopped
+from ticketing.infra.system.run_while import run_while
 from ticketing.infra.system.sleep import pause
 
 #: How often an idle consumer checks the log: a commit notification may be lost.
@@ -61,19 +60,23 @@ class LogConsumer:
     async def consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
         """Deliver every message of a page; poison goes to the dead letters, and its neighbours are delivered.
 
+        The lease is renewed meanwhile: one slow effect, such as an email, can outlast it, and another process would
+        repeat the effect.
+
         Raises:
             Stopped: `stop` was set; the cursor has moved past the messages that were delivered.
-            LeaseLost: another process has taken over.
+            LeaseLost: another process has taken over; what was in progress was cancelled.
         """
+        await run_while(self.reader.keep_lease(), self._consume(page, stop))
+
+    async def _consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
         if not isinstance(self._group, Group):
             await self._group.consume(self._database, page)
             return
-        deliverer, done = Deliverer(GroupBatcher(self._database, self._group), self._attempts_max, stop), 0
+        batcher = GroupBatcher(self._database, self._group)
+        deliverer, done = Deliverer(batcher, self._attempts_max, stop, self.reader.check_lease), 0
         try:
             while done < len(page):
-                # A page of slow effects, such as emails, outlasts the lease; another process would repeat the rest.
-                if RENEW_SECONDS < time.monotonic() - self.reader.held_at < math.inf:
-                    await self.reader.renew()
                 done += await self._take(self._group, deliverer, page[done:])
         except Stopped:
             if done:

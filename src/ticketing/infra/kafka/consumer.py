@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaException
@@ -76,8 +77,8 @@ class _Consumer:
     def __init__(
         self, bootstrap: str, context: QueueContext, stop: asyncio.Event, client: Mapping[str, Any] | None
     ) -> None:
-        self._context, self._stop = context, stop
         self._member = Member(bootstrap, context.group.name, self._on_revoke, client)
+        self._context, self._stop = replace(context, check_ownership=self._member.check_membership), stop
         #: By partition; a group that takes all messages together has one queue, whose key is None.
         self._queues: dict[Partition | None, MessageQueue] = {}
         self._loop = asyncio.get_running_loop()
@@ -121,7 +122,7 @@ class _Consumer:
         closing = asyncio.run_coroutine_threadsafe(self._hand_over(partitions), self._loop)
         if is_owned:
             with suppress(TimeoutError):
-                closing.result(3 * CLOSE_SECONDS)
+                closing.result(self._context.close_seconds + 2 * CLOSE_SECONDS)
 
     async def _hand_over(self, partitions: set[Partition]) -> None:
         if (common := self._queues.get(None)) is not None:

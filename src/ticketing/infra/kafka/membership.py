@@ -4,6 +4,7 @@ Methods marked "Blocking" wait for librdkafka, so they run on a thread; on one t
 rebalance callbacks.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,11 +15,14 @@ from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import log
 from ticketing.infra.kafka.client import client_settings
+from ticketing.infra.system.retry import Retry
 
 BATCH_MESSAGES = 200
 #: How often offsets are committed, asynchronously. After a crash, messages processed since the last commit are
 #: delivered again, and the inbox recognizes them.
 COMMIT_SECONDS = 0.2
+#: The broker evicts a member that it has not heard from for this long.
+SESSION_SECONDS = 6
 #: How long a leaving member waits for its commits, which are not confirmed while the group rebalances.
 LEAVE_SECONDS = 3.0
 
@@ -46,6 +50,8 @@ class Member:
         self._is_committing = True
         self._owned: set[Partition] = set()
         self._paused: set[Partition] = set()
+        #: When `fetch` was last called, on `time.monotonic`; infinite while it hands partitions over.
+        self._fetched_at = math.inf
         self._consumer = Consumer(
             client_settings(bootstrap, group)
             | {
@@ -59,7 +65,7 @@ class Member:
                 # A new group starts at the oldest message, so that it misses none before its first commit.
                 "auto.offset.reset": "earliest",
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": 6_000,
+                "session.timeout.ms": 1000 * SESSION_SECONDS,
                 "heartbeat.interval.ms": 2_000,
                 "fetch.wait.max.ms": 100,
                 # Partitions of a topic that was created just before the member joined are known to it only after a
@@ -77,6 +83,14 @@ class Member:
         if self.owns(partition := partition_of(message)):
             self._processed[partition] = offset_of(message) + 1
 
+    def check_membership(self) -> None:
+        """Raises Retry when the group may have evicted this member: the process was suspended, or its event loop.
+
+        An eviction for another reason is reported by `fetch`.
+        """
+        if time.monotonic() >= self._fetched_at + SESSION_SECONDS:
+            raise Retry("this member may have left the group")
+
     def join(self, topics: list[str]) -> None:
         self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
@@ -88,6 +102,7 @@ class Member:
         Raises:
             KafkaException: this member can't continue; a new one can be created.
         """
+        self._fetched_at = time.monotonic()
         self._pause({partition for partition in self._owned if is_full(partition)})
         self._store()
         # `consume` would wait until its batch is full: wait for one message, and take what else has arrived.
@@ -161,6 +176,7 @@ class Member:
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         revoked = {(each.topic, each.partition) for each in partitions}
+        self._fetched_at = math.inf
         self._on_revoked(revoked, True)
         # When this returns, the client commits the stored offsets, where the next owner starts.
         self._store()

@@ -14,7 +14,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import bus, crash_points
 from ticketing.infra.bus.batches import Deliverer, GroupBatcher
-from ticketing.infra.bus.delivery import Attempts
+from ticketing.infra.bus.delivery import Attempts, OwnershipCheck, always_owned
 from ticketing.infra.db import Database
 from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import Partition, partition_of
@@ -30,6 +30,9 @@ FULL_MESSAGES = 400
 LOW_MESSAGES = 100
 #: How long the current batch may take when a queue is closed. Then it is cancelled, which rolls its transaction back.
 CLOSE_SECONDS = 5.0
+#: The same for an external effect, which cannot be rolled back: the next owner would repeat an email whose server is
+#: slow. Below Kafka's limit of 300 s for a rebalance; the other partitions continue meanwhile.
+EXTERNAL_CLOSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class QueueContext:
     attempts_max: int
     #: Each transaction takes a connection from the pool, which other groups use as well.
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TRANSACTIONS_MAX))
+
+    #: Raises Retry when this process may have left the group, so that another member owns its partitions.
+    check_ownership: OwnershipCheck = always_owned
+
+    @property
+    def close_seconds(self) -> float:
+        """How long a queue may need to close; see CLOSE_SECONDS."""
+        return EXTERNAL_CLOSE_SECONDS if isinstance(self.group, bus.ExternalGroup) else CLOSE_SECONDS
 
     @cached_property
     def batcher(self) -> GroupBatcher:
@@ -92,11 +103,11 @@ class MessageQueue(ABC):
         self._waiting = deque(each for each in self._waiting if partition_of(each) not in partitions)
 
     async def close(self) -> None:
-        """Start no other batch; finish the current one, or roll it back after CLOSE_SECONDS."""
+        """Start no other batch; finish the current one, or cancel it after `close_seconds`."""
         self.stop.set()
         if self._task is None:
             return
-        if not (await asyncio.wait({self._task}, timeout=CLOSE_SECONDS))[0]:
+        if not (await asyncio.wait({self._task}, timeout=self.context.close_seconds))[0]:
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
         self.raise_failure()
@@ -119,7 +130,7 @@ class PartitionQueue(MessageQueue):
 
     def __init__(self, context: QueueContext, mark_processed: Callable[[KafkaMessage], None]) -> None:
         super().__init__(context, mark_processed)
-        self._deliverer = Deliverer(context.batcher, context.attempts_max, self.stop)
+        self._deliverer = Deliverer(context.batcher, context.attempts_max, self.stop, context.check_ownership)
 
     @property
     def batch_max(self) -> int:

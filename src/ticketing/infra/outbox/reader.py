@@ -5,10 +5,11 @@ still being processed, and the cursor stays behind what is acknowledged. One sta
 cursor past what is acknowledged and opens the next window; another one reads a page. Nothing is parsed here.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -18,13 +19,14 @@ from ticketing.infra.db.pipeline import DriverConnection, driver_connection, pip
 from ticketing.infra.outbox import lease_owner
 from ticketing.infra.outbox.encoded_rows import ENCODE_ROW, ROW_SEPARATOR, EncodedRow, decode, id_of
 from ticketing.infra.outbox.message import Delivery
+from ticketing.infra.system.retry import OUTAGES, Retry
 
 #: Lease duration: the longest failover delay after a crash. A process that ends gracefully releases its lease, and the
 #: lease of one that was killed is taken over at once by a successor on the same machine (see lease_owner.py).
 LEASE_SECONDS = 6
 #: How often a process without the lease checks whether it can take it over.
 STANDBY_SECONDS = 0.5
-#: How often an idle reader renews its lease.
+#: How often a reader renews its lease, idle or at work.
 RENEW_SECONDS = LEASE_SECONDS / 3
 PAGE_ROWS = 500
 
@@ -111,7 +113,20 @@ class LogReader:
         async with self._connection() as connection:
             if await (await send(connection, _RENEW, LEASE_SECONDS, self._reader, self._fence)).fetchone() is None:
                 raise LeaseLost(self._reader)
-        self.held_at, self.held_at_time = asked_at
+        self._hold_since(*asked_at)
+
+    async def keep_lease(self) -> None:
+        """Renew the lease until this is cancelled, also throughout outages of the database. Raises LeaseLost."""
+        while True:
+            await asyncio.sleep(max(self.held_at + RENEW_SECONDS - time.monotonic(), RENEW_SECONDS / 8))
+            # During an outage the lease may run out. It can be renewed all the same, unless it was taken over.
+            with suppress(*OUTAGES):
+                await self.renew()
+
+    def check_lease(self) -> None:
+        """Raises Retry unless the lease is certainly held now; `keep_lease` finds out whether it was lost."""
+        if time.monotonic() >= self.held_at + LEASE_SECONDS:
+            raise Retry("the lease on the log may have run out")
 
     async def release(self) -> None:
         """Give up the lease, so that the next process can take it at once."""
@@ -194,8 +209,13 @@ class LogReader:
             raise LeaseLost(self._reader)
         if progress.closes:
             self._progress = _Progress()
-        self.held_at, self.held_at_time = asked_at
+        self._hold_since(*asked_at)
         return bool(cursor[0])
+
+    def _hold_since(self, held_at: float, held_at_time: float) -> None:
+        # A concurrent renewal that began later may have ended before.
+        if held_at > self.held_at:
+            self.held_at, self.held_at_time = held_at, held_at_time
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[DriverConnection]:

@@ -7,6 +7,7 @@ receivers deduplicate by id.
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from ticketing.infra.db import Database, statements
 from ticketing.infra.db.pipeline import rows
 from ticketing.infra.http.fields import rfc3339
 from ticketing.modules.webhooks.delivery import metrics
-from ticketing.modules.webhooks.delivery.sender import Sender, SendResult, headers_of
+from ticketing.modules.webhooks.delivery.sender import ATTEMPT_SECONDS, Sender, SendResult, headers_of
 from ticketing.modules.webhooks.endpoints import disable_endpoint
 from ticketing.modules.webhooks.models import DeliveryStatus, WebhookEndpoint
 
@@ -104,12 +105,16 @@ async def dispatch(
 async def _dispatch_batch(
     database: Database, sender: Sender, organization_id: UUID, endpoint_id: UUID
 ) -> tuple[int, bool]:
+    began_at = time.monotonic()
     async with database.transaction() as session:
         endpoint = await _find_enabled(session, organization_id, endpoint_id)
         claimed = await _claim(session, endpoint) if endpoint else []
         signs_with_old = bool(claimed) and await _is_old_secret_valid(session, organization_id, endpoint_id)
     if endpoint is None or not claimed:
         return 0, True
+    if time.monotonic() > began_at + CLAIM_SECONDS - ATTEMPT_SECONDS:
+        # This process was suspended: the claims may expire, and another process send these, before an attempt ends.
+        return 0, False
     results = await asyncio.gather(*[_send(sender, endpoint, signs_with_old, one) for one in claimed])
     crash_points.at("after_webhook_before_note")
     async with database.transaction() as session:
