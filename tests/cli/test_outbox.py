@@ -134,7 +134,7 @@ async def test_the_part_of_an_open_window_that_was_read_is_replayed(
     await run(database, "delete from tickets")
     await run(database, "delete from inbox where consumer = 'tickets'")
     first = "(select min(id) from outbox where topic = 'order.paid')"
-    window = f"window_from = '0', window_to = pg_snapshot_xmin(pg_current_snapshot()), last_id = {first}"
+    window = f"window_from = '0', window_to = log_position(pg_snapshot_xmin(pg_current_snapshot())), last_id = {first}"
     await run(database, f"update outbox_cursor set {window} where reader = 'tickets'")
     await outbox_replay.replay(settings, database, parse_since("1h"), ["order.paid"], None, yes=True)
     assert "1 messages were delivered" in capfd.readouterr().err

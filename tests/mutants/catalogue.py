@@ -104,8 +104,8 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
-                "outbox_window_end(window_from, pg_snapshot_xmin(pg_current_snapshot()))",
-                "outbox_window_end(window_from, pg_snapshot_xmax(pg_current_snapshot()))",
+                "outbox_window_end(window_from, log_position(pg_snapshot_xmin(pg_current_snapshot())))",
+                "outbox_window_end(window_from, log_position(pg_snapshot_xmax(pg_current_snapshot())))",
             ),
         ),
         ("tests/infra/outbox/test_reader.py::test_a_row_that_commits_late_is_not_lost",),
@@ -117,8 +117,8 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
-                "outbox_window_end(window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to",
-                "pg_snapshot_xmin(pg_current_snapshot()) as window_to",
+                "outbox_window_end(window_from, log_position(pg_snapshot_xmin(pg_current_snapshot()))) as window_to",
+                "log_position(pg_snapshot_xmin(pg_current_snapshot())) as window_to",
             ),
         ),
         ("tests/infra/outbox/test_reader.py::test_a_third_transaction_does_not_swap_two_messages_of_one_key",),

@@ -64,6 +64,7 @@ def serve(
     fd: Annotated[int | None, typer.Option(help="File descriptor of a socket that is already listening.")] = None,
 ) -> None:
     """Serve HTTP requests in one process. On SIGTERM, it finishes the requests in progress and exits."""
+    from ticketing.infra.db import log_cluster
     from ticketing.infra.db.roles import check_requests
     from ticketing.infra.db.server_requirements import check_server
     from ticketing.infra.http import server as http_server
@@ -76,6 +77,7 @@ def serve(
         if settings.environment == "production":
             check_requests(settings.database_url)
         listener = socket.socket(fileno=fd) if fd is not None else listen(host, settings.port)
+        log_cluster.check(settings.database_url)
         if not http_server.run("ticketing.main:create_app", listener):
             raise typer.Exit(1)
 
@@ -85,6 +87,7 @@ def worker(
     only: Annotated[str, typer.Option(help="Workers to run, separated by commas.")] = ",".join(WORKERS),
 ) -> None:
     """Run the relay, the consumers, the scheduler and webhook delivery. On SIGTERM, they finish their work and exit."""
+    from ticketing.infra.db import log_cluster
     from ticketing.infra.db.roles import check_workers
 
     names = {name.strip() for name in only.split(",") if name.strip()}
@@ -92,7 +95,9 @@ def worker(
         fail(f"--only: one or more of {', '.join(WORKERS)}, separated by commas.", WRONG_USE)
     with errors_in_one_sentence():
         _start_process("-".join(sorted(names)))
-        check_workers(get_settings().worker_database_url or get_settings().database_url)
+        url = get_settings().worker_database_url or get_settings().database_url
+        check_workers(url)
+        log_cluster.check(url)
         _run_workers(names)
 
 

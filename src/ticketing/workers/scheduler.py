@@ -18,7 +18,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.http.idempotency import StoredResponse
-from ticketing.infra.outbox import Horizon, Xid8
+from ticketing.infra.outbox import HORIZON, Horizon
 from ticketing.infra.system.retry import OUTAGES
 from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
 from ticketing.workers import lag_metrics
@@ -47,8 +47,7 @@ async def record_horizon(session: AsyncSession, settings: Settings) -> int:
     """Record where a window of the log may end, for a feed that reads it later; deleted with the log itself."""
     days = timedelta(days=settings.outbox_retention_days + 1)
     await session.execute(delete(Horizon).where(Horizon.seen_at < func.now() - days))
-    horizon = func.pg_snapshot_xmin(func.pg_current_snapshot(), type_=Xid8)
-    await session.execute(insert(Horizon).values(xid=horizon).on_conflict_do_nothing())
+    await session.execute(insert(Horizon).values(xid=HORIZON).on_conflict_do_nothing())
     return 0
 
 

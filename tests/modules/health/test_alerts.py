@@ -1,10 +1,12 @@
 """Every alert fires on its condition, names its subject, and clears."""
 
+import asyncio
 import inspect
 from dataclasses import replace
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
@@ -15,7 +17,8 @@ from tests.support.world import World, data, refusal
 from ticketing.alerts import ALERTS
 from ticketing.infra import outbox
 from ticketing.infra.config import Settings
-from ticketing.infra.db import Database, new_id
+from ticketing.infra.db import Database, log_cluster, new_id
+from ticketing.infra.embedded.postgres import EmbeddedPostgres
 from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules import reservations, webhooks
 from ticketing.modules.events import SeatsUnblocked
@@ -75,7 +78,7 @@ async def test_no_alert_fires_on_a_healthy_platform(client: httpx2.AsyncClient, 
     for bootstrap in ("", "127.0.0.1:1"):
         use_broker(app, bootstrap)
         alerts = data(await client.get("/health/alerts"))["alerts"]
-        ours = {"outbox_lag", "outbox_pinned", "outbox_partitions", "dead_letters"}
+        ours = {"outbox_lag", "outbox_pinned", "outbox_ahead", "outbox_partitions", "dead_letters"}
         ours |= {"kafka_partition_stuck"} if bootstrap else set()
         assert {alert["name"] for alert in alerts} == ours | {alert.name for alert in ALERTS}
         assert not any(alert["firing"] for alert in alerts)
@@ -150,6 +153,36 @@ async def test_a_transaction_that_delays_all_readers_is_named(
     assert "outbox_pinned" not in await firing(client)
 
 
+@pytest.mark.parametrize(
+    ("statement", "subject"),
+    [
+        ("update outbox_cursor set window_from = '9999999999' where reader = 'orders'", "reader orders"),
+        ("update outbox_cursor set window_to = '9999999999', last_id = 1 where reader = 'orders'", "reader orders"),
+        ("insert into log_horizons (xid) values ('9999999999')", "horizon"),
+        (
+            """insert into outbox (xid, message_id, topic, key, schema_version, payload, correlation_id, traceparent,
+                                   actor)
+               values ('9999999999', gen_random_uuid(), 'bell.rung', 'k', 1, '{}', '', '', '')""",
+            "message",
+        ),
+        ("update log_cluster set cluster = '1/00000001'", "cluster"),
+    ],
+    ids=["cursor", "window", "horizon", "message", "cluster"],
+)
+async def test_what_is_ahead_of_the_log_is_reported_until_the_log_is_adopted(
+    client: httpx2.AsyncClient, app: FastAPI, database_url: str, statement: str, subject: str
+) -> None:
+    """Its transaction counter went backwards: no reader would see the next messages."""
+    database = app.state.worker_database
+    await read_all(database, "orders")
+    await run(app, statement)
+    assert (await firing(client))["outbox_ahead"]["subject"] == subject
+    assert await asyncio.to_thread(log_cluster.adopt_as_owner, database_url)
+    await publish(database)
+    await read_all(database, "orders")
+    assert await firing(client) == {}
+
+
 async def test_a_day_without_a_partition_is_reported(client: httpx2.AsyncClient, app: FastAPI) -> None:
     tomorrow = "to_char((now() at time zone 'UTC')::date + 1, 'YYYYMMDD')"
     await run(app, f"do $$ begin execute 'drop table outbox_' || {tomorrow}; end $$")
@@ -161,6 +194,19 @@ async def test_a_day_without_a_partition_is_reported(client: httpx2.AsyncClient,
     assert (await firing(client))["outbox_partitions"]["subject"] == "outbox_default"
     await run(app, "select make_outbox_partitions(1)")
     assert "outbox_partitions" not in await firing(client)
+
+
+async def test_a_transaction_in_another_database_of_the_cluster_is_named(
+    client: httpx2.AsyncClient, app: FastAPI, settings: Settings, postgres: EmbeddedPostgres
+) -> None:
+    """A snapshot covers the whole cluster, so it delays all readers as well."""
+    rule = next(one for one in log_alerts(settings) if one.name == "outbox_pinned")
+    address = postgres.url("postgres").replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(address, application_name="a report") as other:
+        await other.execute("select pg_current_xact_id()")
+        (pinned,) = await read_alerts([replace(rule, threshold=0.0)], dependencies(app))
+    assert pinned.subject is not None
+    assert pinned.subject.startswith("a report in database postgres (process ")
 
 
 async def test_a_stuck_kafka_partition_is_reported(client: httpx2.AsyncClient, app: FastAPI) -> None:
@@ -274,12 +320,13 @@ async def test_without_postgres_every_alert_fires(client: httpx2.AsyncClient, ap
     settings = app.state.get(Settings).model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/x"})
     database = Database(settings)
     app.state.provide(HealthMonitor(Dependencies.of(settings, database, app.state.get(Redis)), ALERTS))
-    assert len(await firing(client)) == 4 + len(ALERTS)
+    assert len(await firing(client)) == 5 + len(ALERTS)
     await database.close()
 
 
 #: The test of each alert.
 FIRED_BY = {
+    "outbox_ahead": test_what_is_ahead_of_the_log_is_reported_until_the_log_is_adopted,
     "outbox_lag": test_a_lagging_reader_is_named,
     "outbox_pinned": test_a_transaction_that_delays_all_readers_is_named,
     "outbox_partitions": test_a_day_without_a_partition_is_reported,

@@ -22,7 +22,7 @@ def check_data(settings: Settings) -> bool:
 
 
 async def _check(settings: Settings, url: str) -> list[InvariantResult]:
-    database = Database(settings, url=url, statement_seconds=LONG_STATEMENT_SECONDS)
+    database = Database(settings, url=url, statement_seconds=LONG_STATEMENT_SECONDS, adopts_log=False)
     try:
         async with database.transaction() as session:
             return await invariants.check(session)

@@ -3,12 +3,13 @@
 from alembic import command
 from alembic.config import Config
 
-from ticketing.infra.db import schema
+from ticketing.infra.db import log_cluster, schema
 
 
 def upgrade(url: str) -> None:
-    """Run the missing migrations, as the owner of the tables."""
+    """Run the missing migrations, as the owner of the tables, and adopt the log of another cluster."""
     command.upgrade(config(url), "head")
+    log_cluster.adopt_as_owner(url)
 
 
 def config(url: str) -> Config:

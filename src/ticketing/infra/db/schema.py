@@ -12,6 +12,7 @@ REQUESTS, WORKERS = "ticketing_requests", "ticketing_workers"
 
 _REVISION = re.compile(r'^revision: str = "(\w+)"$', re.MULTILINE)
 _BEFORE = re.compile(r'^down_revision: str \| None = "(\w+)"$', re.MULTILINE)
+_STATE = """select version_num, not exists (select from watched_log_positions) from alembic_version"""
 _MEMBER = """
 select exists (select from pg_roles g where g.rolname = %s and pg_has_role(g.oid, 'usage'))
        and not (select rolsuper or rolbypassrls from pg_roles where rolname = current_user)"""
@@ -43,11 +44,11 @@ def _texts() -> list[str]:
 
 
 def is_up_to_date(owner_url: str, groups_by_login_url: Mapping[str, str]) -> bool:
-    """Whether `migrate` has nothing to do: the version is the newest, and each log-in role has its group's rights."""
+    """Whether `migrate` has nothing to do: the schema, the positions of the log and the roles' rights are right."""
     try:
         with psycopg.connect(_driver_url(owner_url)) as connection:
-            row = connection.execute("select version_num from alembic_version").fetchone()
-        return row == (newest(),) and all(_has_rights(*login) for login in groups_by_login_url.items())
+            row = connection.execute(_STATE).fetchone()
+        return row == (newest(), True) and all(_has_rights(*login) for login in groups_by_login_url.items())
     except psycopg.Error:
         return False
 

@@ -24,7 +24,7 @@ from uuid_utils.compat import uuid7
 
 from ticketing.infra import app_state, crash_points, security
 from ticketing.infra.config import Settings
-from ticketing.infra.db import tenancy, timeouts
+from ticketing.infra.db import log_cluster, tenancy, timeouts
 from ticketing.infra.db.pipeline import DriverConnection, pipelined, send_deferred
 from ticketing.infra.redis.commit_notifications import CommitNotifier
 
@@ -160,8 +160,12 @@ class Database:
         notifier: CommitNotifier | None = None,
         url: str | None = None,
         statement_seconds: float = timeouts.STATEMENT_SECONDS,
+        adopts_log: bool = True,
     ) -> None:
-        """`statement_seconds`: limit of each statement, unless `timeouts.allow_long_statements` raises it."""
+        """`statement_seconds`: limit of each statement, unless `timeouts.allow_long_statements` raises it.
+
+        `adopts_log`: connections may change the database as log_cluster.py says.
+        """
         self.notifier = notifier
         #: Called with the subject ids of committed messages; must neither raise nor block.
         self.on_changed: list[Callable[[Collection[UUID]], None]] = []
@@ -179,6 +183,8 @@ class Database:
         )
         _check_idle_connections(self.engine.sync_engine, statement_seconds + timeouts.CLIENT_MARGIN_SECONDS)
         _send_deferred_statements(self.engine.sync_engine)
+        if adopts_log:
+            log_cluster.check_new_connections(self.engine.sync_engine)
         self._sessions = async_sessionmaker(self.engine, sync_session_class=PersonalSession, expire_on_commit=False)
 
     @asynccontextmanager

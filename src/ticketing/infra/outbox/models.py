@@ -1,5 +1,8 @@
 """The outbox log: messages are appended in the transaction of the change they describe; readers move a cursor along it.
 
+A row's position, `xid`, is the id of its transaction plus an offset that depends on the cluster (`log_position`, in the
+migrations), so that positions also grow when the database moves to another cluster, which counts from the start.
+
 Rows are never updated. A reader takes windows of *finished* transactions: all rows whose transaction is older than the
 oldest one that is still running. Inside a window, rows are ordered by `id`. A plain `id > last` would skip rows that
 commit late. Ordering by transaction id would swap the messages of two transactions on one reservation: the one that
@@ -11,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Identity, Index, SmallInteger, Text, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -19,7 +22,7 @@ from ticketing.infra.db import Base, new_id
 
 
 class Xid8(UserDefinedType[str]):
-    """A transaction id that never wraps around; bound and returned as text."""
+    """A transaction id that never wraps around, or a position in the log; bound and returned as text."""
 
     cache_ok = True
 
@@ -39,7 +42,7 @@ class OutboxRow(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     occurred_at: Mapped[datetime] = mapped_column(server_default=func.now(), primary_key=True)
-    xid: Mapped[str] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
+    xid: Mapped[str] = mapped_column(Xid8, server_default=text("log_position(pg_current_xact_id())"))
     organization_id: Mapped[UUID | None]
     message_id: Mapped[UUID] = mapped_column(default=new_id)
     topic: Mapped[str] = mapped_column(Text)
@@ -61,6 +64,17 @@ class Horizon(Base):
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
+class LogCluster(Base):
+    """The cluster that positions of the log belong to; one row. See infra/db/log_cluster.py."""
+
+    __tablename__ = "log_cluster"
+    __table_args__ = (CheckConstraint("is_only", name="one_row"),)
+
+    is_only: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
+    cluster: Mapped[str] = mapped_column(Text)
+    adopted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class Cursor(Base):
     """The position of a reader, and the process that holds its lease."""
 
@@ -76,5 +90,7 @@ class Cursor(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+#: The end of what can be read: the position of the oldest transaction that still runs.
+HORIZON = func.log_position(func.pg_snapshot_xmin(func.pg_current_snapshot()), type_=Xid8)
 #: SQL condition: the reader `r` has not read the row `o`. By transaction, as readers read, and not by id alone.
 UNREAD = "o.xid >= r.window_from and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)"

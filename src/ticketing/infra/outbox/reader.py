@@ -268,7 +268,8 @@ with input as materialized (select %s::boolean as closes, %s::bigint as done, {M
                input.closes or c.window_to is null as opens
           from outbox_cursor c, input where c.reader = %s),
      open as materialized (
-        select window_from, outbox_window_end(window_from, pg_snapshot_xmin(pg_current_snapshot())) as window_to
+        select window_from,
+               outbox_window_end(window_from, log_position(pg_snapshot_xmin(pg_current_snapshot()))) as window_to
           from starts where opens),
      waiting as materialized (
         select min(o.id) as first_id from outbox o, open where o.xid >= open.window_from and o.xid < open.window_to)
@@ -283,7 +284,8 @@ returning c.window_to is not null"""  # noqa: S608 (constants)
 
 _IS_UP_TO_DATE = """
 select c.fence = %s and c.window_to is null and not exists (
-           select from outbox o where o.xid >= c.window_from and o.xid < pg_snapshot_xmin(pg_current_snapshot()))
+           select from outbox o
+            where o.xid >= c.window_from and o.xid < log_position(pg_snapshot_xmin(pg_current_snapshot())))
   from outbox_cursor c where c.reader = %s"""
 
 

@@ -50,6 +50,7 @@ def log_alerts(settings: Settings) -> tuple[Alert, ...]:
     return (
         Alert("outbox_lag", 30, "seconds", _LAG, (road,)),
         Alert("outbox_pinned", 60, "seconds", _PINNED),
+        Alert("outbox_ahead", 0, "count", _AHEAD),
         Alert("outbox_partitions", 0, "count", _PARTITIONS),
         Alert("dead_letters", 0, "count", _DEAD),
         *stuck,
@@ -107,6 +108,9 @@ select r.reader, extract(epoch from clock_timestamp() - oldest.occurred_at)
 
 # No reader passes the oldest transaction that still writes, so one open transaction delays all of them.
 _PINNED = "select application || coalesce(' (process ' || pid || ')', ''), seconds from outbox_pins()"
+
+# A reader that is ahead of the log sees no new message until the log has caught up; see infra/db/log_cluster.py.
+_AHEAD = "select subject, 1 from watched_log_positions"
 
 # Rows of a day without a partition go to the default partition, which is never dropped.
 _PARTITIONS = """

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements
+from ticketing.infra.outbox import HORIZON
 from ticketing.modules.webhooks import topic_filter
 
 
@@ -53,7 +54,7 @@ _MATCHES_TYPES = """(%s or topic = any(%s::text[])
 # Ends at the first horizon that has as many rows before it as are wanted. Ends at the current horizon if there are
 # fewer rows, or if a window that ends at the first one would be too small.
 _WINDOW = f"""
-with present as (select pg_snapshot_xmin(pg_current_snapshot()) as xid),
+with present as (select log_position(pg_snapshot_xmin(pg_current_snapshot())) as xid),
      enough as (select o.xid from outbox o, present p
                  where o.organization_id = %s and o.xid >= %s::xid8 and o.xid < p.xid
                    and {_MATCHES_TYPES}
@@ -104,8 +105,7 @@ async def read_page(
 
 async def get_horizon(session: AsyncSession) -> str:
     """The position from which a reader gets only new messages."""
-    horizon = func.pg_snapshot_xmin(func.pg_current_snapshot())
-    return str(await session.scalar(select(cast(horizon, Text))))
+    return str(await session.scalar(select(cast(HORIZON, Text))))
 
 
 async def get_oldest(session: AsyncSession) -> datetime:

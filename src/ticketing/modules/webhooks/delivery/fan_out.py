@@ -41,7 +41,7 @@ select e.organization_id, e.id
    and (e.window_to is not null
         or exists (select from outbox o
                     where o.organization_id = e.organization_id and o.xid >= e.window_from
-                      and o.xid < pg_snapshot_xmin(pg_current_snapshot())))
+                      and o.xid < log_position(pg_snapshot_xmin(pg_current_snapshot()))))
  order by random() limit %s"""
 
 _IS_DAYS_BEHIND = f"""
