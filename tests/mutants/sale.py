@@ -5,6 +5,7 @@ from tests.mutants.mutant import Edit, Mutant
 _SRC = "src/ticketing"
 _TABLES = "migrations/versions/2026_11_21_1200-first_tables.py"
 _HOLDS = "tests/modules/reservations/test_holds.py::"
+_ORDER = "tests/modules/reservations/test_lock_order.py::"
 _RACES = "tests/modules/events/test_races.py::"
 MODEL = "tests/model/test_model.py::test_the_database_and_the_model_agree"
 CHECK = "tests/invariants/test_invariants.py::test_a_filled_database_has_no_contradictions"
@@ -98,12 +99,7 @@ SEATS = (
         (
             Edit(
                 f"{_SRC}/modules/events/inventory/expiry.py",
-                "where s.status = 'h' and s.reservation_id = d.reservation_id",
-                "",
-            ),
-            Edit(
-                f"{_SRC}/modules/events/inventory/expiry.py",
-                "\n   and s.reservation_id = due.reservation_id and s.status = 'h'",
+                " and s.reservation_id = d.reservation_id and s.status = 'h'",
                 "",
             ),
         ),
@@ -115,8 +111,8 @@ SEATS = (
         (
             Edit(
                 f"{_SRC}/modules/reservations/expiry.py",
-                "select(*columns).where(lapsed).with_for_update(skip_locked=True)",
-                "select(*columns).where(lapsed).with_for_update()",
+                "select(*columns).with_for_update(skip_locked=True)",
+                "select(*columns).with_for_update()",
             ),
         ),
         ("tests/model/test_locks.py::test_a_sweep_skips_a_locked_reservation",),
@@ -149,15 +145,45 @@ PLACES = (
         (f"{_HOLDS}test_places_are_taken_from_a_counter_and_never_oversold", MODEL),
     ),
     Mutant(
-        "counters are locked in any order",
-        "Two buyers of the same two ticket types deadlock.",
+        "counters are locked in another order",
+        "A sweep deadlocks with a batch of holds.",
         (
             Edit(
                 f"{_SRC}/modules/events/inventory/general_admission.py",
-                "for ticket_type_id, quantity in sorted(quantities.items()):",
-                "for ticket_type_id, quantity in quantities.items():",
+                ' order by t.organization_id, t.id for update"""',
+                ' order by t.id desc for update"""',
             ),
         ),
-        ("tests/model/test_locks.py::test_orders_of_the_same_two_types_never_deadlock",),
+        (f"{_ORDER}test_a_sweep_and_a_batch_of_two_events",),
+    ),
+    Mutant(
+        "an expiry locks counters while it changes them",
+        "A batch that overtakes a lapsed hold deadlocks with a sale.",
+        (
+            Edit(
+                f"{_SRC}/modules/reservations/hold/batch.py",
+                "        wanted |= places(chain(*self._lapsed.values())).keys()\n",
+                "",
+            ),
+        ),
+        (f"{_ORDER}test_a_batch_that_overtakes_a_lapsed_hold_with_places_and_a_sale",),
+    ),
+    Mutant(
+        "a batch waits for the seats of a lapsed hold",
+        "Two batches that overtake one lapsed hold deadlock.",
+        (Edit(f"{_SRC}/modules/reservations/expiry.py", ", skip_locked=True)\n    return {one", ")\n    return {one"),),
+        (f"{_ORDER}test_two_batches_that_overtake_one_lapsed_hold",),
+    ),
+    Mutant(
+        "an erasure cancels one hold after the other",
+        "It deadlocks with a batch of holds.",
+        (
+            Edit(
+                f"{_SRC}/modules/reservations/personal_data.py",
+                "for step in (_lock_seats, _lock_places, _cancel):",
+                "for step in (_cancel,):",
+            ),
+        ),
+        (f"{_ORDER}test_an_erasure_and_a_batch_of_two_events",),
     ),
 )

@@ -46,12 +46,14 @@ _RULES = """\
 3. **The database refuses a double sale** by row locks, CHECK and UNIQUE constraints under READ COMMITTED, even if the
    Python code is wrong. Correctness rests on no cache, no lock in Redis and no clock but PostgreSQL's `now()`.
 4. **Whatever is retried is idempotent, whatever loops has a limit**: batches, queues, retries, lifetimes.
-5. **Tenant first.** Every tenant table has `organization_id` in front of its keys, and row-level security refuses all
+5. **Locks have one order**, whatever takes them: [`orders/service.py`](../src/ticketing/modules/orders/service.py) says
+   which. A transaction that can't keep it skips what is locked.
+6. **Tenant first.** Every tenant table has `organization_id` in front of its keys, and row-level security refuses all
    rows when no tenant is set.
-6. **Money** is integer minor units with an ISO 4217 code, **times** are RFC 3339 in UTC, **ids** are UUIDv7.
-7. **Errors** are classes that know their status and code; the docstring is the message. [errors.md](errors.md) lists
+7. **Money** is integer minor units with an ISO 4217 code, **times** are RFC 3339 in UTC, **ids** are UUIDv7.
+8. **Errors** are classes that know their status and code; the docstring is the message. [errors.md](errors.md) lists
    them.
-8. **Embedded by default, distributed by configuration.** Unset addresses start PostgreSQL and Valkey from wheels and
+9. **Embedded by default, distributed by configuration.** Unset addresses start PostgreSQL and Valkey from wheels and
    let consumers read the log directly. The handlers, retries and dead letters are the same.
 
 `tests/test_architecture.py` checks the layers, the order of the modules and the front doors on every run.

@@ -6,9 +6,10 @@ Correctness does not depend on them running on time: a lapsed hold is free at th
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from sqlalchemy import Delete, delete, func, select, text, tuple_
+from sqlalchemy import Delete, Select, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -58,7 +59,7 @@ async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
     # Older than the log itself: a partition that is kept for a slow reader can be replayed.
     end = func.least(func.now() - days, func.outbox_begins_at())
     old = select(InboxRow.consumer, InboxRow.message_id).where(InboxRow.done_at < end)
-    return await _delete(session, delete(InboxRow).where(key.in_(old.limit(CLEAN_ROWS))))
+    return await _delete(session, delete(InboxRow).where(key.in_(_batch(old))))
 
 
 async def clean_responses(session: AsyncSession, settings: Settings) -> int:
@@ -66,7 +67,7 @@ async def clean_responses(session: AsyncSession, settings: Settings) -> int:
     hours = timedelta(hours=settings.idempotency_retention_hours)
     key = tuple_(StoredResponse.caller, StoredResponse.key)
     old = select(StoredResponse.caller, StoredResponse.key).where(StoredResponse.created_at < func.now() - hours)
-    return await _delete(session, delete(StoredResponse).where(key.in_(old.limit(CLEAN_ROWS))))
+    return await _delete(session, delete(StoredResponse).where(key.in_(_batch(old))))
 
 
 async def clean_sessions(session: AsyncSession, settings: Settings) -> int:
@@ -75,6 +76,11 @@ async def clean_sessions(session: AsyncSession, settings: Settings) -> int:
 
 async def clean_mail_tokens(session: AsyncSession, settings: Settings) -> int:
     return await iam.clean_mail_tokens(session)
+
+
+def _batch(old: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    # A row that another transaction has locked is left to the next run: waiting for it could deadlock.
+    return old.limit(CLEAN_ROWS).with_for_update(skip_locked=True)
 
 
 async def _delete(session: AsyncSession, statement: Delete) -> int:

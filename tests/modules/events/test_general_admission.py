@@ -23,11 +23,11 @@ async def test_places_are_held_sold_and_released(stage: Stage) -> None:
     assert await stage.take_places(places)
     assert await stage.counters() == (6, 0)
     async with stage.database.transaction() as session:
-        await events.mark_places_sold(session, stage.event_id, places)
+        await events.mark_places_sold(session, places)
     assert await stage.counters() == (3, 3)
     async with stage.database.transaction() as session:
-        await events.release_places(session, stage.event_id, places)
-        await events.release_places(session, stage.event_id, places, from_sold=True)
+        await events.release_places(session, places)
+        await events.release_places(session, places, from_sold=True)
     assert await stage.counters() == (0, 0)
 
 
@@ -57,13 +57,13 @@ async def test_more_than_was_held_can_not_be_released_or_sold(stage: Stage) -> N
     for act in (events.release_places, events.mark_places_sold):
         with pytest.raises(events.PlacesLost):
             async with stage.database.transaction() as session:
-                await act(session, stage.event_id, places)
+                await act(session, places)
 
 
 async def test_a_negative_quantity_is_a_bug(stage: Stage) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         async with stage.database.transaction() as session:
-            await events.release_places(session, stage.event_id, {UUID(stage.show.area_type_id): -1})
+            await events.release_places(session, {UUID(stage.show.area_type_id): -1})
 
 
 async def test_a_late_payment_gets_all_of_its_places_or_none(world: World, stage: Stage) -> None:
@@ -71,8 +71,8 @@ async def test_a_late_payment_gets_all_of_its_places_or_none(world: World, stage
     gallery = UUID(data(await stage.show.tenant.admin.post(stage.show.path("/ticket-types"), body), 201)["id"])
     standing = UUID(stage.show.area_type_id)
     async with stage.database.transaction() as session:
-        assert not await events.retake_places(session, stage.event_id, {standing: 2, gallery: 2})
+        assert not await events.retake_places(session, {standing: 2, gallery: 2})
     assert await stage.counters() == (0, 0)
     async with stage.database.transaction() as session:
-        assert await events.retake_places(session, stage.event_id, {standing: 2, gallery: 1})
+        assert await events.retake_places(session, {standing: 2, gallery: 1})
     assert await stage.counters() == (0, 2)

@@ -3,10 +3,11 @@
 from ticketing.modules.events import models
 from ticketing.modules.events.api import router
 from ticketing.modules.events.inventory.best_seats import FreeSeats, read_free_seats
-from ticketing.modules.events.inventory.expiry import HeldSeat, release_held
+from ticketing.modules.events.inventory.expiry import HeldSeat, lock_held, release_held
 from ticketing.modules.events.inventory.general_admission import (
     PlacesLost,
     SoldOut,
+    lock_counters,
     mark_places_sold,
     release_places,
     retake_places,
@@ -28,6 +29,7 @@ from ticketing.modules.events.inventory.seats import (
     SeatTaken,
     SeatUnknown,
     extend_seats,
+    find_lapsed_owners,
     release_seats,
     retake_seats,
     sell_seats,
@@ -93,6 +95,7 @@ __all__ = [
     "describe_upcoming",
     "ends_at",
     "extend_seats",
+    "find_lapsed_owners",
     "find_organization",
     "find_published",
     "get_event",
@@ -102,6 +105,8 @@ __all__ = [
     "hold_locked",
     "hold_places",
     "list_ticket_types",
+    "lock_counters",
+    "lock_held",
     "lock_places",
     "lock_seats",
     "mark_places_sold",

@@ -34,6 +34,9 @@ insert into event_seats (organization_id, event_id, number, label, category)
 select organization_id, %s, number, label, category from plan_seats
  where organization_id = %s and venue_id = %s and plan_version = %s
  order by number"""
+_LOCK_ALL = """
+select count(*) from (
+    select from event_seats where organization_id = %s and event_id = %s order by number for update) as seats"""
 _DELETE = f"""
 delete from event_seats
  where organization_id = %s and event_id = %s and (status = 'b' or {FREE})"""  # noqa: S608 (only constants)
@@ -138,6 +141,8 @@ async def _count(session: AsyncSession, event: Event) -> int:
 
 
 async def _delete_seats(session: AsyncSession, event: Event) -> None:
+    # A DELETE would lock the seats in the order in which it finds them.
+    await statements.execute(session, _LOCK_ALL, event.organization_id, event.id)
     await statements.execute(session, _DELETE, event.organization_id, event.id)
     if await _count(session, event):
         raise SeatsInUse

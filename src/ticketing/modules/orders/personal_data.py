@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import ColumnElement, Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.personal_data import Part, Rows
+from ticketing.infra.db.personal_data import Part, Rows, locked_in_order
 from ticketing.modules.orders.models import Order, OrderLine
 
 #: Replaces an erased name or email address. A request cannot carry it as an address: the API rejects an empty one.
@@ -33,16 +33,16 @@ PARTS = (
 )
 
 
-async def forget_buyer(session: AsyncSession, user_id: UUID) -> None:
-    """Erase the buyer's name and email address from all orders of this user."""
-    await session.execute(_forget().where(Order.user_id == user_id))
+async def forget_buyer(session: AsyncSession, user_ids: Collection[UUID]) -> None:
+    """Erase the buyer's name and email address from all orders of these users."""
+    await session.execute(_forget(Order.user_id.in_(user_ids)))
 
 
 async def forget_buyers(session: AsyncSession, order_ids: Collection[UUID]) -> None:
     """Erase the buyer's name and email address from these orders."""
-    await session.execute(_forget().where(Order.id.in_(order_ids)))
+    await session.execute(_forget(Order.id.in_(order_ids)))
 
 
-def _forget() -> Update:
+def _forget(whose: ColumnElement[bool]) -> Update:
     is_named = (Order.buyer_email != ERASED) | (Order.buyer_name != ERASED)
-    return update(Order).where(is_named).values(buyer_email=ERASED, buyer_name=ERASED)
+    return update(Order).where(locked_in_order(Order.id, whose, is_named)).values(buyer_email=ERASED, buyer_name=ERASED)

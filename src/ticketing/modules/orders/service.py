@@ -1,7 +1,21 @@
 """Status changes of orders: paid in the transaction in which the payment arrives, or closed together with the hold.
 
-Lock order of every transaction that moves money: order, payment, reservation, allowance (of a purchase limit), seats,
-places.
+**Lock order** of the whole platform. Every transaction that waits for row locks takes them in this order:
+
+1. the event, for changes by staff;
+2. orders, by id;
+3. tickets, by id;
+4. payments, then refunds;
+5. reservations, by id; then the allowance of a purchase limit;
+6. seats, by organization, event and number;
+7. places (the counters of ticket types), by organization and id, whatever their events;
+8. an organization's row, then a user's row, then the rows of that user (sessions, links, second factor).
+
+Rows of one kind are locked in one statement, before the first of them is changed. A transaction that needs a lock out
+of order takes it with SKIP LOCKED, or tries it: a batch of holds does so with seats, allowances and lapsed
+reservations, jobs with the rows that they clean. A batch waits for nothing but places, and before them for the right to
+choose an event's best seats, which only batches take. Consumers that process several messages in one transaction lock
+their orders in the order of the log; after a deadlock they process the same messages one by one.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """Erasure of a user's personal data. Orders are kept for accounting and tickets for admission, without a name."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,7 +33,7 @@ async def erase(
     if not give_up_tickets and (left := await tickets.personal_data.list_usable(session, person.user_id)):
         raise TicketsLeft(tickets=[{"id": t.id, "event_id": t.event_id, "seat": t.seat_label} for t in left])
     await allow_long_statements(session)
-    # Seats, then organizations, then the user: the lock order of all other transactions.
+    # The lock order of `orders.service`.
     await reservations.personal_data.cancel_active(session, person.user_id)
     await organizations.personal_data.leave_all_organizations(session, person)
     await iam.personal_data.erase_account(session, person.user_id, code)
@@ -44,7 +45,7 @@ async def forget_person(session: AsyncSession, message: iam.UserErased) -> None:
 
     A ticket that is issued later copies the name from the order, which is empty by then.
     """
-    await _forget(session, message.user_id)
+    await _forget(session, [message.user_id])
 
 
 async def finish_erasures(session: AsyncSession) -> None:
@@ -53,14 +54,16 @@ async def finish_erasures(session: AsyncSession) -> None:
     An order can be placed in the two seconds by which an access token outlives its session, and a ticket transferred to
     a user during the erasure. Neither is excluded by a lock, so both are erased here.
     """
-    for user_id in await iam.personal_data.list_recently_erased(session, REPEAT_HOURS):
-        await _forget(session, user_id)
+    if user_ids := await iam.personal_data.list_recently_erased(session, REPEAT_HOURS):
+        await _forget(session, user_ids)
 
 
-async def _forget(session: AsyncSession, user_id: UUID) -> None:
-    # Orders first: issuing tickets locks the order and then copies the name from it.
-    await orders.personal_data.forget_buyer(session, user_id)
-    await tickets.personal_data.forget_holder(session, user_id)
-    await reservations.personal_data.forget_buyer(session, user_id)
-    await payments.personal_data.forget_payer(session, user_id)
-    await idempotency.forget(session, f"user:{user_id}")
+async def _forget(session: AsyncSession, user_ids: Collection[UUID]) -> None:
+    # The lock order of `orders.service`, over all users. Orders come first because issuing tickets locks the order and
+    # then copies the name from it.
+    await orders.personal_data.forget_buyer(session, user_ids)
+    await tickets.personal_data.forget_holder(session, user_ids)
+    await reservations.personal_data.forget_buyer(session, user_ids)
+    for user_id in user_ids:
+        await payments.personal_data.forget_payer(session, user_id)
+        await idempotency.forget(session, f"user:{user_id}")

@@ -1,6 +1,7 @@
 """Confirm a hold, in the transaction in which its payment arrives, so that no later delay can undo the sale."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from uuid import UUID
 
 from sqlalchemy import update
@@ -11,8 +12,8 @@ from ticketing.infra import log, outbox
 from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.modules import events
-from ticketing.modules.reservations.expiry import expire_due, expire_overtaken
-from ticketing.modules.reservations.items import HeldItem, HoldRow, message_fields, places, seat_numbers
+from ticketing.modules.reservations.expiry import Lapsed, expire_each, lock_due, lock_lapsed
+from ticketing.modules.reservations.items import HeldItem, HoldRow, held_seats, message_fields, places, seat_numbers
 from ticketing.modules.reservations.messages import ReservationConfirmed
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import list_items, lock_reservation
@@ -82,7 +83,7 @@ async def _write_sale(session: AsyncSession, hold: HoldRow, items: Sequence[Held
         raise events.SeatsLost(_ONE_CONFIRMED) from error
     await seats.fetch()
     if wanted := places(items):
-        await events.mark_places_sold(session, hold.event_id, wanted)
+        await events.mark_places_sold(session, wanted)
 
 
 async def _sell_late(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem], then: statements.Write) -> None:
@@ -101,20 +102,39 @@ async def _record_sale(
     outbox.publish(session, ReservationConfirmed(**message_fields(hold, items), is_late=is_late))
 
 
-async def _retake(session: AsyncSession, reservation: HoldRow, items: Sequence[HeldItem]) -> None:
-    is_swept = reservation.status != ReservationStatus.ACTIVE
-    if is_swept and places(items):
-        await expire_due(session, event_id=reservation.event_id)  # the counters include places of lapsed holds
-    if numbers := seat_numbers(items):
-        where = (reservation.organization_id, reservation.event_id, numbers, reservation.id)
-        if (retaken := await events.retake_seats(session, *where)) is None:
+async def _retake(session: AsyncSession, hold: HoldRow, items: Sequence[HeldItem]) -> None:
+    is_swept, numbers, wanted = hold.status != ReservationStatus.ACTIVE, seat_numbers(items), places(items)
+    lapsed = await _lock_rivals(session, hold, numbers)
+    if is_swept and wanted:  # the counters include places of lapsed holds
+        lapsed = {**lapsed, **await lock_due(session, event_id=hold.event_id)}
+    where = (hold.organization_id, hold.event_id)
+    own = [events.HeldSeat(*where, number, hold.id) for number in numbers]
+    await events.lock_held(session, own + held_seats(chain(*lapsed.values())))
+    await events.lock_counters(session, {*wanted, *places(chain(*lapsed.values()))})
+    await expire_each(session, lapsed)
+    if numbers:
+        retaken = await events.retake_seats(session, *where, numbers, hold.id)
+        if retaken is None:
             raise _SeatsGone
-        await expire_overtaken(session, retaken.lapsed)
-    if wanted := places(items):
-        if not is_swept:  # lapsed, but its places are still counted as held
-            await events.mark_places_sold(session, reservation.event_id, wanted)
-        elif not await events.retake_places(session, reservation.event_id, wanted):
-            raise _SeatsGone
+        if retaken.lapsed:  # of a hold that could not be expired
+            raise events.SeatContended
+    if not is_swept:  # lapsed, but its places are still counted as held
+        await events.mark_places_sold(session, wanted)
+    elif not await events.retake_places(session, wanted):
+        raise _SeatsGone
+
+
+async def _lock_rivals(session: AsyncSession, hold: HoldRow, numbers: Sequence[int]) -> Lapsed:
+    """Lock the other lapsed holds that still have these seats.
+
+    Raises:
+        SeatContended: another transaction has locked one of them, to expire it or to sell what it held.
+    """
+    rivals = await events.find_lapsed_owners(session, hold.organization_id, hold.event_id, numbers) - {hold.id}
+    lapsed = await lock_lapsed(session, rivals) if rivals else {}
+    if len(lapsed) < len(rivals):
+        raise events.SeatContended
+    return lapsed
 
 
 async def release_confirmed(
@@ -139,7 +159,7 @@ async def release_confirmed(
         item.returned += units[item.position]
     where = (reservation.organization_id, reservation.event_id, reservation.id)
     await events.release_seats(session, *where, seat_numbers(seats))
-    await events.release_places(session, reservation.event_id, returned, from_sold=True)
+    await events.release_places(session, returned, from_sold=True)
     return seat_numbers(seats), list(returned)
 
 

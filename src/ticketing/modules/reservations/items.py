@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from ticketing.modules import events
 from ticketing.modules.reservations.models import Reservation, ReservationItem
 
 
@@ -51,6 +52,15 @@ Item = ReservationItem | HeldItem
 
 def seat_numbers(items: Iterable[Item]) -> list[int]:
     return [item.seat_number for item in items if item.seat_number is not None]
+
+
+def held_seats(items: Iterable[ReservationItem]) -> list[events.HeldSeat]:
+    """The seats, each with the reservation that is expected to hold it."""
+    return [
+        events.HeldSeat(item.organization_id, item.event_id, item.seat_number, item.reservation_id)
+        for item in items
+        if item.seat_number is not None
+    ]
 
 
 def places(items: Iterable[Item]) -> dict[UUID, int]:

@@ -4,8 +4,8 @@ A person is an account plus the mailbox of its email address, which the database
 accounts ada+1@ and ada+2@ share one allowance. The count includes places of active holds, and places that were sold and
 not returned.
 
-Lock order, everywhere: order, payment, reservation, allowance, seats, places. An allowance is an advisory lock per
-event and identity, so different buyers never wait for each other. A batch of holds waits for none of them.
+An allowance is an advisory lock per event and identity, so different buyers never wait for each other. A batch of holds
+waits for none of them.
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -1,5 +1,6 @@
 """What a buyer can do with an active hold: extend it once, or cancel it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events
 from ticketing.modules.reservations.items import message_fields, places, seat_numbers
 from ticketing.modules.reservations.messages import ReservationCancelled, ReservationExtended
-from ticketing.modules.reservations.models import Reservation, ReservationStatus
+from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import get_reservation, is_lapsed, list_items, lock_reservation
 
 
@@ -88,12 +89,16 @@ async def cancel(session: AsyncSession, reservation_id: UUID, user_id: UUID) -> 
     if reservation.status == ReservationStatus.CANCELLED:
         return reservation
     await check_active(session, reservation)
-    items = await list_items(session, reservation)
+    await cancel_locked(session, reservation, await list_items(session, reservation))
+    return reservation
+
+
+async def cancel_locked(session: AsyncSession, reservation: Reservation, items: Sequence[ReservationItem]) -> None:
+    """Cancel an active hold that the caller has locked."""
     where = (reservation.organization_id, reservation.event_id, reservation.id)
     await events.release_seats(session, *where, seat_numbers(items))
-    await events.release_places(session, reservation.event_id, places(items))
+    await events.release_places(session, places(items))
     reservation.status = ReservationStatus.CANCELLED
     reservation.ended_at = func.now()
     reservation.version += 1
     outbox.publish(session, ReservationCancelled(**message_fields(reservation, items)))
-    return reservation

@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import ColumnElement, Update, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.personal_data import Part, Rows
+from ticketing.infra.db.personal_data import Part, Rows, locked_in_order
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.models import CheckIn, Device, Ticket, TicketStatus
 
@@ -61,15 +61,15 @@ async def list_usable(session: AsyncSession, user_id: UUID) -> list[Ticket]:
     return list(await session.scalars(query.order_by(Ticket.id).limit(LISTED_MAX)))
 
 
-async def forget_holder(session: AsyncSession, user_id: UUID) -> None:
-    """Erase this user's name from the tickets they hold. Transferred tickets carry the new holder's name."""
-    await session.execute(_forget().where(Ticket.user_id == user_id))
+async def forget_holder(session: AsyncSession, user_ids: Collection[UUID]) -> None:
+    """Erase these users' names from the tickets they hold. Transferred tickets carry the new holder's name."""
+    await session.execute(_forget(Ticket.user_id.in_(user_ids)))
 
 
 async def forget_holders(session: AsyncSession, order_ids: Collection[UUID]) -> None:
     """Erase the holders' names from all tickets of these orders."""
-    await session.execute(_forget().where(Ticket.order_id.in_(order_ids)))
+    await session.execute(_forget(Ticket.order_id.in_(order_ids)))
 
 
-def _forget() -> Update:
-    return update(Ticket).where(Ticket.holder_name != "").values(holder_name="")
+def _forget(whose: ColumnElement[bool]) -> Update:
+    return update(Ticket).where(locked_in_order(Ticket.id, whose, Ticket.holder_name != "")).values(holder_name="")

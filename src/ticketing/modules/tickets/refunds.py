@@ -1,6 +1,6 @@
 """Refunds by staff: return money, void tickets, or both.
 
-Lock order: order, tickets, payment, reservation, seats, places. No other transaction takes two of these in reverse.
+Rows are locked in the order of `orders.service`.
 """
 
 from collections.abc import Collection, Sequence

@@ -6,7 +6,7 @@ from uuid import UUID
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, rows, send
 
-# In id order, as everywhere, so that two batches with the same two ticket types can't deadlock.
+# In id order, as everywhere (see general_admission.py).
 _LOCK = """
 select id, capacity - held - sold from ticket_types
  where organization_id = %s and id = any(%s::uuid[]) and capacity is not null
@@ -24,7 +24,7 @@ select 1 / cast(count(*) = %s as integer) from held"""
 async def lock_places(
     connection: DriverConnection, organization_id: UUID, ticket_type_ids: Collection[UUID]
 ) -> PendingQuery[dict[UUID, int]]:
-    """Lock the counters of these ticket types; the rows are the available places of each."""
+    """Lock the counters of these ticket types, all that the batch may change; the available places of each."""
     return PendingQuery(dict, await send(connection, _LOCK, organization_id, sorted(ticket_type_ids)))
 
 

@@ -49,6 +49,10 @@ _LOCK_NUMBERS = f"""
 select number, status, reservation_id, {FREE} from event_seats
  where organization_id = %s and event_id = %s and number = any(%s::integer[])
  order by number for update"""  # noqa: S608 (only constants)
+_LAPSED_OWNERS = """
+select distinct reservation_id from event_seats
+ where organization_id = %s and event_id = %s and number = any(%s::integer[])
+   and status = 'h' and held_until <= now()"""
 _RETAKE = f"""
 update event_seats s set status = 's', reservation_id = w.reservation_id, held_until = null, version = s.version + 1
   from (select %s::uuid as organization_id, %s::uuid as event_id, %s::integer[] as numbers,
@@ -85,6 +89,14 @@ class Retaken:
 
     numbers: list[int]
     lapsed: set[UUID]
+
+
+async def find_lapsed_owners(
+    session: AsyncSession, organization_id: UUID, event_id: UUID, numbers: Sequence[int]
+) -> set[UUID]:
+    """The reservations whose lapsed holds are still on these seats."""
+    found = await statements.execute(session, _LAPSED_OWNERS, organization_id, event_id, list(numbers))
+    return {owner for (owner,) in await found.fetchall()}
 
 
 async def retake_seats(

@@ -129,5 +129,6 @@ async def void_resets(session: AsyncSession, user_id: UUID) -> None:
 async def clean_tokens(session: AsyncSession) -> int:
     """Delete up to CLEAN_ROWS links that expired a day ago and return their number."""
     old = select(MailToken.id).where(MailToken.expires_at < func.now() - KEEP_EXPIRED).limit(CLEAN_ROWS)
+    old = old.with_for_update(skip_locked=True)
     deleted = await session.scalars(delete(MailToken).where(MailToken.id.in_(old)).returning(MailToken.id))
     return len(deleted.all())

@@ -79,8 +79,9 @@ async def clean_sessions(session: AsyncSession) -> int:
     Until then the reason of a logout can be looked up. Afterwards a reused token is merely unknown.
     """
     is_over = or_(LogInSession.expires_at < func.now(), LogInSession.revoked_at < func.now() - KEEP_ENDED)
-    over = select(LogInSession.id).where(is_over).limit(CLEAN_ROWS)
+    over = select(LogInSession.id).where(is_over).limit(CLEAN_ROWS).with_for_update(skip_locked=True)
     old = select(RefreshToken.id).where(RefreshToken.expires_at < func.now()).limit(CLEAN_ROWS)
+    old = old.with_for_update(skip_locked=True)
     sessions = await session.scalars(delete(LogInSession).where(LogInSession.id.in_(over)).returning(LogInSession.id))
     tokens = await session.scalars(delete(RefreshToken).where(RefreshToken.id.in_(old)).returning(RefreshToken.id))
     return len(sessions.all()) + len(tokens.all())

@@ -1,7 +1,7 @@
 """One batch of holds: one organization, one transaction, two or three round trips, whatever its size.
 
     read         enter the organization, claim the keys, read the sale terms, lock the seats      one round trip
-    read more    only if needed: choose best seats, count allowances, lock places                 one each
+    read more    only if needed: choose best seats, count allowances, lock lapsed holds, places   one each
     decide       in order of arrival, without I/O (inventory.py)
     write        seats, reservations, responses, messages, and the commit                         one round trip
 
@@ -10,7 +10,8 @@ skipped when taken. Only counters of places are waited for, at most LOCK_SECONDS
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -22,7 +23,7 @@ from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMis
 from ticketing.infra.http.idempotency_batch import KeyClaim, ResponseRow, Stored, claim_keys, store_responses
 from ticketing.infra.outbox.publish import append, message_row
 from ticketing.modules import events
-from ticketing.modules.reservations.expiry import expire, lock_lapsed, query_lapsed_events
+from ticketing.modules.reservations.expiry import Lapsed, expire, lock_overtaken, query_lapsed_events
 from ticketing.modules.reservations.hold.best_available import choose_best
 from ticketing.modules.reservations.hold.inventory import LockedInventory
 from ticketing.modules.reservations.hold.pending import HoldResponse, PendingHold
@@ -33,7 +34,7 @@ from ticketing.modules.reservations.hold.writes import (
     message_payload,
     response_to,
 )
-from ticketing.modules.reservations.items import LapsedHold
+from ticketing.modules.reservations.items import places
 from ticketing.modules.reservations.messages import ReservationCreated, ReservationExpired
 from ticketing.modules.reservations.purchase_limits import Allowance, Buyer, lock_allowances
 
@@ -58,7 +59,7 @@ class Batch:
         self.changed: set[UUID] = set()
         self.topics = {ReservationCreated.topic}
         self._sales: dict[UUID, events.SaleTerms] = {}
-        self._lapsed: dict[UUID, LapsedHold] = {}
+        self._lapsed: Lapsed = {}
         self._to_sweep: set[UUID] = set()
 
     async def run(self) -> None:
@@ -108,9 +109,9 @@ class Batch:
                     self._refuse(hold, hold.refusal)
             holds = self._undecided
         allowances = await self._lock_allowances(holds)
-        places = await self._lock_places(holds)
-        lapsed = await self._lock_lapsed({seat.lapsed for seat in free.values() if seat.lapsed is not None})
-        return LockedInventory(self._sales, free, lost, lapsed, places, allowances)
+        await self._lock_overtaken({seat.lapsed for seat in free.values() if seat.lapsed is not None})
+        left = await self._lock_places(holds)  # the last rows, because no others are waited for
+        return LockedInventory(self._sales, free, lost, {one.id for one in self._lapsed}, left, allowances)
 
     async def _lock_allowances(self, holds: Iterable[PendingHold]) -> dict[Buyer, Allowance]:
         limited = {sale.event_id for sale in self._sales.values() if sale.max_per_buyer is not None}
@@ -123,19 +124,19 @@ class Batch:
 
     async def _lock_places(self, holds: Iterable[PendingHold]) -> dict[UUID, int]:
         wanted = {ticket_type_id for hold in holds for ticket_type_id in hold.request.places}
+        wanted |= places(chain(*self._lapsed.values())).keys()
         if not wanted:
             return {}
         async with pipelined(self._driver):
-            places = await events.lock_places(self._driver, self._organization_id, wanted)
+            left = await events.lock_places(self._driver, self._organization_id, wanted)
             lapsed = await query_lapsed_events(self._driver, self._organization_id, list(self._sales))
         self._to_sweep = await lapsed.fetch()
-        return await places.fetch()
+        return await left.fetch()
 
-    async def _lock_lapsed(self, reservation_ids: set[UUID]) -> set[UUID]:
+    async def _lock_overtaken(self, reservation_ids: set[UUID]) -> None:
         if reservation_ids:
             async with self._session() as session:
-                self._lapsed = {lapsed.id: lapsed for lapsed in await lock_lapsed(session, reservation_ids)}
-        return set(self._lapsed)
+                self._lapsed = await lock_overtaken(session, reservation_ids)
 
     def _decide(self, inventory: LockedInventory) -> list[GrantedHold]:
         granted = []
@@ -158,10 +159,10 @@ class Batch:
         else:
             hold.refusal = error
 
-    async def _expire(self, overtaken: Iterable[UUID]) -> None:
+    async def _expire(self, overtaken: Container[UUID]) -> None:
         self.topics.add(ReservationExpired.topic)
         async with self._session() as session:
-            await expire(session, [self._lapsed[reservation_id] for reservation_id in overtaken])
+            await expire(session, {one: items for one, items in self._lapsed.items() if one.id in overtaken})
 
     def _session(self) -> AsyncSession:
         # It joins the batch's transaction, and neither commits it nor ends it.
@@ -181,8 +182,8 @@ class Batch:
         connection, organization_id = self._driver, self._organization_id
         if seats := list(_seat_rows(granted)):
             await events.hold_locked(connection, organization_id, seats)
-        if places := _places(granted):
-            await events.hold_places(connection, organization_id, places)
+        if wanted := _places(granted):
+            await events.hold_places(connection, organization_id, wanted)
         await insert_holds(connection, organization_id, granted)
         messages = [message_row(ReservationCreated, h.id, message_payload(h), h.pending.cause) for h in granted]
         await append(connection, organization_id, messages)
