@@ -19,8 +19,8 @@ from tests.sweeps.full_tenant import FullTenant
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id, statements
 from ticketing.infra.security import crypto
-from ticketing.infra.security.hash_queue import HashQueue
 from ticketing.infra.security.keyring import Key
+from ticketing.infra.system.fair_threads import FairThreads
 from ticketing.modules.events.models import EventSeat
 from ticketing.modules.organizations.models import Organization
 from ticketing.modules.reservations.hold.batcher import Holds
@@ -205,7 +205,7 @@ async def test_503_the_database_is_down(app: FastAPI, tenant: FullTenant, settin
 async def test_503_too_many_concurrent_logins(client: httpx2.AsyncClient, tenant: FullTenant) -> None:
     body = {"email": tenant.buyer.email, "password": PASSWORD}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crypto, "_hashing", HashQueue(threads=1, waiting_max=0, waiting_of_source_max=0))
+        patch.setattr(crypto, "_hashing", FairThreads("argon2", 1, waiting_max=0, waiting_of_source_max=0))
         response = await client.post(f"{API}/auth/login", json=body)
     assert refusal(response, 503)["code"] == "overloaded"
     assert int(response.headers["Retry-After"]) >= 1

@@ -12,7 +12,7 @@ from tests.support.world import API, World, data, refusal
 from ticketing.infra import security
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.security import crypto
-from ticketing.infra.security.hash_queue import HashQueue
+from ticketing.infra.system.fair_threads import FairThreads
 from ticketing.modules import iam
 from ticketing.modules.iam.mail_tokens.links import LinkInvalid, read_link
 from ticketing.modules.iam.mail_tokens.models import Purpose
@@ -85,7 +85,7 @@ async def test_a_reset_link_is_invalid_before_its_email_is_sent(
 
 async def test_a_bad_link_costs_no_hash(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """argon2 takes 100 ms, which an invalid link must not cost."""
-    monkeypatch.setattr(crypto, "_hashing", HashQueue(threads=1, waiting_max=0, waiting_of_source_max=0))
+    monkeypatch.setattr(crypto, "_hashing", FairThreads("argon2", 1, waiting_max=0, waiting_of_source_max=0))
     body = {"token": "x" * 64, "password": "staple battery horse"}
     answer = await client.post(f"{API}{PATHS[Purpose.RESET_PASSWORD]}", json=body)
     assert refusal(answer, 422)["code"] == "link_invalid", "with no place to hash in it would have been a 503"

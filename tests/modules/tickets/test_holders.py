@@ -13,7 +13,6 @@ from pypdf import PdfReader
 from tests.modules.tickets.ticket_sale import TicketSale, sell_tickets, tickets_of
 from tests.support.world import Person, World, data, refusal
 from ticketing.modules.tickets.codes import keyring
-from ticketing.modules.tickets.documents import files as documents
 
 FILES = {"pdf": "application/pdf", "qr.svg": "image/svg+xml", "calendar.ics": "text/calendar; charset=utf-8"}
 
@@ -110,15 +109,6 @@ async def test_the_public_keys_are_published(sale: TicketSale, client: httpx2.As
     answer = await client.get("/.well-known/ticketing-keys.json")
     (key,) = answer.json()["keys"]
     assert (key["kty"], key["crv"], key["kid"]) == ("OKP", "Ed25519", sale.code.split(".")[1])
-
-
-async def test_drawings_beyond_the_queue_limit_are_refused(sale: TicketSale, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = f"/tickets/{sale.tickets[0]['id']}/pdf"
-    monkeypatch.setattr(documents, "QUEUE_MAX", 1)
-    answers = await asyncio.gather(*(sale.buyer.get(path) for _ in range(4)))
-    statuses = {answer.status_code for answer in answers}
-    assert statuses == {200, 503}
-    assert (await sale.buyer.get(path)).status_code == 200
 
 
 async def transfer(person: Person, ticket: dict[str, str], email: str) -> httpx2.Response:

@@ -17,15 +17,15 @@ from ticketing.infra.config import get_settings
 from ticketing.infra.errors import Unauthenticated
 from ticketing.infra.security.access_tokens import Claims, check_token
 from ticketing.infra.security.client_network import network_of
-from ticketing.infra.security.hash_queue import HashQueue
 from ticketing.infra.security.keyring import ID_BYTES, get_keyring
+from ticketing.infra.system.fair_threads import FairThreads
 
 # By default libpass loads argon2 at the first call, and a second call at the same moment fails.
 argon2.set_backend("argon2_cffi")
 
 # One argon2 hash takes 64 MiB and about 100 ms of a core: more threads would only slow down all of them. At most five
 # seconds of work wait, and one second for one address; beyond it, requests fail at once with Overloaded.
-_hashing = HashQueue(threads=2, waiting_max=100, waiting_of_source_max=20)
+_hashing = FairThreads("argon2", 2, waiting_max=100, waiting_of_source_max=20)
 
 
 def authorization(request: Request) -> tuple[str, str]:

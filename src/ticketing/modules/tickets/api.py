@@ -1,9 +1,12 @@
 """Routes of tickets, for their holders and for staff."""
 
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 
 from ticketing.infra import app_state
 from ticketing.infra.db import Database, Db
@@ -46,7 +49,8 @@ async def list_of_order(order_id: UUID, viewer: iam.CurrentUser, session: Db) ->
 @router.get("/tickets/{ticket_id}/pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}})
 async def get_pdf(ticket_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
     """Download the ticket as a PDF."""
-    return _file(await documents.ticket_pdf(app_state.of(request.app).get(Database), ticket_id, viewer))
+    database = app_state.of(request.app).get(Database)
+    return await _drawn(documents.ticket_pdf(database, ticket_id, viewer, partial(_is_connected, request)))
 
 
 @router.get("/tickets/{ticket_id}/qr.svg", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
@@ -68,7 +72,8 @@ async def get_calendar(ticket_id: UUID, viewer: iam.CurrentUser, request: Reques
 )
 async def get_order_pdf(order_id: UUID, viewer: iam.CurrentUser, request: Request) -> Response:
     """Download the tickets of an order as a PDF with one page per ticket."""
-    return _file(await documents.order_pdf(app_state.of(request.app).get(Database), order_id, viewer))
+    database = app_state.of(request.app).get(Database)
+    return await _drawn(documents.order_pdf(database, order_id, viewer, partial(_is_connected, request)))
 
 
 @router.post("/tickets/{ticket_id}/transfer")
@@ -93,6 +98,17 @@ async def get_keys(response: Response) -> dict[str, Any]:
     """Get the public keys of ticket codes, for scanners that work offline. The format is documented in `codes.py`."""
     response.headers["Cache-Control"] = "public, max-age=3600"
     return keyring().as_jwks()
+
+
+async def _drawn(drawing: Awaitable[File]) -> Response:
+    try:
+        return _file(await drawing)
+    except ClientDisconnect:
+        return Response(status_code=499)  # for the log: as in nginx, the client closed the connection
+
+
+async def _is_connected(request: Request) -> bool:
+    return not await request.is_disconnected()
 
 
 def _file(file: File, disposition: str = "attachment") -> Response:

@@ -1,4 +1,4 @@
-"""Hashing takes turns between client addresses, and its queue is bounded in total and per address."""
+"""Work takes turns between sources, and its queue is bounded in total and per source."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ticketing.infra.errors import Overloaded
-from ticketing.infra.security.hash_queue import HashQueue
+from ticketing.infra.system.fair_threads import FairThreads
 
 
 class Gate:
@@ -29,12 +29,12 @@ def gate() -> Iterator[Gate]:
     gate.open.set()
 
 
-def call(queue: HashQueue, gate: Gate, source: str, name: str) -> "asyncio.Task[str]":
+def call(queue: FairThreads, gate: Gate, source: str, name: str) -> "asyncio.Task[str]":
     return asyncio.ensure_future(queue.run(source, lambda: gate.work(name)))
 
 
-async def test_a_storm_from_one_address_delays_another_address_by_one_turn(gate: Gate) -> None:
-    queue = HashQueue(threads=1, waiting_max=100, waiting_of_source_max=50)
+async def test_a_storm_from_one_source_delays_another_by_one_turn(gate: Gate) -> None:
+    queue = FairThreads("test", 1, waiting_max=100, waiting_of_source_max=50)
     storm = [call(queue, gate, "a", f"a{n}") for n in range(40)]
     await asyncio.sleep(0)
     other = call(queue, gate, "b", "b")
@@ -43,11 +43,11 @@ async def test_a_storm_from_one_address_delays_another_address_by_one_turn(gate:
     assert await other == "b"
     await asyncio.gather(*storm)
     assert gate.ran[:3] == ["a0", "a1", "b"]
-    assert gate.ran[3:] == [f"a{n}" for n in range(2, 40)], "first come, first served within an address"
+    assert gate.ran[3:] == [f"a{n}" for n in range(2, 40)], "first come, first served within a source"
 
 
-async def test_the_queue_is_bounded_per_address_and_in_total(gate: Gate) -> None:
-    queue = HashQueue(threads=1, waiting_max=3, waiting_of_source_max=2)
+async def test_the_queue_is_bounded_per_source_and_in_total(gate: Gate) -> None:
+    queue = FairThreads("test", 1, waiting_max=3, waiting_of_source_max=2)
     calls = [call(queue, gate, "a", f"a{n}") for n in range(3)]  # one runs, two wait
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
@@ -62,7 +62,7 @@ async def test_the_queue_is_bounded_per_address_and_in_total(gate: Gate) -> None
 
 
 async def test_a_call_whose_client_has_gone_is_not_executed(gate: Gate) -> None:
-    queue = HashQueue(threads=1, waiting_max=9, waiting_of_source_max=9)
+    queue = FairThreads("test", 1, waiting_max=9, waiting_of_source_max=9)
     running, gone, waiting = (call(queue, gate, "a", name) for name in ("running", "gone", "waiting"))
     await asyncio.sleep(0)
     gone.cancel()
@@ -74,7 +74,7 @@ async def test_a_call_whose_client_has_gone_is_not_executed(gate: Gate) -> None:
 
 
 async def test_a_failed_call_frees_its_thread() -> None:
-    queue = HashQueue(threads=1, waiting_max=9, waiting_of_source_max=9)
+    queue = FairThreads("test", 1, waiting_max=9, waiting_of_source_max=9)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await queue.run("a", lambda: 1 / 0)
@@ -82,7 +82,7 @@ async def test_a_failed_call_frees_its_thread() -> None:
 
 
 def test_an_event_loop_that_ended_with_work_waiting_blocks_no_other(gate: Gate) -> None:
-    queue = HashQueue(threads=1, waiting_max=9, waiting_of_source_max=2)
+    queue = FairThreads("test", 1, waiting_max=9, waiting_of_source_max=2)
 
     async def leave_work() -> None:
         for name in ("running", "waiting", "waiting too"):

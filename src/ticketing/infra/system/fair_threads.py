@@ -1,4 +1,4 @@
-"""Runs password hashing in threads, in turns between client addresses: a storm of log-ins from one delays no other."""
+"""Threads for work that takes a core, shared in turns between sources: a storm from one source delays no other."""
 
 import asyncio
 from collections import deque
@@ -19,12 +19,12 @@ class _Waiting:
     done: "asyncio.Future[Any]"
 
 
-class HashQueue:
-    """First come, first served within a source, round robin between sources."""
+class FairThreads:
+    """First come, first served within a source, such as a client address; round robin between sources."""
 
-    def __init__(self, threads: int, waiting_max: int, waiting_of_source_max: int) -> None:
+    def __init__(self, name: str, threads: int, *, waiting_max: int, waiting_of_source_max: int) -> None:
         """`waiting_max` bounds all waiting calls, `waiting_of_source_max` those of one source."""
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._thread_count = self._free = threads
         self._waiting_max, self._of_source_max = waiting_max, waiting_of_source_max
         #: In round-robin order; a source that waits for nothing has no entry.
