@@ -14,6 +14,7 @@ from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.http import api_docs, error_handlers, idempotency, openapi_links, security_headers
 from ticketing.infra.http.envelope import ErrorEnvelope
+from ticketing.infra.http.head_requests import HeadRequests
 from ticketing.infra.http.rate_limiter import RateLimiter
 from ticketing.infra.http.request_context import RequestContext
 from ticketing.infra.http.server import Shutdown
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(realtime.ResponseCacheMiddleware)
     if settings.allowed_origins:
         app.add_middleware(security_headers.allow_origins, origins=settings.allowed_origins)
+    app.add_middleware(HeadRequests)
     app.add_middleware(RequestContext, settings=settings)
     crash_points.check_armed()
     return app

@@ -103,6 +103,8 @@ def render_http(error: HTTPException) -> Response:
     code, message = HTTP_CODES.get(error.status_code, ("malformed", "This request can't be served."))
     response = error_response(error.status_code, message, [{"code": code, "message": message}])
     response.headers.update(error.headers or {})
+    if "GET" in (allowed := response.headers.get("Allow", "")) and "HEAD" not in allowed:
+        response.headers["Allow"] = f"{allowed}, HEAD"  # the router does not know that HEAD is answered as GET
     return response
 
 

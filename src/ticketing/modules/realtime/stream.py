@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from ticketing.infra import log
 from ticketing.infra.errors import Unavailable
+from ticketing.infra.http.head_requests import is_head
 from ticketing.infra.system.retry import OUTAGES
 from ticketing.modules.realtime import metrics
 from ticketing.modules.realtime.channel import Channel, SeatEvent
@@ -50,6 +51,10 @@ class SeatStream(EventSourceResponse):
         self.counted = ExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_head(scope):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
         try:
             with self.counted:
                 await super().__call__(scope, receive, send)
