@@ -79,7 +79,8 @@ class Viewer:
                 event = _parse(await self._block())
                 if "retry" in event:
                     self.retries.append(int(event["retry"]))
-                elif event["event"] != skip:
+                # As client libraries do that dispatch an event for every block: each has to be complete.
+                if event["event"] != skip:
                     return Event(event["event"], event["id"], orjson.loads(event["data"]))
 
     async def rest(self, seconds: float = PATIENCE_SECONDS) -> list[Event]:

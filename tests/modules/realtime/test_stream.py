@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
@@ -243,9 +244,23 @@ async def test_a_stream_ends_after_its_maximal_time_with_a_retry_interval(
     app.state.get(Hub).stream_seconds_max = 0.5
     show = await world.show(rows=1, seats=1)
     viewer = await watch(path_of(show))
-    assert [event.name for event in await viewer.rest()] == ["snapshot"]
+    assert [event.name for event in await viewer.rest()] == ["snapshot", "heartbeat"]
     assert len(viewer.retries) == 2
     assert all(1000 <= retry <= 5000 for retry in viewer.retries)
+
+
+async def test_every_block_of_a_stream_is_an_event_with_data(app: FastAPI, world: World) -> None:
+    """Some client libraries dispatch an empty event for a block that has only `retry`."""
+    app.state.get(Hub).stream_seconds_max = 0.5
+    show = await world.show(rows=1, seats=1)
+    async with serve(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        text = (await client.get(path_of(show))).text
+    blocks = text.removesuffix("\n\n").split("\n\n")
+    for block in blocks:
+        fields = [line.partition(":")[0] for line in block.split("\n")]
+        assert sorted(set(fields) - {"retry"}) == ["data", "event", "id"]
+    assert blocks[0].startswith("retry: ")
+    assert blocks[-1].startswith("retry: ")
 
 
 async def test_a_closing_process_ends_its_streams_at_once(app: FastAPI, world: World, watch: Watch) -> None:
@@ -253,7 +268,8 @@ async def test_a_closing_process_ends_its_streams_at_once(app: FastAPI, world: W
     viewer = await watch(path_of(show))
     await viewer.next()
     app.state.get(Hub).closing.set()
-    assert await viewer.rest(1) == []
+    assert [event.name for event in await viewer.rest(1)] == ["heartbeat"]
+    assert len(viewer.retries) == 2, "the last event has the interval after which to reconnect"
     refused = await world.client.get(path_of(show))
     assert refusal(refused, 503)["code"] == "overloaded"
 

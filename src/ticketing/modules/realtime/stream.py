@@ -1,4 +1,4 @@
-"""The stream of one viewer: a snapshot or the missed changes, then changes and heartbeats, then a retry interval.
+"""The stream of one viewer: a snapshot or the missed changes, then changes and heartbeats, the last with a retry time.
 
 A stream holds no database connection: the event is looked up, and the connection returned, before the first byte.
 """
@@ -90,9 +90,8 @@ async def _events(hub: Hub, channel: Channel, first: SeatEvent) -> AsyncIterator
         clock = asyncio.get_running_loop().time
         end_at = clock() + hub.stream_seconds_max * random.uniform(0.8, 1)
         beat_at = clock() + _jitter(HEARTBEAT_SECONDS)
-        yield _retry()
         position = first.position
-        yield _count(first)
+        yield _retry() + _count(first)
         while not hub.is_closing and clock() < end_at:
             if clock() >= beat_at:
                 beat_at = clock() + _jitter(HEARTBEAT_SECONDS)
@@ -106,7 +105,7 @@ async def _events(hub: Hub, channel: Channel, first: SeatEvent) -> AsyncIterator
             elif not hub.is_closing:
                 await _wait(wake, min(beat_at, end_at) - clock())
         # A random interval, so that viewers do not reconnect all at once.
-        yield _retry()
+        yield _retry() + _count(_heartbeat(position))
 
 
 async def _next(channel: Channel, position: Position, wake: asyncio.Event) -> SeatEvent | None:
@@ -138,8 +137,12 @@ def _count(sent: SeatEvent) -> bytes:
 
 
 def _retry() -> bytes:
-    """The interval after which a browser reconnects."""
-    return b"retry: %d\n\n" % random.randint(*RETRY_MS)
+    """The line with the interval after which a browser reconnects.
+
+    It begins an event. A block of its own has no data: by the standard nothing is dispatched for it, but several client
+    libraries dispatch an empty event.
+    """
+    return b"retry: %d\n" % random.randint(*RETRY_MS)
 
 
 def _jitter(seconds: float) -> float:
