@@ -10,7 +10,7 @@ from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (imported
 from tests.sweeps.calls.call import build_call, examples_of, send
 from tests.sweeps.full_tenant import FullTenant
 from tests.sweeps.openapi.routes import METHODS, Route, document, each_route
-from ticketing.modules.realtime import metrics
+from ticketing.modules.realtime import Hub, metrics
 
 #: They differ between two GETs as well.
 VARYING = {"x-correlation-id", "ratelimit", "ratelimit-remaining", "ratelimit-reset"}
@@ -65,6 +65,7 @@ async def test_head_over_a_socket_leaves_the_connection_usable_and_opens_no_stre
         assert opened.status_code == 200
         assert opened.headers["Content-Type"].startswith("text/event-stream")
         assert metrics.STREAMS._value.get() == streams
+        assert not app.state.get(Hub).addresses._open, "it counts as an open stream of its address"
         assert (await client.head(f"{API}/events/{'0' * 8}-0000-7000-8000-{'0' * 12}/stream")).status_code == 404
 
 
