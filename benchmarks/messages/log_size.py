@@ -1,5 +1,7 @@
 """The size of the log under retention: two weeks of partitions, which the relay reads and the scheduler drops."""
 
+import psycopg
+
 from benchmarks.messages.relay_throughput import wait_for_records
 from benchmarks.result import Result
 from benchmarks.rounds import report
@@ -47,6 +49,16 @@ def _day(kafka: KafkaTestbed, ago: int) -> float:
     wait_for_records(kafka, backlog.TOPICS, before + ROWS_PER_DAY)
     while database.execute(_IS_READ).fetchone() != (True,):
         pass
-    database.execute("select drop_outbox_partitions(%s, true)", [KEEP_DAYS + ago])
+    _drop(database, KEEP_DAYS + ago)
     row = database.execute(_SIZE).fetchone()
     return float(str(row[0])) if row else 0.0
+
+
+def _drop(database: psycopg.Connection, keep_days: int) -> None:
+    """Detach and drop the older days, one step at a time, as the scheduler does."""
+    while True:
+        try:
+            if database.execute("select drop_outbox_partitions(%s, true)", [keep_days]).fetchone() == (0,):
+                return
+        except psycopg.errors.LockNotAvailable:  # the relay was reading
+            continue

@@ -4,13 +4,16 @@ Correctness does not depend on them running on time: a lapsed hold is free at th
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Delete, Select, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log
@@ -27,6 +30,8 @@ from ticketing.workers import lag_metrics
 #: Partitions are created this many days ahead: the scheduler may be down for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
 CLEAN_ROWS = 5000
+LOCK_TRIES_MAX = 20
+LOCK_PAUSE_SECONDS = 0.2
 
 Job = Callable[[AsyncSession, Settings], Awaitable[int]]
 
@@ -39,7 +44,15 @@ async def expire_reservations(session: AsyncSession, settings: Settings) -> int:
 
 async def keep_partitions(session: AsyncSession, settings: Settings) -> int:
     await session.execute(text("select make_outbox_partitions(:days)"), {"days": PARTITIONS_AHEAD_DAYS})
-    # Only partitions that are old enough and that every reader has read to the end are dropped.
+    return 0
+
+
+async def drop_partitions(session: AsyncSession, settings: Settings) -> int:
+    """Take one step of dropping a partition that is old enough and that every reader has read to the end.
+
+    Partitions are detached in one transaction and dropped in the next, and none is made in the same transaction: so no
+    lock that readers or writers need is held while another one is waited for, or while files are removed.
+    """
     parameters = {"days": settings.outbox_retention_days, "over_kafka": settings.is_distributed}
     return int(await session.scalar(text("select drop_outbox_partitions(:days, :over_kafka)"), parameters) or 0)
 
@@ -119,6 +132,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "retry_webhooks": (retry_webhooks, 10),
     "complete_events": (complete_events, 60),
     "keep_partitions": (keep_partitions, 3600),
+    "drop_partitions": (drop_partitions, 3600),
     "note_horizon": (record_horizon, 10),
     "clean_inbox": (clean_inbox, 60),
     "clean_answers": (clean_responses, 60),
@@ -148,17 +162,32 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
         scheduler.add_job(start, "interval", (name, job), seconds=every, id=name, jitter=every / 10, **options)
     await run_job("keep_partitions", keep_partitions, settings, database)
     scheduler.start()
+    dropping = asyncio.ensure_future(start("drop_partitions", drop_partitions))
     await lag_metrics.run(settings, database, stop)
     scheduler.pause()
-    await asyncio.gather(*running, return_exceptions=True)
+    await asyncio.gather(dropping, *running, return_exceptions=True)
     scheduler.shutdown(wait=False)
 
 
 async def run_job(name: str, job: Job, settings: Settings, database: Database) -> int:
-    """Run a job until nothing is left, one transaction at a time, unless another process runs it; the row count."""
-    total = 0
+    """Run a job until nothing is left, one transaction at a time, unless another process runs it; the row count.
+
+    A job that did not get a lock within the database's `lock_timeout` is tried LOCK_TRIES_MAX times. It pauses without
+    a transaction, so that what it waits for can go on.
+    """
+    total = lock_timeouts = 0
     try:
-        while (done := await _run_once(name, job, settings, database)) > 0:
+        while True:
+            try:
+                done = await _run_once(name, job, settings, database)
+            except OperationalError as error:
+                lock_timeouts += 1
+                if not isinstance(error.orig, LockNotAvailable) or lock_timeouts == LOCK_TRIES_MAX:
+                    raise
+                await asyncio.sleep(LOCK_PAUSE_SECONDS * random.uniform(0.5, 1.5))
+                continue
+            if not done:
+                break
             total += done
     except OUTAGES as error:
         _log.warning("job_waits", job=name, error=type(error).__name__)
