@@ -1,5 +1,7 @@
 """The field types of bodies and their limits."""
 
+import sys
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +35,49 @@ BAD: list[tuple[Any, object]] = [
     *((fields.Timestamp, bad) for bad in (1_800_000_000, 1e9, "1800000000", "1800000000.5", "2027-02-30T00:00:00Z")),
     *((fields.Timestamp, bad) for bad in ("1969-12-31T23:59:59Z", "2201-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00")),
 ]
+
+
+LINES = (fields.Name, fields.ShortName, fields.Label)
+
+#: Names as people have them, in scripts and emoji that need joiners, variation selectors and combining marks.
+NAMES = (
+    "Zoë", "José 🎫", "نمی‌خواهم", "क्‍ष", "👩‍👩‍👧", "❤️", "葛󠄀城", "O’Neill",  # noqa: RUF001
+    "Nguyễn Văn A", "שלום", "مرحبا", "ภาษาไทย", "Ⅷ", "½", "…", "$",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("name", NAMES)
+def test_names_in_any_script_are_accepted(kind: Any, name: str) -> None:
+    assert TypeAdapter(kind).validate_python(name) == name
+
+
+@pytest.mark.parametrize("kind", [*LINES, fields.LongText])
+def test_invisible_and_reordering_characters_are_refused(kind: Any) -> None:
+    """All format characters of Unicode, except joiners, variation selectors and signs that are drawn."""
+    drawn = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
+    marks = {0x200E, 0x200F, 0x61C} if kind is fields.LongText else set()
+    formats = {point for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)) in {"Cf", "Zl", "Zp"}}
+    needed = {0x200C, 0x200D} | {*range(0xE0100, 0xE01F0)}
+    hidden = (formats | {0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800, 0x85, 0x9F}) - drawn - needed - marks
+    assert {0x202E, 0x2066, 0x200B, 0xAD, 0xE0041} <= hidden
+    adapter = TypeAdapter(kind)
+    accepted = [hex(point) for point in hidden if _accepts(adapter, f"Ada{chr(point)}Byron")]
+    assert accepted == []
+
+
+def _accepts(adapter: TypeAdapter[Any], text: str) -> bool:
+    try:
+        adapter.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("name", ["‍", "‌‍", "️", "́", " ", "󠄁"])  # noqa: RUF001
+def test_a_name_has_a_visible_character(kind: Any, name: str) -> None:
+    assert not _accepts(TypeAdapter(kind), name)
 
 
 @pytest.mark.parametrize(("kind", "value", "read"), GOOD, ids=lambda part: repr(part)[:30])

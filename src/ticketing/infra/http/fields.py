@@ -20,6 +20,8 @@ from pydantic import (
     ValidationError,
 )
 
+from ticketing.infra.http.characters import check_line, check_text
+
 #: A trillion minor units: more than any price, and safe in a JavaScript number.
 AMOUNT_MAX = 10**12
 
@@ -36,21 +38,6 @@ class Out(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-def _printable(text: str) -> str:
-    # Postgres cannot store NUL; the other control characters make no sense in a name.
-    if any((ord(c) < 32 and c not in "\n\t\r") or ord(c) == 127 for c in text):
-        raise ValueError("must not contain control characters")
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
-        raise ValueError("must be valid Unicode")
-    return text
-
-
-def _one_line(text: str) -> str:
-    if any(c in text for c in "\n\r\t"):
-        raise ValueError("must be one line")
-    return _printable(text)
-
-
 def _address_only(value: object) -> object:
     # `EmailStr` reads `Some Name <ada@example.com>` as the address in it, and one address would have endless spellings.
     if isinstance(value, str) and any(c in value for c in "<>"):
@@ -58,15 +45,17 @@ def _address_only(value: object) -> object:
     return value
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
-ShortName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_one_line)
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(check_line)
 ]
-LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(_printable)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+ShortName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(check_line)
+]
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(check_text)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_line)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
 Email = Annotated[
-    EmailStr, StringConstraints(max_length=254), AfterValidator(_one_line), BeforeValidator(_address_only)
+    EmailStr, StringConstraints(max_length=254), AfterValidator(check_line), BeforeValidator(_address_only)
 ]
 _email = TypeAdapter(Email)
 

@@ -153,4 +153,4 @@ def _check(model: type[PartType], raw: Any, path: str) -> PartType:
 
 
 # Names of union branches that pydantic inserts into the path of an error. No field of the file has such a name.
-_BRANCHES = {"Caption", "constrained-str", "str", "function-after[_printable(), constrained-str]"}
+_BRANCHES = {"Caption", "constrained-str", "str", "function-after[check_text(), constrained-str]"}
