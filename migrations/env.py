@@ -10,6 +10,7 @@ from ticketing.infra.config import get_settings
 from ticketing.infra.db import Base
 from ticketing.infra.kafka import lag
 from ticketing.infra.outbox import Xid8
+from ticketing.modules import notifications  # (its table; `main` has no use for the module)
 
 # `alembic check` reflects every column's type, and SQLAlchemy does not know this one.
 ischema_names["xid8"] = Xid8

@@ -24,7 +24,7 @@ from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.http.idempotency import StoredResponse
 from ticketing.infra.outbox import HORIZON, Horizon
 from ticketing.infra.system.retry import OUTAGES
-from ticketing.modules import events, iam, payments, privacy, reservations, webhooks
+from ticketing.modules import events, iam, notifications, payments, privacy, reservations, webhooks
 from ticketing.workers import lag_metrics
 
 #: Partitions are created this many days ahead: the scheduler may be down for a long weekend.
@@ -96,6 +96,10 @@ def _batch(old: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return old.limit(CLEAN_ROWS).with_for_update(skip_locked=True)
 
 
+async def clean_email_limits(session: AsyncSession, settings: Settings) -> int:
+    return await notifications.clean_limits(session)
+
+
 async def _delete(session: AsyncSession, statement: Delete) -> int:
     return int((await session.execute(statement)).rowcount)  # type: ignore[attr-defined]
 
@@ -138,6 +142,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "clean_answers": (clean_responses, 60),
     "clean_sessions": (clean_sessions, 60),
     "clean_mail_tokens": (clean_mail_tokens, 600),
+    "clean_email_limits": (clean_email_limits, 3600),
     "empty_webhooks": (empty_webhooks, 3600),
     "clean_webhooks": (clean_webhooks, 600),
     "forget_old_buyers": (forget_old_buyers, 3600),

@@ -10,16 +10,24 @@ from sqlalchemy import text
 
 from tests.modules.notifications.smtp_server import SmtpServer, body_of, link_in
 from tests.support.drain import drain
-from tests.support.world import World, data
+from tests.support.world import Person, World, data
 from ticketing.modules.notifications import emails
 
 
+async def verified(app: FastAPI, world: World, name: str) -> Person:
+    """A person with a verified address."""
+    person = await world.person(name)
+    async with app.state.worker_database.transaction() as session:
+        await session.execute(text("update users set email_verified_at = now() where id = :id"), {"id": person.id})
+    return person
+
+
 async def test_a_paid_order_gets_its_tickets_by_email(app: FastAPI, world: World, smtp: SmtpServer) -> None:
-    show, ada = await world.show(title="Müller & <Söhne>"), await world.person("ada")
+    show, ada = await world.show(title="Müller & <Söhne>"), await verified(app, world, "ada")
     order = await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2")
     await drain(app)
     [email] = [each for each in smtp.to(ada.email) if "tickets" in each["Subject"]]
-    assert email["Subject"] == f"Your tickets: Müller & <Söhne> ({order['reference']})"
+    assert email["Subject"] == f"Your tickets for “Müller & <Söhne>” ({order['reference']})"
     plain = body_of(email)
     for line in (
         "Müller & <Söhne>",
@@ -40,21 +48,11 @@ async def test_a_paid_order_gets_its_tickets_by_email(app: FastAPI, world: World
     assert len(PdfReader(io.BytesIO(pdf.get_content())).pages) == 2
 
 
-async def test_the_email_goes_to_the_address_of_the_order(app: FastAPI, world: World, smtp: SmtpServer) -> None:
-    show, ada = await world.show(price=0), await world.person("ada")
-    reservation = await world.hold(ada, show, "Stalls-A-1")
-    body = {"reservation_id": reservation["id"], "buyer": {"email": "guests@example.org", "name": "See www.evil.test"}}
-    data(await ada.post("/orders", body), 201)
-    await drain(app)
-    [email] = smtp.to("guests@example.org")
-    assert "evil" not in body_of(email), "a name chosen by a stranger does not get into an email"
-
-
 async def test_an_email_with_many_tickets_lists_some_and_links_to_the_rest(
     app: FastAPI, world: World, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(emails, "TICKETS_MAX", 2)
-    show, ada = await world.show(), await world.person("ada")
+    show, ada = await world.show(), await verified(app, world, "ada")
     await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2", "Stalls-A-3")
     await drain(app)
     email = smtp.to(ada.email)[-1]
@@ -66,7 +64,7 @@ async def test_an_email_with_many_tickets_lists_some_and_links_to_the_rest(
 async def test_tickets_transferred_before_the_email_is_sent_are_left_out(
     app: FastAPI, client: httpx2.AsyncClient, world: World, smtp: SmtpServer
 ) -> None:
-    show, ada, bob = await world.show(), await world.person("ada"), await world.person("bob")
+    show, ada, bob = await world.show(), await verified(app, world, "ada"), await world.person("bob")
     await world.buy(ada, show, "Stalls-A-1")
     await drain(app)
     before = len(smtp.emails)
@@ -82,7 +80,7 @@ async def test_tickets_transferred_before_the_email_is_sent_are_left_out(
 
 
 async def test_a_refund_email_has_the_amount(app: FastAPI, world: World, smtp: SmtpServer) -> None:
-    show, ada = await world.show(), await world.person("ada")
+    show, ada = await world.show(), await verified(app, world, "ada")
     order = await world.buy(ada, show, "Stalls-A-1", "Stalls-A-2")
     await drain(app)
     body = {"amount": 4550, "reason": "We suspect fraud"}

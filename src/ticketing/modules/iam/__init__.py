@@ -8,6 +8,12 @@ from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser
 from ticketing.modules.iam.mail_tokens import models as mail_token_models
 from ticketing.modules.iam.mail_tokens.links import write_link
 from ticketing.modules.iam.mail_tokens.models import MailToken
+from ticketing.modules.iam.mail_tokens.recipients import (
+    get_recipient,
+    is_own_address,
+    is_recipient,
+    open_confirmation,
+)
 from ticketing.modules.iam.mail_tokens.service import clean_tokens as clean_mail_tokens
 from ticketing.modules.iam.mail_tokens.service import find_token as find_mail_token
 from ticketing.modules.iam.messages import (
@@ -15,6 +21,7 @@ from ticketing.modules.iam.messages import (
     EmailVerified,
     PasswordChanged,
     PasswordResetRequested,
+    RecipientConfirmed,
     SecondFactorDisabled,
     SecondFactorEnabled,
     SessionEnded,
@@ -49,6 +56,7 @@ __all__ = [
     "Password",
     "PasswordChanged",
     "PasswordResetRequested",
+    "RecipientConfirmed",
     "SecondFactorDisabled",
     "SecondFactorEnabled",
     "SessionEnded",
@@ -61,10 +69,14 @@ __all__ = [
     "end_sessions",
     "find_mail_token",
     "find_user",
+    "get_recipient",
     "get_user",
     "has_second_factor",
+    "is_own_address",
+    "is_recipient",
     "list_users",
     "normalize_email",
+    "open_confirmation",
     "open_reset",
     "open_session",
     "personal_data",

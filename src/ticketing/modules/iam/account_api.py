@@ -11,8 +11,9 @@ from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.modules.iam import password_reset, service
 from ticketing.modules.iam.access import CurrentUser
+from ticketing.modules.iam.mail_tokens import recipients
 from ticketing.modules.iam.mail_tokens import service as mail_tokens
-from ticketing.modules.iam.mail_tokens.links import read_link
+from ticketing.modules.iam.mail_tokens.links import read_link, read_purpose
 from ticketing.modules.iam.mail_tokens.models import Purpose
 from ticketing.modules.iam.schemas import AskForReset, ChangePassword, ResetPassword, VerifyEmail
 
@@ -21,8 +22,13 @@ router = APIRouter(tags=["iam"], route_class=idempotency.Route)
 
 @router.post("/auth/verify-email")
 async def verify_email(body: VerifyEmail, session: Db) -> Envelope[None]:
-    """Verify an email address with the link that was mailed to it; no login is needed."""
-    await mail_tokens.verify_email(session, read_link(body.token, Purpose.VERIFY_EMAIL))
+    """Verify an email address with the link that was mailed to it; no login is needed.
+
+    The link is that of an account, or that of an order whose emails the address is to get.
+    """
+    purpose, token_id = read_purpose(body.token, Purpose.VERIFY_EMAIL, Purpose.CONFIRM_RECIPIENT)
+    confirm = mail_tokens.verify_email if purpose is Purpose.VERIFY_EMAIL else recipients.confirm_recipient
+    await confirm(session, token_id)
     return envelope(None, "Your e-mail address is verified.")
 
 

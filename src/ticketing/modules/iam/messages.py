@@ -36,6 +36,16 @@ class EmailVerified(Message):
     user_id: UUID
 
 
+class RecipientConfirmed(Message):
+    """An address wants the emails about a person's orders; `token_id` is the row with the address."""
+
+    topic: ClassVar[str] = "recipient.confirmed"
+    key_field: ClassVar[str] = "user_id"
+
+    user_id: UUID
+    token_id: UUID
+
+
 class PasswordResetRequested(Message):
     """A password reset was requested. The address in row `token_id` may or may not belong to an account."""
 

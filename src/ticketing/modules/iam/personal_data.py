@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox
 from ticketing.infra.db import Database
 from ticketing.infra.db.personal_data import Part, Rows
-from ticketing.modules.iam.mail_tokens.models import MailToken
+from ticketing.modules.iam.mail_tokens.models import ConfirmedRecipient, MailToken
 from ticketing.modules.iam.messages import UserErased
 from ticketing.modules.iam.models import EndReason, LogInSession, User
 from ticketing.modules.iam.passwords import confirm_password
@@ -38,11 +38,17 @@ def _second_factor(user_id: UUID) -> Rows:
     return select(SecondFactor.created_at, SecondFactor.confirmed_at).where(SecondFactor.user_id == user_id)
 
 
+def _recipients(user_id: UUID) -> Rows:
+    columns = (ConfirmedRecipient.email, ConfirmedRecipient.confirmed_at)
+    return select(*columns).where(ConfirmedRecipient.user_id == user_id).order_by(ConfirmedRecipient.email)
+
+
 PARTS = (
     Part("account", _account),
     Part("sessions", _sessions),
     Part("letters", _emails),
     Part("second_factor", _second_factor),
+    Part("recipients", _recipients),
 )
 
 
@@ -75,6 +81,9 @@ async def erase_account(session: AsyncSession, user_id: UUID, code: str | None =
     await session.execute(clients.values(user_agent="", address=""))
     is_theirs = (MailToken.user_id == user_id) | (MailToken.email == user.email_normalized)
     await session.execute(delete(MailToken).where(is_theirs))
+    recipient = ConfirmedRecipient
+    is_theirs = (recipient.user_id == user_id) | (recipient.email == user.email_normalized)
+    await session.execute(delete(recipient).where(is_theirs))
     await session.execute(update(User).where(User.id == user_id).values(**_erased(user_id)))
     outbox.publish(session, UserErased(user_id=user_id))
 

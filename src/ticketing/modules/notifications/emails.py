@@ -2,24 +2,30 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra import outbox
 from ticketing.infra.config import get_settings
 from ticketing.infra.email_addresses import is_undeliverable
 from ticketing.infra.mail import Attachment, OutgoingEmail
 from ticketing.modules import events, iam, orders, payments, tickets
 from ticketing.modules.notifications import texts
 from ticketing.modules.notifications.layout import Page, as_html, as_text
+from ticketing.modules.notifications.limits import may_send
+from ticketing.modules.notifications.messages import TicketsEmailRequested
 
 #: Limit on tickets in one email. Further tickets are only counted, and the PDF is replaced by the link to the order.
 TICKETS_MAX = 20
+#: Limit on the emails that are sent when an address is confirmed; older orders are under `/me`.
+ORDERS_MAX = 20
 
 
 async def compose_verification(session: AsyncSession, message: iam.EmailVerificationRequested) -> OutgoingEmail | None:
     """The verification of an email address. None when the link has been used, or expired during an SMTP outage."""
     token = await iam.find_mail_token(session, message.token_id)
-    if token is None:
+    if token is None or not await may_send(session, "verification", token.email):
         return None
     link = f"{get_settings().base_url}/account/verify#{iam.write_link(token)}"
     page = Page(texts.VERIFY_TEXT, texts.VERIFY_BUTTON, link)
@@ -29,7 +35,7 @@ async def compose_verification(session: AsyncSession, message: iam.EmailVerifica
 async def compose_password_reset(session: AsyncSession, message: iam.PasswordResetRequested) -> OutgoingEmail | None:
     """The password reset link. None when no account has this address, and for a second request within one minute."""
     token = await iam.open_reset(session, message.token_id)
-    if token is None:
+    if token is None or not await may_send(session, "password_reset", token.email):
         return None
     link = f"{get_settings().base_url}/account/reset#{iam.write_link(token)}"
     page = Page(texts.RESET_TEXT, texts.RESET_BUTTON, link)
@@ -39,24 +45,57 @@ async def compose_password_reset(session: AsyncSession, message: iam.PasswordRes
 async def compose_password_changed(session: AsyncSession, message: iam.PasswordChanged) -> OutgoingEmail | None:
     """The notice of a changed password. It cannot be disabled, so that a hijacker cannot hide it from the owner."""
     user = (await iam.list_users(session, [message.user_id])).get(message.user_id)
-    if user is None:
+    if user is None or not await _may_tell(session, "password_changed", user.id, user.email):
         return None
     page = Page(texts.CHANGED_TEXT, texts.CHANGED_BUTTON, f"{get_settings().base_url}/account/reset")
     return _email("password_changed", user.email, texts.CHANGED_SUBJECT, page)
 
 
-async def compose_tickets(session: AsyncSession, message: tickets.TicketsIssued) -> OutgoingEmail | None:
-    """The tickets, to the order's email address. None when the buyer holds no valid ticket of the order any more."""
+async def compose_tickets(
+    session: AsyncSession, message: tickets.TicketsIssued | TicketsEmailRequested
+) -> OutgoingEmail | None:
+    """The tickets, to the order's email address. None when the buyer holds no valid ticket of the order any more.
+
+    An address that is neither confirmed nor the verified one of the buyer gets a link to confirm it, once, and nothing
+    that an organizer or a buyer has written.
+    """
     address, passes = await tickets.list_passes_of_buyer(session, message.order_id)
     if not passes:
+        return None
+    order = await orders.get_order(session, message.order_id)
+    if not await iam.is_recipient(session, order.user_id, address):
+        return await _compose_confirmation(session, order)
+    if not await _may_tell(session, "tickets", order.user_id, address):
         return None
     has_pdf = len(passes) <= TICKETS_MAX
     explanation = texts.TICKETS_ENCLOSED if has_pdf else texts.TICKETS_ONLINE
     link = _order_link(passes[0].reference)
     page = Page(texts.TICKETS_TEXT, texts.TICKETS_BUTTON, link, _rows(passes), [explanation])
-    subject = texts.TICKETS_SUBJECT.format(title=passes[0].title, reference=passes[0].reference)
+    subject = texts.TICKETS_SUBJECT.format(title=texts.quote(passes[0].title), reference=passes[0].reference)
     draw_pdf = partial(_draw_pdf, passes) if has_pdf else None
     return _email("tickets", address, subject, page, draw_pdf)
+
+
+async def _compose_confirmation(session: AsyncSession, order: orders.Order) -> OutgoingEmail | None:
+    token = await iam.open_confirmation(session, order.user_id, order.buyer_email, order.id)
+    if token is None or not await may_send(session, "confirmation", token.email):
+        return None
+    link = f"{get_settings().base_url}/account/verify#{iam.write_link(token)}"
+    page = Page([each.format(reference=order.reference) for each in texts.CONFIRM_TEXT], texts.CONFIRM_BUTTON, link)
+    return _email("confirmation", token.email, texts.CONFIRM_SUBJECT.format(reference=order.reference), page)
+
+
+async def request_tickets_emails(session: AsyncSession, message: iam.EmailVerified | iam.RecipientConfirmed) -> None:
+    """Request the emails that waited for this address to be confirmed: one per paid order for an event to come."""
+    if isinstance(message, iam.RecipientConfirmed):
+        address = await iam.get_recipient(session, message.token_id)
+    else:
+        user = (await iam.list_users(session, [message.user_id])).get(message.user_id)
+        address = user.email if user else None
+    if address is None:
+        return
+    for order_id in await orders.list_paid_for(session, message.user_id, address, ORDERS_MAX):
+        outbox.publish(session, TicketsEmailRequested(order_id=order_id))
 
 
 async def compose_refund(session: AsyncSession, message: payments.RefundSucceeded) -> OutgoingEmail | None:
@@ -64,7 +103,11 @@ async def compose_refund(session: AsyncSession, message: payments.RefundSucceede
     order = await orders.get_order(session, message.order_id)
     event = await events.get_event(session, order.event_id)
     amount = orders.format_money(message.amount_minor, message.currency, texts.LOCALE)
-    values = {"amount": amount, "reference": order.reference, "title": event.title}
+    if not await _may_tell(session, "refund", order.user_id, order.buyer_email):
+        return None
+    is_recipient = await iam.is_recipient(session, order.user_id, order.buyer_email)
+    title = texts.REFUND_TITLE.format(title=texts.quote(event.title)) if is_recipient else ""
+    values = {"amount": amount, "reference": order.reference, "title": title}
     text = [paragraph.format(**values) for paragraph in texts.REFUND_TEXT]
     # A reason entered by staff is internal. A reason of the platform is written for the buyer.
     if message.requested_by is None:
@@ -82,6 +125,11 @@ def _email(
     return OutgoingEmail(kind, to, subject, as_text(page), as_html(page), make_attachment)
 
 
+async def _may_tell(session: AsyncSession, kind: str, user_id: UUID, address: str) -> bool:
+    """Whether this email may be sent: always to the person's own verified address, to others within the limits."""
+    return await iam.is_own_address(session, user_id, address) or await may_send(session, kind, address)
+
+
 def _order_link(reference: str) -> str:
     return f"{get_settings().base_url}/o/{reference}"
 
@@ -92,16 +140,16 @@ def _rows(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:
     if len(passes) > TICKETS_MAX:
         lines.append(texts.TICKETS_MORE.format(count=len(passes) - TICKETS_MAX))
     return [
-        (texts.EVENT, first.title),
+        (texts.EVENT, texts.clean(first.title)),
         (texts.WHEN, texts.when(first.starts_here, first.ends_here, first.zone_label)),
-        *([(texts.WHERE, first.where)] if first.where else []),
+        *([(texts.WHERE, texts.clean(first.where))] if first.where else []),
         (texts.ORDER, first.reference),
         *((texts.TICKETS if n == 0 else "", line) for n, line in enumerate(lines)),
     ]
 
 
 def _describe(p: tickets.Pass) -> str:
-    return texts.seat(p.place.section, p.place.row, p.place.seat) if p.place else p.kind
+    return texts.clean(texts.seat(p.place.section, p.place.row, p.place.seat) if p.place else p.kind)
 
 
 async def _draw_pdf(passes: Sequence[tickets.Pass]) -> Attachment:

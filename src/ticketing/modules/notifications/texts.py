@@ -1,5 +1,6 @@
 """The texts of all emails, in English. `emails` fills in the placeholders in braces."""
 
+import unicodedata
 from datetime import datetime
 
 from babel.dates import format_date, format_datetime, format_time
@@ -15,7 +16,8 @@ COPY_LINK = "If the button does nothing, copy this address into your browser:"
 VERIFY_SUBJECT = "Please confirm your e-mail address"
 VERIFY_TEXT = (
     "somebody, most likely you, has opened an account with this address. The link below confirms that it is yours.",
-    "It works for 24 hours. If it was not you, do nothing: the address then stays unconfirmed.",
+    "It works for 24 hours. Tickets are sent to confirmed addresses only.",
+    "If it was not you, do nothing: the address then stays unconfirmed.",
 )
 VERIFY_BUTTON = "Confirm this address"
 
@@ -33,7 +35,15 @@ CHANGED_TEXT = (
 )
 CHANGED_BUTTON = "Choose a new password"
 
-TICKETS_SUBJECT = "Your tickets: {title} ({reference})"
+CONFIRM_SUBJECT = "Please confirm your address for order {reference}"
+CONFIRM_TEXT = (
+    "order {reference} was placed with this e-mail address. Confirm with the link below that its tickets, and the "
+    "e-mails about other orders of its buyer, are to be sent here.",
+    "If you know nothing of an order, do nothing: no tickets are sent then.",
+)
+CONFIRM_BUTTON = "Confirm this address"
+
+TICKETS_SUBJECT = "Your tickets for {title} ({reference})"
 TICKETS_TEXT = ("you're in. This is what you bought:",)
 TICKETS_ENCLOSED = "The tickets are enclosed as a PDF. You also find them, with their codes, here:"
 TICKETS_ONLINE = "You find the tickets, with their codes, here:"
@@ -42,13 +52,36 @@ TICKETS_MORE = "and {count} more"
 
 REFUND_SUBJECT = "{amount} is on its way back to you ({reference})"
 REFUND_TEXT = (
-    "we have sent {amount} back to you for your order {reference}: {title}.",
+    "we have sent {amount} back to you for your order {reference}{title}.",
     "It arrives the way you paid; banks take a few days.",
 )
+REFUND_TITLE = ": {title}"
 REFUND_REASON = "The reason: {reason}"
 REFUND_BUTTON = "Show the order"
 
 EVENT, WHEN, WHERE, ORDER, TICKETS = "Event", "When", "Where", "Order", "Tickets"
+
+
+#: Characters of an organizer's text in a subject or a sentence, and in a row of a table.
+QUOTED_MAX, CLEAN_MAX = 60, 200
+
+
+def clean(text: str, length_max: int = CLEAN_MAX) -> str:
+    """Return an organizer's text on one line, bounded, and without characters that hide or reorder it."""
+    visible = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in _INVISIBLE)
+    line = " ".join(visible.split())
+    return line if len(line) <= length_max else f"{line[: length_max - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+
+
+def quote(text: str) -> str:
+    """Return an organizer's text in quotation marks, which it cannot close, so that it is not taken for ours."""
+    inner = clean(text, QUOTED_MAX).translate(_NO_QUOTES)
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{inner}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+#: Control, format (bidi, zero width), surrogate and private characters; separators become spaces.
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
+_NO_QUOTES = {ord(mark): "'" for mark in '\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"'}
 
 
 def seat(section: str, row: str, number: str) -> str:

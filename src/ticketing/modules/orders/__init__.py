@@ -7,7 +7,14 @@ from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
 from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
-from ticketing.modules.orders.queries import describe, get_order, get_order_by_reference, get_visible_order, list_lines
+from ticketing.modules.orders.queries import (
+    describe,
+    get_order,
+    get_order_by_reference,
+    get_visible_order,
+    list_lines,
+    list_paid_for,
+)
 from ticketing.modules.orders.schemas import Buyer, CreateOrder, OrderOut
 from ticketing.modules.orders.service import (
     PAID_STATUSES,
@@ -49,6 +56,7 @@ __all__ = [
     "get_order_by_reference",
     "get_visible_order",
     "list_lines",
+    "list_paid_for",
     "lock_order",
     "lock_order_row",
     "lock_sale",

@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends
-from sqlalchemy import Select, or_, select, tuple_
+from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import Database, tenancy
@@ -78,6 +78,16 @@ async def find_order_of(session: AsyncSession, reservation: reservations.Reserva
 async def list_lines(session: AsyncSession, order: Order) -> list[OrderLine]:
     """Return the order's lines, in the order of the reservation's items."""
     return (await _lines_of(session, [order]))[order.id]
+
+
+async def list_paid_for(session: AsyncSession, user_id: UUID, email: str, count_max: int) -> list[UUID]:
+    """Return a buyer's newest paid orders with this address, for events that are not over; for workers."""
+    is_it = (Order.user_id == user_id) & (Order.buyer_email == iam.normalize_email(email))
+    is_event = (events.Event.organization_id == Order.organization_id) & (events.Event.id == Order.event_id)
+    held = (OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED)
+    query = select(Order.id).join(events.Event, is_event).where(is_it, Order.status.in_(held))
+    query = query.where(events.ends_at() > func.now()).order_by(Order.id.desc()).limit(count_max)
+    return list(await session.scalars(query))
 
 
 async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) -> tuple[list[Order], str | None]:

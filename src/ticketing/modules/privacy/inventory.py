@@ -24,6 +24,7 @@ NOT_EXPORTED = {
     "sessions.user_id": _SAME,
     "refresh_tokens.spent_by": _DIGEST,
     "mail_tokens.user_id": _SAME,
+    "confirmed_recipients.user_id": _SAME,
     "second_factors.user_id": _SAME,
     "second_factors.sealed_secret": _DIGEST,
     "second_factors.recovery_hashes": _DIGEST,

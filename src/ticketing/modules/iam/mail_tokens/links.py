@@ -6,6 +6,7 @@ contains the same link.
 
 import base64
 import re
+from contextlib import suppress
 from uuid import UUID
 
 from ticketing.infra import security
@@ -40,6 +41,14 @@ def read_link(text: str, purpose: Purpose) -> UUID:
     if not security.is_keyed_digest(raw[16:], raw[:16], _key_for(purpose)):
         raise LinkInvalid(field="token")
     return UUID(bytes=raw[:16])
+
+
+def read_purpose(text: str, *purposes: Purpose) -> tuple[Purpose, UUID]:
+    """Return which of these purposes the link has, and its row id. Raises LinkInvalid."""
+    for purpose in purposes[:-1]:
+        with suppress(LinkInvalid):
+            return purpose, read_link(text, purpose)
+    return purposes[-1], read_link(text, purposes[-1])
 
 
 def _key_for(purpose: str) -> str:

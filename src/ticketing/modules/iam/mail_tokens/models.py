@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ticketing.infra.db import Base, Identified
@@ -15,13 +15,17 @@ class Purpose(StrEnum):
 
     VERIFY_EMAIL = "verify_email"
     RESET_PASSWORD = "reset_password"  # noqa: S105
+    #: Sent to the address of an order that is not the verified address of its buyer.
+    CONFIRM_RECIPIENT = "confirm_recipient"
 
 
 class MailToken(Identified, Base):
     """A link in an email. Its token is derived from the id when needed, and is not stored."""
 
     __tablename__ = "mail_tokens"
-    __table_args__ = (CheckConstraint("purpose in ('verify_email', 'reset_password')", name="purpose"),)
+    __table_args__ = (
+        CheckConstraint("purpose in ('verify_email', 'reset_password', 'confirm_recipient')", name="purpose"),
+    )
 
     #: None until the consumer has looked up the account: the request itself must not depend on whether there is one.
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
@@ -30,3 +34,14 @@ class MailToken(Identified, Base):
     email: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+
+
+class ConfirmedRecipient(Base):
+    """An address whose owner wants the emails about one person's orders."""
+
+    __tablename__ = "confirmed_recipients"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    #: In the form that is compared.
+    email: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
+    confirmed_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
@@ -91,8 +91,12 @@ async def add_token(
 
 async def find_token(session: AsyncSession, token_id: UUID) -> MailToken | None:
     """Return the row behind a usable link, locked; None when the link is used or expired, so no email is needed."""
-    is_live = (MailToken.expires_at > func.now()) & MailToken.used_at.is_(None)
-    return await session.scalar(select(MailToken).where(MailToken.id == token_id, is_live).with_for_update())
+    return await session.scalar(select(MailToken).where(MailToken.id == token_id, is_live()).with_for_update())
+
+
+def is_live() -> ColumnElement[bool]:
+    """Whether a link can still be used."""
+    return (MailToken.expires_at > func.now()) & MailToken.used_at.is_(None)
 
 
 async def lock_token(session: AsyncSession, token_id: UUID, purpose: Purpose) -> tuple[User, MailToken]:
@@ -105,10 +109,13 @@ async def lock_token(session: AsyncSession, token_id: UUID, purpose: Purpose) ->
     if owner is None:
         raise LinkInvalid(field="token")
     user = await lock_user(session, owner)
-    is_live = (MailToken.purpose == purpose) & (MailToken.expires_at > func.now())
-    query = select(MailToken).where(MailToken.id == token_id, is_live).with_for_update()
-    token = await session.scalar(query.execution_options(populate_existing=True))
-    if token is None or normalize_email(token.email) != user.email_normalized:
+    is_it = (MailToken.id == token_id) & (MailToken.purpose == purpose) & (MailToken.expires_at > func.now())
+    query = select(MailToken).where(is_it).with_for_update().execution_options(populate_existing=True)
+    token = await session.scalar(query)
+    if token is None:
+        raise LinkInvalid(field="token")
+    is_theirs = normalize_email(token.email) == user.email_normalized
+    if not is_theirs and purpose != Purpose.CONFIRM_RECIPIENT:
         raise LinkInvalid(field="token")
     return user, token
 

@@ -158,7 +158,7 @@ export default {
   'verify.done_title': 'Your address is confirmed',
   'verify.done': 'Nothing else is needed. You can close this page.',
   'verify.again': 'Log in and ask for a new letter under “My tickets”.',
-  'verify.wanted': 'Your e-mail address is not confirmed yet. Look for our letter in your mailbox.',
+  'verify.wanted': 'Your e-mail address is not confirmed yet. Look for our letter in your mailbox: tickets are sent to confirmed addresses only.',
   'verify.send_again': 'Send it again',
   'verify.sent': 'A letter is on its way to you.',
   'reset.ask_title': 'A new password',
