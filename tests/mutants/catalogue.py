@@ -86,6 +86,18 @@ MONEY = (
 
 MESSAGES = (
     Mutant(
+        "the lease is not renewed during an effect",
+        "A standby sends the email that a slow mail server is accepting.",
+        (
+            Edit(
+                f"{_SRC}/infra/bus/log_consumer.py",
+                "await run_while(self.reader.keep_lease(), self._consume(page, stop))",
+                "await self._consume(page, stop)",
+            ),
+        ),
+        ("tests/infra/bus/test_slow_effects.py::test_a_mail_server_that_takes_ten_seconds_gets_each_email_once",),
+    ),
+    Mutant(
         "no inbox",
         "A redelivered message takes effect again.",
         (

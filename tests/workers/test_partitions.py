@@ -10,7 +10,7 @@ from tests.support.world import World
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox.reader import LogReader
-from ticketing.workers import scheduler
+from ticketing.workers import cleaning, scheduler
 
 OLD = 9
 ROWS = """
@@ -138,11 +138,11 @@ async def test_the_inbox_remembers_what_the_log_can_redeliver(
         await session.execute(text(done.format(OLD - 1)))
         await session.execute(text(done.format(OLD + 2)))
     remembered = "select count(*) from inbox"
-    await scheduler.run_job("clean_inbox", scheduler.clean_inbox, settings, database)
+    await scheduler.run_job("clean_inbox", cleaning.clean_inbox, settings, database)
     assert await scalars(database, remembered) == [1]
     await read(database, "tickets")
     await keep(database, settings)
-    await scheduler.run_job("clean_inbox", scheduler.clean_inbox, settings, database)
+    await scheduler.run_job("clean_inbox", cleaning.clean_inbox, settings, database)
     assert await scalars(database, remembered) == [0]
 
 

@@ -5,35 +5,34 @@ Correctness does not depend on them running on time: a lapsed hold is free at th
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import Delete, Select, delete, func, select, text, tuple_
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log
-from ticketing.infra.bus import InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.db.timeouts import allow_long_statements
-from ticketing.infra.http.idempotency import StoredResponse
 from ticketing.infra.outbox import HORIZON, Horizon
 from ticketing.infra.system.retry import OUTAGES
+<<<<<<< HEAD
 from ticketing.modules import events, iam, notifications, payments, privacy, reservations, webhooks
 from ticketing.workers import lag_metrics
+=======
+from ticketing.modules import events, payments, privacy, reservations
+from ticketing.workers import cleaning, lag_metrics
+from ticketing.workers.cleaning import Job
+>>>>>>> 63d893b (wip)
 
 #: Partitions are created this many days ahead: the scheduler may be down for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
-CLEAN_ROWS = 5000
 LOCK_TRIES_MAX = 20
 LOCK_PAUSE_SECONDS = 0.2
-
-Job = Callable[[AsyncSession, Settings], Awaitable[int]]
 
 _log = log.get_logger(__name__)
 
@@ -65,6 +64,7 @@ async def record_horizon(session: AsyncSession, settings: Settings) -> int:
     return 0
 
 
+<<<<<<< HEAD
 async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
     """Delete inbox rows of messages that can't be redelivered, because the log no longer has them."""
     days = timedelta(days=settings.outbox_retention_days + 1)
@@ -104,20 +104,14 @@ async def _delete(session: AsyncSession, statement: Delete) -> int:
     return int((await session.execute(statement)).rowcount)  # type: ignore[attr-defined]
 
 
+=======
+>>>>>>> 63d893b (wip)
 async def complete_events(session: AsyncSession, settings: Settings) -> int:
     return await events.complete_past_events(session)
 
 
 async def retry_webhooks(session: AsyncSession, settings: Settings) -> int:
     return await payments.retry_waiting_events(session)
-
-
-async def empty_webhooks(session: AsyncSession, settings: Settings) -> int:
-    return await payments.personal_data.empty_old_webhooks(session, settings.webhook_body_days)
-
-
-async def clean_webhooks(session: AsyncSession, settings: Settings) -> int:
-    return await webhooks.clean_webhooks(session, settings.webhook_delivery_days)
 
 
 async def forget_old_buyers(session: AsyncSession, settings: Settings) -> int:
@@ -138,6 +132,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "keep_partitions": (keep_partitions, 3600),
     "drop_partitions": (drop_partitions, 3600),
     "note_horizon": (record_horizon, 10),
+<<<<<<< HEAD
     "clean_inbox": (clean_inbox, 60),
     "clean_answers": (clean_responses, 60),
     "clean_sessions": (clean_sessions, 60),
@@ -145,8 +140,11 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "clean_email_limits": (clean_email_limits, 3600),
     "empty_webhooks": (empty_webhooks, 3600),
     "clean_webhooks": (clean_webhooks, 600),
+=======
+>>>>>>> 63d893b (wip)
     "forget_old_buyers": (forget_old_buyers, 3600),
     "finish_erasures": (finish_erasures, 600),
+    **cleaning.JOBS,
 }
 
 

@@ -12,7 +12,7 @@ from tests.support.drain import drain
 from tests.support.world import Show, Tenant, World, data, refusal
 from ticketing.infra.config import Settings
 from ticketing.modules import privacy
-from ticketing.workers import scheduler
+from ticketing.workers import cleaning, scheduler
 
 DAY = "update events set starts_at = now() - make_interval(days => :days), ends_at = null"
 
@@ -127,7 +127,7 @@ async def test_stored_provider_webhooks_are_emptied_after_their_retention(world:
 
     async def empty() -> int:
         return await scheduler.run_job(
-            "empty", scheduler.empty_webhooks, app.state.get(Settings), app.state.worker_database
+            "empty", cleaning.empty_payment_events, app.state.get(Settings), app.state.worker_database
         )
 
     assert await empty() == 0

@@ -106,6 +106,14 @@ class Settings(BaseSettings):
     consumer_max_attempts: int = Field(8, ge=1, le=100)
     #: How long the body of a payment provider's webhook is kept; it may name a payer. Its type and amount stay.
     webhook_body_days: int = Field(30, ge=1, le=3650)
+    #: How long the type and amount of a processed webhook are kept. One that needs an operator is kept until then.
+    webhook_event_days: int = Field(730, ge=90, le=3650)
+    #: How long a reservation without an order is kept after it expired or was cancelled.
+    reservation_retention_days: int = Field(30, ge=1, le=3650)
+    #: How long entries of the audit log are kept. The database refuses to delete one that is younger than 365 days.
+    audit_retention_days: int = Field(1095, ge=365, le=36_500)
+    #: How long refused scans are kept. Admissions stay with their ticket.
+    check_in_retention_days: int = Field(365, ge=30, le=3650)
     #: How long the response to an `Idempotency-Key` is kept for retries.
     idempotency_retention_hours: int = Field(24, ge=24, le=24 * 30)
     #: Interval between sweeps of lapsed holds. A lapsed hold is free before the sweep; the sweep updates the seat map.

@@ -3,7 +3,7 @@
 from ticketing.modules.organizations import models, personal_data
 from ticketing.modules.organizations.access import ApiKeyScheme, May, may, record_use
 from ticketing.modules.organizations.api import router
-from ticketing.modules.organizations.audit import record
+from ticketing.modules.organizations.audit import clean_audit_log, record
 from ticketing.modules.organizations.messages import (
     ApiKeyCreated,
     ApiKeyRevoked,
@@ -44,6 +44,7 @@ __all__ = [
     "Role",
     "SupportGranted",
     "SupportRevoked",
+    "clean_audit_log",
     "find_access",
     "find_role",
     "get_organization",

@@ -1,12 +1,17 @@
 """The audit log: actor, change and client address, written in the transaction of the change."""
 
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
 from ticketing.modules.organizations.models import AuditEntry
 from ticketing.modules.organizations.permissions import Access
+
+#: Entries per transaction.
+CLEAN_ROWS = 1000
 
 
 def record(
@@ -31,3 +36,12 @@ def record(
             user_agent=log.user_agent.get() or None,
         )
     )
+
+
+async def clean_audit_log(session: AsyncSession, days: int) -> int:
+    """Delete a batch of entries that are `days` old; their number. The database refuses fewer than 365 days."""
+    is_old = AuditEntry.created_at < func.now() - timedelta(days=days)
+    old = select(AuditEntry.id).where(is_old).order_by(AuditEntry.created_at).limit(CLEAN_ROWS)
+    rows = delete(AuditEntry).where(AuditEntry.id.in_(old.with_for_update(skip_locked=True)))
+    deleted = await session.execute(rows, execution_options={"synchronize_session": False})
+    return int(deleted.rowcount)  # type: ignore[attr-defined]

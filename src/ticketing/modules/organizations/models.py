@@ -80,11 +80,15 @@ class ApiKey(Identified, Base):
 
 
 class AuditEntry(Identified, Base):
-    """A change with its actor, values before and after, and client. Append-only, enforced by a trigger."""
+    """A change with its actor, values before and after, and client.
+
+    Append-only: triggers refuse to change an entry, and to delete one that is younger than a year.
+    """
 
     __tablename__ = "audit_log"
     __table_args__ = (
         Index("ix_audit_log_organization_id_id", "organization_id", "id"),
+        Index("ix_audit_log_created_at", "created_at"),
         # Finds the organizations that a user has ever worked for, which their export covers.
         Index("ix_audit_log_actor_organization_id", "actor", "organization_id"),
         Index("ix_audit_log_subject_organization_id", "subject", "organization_id"),

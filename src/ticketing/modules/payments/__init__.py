@@ -24,6 +24,7 @@ from ticketing.modules.payments.refunds import (
     request_refund,
     send_refund,
 )
+from ticketing.modules.payments.retention import clean_events
 from ticketing.modules.payments.schemas import PaymentOut, RefundOut
 from ticketing.modules.payments.webhooks import retry_waiting_events
 
@@ -48,6 +49,7 @@ __all__ = [
     "RefundStatus",
     "RefundSucceeded",
     "RefundTooLarge",
+    "clean_events",
     "list_payments",
     "list_refunds",
     "pages",

@@ -108,6 +108,8 @@ class PaymentEvent(Base):
     __table_args__ = (
         Index("ix_payment_events_waiting", "received_at", postgresql_where=text("processed_at is null")),
         Index("ix_payment_events_provider_provider_ref", "provider", "provider_ref"),
+        # For the clean-up. The others wait for an operator, and stay.
+        Index("ix_payment_events_settled", "processed_at", postgresql_where=text("outcome in ('applied', 'seen')")),
         Index("ix_payment_events_with_body", "processed_at", postgresql_where=text("body <> '{}'")),
     )
 

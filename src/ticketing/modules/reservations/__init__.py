@@ -1,6 +1,6 @@
 """Reservations: timed holds of seats or places by one buyer, who buys them before the hold expires."""
 
-from ticketing.modules.reservations import personal_data
+from ticketing.modules.reservations import personal_data, retention
 from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirmation import confirm, release_confirmed
 from ticketing.modules.reservations.expiry import expire_due
@@ -45,5 +45,6 @@ __all__ = [
     "lock_own_hold",
     "personal_data",
     "release_confirmed",
+    "retention",
     "router",
 ]

@@ -45,6 +45,12 @@ class Reservation(Identified, Base):
         Index(
             "ix_reservations_organization_id_event_id_buyer_identity", "organization_id", "event_id", "buyer_identity"
         ),
+        # For the clean-up: those that it may delete.
+        Index(
+            "ix_reservations_ended",
+            "ended_at",
+            postgresql_where=text("status in ('expired', 'cancelled') and not is_kept"),
+        ),
         # For the expiry sweep: active reservations only, by expiry time.
         Index("ix_reservations_running_out", "expires_at", postgresql_where=text("status = 'active'")),
     )
@@ -61,6 +67,8 @@ class Reservation(Identified, Base):
     currency: Mapped[str] = mapped_column(Text)
     ended_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    #: Set by the clean-up when it finds an order of a hold that has ended: the reservation stays with its order.
+    is_kept: Mapped[bool] = mapped_column(server_default="false", default=False)
 
 
 class ReservationItem(Base):

@@ -7,6 +7,7 @@ from ticketing.modules.tickets.api import well_known
 from ticketing.modules.tickets.checkin import api as door_api
 from ticketing.modules.tickets.checkin import devices_api
 from ticketing.modules.tickets.checkin.devices import revoke_devices_of_member
+from ticketing.modules.tickets.checkin.retention import clean_check_ins
 from ticketing.modules.tickets.documents.files import draw_pdf
 from ticketing.modules.tickets.documents.passes import Pass
 from ticketing.modules.tickets.documents.queries import list_passes_of_buyer
@@ -39,6 +40,7 @@ __all__ = [
     "TicketTransferred",
     "TicketsIssued",
     "TicketsVoided",
+    "clean_check_ins",
     "draw_pdf",
     "issue_tickets",
     "list_passes_of_buyer",

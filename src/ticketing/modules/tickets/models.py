@@ -109,6 +109,8 @@ class CheckIn(Identified, Base):
         ForeignKeyConstraint(["organization_id", "ticket_id"], ["tickets.organization_id", "tickets.id"]),
         CheckConstraint("result in ('admitted', 'already_checked_in', 'voided')", name="result"),
         Index("ix_check_ins_organization_id_event_id_id", "organization_id", "event_id", "id"),
+        # For the clean-up. Admissions stay with their ticket.
+        Index("ix_check_ins_refused", "created_at", postgresql_where=text("result <> 'admitted'")),
         Index("uq_check_ins_one_admission", "ticket_id", unique=True, postgresql_where=text("result = 'admitted'")),
         Index(
             "uq_check_ins_nonce",
