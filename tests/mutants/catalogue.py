@@ -23,6 +23,12 @@ MONEY = (
         (f"{_WEBHOOKS}test_a_wrong_amount_or_currency_pays_nothing",),
     ),
     Mutant(
+        "an order may cost more than a payment",
+        "A buyer holds and orders what no payment can pay.",
+        (Edit(f"{_SRC}/modules/reservations/hold/inventory.py", "    if total > AMOUNT_MAX:", "    if False:"),),
+        ("tests/modules/payments/test_amounts.py::test_whatever_can_be_ordered_can_be_paid_and_refunded",),
+    ),
+    Mutant(
         "a failure overwrites a success",
         "A successful payment is recorded as failed.",
         (Edit(f"{_SRC}/modules/payments/settlement.py", "if payment.status != PaymentStatus.PENDING:", "if False:"),),

@@ -22,7 +22,8 @@ from pydantic import (
 
 from ticketing.infra.http.characters import check_line, check_text
 
-#: A trillion minor units: more than any price, and safe in a JavaScript number.
+#: Largest amount in minor units: of a price, of the total of an order, of a payment and of a refund. It is below 2^53,
+#: the largest integer that JavaScript represents exactly.
 AMOUNT_MAX = 10**12
 
 

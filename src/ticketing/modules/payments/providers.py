@@ -47,7 +47,7 @@ class ProviderEvent:
 
 
 class Provider(Protocol):
-    """One payment provider."""
+    """One payment provider. It takes every amount from 1 to AMOUNT_MAX: a hold with a larger total is refused."""
 
     name: ClassVar[str]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ticketing.infra.errors import Invalid, NotFound, TicketingError
+from ticketing.infra.http.fields import AMOUNT_MAX
 from ticketing.modules import events
 from ticketing.modules.reservations.hold.pending import PendingHold
 from ticketing.modules.reservations.hold_request import HoldRequest
@@ -58,7 +59,8 @@ class LockedInventory:
         Raises:
             NotFound, EventNotOnSale: there is nothing to hold.
             AllowanceContended: another transaction has locked this buyer's allowance.
-            LimitExceeded: more than the event or the ticket type allows per order, or per person over all orders.
+            LimitExceeded: more than the event or the ticket type allows per order, or per person over all orders; or
+                a total above AMOUNT_MAX.
             Invalid: a ticket type is not a general-admission type of this event.
             SeatUnknown, SeatTaken, SeatContended, SeatNotPriced, SoldOut: nothing was taken.
         """
@@ -69,6 +71,7 @@ class LockedInventory:
             raise sale.refusal
         identity = self._check_limits(sale, request)
         items = [*self._find_seats(sale, hold), *self._find_places(sale, request)]
+        _check_total(items, sale.currency, request.quantity_field)
         self._take(request, hold.seats, identity)
         return items
 
@@ -133,6 +136,15 @@ class LockedInventory:
             self.places[type_id] -= quantity
         if identity is not None:
             self._granted_to[identity] = self._granted_to.get(identity, 0) + request.quantity
+
+
+def _check_total(items: Iterable[GrantedItem], currency: str, field: str) -> None:
+    # A larger amount is refused by the providers' webhooks: the order could never be paid.
+    total = sum(item.offer.price_minor * item.quantity for item in items)
+    if total > AMOUNT_MAX:
+        limit, asked = ({"amount": amount, "currency": currency} for amount in (AMOUNT_MAX, total))
+        message = f"One order may cost at most {AMOUNT_MAX} minor units of {currency}; choose fewer tickets."
+        raise LimitExceeded(message, field=field, limit=limit, total=asked)
 
 
 def _check_type_limits(items: list[GrantedItem], field: str) -> None:
