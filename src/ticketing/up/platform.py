@@ -129,6 +129,8 @@ class Platform:
         self.environment |= {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics), "PYTHONUNBUFFERED": "1"}
         # The processes would all listen on the same port; instead, /metrics of the API aggregates their metrics.
         self.environment["METRICS_PORT"] = ""
+        # There is no load balancer between its processes: they share a socket, which the next one continues to serve.
+        self.environment["SHUTDOWN_DRAIN_SECONDS"] = "0"
         if self.options.verbose and sys.stdout.isatty():
             self.environment.setdefault("LOG_FORMAT", "console")
 

@@ -4,15 +4,18 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 
 from tests.modules.realtime.live import Viewer, Watch, show_changes, until
+from tests.support.platform import eventually
 from tests.support.time_limits import PATIENCE_SECONDS
-from tests.support.world import World
+from tests.support.world import World, refusal
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.system.ports import free_port
@@ -86,15 +89,7 @@ async def test_a_server_that_is_terminated_ends_its_streams_and_stops_at_once(
     app: FastAPI, world: World, settings: Settings
 ) -> None:
     show = await world.show(rows=1, seats=1)
-    port = free_port()
-    environment = os.environ | {
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "PORT": str(port),
-    }
-    command = [sys.executable, "-m", "ticketing.cli", "serve"]
-    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
-    try:
+    async with served(settings) as (port, process):
         viewer = await _open_patiently(port, f"/api/v1/events/{show.id}/stream")
         await viewer.next()
         with pytest.raises(TimeoutError):
@@ -105,6 +100,54 @@ async def test_a_server_that_is_terminated_ends_its_streams_and_stops_at_once(
         async with asyncio.timeout(PATIENCE_SECONDS):
             await process.wait()
         viewer.leave()
+
+
+async def test_a_server_that_drains_is_not_ready_and_takes_requests_until_it_stops(
+    app: FastAPI, world: World, settings: Settings
+) -> None:
+    show = await world.show(rows=1, seats=1)
+    path = f"/api/v1/events/{show.id}/stream"
+    async with served(settings, SHUTDOWN_DRAIN_SECONDS="120") as (port, process):
+        first = await _open_patiently(port, path)
+        await first.next()
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
+            assert (await client.get("/health/ready")).status_code == 200
+            process.send_signal(signal.SIGTERM)
+
+            async def is_not_ready() -> bool:
+                return (await client.get("/health/ready")).status_code == 503
+
+            await eventually(is_not_ready)
+            assert refusal(await client.get("/health"), 503)["code"] == "shutting_down"
+            assert (await client.get("/health/live")).status_code == 200
+        # On new connections:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            assert (await client.get(f"/api/v1/events/{show.id}")).status_code == 200
+        second = await Viewer.open(port, path)
+        assert (await second.next()).name == "snapshot"
+        process.send_signal(signal.SIGTERM)  # the second signal ends the drain
+        for viewer in (first, second):
+            assert (await viewer.rest())[-1].name == "heartbeat"
+            assert len(viewer.retries) == 2
+            viewer.leave()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await process.wait() == 0
+
+
+@asynccontextmanager
+async def served(settings: Settings, **variables: str) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """A process of the API, which is killed at the end of the block unless it has ended."""
+    port = free_port()
+    environment = os.environ | {
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "PORT": str(port),
+        **variables,
+    }
+    command = [sys.executable, "-m", "ticketing.cli", "serve"]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        yield port, process
     finally:
         if process.returncode is None:
             process.kill()

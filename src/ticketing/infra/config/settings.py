@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535)
     #: Directory of the embedded servers, the logs of `ticketing up`, and generated secrets.
     data_dir: Path = Path(".data")
+    #: How long an idle connection of a client is kept. Behind a load balancer it must be longer than the load
+    #: balancer's own limit (60 s in nginx and AWS ALB), else a request meets a connection that is just being closed.
+    keep_alive_seconds: int = Field(75, ge=1, le=3600)
+    #: How long an API process still accepts requests after SIGTERM, while `/health/ready` is 503, so that a load
+    #: balancer stops sending to it. 0: it stops at once, as `ticketing up` always does.
+    shutdown_drain_seconds: float = Field(0, ge=0, le=300)
     #: Base URL that people use, for links in emails and on tickets. Unset: `http://127.0.0.1:<PORT>`. Production
     #: requires `https://`.
     public_url: str = ""

@@ -3,7 +3,9 @@
 import asyncio
 import signal
 import socket
-from typing import Any
+import time
+from types import FrameType
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import orjson
@@ -12,6 +14,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ticketing.infra.app_state import AppState
+from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.http.send_timeout import SendTimeout
 from ticketing.infra.system import garbage_collection
 
@@ -25,8 +28,14 @@ HEAD_SECONDS = 15.0
 LAST_REQUEST_SECONDS = 0.5
 
 
+T = TypeVar("T")
+
+
 class Shutdown(asyncio.Event):
-    """Set when the process has been told to stop, before it waits for running requests."""
+    """Set when the process stops, before it waits for running requests."""
+
+    #: The process has been told to stop, and still accepts requests for SHUTDOWN_DRAIN_SECONDS.
+    is_draining = False
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -131,17 +140,42 @@ def _refusal() -> bytes:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's server, which serves for a while after SIGTERM: a load balancer has to notice that it is not ready."""
+
+    _drained_at: float | None = None
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         garbage_collection.rest()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        seconds = self._drain_seconds()
+        if sig != signal.SIGTERM or not seconds or self._drained_at is not None:
+            super().handle_exit(sig, frame)
+            return
+        self._drained_at = time.monotonic() + seconds
+        if (shutdown := self._find(Shutdown)) is not None:
+            shutdown.is_draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._drained_at is not None and time.monotonic() >= self._drained_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Set before waiting for running requests, so that long polls return at once.
-        app = self.config.loaded_app
-        state = app.state if isinstance(app, Starlette) else None
-        if isinstance(state, AppState) and (shutdown := state.find(Shutdown)) is not None:
+        if (shutdown := self._find(Shutdown)) is not None:
             shutdown.set()
         await super().shutdown(sockets)
+
+    def _drain_seconds(self) -> float:
+        settings = self._find(Settings)
+        return settings.shutdown_drain_seconds if settings is not None else 0
+
+    def _find(self, kind: type[T]) -> T | None:
+        app = self.config.loaded_app
+        state = app.state if isinstance(app, Starlette) else None
+        return state.find(kind) if isinstance(state, AppState) else None
 
 
 def run(factory: str, listener: socket.socket) -> bool:
@@ -171,6 +205,7 @@ def configure(app: Any, **options: Any) -> uvicorn.Config:
             "server_header": False,
             # RequestContext is the only place that reads proxy headers, according to TRUSTED_PROXIES.
             "proxy_headers": False,
+            "timeout_keep_alive": get_settings().keep_alive_seconds,
             "timeout_graceful_shutdown": DRAIN_SECONDS,
             **options,
         },

@@ -15,6 +15,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.errors import Unauthenticated
 from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.server import Shutdown
 from ticketing.modules.health.checks import Status
 from ticketing.modules.health.monitor import HealthMonitor
 from ticketing.modules.health.schemas import AlertOut, AlertsOut, CheckOut, LiveOut, ReadyOut
@@ -49,15 +50,15 @@ async def get_live() -> Envelope[LiveOut]:
 
 
 @router.get("/health/ready", response_model=Envelope[ReadyOut])
-async def get_ready(monitor: Monitor) -> Response:
-    """503 while requests can't be served. Without Redis or the bus the status is `degraded`, with 200."""
-    return _ready(await _all(monitor))
+async def get_ready(monitor: Monitor, request: Request) -> Response:
+    """503 while requests can't be served, and before the process stops. Without Redis or the bus: `degraded`, 200."""
+    return _ready(await _all(monitor), app_state.of(request.app).get(Shutdown).is_draining)
 
 
 @router.get("/health", response_model=Envelope[ReadyOut])
-async def get_health(monitor: Monitor) -> Response:
+async def get_health(monitor: Monitor, request: Request) -> Response:
     """The same as `/health/ready`, under the name that people try first."""
-    return _ready(await _all(monitor))
+    return await get_ready(monitor, request)
 
 
 @router.get("/health/db", response_model=Envelope[CheckOut])
@@ -112,8 +113,10 @@ async def _one(monitor: HealthMonitor, name: str) -> Response:
     return _response(check, [] if check.status is Status.OK else [f"{name} is {check.status}"])
 
 
-def _ready(checks: dict[str, CheckOut]) -> Response:
+def _ready(checks: dict[str, CheckOut], is_draining: bool) -> Response:
     down = [f"{name} is down" for name, check in checks.items() if check.status is Status.DOWN]
+    if is_draining:
+        return _response(ReadyOut(status="not_ready", checks=checks), ["the process is stopping"], "shutting_down")
     status = "ready" if all(check.status is Status.OK for check in checks.values()) else "degraded"
     return _response(ReadyOut(status="not_ready" if down else status, checks=checks), down)
 

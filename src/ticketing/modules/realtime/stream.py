@@ -53,17 +53,12 @@ class SeatStream(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             with self.counted:
-                await (_send_head(self, send) if is_head(scope) else super().__call__(scope, receive, send))
+                # For HEAD, the library sends the headers and does not begin the stream.
+                await super().__call__({**scope, "method": "HEAD"} if is_head(scope) else scope, receive, send)
         except SendTimeoutError:
             metrics.SLOW_VIEWERS.inc()
             _log.info("slow_viewer_dropped")
             await _drop_connection(receive)
-
-
-async def _send_head(stream: SeatStream, send: Send) -> None:
-    """Send the headers of a stream that does not begin."""
-    await send({"type": "http.response.start", "status": stream.status_code, "headers": stream.raw_headers})
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def begin_stream(hub: Hub, channel: Channel, last_event_id: str | None) -> SeatStream:
