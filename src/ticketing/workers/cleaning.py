@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra.bus import InboxRow
 from ticketing.infra.config import Settings
 from ticketing.infra.http.idempotency import StoredResponse
-from ticketing.modules import iam, orders, organizations, payments, tickets, webhooks
+from ticketing.modules import iam, notifications, orders, organizations, payments, tickets, webhooks
 
 #: One batch of a job: how many rows it has changed. 0: nothing is left.
 Job = Callable[[AsyncSession, Settings], Awaitable[int]]
@@ -56,6 +56,10 @@ async def clean_mail_tokens(session: AsyncSession, settings: Settings) -> int:
     return await iam.clean_mail_tokens(session)
 
 
+async def clean_email_limits(session: AsyncSession, settings: Settings) -> int:
+    return await notifications.clean_limits(session)
+
+
 async def clean_reservations(session: AsyncSession, settings: Settings) -> int:
     return await orders.clean_reservations(session, settings.reservation_retention_days)
 
@@ -86,6 +90,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "clean_answers": (clean_responses, 60),
     "clean_sessions": (clean_sessions, 60),
     "clean_mail_tokens": (clean_mail_tokens, 600),
+    "clean_email_limits": (clean_email_limits, 3600),
     "clean_reservations": (clean_reservations, 60),
     "clean_audit_log": (clean_audit_log, 600),
     "clean_check_ins": (clean_check_ins, 600),

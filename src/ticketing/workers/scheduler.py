@@ -20,14 +20,9 @@ from ticketing.infra.db import Database
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.outbox import HORIZON, Horizon
 from ticketing.infra.system.retry import OUTAGES
-<<<<<<< HEAD
-from ticketing.modules import events, iam, notifications, payments, privacy, reservations, webhooks
-from ticketing.workers import lag_metrics
-=======
 from ticketing.modules import events, payments, privacy, reservations
 from ticketing.workers import cleaning, lag_metrics
 from ticketing.workers.cleaning import Job
->>>>>>> 63d893b (wip)
 
 #: Partitions are created this many days ahead: the scheduler may be down for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
@@ -64,48 +59,6 @@ async def record_horizon(session: AsyncSession, settings: Settings) -> int:
     return 0
 
 
-<<<<<<< HEAD
-async def clean_inbox(session: AsyncSession, settings: Settings) -> int:
-    """Delete inbox rows of messages that can't be redelivered, because the log no longer has them."""
-    days = timedelta(days=settings.outbox_retention_days + 1)
-    key = tuple_(InboxRow.consumer, InboxRow.message_id)
-    # Older than the log itself: a partition that is kept for a slow reader can be replayed.
-    end = func.least(func.now() - days, func.outbox_begins_at())
-    old = select(InboxRow.consumer, InboxRow.message_id).where(InboxRow.done_at < end)
-    return await _delete(session, delete(InboxRow).where(key.in_(_batch(old))))
-
-
-async def clean_responses(session: AsyncSession, settings: Settings) -> int:
-    """Delete stored responses of old idempotency keys."""
-    hours = timedelta(hours=settings.idempotency_retention_hours)
-    key = tuple_(StoredResponse.caller, StoredResponse.key)
-    old = select(StoredResponse.caller, StoredResponse.key).where(StoredResponse.created_at < func.now() - hours)
-    return await _delete(session, delete(StoredResponse).where(key.in_(_batch(old))))
-
-
-async def clean_sessions(session: AsyncSession, settings: Settings) -> int:
-    return await iam.clean_sessions(session)
-
-
-async def clean_mail_tokens(session: AsyncSession, settings: Settings) -> int:
-    return await iam.clean_mail_tokens(session)
-
-
-def _batch(old: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    # A row that another transaction has locked is left to the next run: waiting for it could deadlock.
-    return old.limit(CLEAN_ROWS).with_for_update(skip_locked=True)
-
-
-async def clean_email_limits(session: AsyncSession, settings: Settings) -> int:
-    return await notifications.clean_limits(session)
-
-
-async def _delete(session: AsyncSession, statement: Delete) -> int:
-    return int((await session.execute(statement)).rowcount)  # type: ignore[attr-defined]
-
-
-=======
->>>>>>> 63d893b (wip)
 async def complete_events(session: AsyncSession, settings: Settings) -> int:
     return await events.complete_past_events(session)
 
@@ -132,16 +85,6 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "keep_partitions": (keep_partitions, 3600),
     "drop_partitions": (drop_partitions, 3600),
     "note_horizon": (record_horizon, 10),
-<<<<<<< HEAD
-    "clean_inbox": (clean_inbox, 60),
-    "clean_answers": (clean_responses, 60),
-    "clean_sessions": (clean_sessions, 60),
-    "clean_mail_tokens": (clean_mail_tokens, 600),
-    "clean_email_limits": (clean_email_limits, 3600),
-    "empty_webhooks": (empty_webhooks, 3600),
-    "clean_webhooks": (clean_webhooks, 600),
-=======
->>>>>>> 63d893b (wip)
     "forget_old_buyers": (forget_old_buyers, 3600),
     "finish_erasures": (finish_erasures, 600),
     **cleaning.JOBS,

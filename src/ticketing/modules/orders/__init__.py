@@ -7,7 +7,6 @@ from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
 from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
-<<<<<<< HEAD
 from ticketing.modules.orders.queries import (
     describe,
     get_order,
@@ -16,10 +15,7 @@ from ticketing.modules.orders.queries import (
     list_lines,
     list_paid_for,
 )
-=======
-from ticketing.modules.orders.queries import describe, get_order, get_order_by_reference, get_visible_order, list_lines
 from ticketing.modules.orders.retention import clean_reservations
->>>>>>> 63d893b (wip)
 from ticketing.modules.orders.schemas import Buyer, CreateOrder, OrderOut
 from ticketing.modules.orders.service import (
     PAID_STATUSES,
