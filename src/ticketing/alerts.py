@@ -3,6 +3,12 @@
 from ticketing.modules.health import Alert
 
 _AGE = "extract(epoch from now() - {since})"
+#: The smallest UUIDv7 of a time: ids sort by the time at which their rows were made.
+_FIRST_ID = "cast(lpad(to_hex(cast(extract(epoch from {at}) * 1000 as bigint)), 12, '0') || repeat('0', 20) as uuid)"
+_RECENT_IDS = " and ".join(
+    f"o.id {bound} {_FIRST_ID.format(at=at)}"
+    for bound, at in ((">", "now() - interval '14 days'"), ("<", "now() + interval '1 day'"))
+)
 
 ALERTS = (
     Alert(
@@ -41,6 +47,7 @@ ALERTS = (
         60,
         "seconds",
         f"""select min(o.reference), {_AGE.format(since="min(o.paid_at)")} from watched_orders o
-                 where o.status = 'paid' and o.paid_at > now() - interval '7 days' and not o.has_tickets""",  # noqa: S608
+                 where o.status = 'paid' and o.paid_at > now() - interval '7 days' and not o.has_tickets
+                   and {_RECENT_IDS}""",  # noqa: S608
     ),
 )

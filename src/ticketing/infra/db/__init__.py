@@ -1,5 +1,6 @@
 """Engine, session and transaction: what every module uses of the database."""
 
+from ticketing.infra.db.constant import constant
 from ticketing.infra.db.session import (
     Base,
     Database,
@@ -15,6 +16,7 @@ __all__ = [
     "Database",
     "Db",
     "Identified",
+    "constant",
     "new_id",
     "on_commit",
     "sqlalchemy_error",

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db import tenancy
+from ticketing.infra.db import constant, tenancy
 from ticketing.infra.errors import Invalid
 from ticketing.infra.http.fields import LongText, Timestamp
 from ticketing.infra.http.pagination import PageQuery
@@ -41,7 +41,7 @@ async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQu
     Raises:
         Invalid: the cursor belongs to another search.
     """
-    is_listed = (Event.status == EventStatus.PUBLISHED) & (Event.starts_at < UNLISTED_FROM)
+    is_listed = (Event.status == constant(EventStatus.PUBLISHED)) & (Event.starts_at < UNLISTED_FROM)
     query = select(Event).where(is_listed, *_conditions(wanted))
     is_ascending = wanted.sort == "starts_at"
     place = tuple_(Event.starts_at, Event.id)

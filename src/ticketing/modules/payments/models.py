@@ -86,6 +86,7 @@ class Refund(Identified, Base):
         ForeignKeyConstraint(["organization_id", "order_id"], ["orders.organization_id", "orders.id"]),
         Index("ix_refunds_organization_id_order_id", "organization_id", "order_id"),
         Index("ix_refunds_payment_id", "payment_id"),
+        Index("ix_refunds_requested", "created_at", postgresql_where=text("status = 'requested'")),
         CheckConstraint("status in ('requested', 'sent', 'succeeded', 'failed')", name="status"),
         CheckConstraint("amount_minor > 0", name="amount"),
     )
@@ -110,6 +111,7 @@ class PaymentEvent(Base):
         Index("ix_payment_events_provider_provider_ref", "provider", "provider_ref"),
         # For the clean-up. The others wait for an operator, and stay.
         Index("ix_payment_events_settled", "processed_at", postgresql_where=text("outcome in ('applied', 'seen')")),
+        Index("ix_payment_events_refused", "outcome", postgresql_where=text("outcome in ('mismatch', 'abandoned')")),
         Index("ix_payment_events_with_body", "processed_at", postgresql_where=text("body <> '{}'")),
     )
 

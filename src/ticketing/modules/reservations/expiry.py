@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log, outbox
+from ticketing.infra.db import constant
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.metrics import Counter
@@ -78,7 +79,7 @@ def _first_column(found: Iterable[tuple[UUID]]) -> set[UUID]:
 
 
 def _is_lapsed() -> ColumnElement[bool]:
-    return (Reservation.status == ReservationStatus.ACTIVE) & (Reservation.expires_at < func.now())
+    return (Reservation.status == constant(ReservationStatus.ACTIVE)) & (Reservation.expires_at < func.now())
 
 
 def _select() -> Select[UUID, UUID, UUID, UUID]:

@@ -111,6 +111,7 @@ class CheckIn(Identified, Base):
         Index("ix_check_ins_organization_id_event_id_id", "organization_id", "event_id", "id"),
         # For the clean-up. Admissions stay with their ticket.
         Index("ix_check_ins_refused", "created_at", postgresql_where=text("result <> 'admitted'")),
+        Index("ix_check_ins_organization_id_ticket_id", "organization_id", "ticket_id"),
         Index("uq_check_ins_one_admission", "ticket_id", unique=True, postgresql_where=text("result = 'admitted'")),
         Index(
             "uq_check_ins_nonce",

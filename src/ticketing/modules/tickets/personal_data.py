@@ -23,7 +23,8 @@ def _tickets(user_id: UUID) -> Rows:
 
 def _scans(user_id: UUID) -> Rows:
     columns = (CheckIn.organization_id, CheckIn.id, CheckIn.ticket_id, CheckIn.result, CheckIn.gate, CheckIn.scanned_at)
-    query = select(*columns).join(Ticket, Ticket.id == CheckIn.ticket_id)
+    is_its = (Ticket.organization_id == CheckIn.organization_id) & (Ticket.id == CheckIn.ticket_id)
+    query = select(*columns).join(Ticket, is_its)
     return query.where(Ticket.user_id == user_id).order_by(CheckIn.id)
 
 

@@ -63,12 +63,11 @@ async def issue_tickets(session: AsyncSession, message: orders.OrderPaid) -> Non
 
 _SELECT_MISSING = """
 select l.position, u.unit, l.seat_number, l.seat_label, l.ticket_type_id, l.name
-  from orders o
-  join order_lines l on l.organization_id = o.organization_id and l.order_id = o.id
+  from order_lines l
  cross join generate_series(1, l.quantity) as u (unit)
   left join tickets t on t.organization_id = l.organization_id and t.order_id = l.order_id
                      and t.position = l.position and t.unit = u.unit
- where o.id = %s and t.id is null
+ where l.organization_id = (select organization_id from orders where id = %s) and l.order_id = %s and t.id is null
  order by l.position, u.unit"""
 
 
@@ -78,7 +77,7 @@ async def issue_for_order(session: AsyncSession, order_id: UUID) -> None:
         # The lock on the order serializes issuing with itself and with erasure. An erasure that runs first has removed
         # the buyer's name from the order; one that runs later finds the issued tickets.
         locked = await orders.lock_order_row(connection, "%s", order_id)
-        missing = await send(connection, _SELECT_MISSING, order_id)
+        missing = await send(connection, _SELECT_MISSING, order_id, order_id)
     if (order := await locked.fetch()) is None:
         raise NotFound
     if units := [_MissingTicket(*unit) for unit in await missing.fetchall()]:
