@@ -130,6 +130,21 @@ MESSAGES = (
         is_quick=True,
     ),
     Mutant(
+        "a log from another cluster is not adopted",
+        "After a restore, no reader sees a new message.",
+        (
+            Edit(
+                f"{_SRC}/infra/db/log_cluster.py",
+                "_value(connection, _IS_ADOPTED) is False",
+                "_value(connection, _IS_ADOPTED) is None",
+            ),
+        ),
+        (
+            "tests/infra/outbox/test_restore.py"
+            "::test_a_process_that_reconnects_to_a_restored_database_writes_what_readers_read",
+        ),
+    ),
+    Mutant(
         "a window ends at the oldest running transaction",
         "Two messages about one seat are swapped if a third transaction is between them.",
         (

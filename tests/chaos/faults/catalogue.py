@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from tests.chaos.faults.bad_webhooks import BAD_WEBHOOKS
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.kills import KILLS
+from tests.chaos.faults.log import LOG
 from tests.chaos.faults.outages import OUTAGES
 
-FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *OUTAGES]
+FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *OUTAGES, *LOG]
 
 
 def choose(names: Sequence[str]) -> list[Fault]:

@@ -16,9 +16,10 @@ def restore(dump: Path, url: str) -> None:
     _run("pg_restore", "--exit-on-error", f"--dbname={_address(url)}", str(dump))
 
 
-def copy_roles(from_url: str, to_url: str) -> None:
-    """Create the roles of one cluster in another, without their passwords; dumps of a database do not contain them."""
-    roles = _run("pg_dumpall", "--roles-only", "--no-role-passwords", f"--dbname={_address(from_url)}")
+def copy_roles(from_url: str, to_url: str, *, with_passwords: bool = False) -> None:
+    """Create the roles of one cluster in another; dumps of a database do not contain them."""
+    options = [] if with_passwords else ["--no-role-passwords"]
+    roles = _run("pg_dumpall", "--roles-only", *options, f"--dbname={_address(from_url)}")
     _run("psql", "--quiet", f"--dbname={_address(to_url)}", script=roles)  # the superuser exists already
 
 
