@@ -1,8 +1,8 @@
 """General admission: places that are counted, not numbered. A CHECK on the row refuses to sell more than there are.
 
-Every statement locks its counters in order of organization and id, whatever their events, before it changes any.
-Counters are the last rows that a transaction locks (see `orders.service`). One that changes counters in several
-statements locks all of them first, with `lock_counters`. The locks last as long as the transaction, which is short.
+Several counters are locked by one statement, in order of organization and id, whatever their events, before the first
+one changes. Counters are the last rows that a transaction locks (see `orders.service`); one that moves places more than
+once calls `lock_counters` for all of them before. The locks last as long as the transaction, which is short.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,26 +11,20 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements
-from ticketing.infra.db.pipeline import rows
 from ticketing.infra.errors import Conflict
 
 _LEFT = "t.capacity - t.held - t.sold"
 _LOCK = f"""
 select t.id, {_LEFT} from ticket_types t where t.id = any(%s::uuid[]) and t.capacity is not null
  order by t.organization_id, t.id for update"""  # noqa: S608 (only constants)
-_MOVE = """
-with w as materialized (
-    select t.id, w.quantity from json_to_recordset(%s::json) as w (id uuid, quantity integer)
-      join ticket_types t on t.id = w.id
-     where t.capacity is not null
-     order by t.organization_id, t.id for update of t)
-update ticket_types t set"""
-_SELL = (
-    f"{_MOVE} held = t.held - w.quantity, sold = t.sold + w.quantity from w where t.id = w.id and t.held >= w.quantity"
-)
-_RETAKE = f"{_MOVE} sold = t.sold + w.quantity from w where t.id = w.id and {_LEFT} >= w.quantity"
-_RELEASE_HELD = f"{_MOVE} held = t.held - w.quantity from w where t.id = w.id and t.held >= w.quantity"
-_RELEASE_SOLD = f"{_MOVE} sold = t.sold - w.quantity from w where t.id = w.id and t.sold >= w.quantity"
+_ONE = """
+  from (select %s::uuid as id, %s::integer as quantity) as w
+ where t.id = w.id and t.capacity is not null"""
+_SELL = f"""
+update ticket_types t set held = t.held - w.quantity, sold = t.sold + w.quantity {_ONE} and t.held >= w.quantity"""  # noqa: S608 (only constants)
+_RETAKE = f"update ticket_types t set sold = t.sold + w.quantity {_ONE} and {_LEFT} >= w.quantity"  # noqa: S608
+_RELEASE_HELD = f"update ticket_types t set held = t.held - w.quantity {_ONE} and t.held >= w.quantity"  # noqa: S608
+_RELEASE_SOLD = f"update ticket_types t set sold = t.sold - w.quantity {_ONE} and t.sold >= w.quantity"  # noqa: S608
 
 
 class SoldOut(Conflict):
@@ -81,12 +75,12 @@ async def retake_places(session: AsyncSession, quantities: Quantities) -> bool:
 
 
 async def _move(session: AsyncSession, statement: str, quantities: Quantities) -> None:
-    if not quantities:
-        return
     # A negative quantity would reverse the meaning of every statement above.
     if any(quantity < 1 for quantity in quantities.values()):
         raise ValueError("a quantity is at least 1")
-    wanted = [{"id": ticket_type_id, "quantity": quantity} for ticket_type_id, quantity in quantities.items()]
-    moved = await statements.execute(session, statement, rows(wanted))
-    if moved.rowcount != len(wanted):
-        raise PlacesLost(f"{moved.rowcount} of {len(wanted)} counters had enough: {dict(quantities)}")
+    if len(quantities) > 1:  # one counter, the usual case, is locked by its update
+        await lock_counters(session, quantities)
+    for ticket_type_id, quantity in quantities.items():
+        moved = await statements.execute(session, statement, ticket_type_id, quantity)
+        if moved.rowcount != 1:
+            raise PlacesLost(f"ticket type {ticket_type_id} has less than {quantity} to move")
