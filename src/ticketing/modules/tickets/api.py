@@ -95,7 +95,7 @@ async def refund_order(
 
 @well_known.get("/.well-known/ticketing-keys.json")
 async def get_keys(response: Response) -> dict[str, Any]:
-    """Get the public keys of ticket codes, for scanners that work offline. The format is documented in `codes.py`."""
+    """Get the public keys of ticket codes, for scanners that work offline. docs/integrations.md has the format."""
     response.headers["Cache-Control"] = "public, max-age=3600"
     return keyring().as_jwks()
 
