@@ -9,6 +9,7 @@ from ticketing.infra import bus, mail
 from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
+from ticketing.infra.outbox.encoded_rows import id_of
 from ticketing.workers.consumers import groups
 
 
@@ -26,9 +27,9 @@ async def drain_group(database: Database, group: bus.AnyGroup, attempts_max: int
     consumer = LogConsumer(database, group, asyncio.Event(), attempts_max)
     stop, total = asyncio.Event(), 0
     assert await consumer.reader.acquire()
-    while page := await consumer.reader.read():
+    while page := await consumer.reader.read_page():
         await consumer.consume(page, stop)
-        await consumer.reader.advance(page[-1].log_id)
+        await consumer.reader.advance(id_of(page[-1]))
         total += len(page)
     await consumer.reader.release()
     return total

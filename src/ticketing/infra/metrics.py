@@ -87,6 +87,9 @@ BATCH_SIZE = Histogram(
 BATCH_SECONDS = Histogram(
     "ticketing_consumer_run_seconds", "Duration of one consumer transaction", ["group"], buckets=LATENCY_BUCKETS
 )
+GROUP_FAILURES = Counter(
+    "ticketing_consumer_group_failures_total", "Times a consumer group failed and started again", ["group"]
+)
 RETRIES = Counter("ticketing_message_retries_total", "Failed attempts that were retried", ["group", "topic"])
 DEAD_LETTERS = Counter("ticketing_dead_letters_total", "Messages that became dead letters", ["group", "topic"])
 DEAD_LETTERS_OPEN = Gauge(
@@ -108,10 +111,11 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
     _request_seconds(method, route).observe(seconds)
 
 
-def record_read(reader: str, rows: int, last_at: datetime) -> None:
+def record_read(reader: str, rows: int, last_at: datetime | None) -> None:
     """Record that a reader of the outbox log has read `rows` rows, the last of which was written at `last_at`."""
     OUTBOX_READ.labels(reader).inc(rows)
-    OUTBOX_LAG_SECONDS.labels(reader).set((datetime.now(UTC) - last_at).total_seconds())
+    if last_at is not None:
+        OUTBOX_LAG_SECONDS.labels(reader).set((datetime.now(UTC) - last_at).total_seconds())
 
 
 def render() -> bytes:

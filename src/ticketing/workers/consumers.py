@@ -1,11 +1,13 @@
 """Every consumer group with the messages that it handles, and the process that runs them."""
 
 import asyncio
+from functools import partial
 
 from redis.asyncio import Redis
 
 from ticketing.infra import bus, log, mail, redis
 from ticketing.infra.bus import ExternalGroup, Group
+from ticketing.infra.bus.containment import keep_running
 from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
@@ -74,10 +76,16 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
         async with wake.listening(), asyncio.TaskGroup() as tasks:
             _log.info("consumers_ready", groups=[group.name for group in all_groups])
             for group in all_groups:
-                if settings.is_distributed:
-                    tasks.create_task(kafka_consumer.consume(settings, database, group, stop))
-                else:
-                    consumer = LogConsumer(database, group, wake.register(group.topics), settings.consumer_max_attempts)
-                    tasks.create_task(consumer.run(stop))
+                run_group = partial(_run_group, settings, database, group, wake.register(group.topics), stop)
+                tasks.create_task(keep_running(group.name, run_group, stop))
     finally:
         await connection.aclose()
+
+
+async def _run_group(
+    settings: Settings, database: Database, group: bus.AnyGroup, wake: asyncio.Event, stop: asyncio.Event
+) -> None:
+    if settings.is_distributed:
+        await kafka_consumer.consume(settings, database, group, stop)
+    else:
+        await LogConsumer(database, group, wake, settings.consumer_max_attempts).run(stop)

@@ -10,14 +10,14 @@ import time
 from collections.abc import Sequence
 
 from ticketing.infra import bus, crash_points, log, metrics, redis
-from ticketing.infra.bus import dead_letters
+from ticketing.infra.bus import dead_letters, raw_messages
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import RECORD_AGE_MAX_SECONDS, KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
 from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import known_topics, lease_owner
-from ticketing.infra.outbox.encoded_rows import EncodedRow, decode, id_of, topic_of
+from ticketing.infra.outbox.encoded_rows import EncodedRow, id_of, occurred_at_of, topic_of
 from ticketing.infra.outbox.reader import LEASE_SECONDS, PAGE_ROWS, STANDBY_SECONDS, LeaseLost, LogReader
 from ticketing.infra.redis.commit_notifications import CommitListener
 from ticketing.infra.system.retry import OUTAGES, run_until_stopped
@@ -115,7 +115,7 @@ class Relay:
             await sending
         crash_points.at("after_produce_before_cursor")
         self._reader.acknowledge(id_of(page[-1]))
-        metrics.record_read(READER, len(page), decode(page[-1]).occurred_at)
+        metrics.record_read(READER, len(page), occurred_at_of(page[-1]))
         if ahead:
             return ahead
         # Rows that are written during the pause are published together.
@@ -146,10 +146,8 @@ class Relay:
             await self._producer.publish(map(record_of, page), until, self._reader.held_at_time)
         self._reader.page_rows = next_page_rows(self._reader.page_rows, len(page), time.monotonic() - began_at)
 
-    async def _store_dead_letter(self, row: EncodedRow, refusal: RecordRefused) -> None:
-        poison = bus.Poison(refusal, 1)
-        letter = dead_letters.make_dead_letter(READER, decode(row), poison, f"outbox/{id_of(row)}")
-        await dead_letters.store(self._reader.database, letter)
+    async def _store_dead_letter(self, row: EncodedRow, error: Exception) -> None:
+        await dead_letters.store(self._reader.database, READER, raw_messages.from_row(row), bus.Poison(error, 1))
 
     async def _wait(self) -> None:
         """Wait for a commit notification, or until the poll interval has passed.

@@ -16,6 +16,8 @@ from ticketing.infra.bus.redelivery import Outcome, Selection, drop, redeliver
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
 
+REASON = "it is not a message of this platform (the header 'message_id' is missing): it can only be dropped"
+
 
 class BellCracked(Message):
     topic: ClassVar[str] = "bell.cracked"
@@ -216,7 +218,7 @@ async def test_a_dead_letter_without_a_handler_is_kept_unchanged(
     async with database.transaction() as session:
         await session.execute(text('update dead_letters set message = \'{"value": "AA==", "headers": []}\''))
     outcome, reason = await redeliver(database, {"founders": group}, dead_letter_id)
-    assert (outcome, reason) == (Outcome.FAILED, "it is not a message of this platform: it can only be dropped")
+    assert (outcome, reason) == (Outcome.FAILED, REASON)
     assert (await dead_letters(database))[0].attempts == 1
 
 

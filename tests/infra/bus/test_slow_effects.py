@@ -132,7 +132,7 @@ async def test_an_effect_does_not_begin_after_the_lease_was_lost(
     consumer = LogConsumer(database, group, asyncio.Event(), 3)
     assert await consumer.reader.acquire()
     with pytest.raises(LeaseLost):
-        await consumer.consume(await consumer.reader.read(), asyncio.Event())
+        await consumer.consume(await consumer.reader.read_page(), asyncio.Event())
     assert begun == []
 
 

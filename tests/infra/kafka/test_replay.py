@@ -7,7 +7,7 @@ from sqlalchemy import func
 
 from tests.infra.kafka.pipeline import Pipeline, coats
 from ticketing.cli.actions import outbox_replay
-from ticketing.infra.bus import Poison, dead_letters
+from ticketing.infra.bus import Poison, dead_letters, raw_messages
 from ticketing.infra.bus.redelivery import Outcome, redeliver
 from ticketing.infra.kafka import ensure_topics
 from ticketing.infra.kafka.producer import KafkaProducer
@@ -54,9 +54,9 @@ async def test_a_rejected_record_is_published_when_its_dead_letter_is_replayed(p
     await pipeline.publish(("A", 0))
     reader = LogReader(pipeline.database, "tests", "test")
     assert await reader.acquire()
-    (delivery,) = await reader.read()
-    refused = Poison(ValueError("too large"), 1)
-    await dead_letters.store(pipeline.database, dead_letters.make_dead_letter("relay", delivery, refused, "outbox/1"))
+    (row,) = await reader.read_page()
+    message = raw_messages.from_row(row)
+    await dead_letters.store(pipeline.database, "relay", message, Poison(ValueError("too large"), 1))
     producer = KafkaProducer(pipeline.settings.kafka_bootstrap_servers, "replay")
     await ensure_topics(pipeline.settings.kafka_bootstrap_servers, [pipeline.topic], partitions=3)
     try:
@@ -65,4 +65,4 @@ async def test_a_rejected_record_is_published_when_its_dead_letter_is_replayed(p
         await producer.close()
     assert outcome == Outcome.DONE
     (record,) = await asyncio.to_thread(pipeline.records, 1)
-    assert dict(record.headers() or [])["message_id"] == str(delivery.message_id).encode()
+    assert dict(record.headers() or [])["message_id"] == str(message.message_id).encode()

@@ -140,7 +140,7 @@ async def test_after_a_gap_comes_a_snapshot(app: FastAPI, world: World, watch: W
     await world.hold(await world.person(), show, "Stalls-A-1")
     # A lost frame: its version is in the database, but it was never published.
     async with app.state.worker_database.transaction() as session:
-        await queries.increment_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
+        await queries.increment_versions(session, [(UUID(show.tenant.id), UUID(show.id))], "unused")
     await change(app, world, show, "Stalls-A-2")
     second = await viewer.next()
     assert second.name == "snapshot"
@@ -158,7 +158,7 @@ async def test_a_lost_frame_is_detected_without_another_one(
     viewer = await watch(path_of(show))
     await viewer.next()
     async with app.state.worker_database.transaction() as session:
-        await queries.increment_versions(session, {UUID(show.id): UUID(show.tenant.id)}, "unused")
+        await queries.increment_versions(session, [(UUID(show.tenant.id), UUID(show.id))], "unused")
     assert (await viewer.next()).name == "snapshot"
 
 

@@ -15,7 +15,8 @@ from ticketing.cli.tables import format_time, open_console, print_rows
 from ticketing.infra import mail, redis
 from ticketing.infra.bus import redelivery
 from ticketing.infra.bus.dead_letters import DeadLetter
-from ticketing.infra.bus.redelivery import Outcome, Selection, last_line
+from ticketing.infra.bus.error_text import first_line
+from ticketing.infra.bus.redelivery import Outcome, Selection
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka.producer import KafkaProducer
@@ -130,7 +131,7 @@ def _row(dead_letter: DeadLetter) -> tuple[str, ...]:
         dead_letter.consumer,
         dead_letter.topic,
         str(dead_letter.attempts),
-        last_line(dead_letter.error).replace("\t", " ")[:ERROR_CHARACTERS],
+        first_line(dead_letter.error).replace("\t", " ")[:ERROR_CHARACTERS],
     )
 
 

@@ -21,7 +21,6 @@ from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
 from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import known_topics
 from ticketing.infra.outbox import replay as outbox_replay
-from ticketing.infra.outbox.encoded_rows import decode
 from ticketing.infra.outbox.replay import ReplayRange, TopicCount
 from ticketing.workers import consumers, relay
 
@@ -105,7 +104,7 @@ async def _deliver(
         if yes and replay_range is not None:
             consumer = LogConsumer(database, group, asyncio.Event(), settings.consumer_max_attempts)
             async for page in outbox_replay.pages(database, replay_range, unprocessed_by=group.name):
-                await consumer.consume([decode(row) for row in page], asyncio.Event())
+                await consumer.consume(page, asyncio.Event())
     if not yes:
         return _report(f"{total} messages would be delivered")
     typer.echo(f"{total} messages were delivered; those that failed are dead letters.", err=True)

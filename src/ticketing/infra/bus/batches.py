@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus import delivery as bus
+from ticketing.infra.bus.attempts import bounded_attempt
 from ticketing.infra.bus.delivery import (
     UNLIMITED,
     ExternalGroup,
@@ -96,7 +97,7 @@ class GroupBatcher:
         if len(batch) < 2:
             return 0
         try:
-            async with self.slots:
+            async with self.slots, bounded_attempt(self.database):
                 delivered = await _deliver_together(self.database, self.group, batch)
         except Exception as error:
             # One-by-one delivery identifies the failing message, and waits if this is an outage.

@@ -2,11 +2,18 @@
 
 One table holds those from the outbox log and from Kafka. The inbox marks a dead letter as processed: only an operator
 redelivers it (see redelivery.py).
+
+Every message has a dead letter, whatever it contains. There are three forms, and the first one that can be made and
+stored is used: the message as JSON; its bytes; without its bytes, their size and hash. Only an outage prevents that.
 """
 
-import traceback
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
+from hashlib import sha256
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -16,19 +23,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ticketing.infra import log, metrics
-from ticketing.infra.bus.delivery import AnyGroup, Poison, mark_done
+from ticketing.infra.bus.attempts import Poison
+from ticketing.infra.bus.delivery import mark_done
+from ticketing.infra.bus.error_text import format_error
+from ticketing.infra.bus.failures import Failure, classify
+from ticketing.infra.bus.raw_messages import VALUE_BYTES_MAX, RawMessage
 from ticketing.infra.db import Base, Database
-from ticketing.infra.outbox import Delivery
+from ticketing.infra.system.retry import Retry, retry
 
-ERROR_CHARACTERS_MAX = 8000
+#: What the column `attempts` can store.
+ATTEMPTS_MAX = 2**15 - 1
+#: The part of an unreadable key that is shown.
+KEY_CHARACTERS_MAX = 200
 
 _log = log.get_logger(__name__)
+T = TypeVar("T")
 
 
 class DeadLetter(Base):
     """A message that a consumer could not process. With Kafka, it is also in `<topic>.dlq`.
 
-    `message` is a Delivery, or `{"value": …, "headers": …}` in base64 for a Kafka record that is not a message.
+    `message` is a Delivery; or `{"key": …, "value": …, "headers": …}` in base64 for what is not a message, or is one
+    that JSON columns can't store; or `{"value_bytes": …, "value_sha256": …}` for what is too large.
     """
 
     __tablename__ = "dead_letters"
@@ -53,33 +69,93 @@ class DeadLetter(Base):
     failed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-def format_error(error: BaseException) -> str:
-    """The error with the end of its traceback, without row values."""
-    text = log.redact("".join(traceback.format_exception(error, limit=-5)))[-ERROR_CHARACTERS_MAX:]
-    return text.replace("\0", "\ufffd")  # the only character that Postgres cannot store
+async def first_possible(forms: Sequence[Callable[[], T]], accept: Callable[[T], Awaitable[object]]) -> None:
+    """Make the first form and pass it on; if either fails, for another reason than an outage, take the next form.
+
+    Raises:
+        Exception: an outage.
+        Retry: not even the last form was accepted, so the fault is not in the form.
+    """
+    for form in forms:
+        try:
+            await accept(form())
+            return
+        except Exception as error:
+            if classify(error) is Failure.OUTAGE:
+                raise
+            _log.warning(
+                "dead_letter_form_rejected", form=_name(form), error=type(error).__name__, reason=str(error)[:500]
+            )
+    raise Retry("a dead letter was rejected in every form")
 
 
-async def store_poison(database: Database, group: AnyGroup, delivery: Delivery, poison: Poison) -> None:
-    """Store a poison message of the outbox log as a dead letter, and mark it as processed."""
-    await store(database, make_dead_letter(group.name, delivery, poison, f"outbox/{delivery.log_id}"))
+async def store_poison(
+    database: Database, consumer: str, message: RawMessage, poison: Poison, stop: asyncio.Event
+) -> None:
+    """Store the dead letter of a message, and mark it as processed; retried until an outage ends.
+
+    Raises:
+        Stopped: `stop` was set first.
+    """
+
+    def on_error(error: Exception) -> None:
+        level = _log.warning if classify(error) is Failure.OUTAGE and not isinstance(error, Retry) else _log.error
+        level("dead_letter_waits", group=consumer, origin=message.origin, error=type(error).__name__)
+
+    await retry(partial(store, database, consumer, message, poison), on_error, stop)
 
 
-def make_dead_letter(consumer: str, delivery: Delivery, poison: Poison, origin: str) -> DeadLetter:
-    """The dead letter of a message."""
+async def store(database: Database, consumer: str, message: RawMessage, poison: Poison) -> None:
+    """Store the dead letter in the first possible form.
+
+    Raises:
+        Exception: an outage; nothing was stored.
+    """
+    forms = [partial(form, consumer, message, poison) for form in (as_json, as_bytes, as_reference)]
+    await first_possible(forms, partial(_store, database))
+
+
+def as_json(consumer: str, message: RawMessage, poison: Poison) -> DeadLetter:
+    """The dead letter of a message that is one. Raises ValueError, or TypeError for what JSON can't express."""
+    if (delivery := message.delivery) is None:
+        raise ValueError("it is not a message of this platform")
+    letter = _dead_letter(consumer, message, poison, orjson.loads(orjson.dumps(delivery)))
+    letter.organization_id, letter.key = delivery.organization_id, delivery.key
+    return letter
+
+
+def as_bytes(consumer: str, message: RawMessage, poison: Poison) -> DeadLetter:
+    """The dead letter with all bytes of a message. Raises ValueError if there are too many of them."""
+    parts = [message.key, message.value, *(value for _, value in message.headers)]
+    if sum(len(part or b"") for part in parts) > VALUE_BYTES_MAX:
+        raise ValueError("it is too large")
+    headers = [[_storable(name), _as_text(value)] for name, value in message.headers]
+    content = {"key": _as_text(message.key), "value": _as_text(message.value), "headers": headers}
+    return _dead_letter(consumer, message, poison, content)
+
+
+def as_reference(consumer: str, message: RawMessage, poison: Poison) -> DeadLetter:
+    """The dead letter without the message, which is still where it was read for as long as that is kept."""
+    value = message.value or b""
+    content = {"value_bytes": len(value), "value_sha256": sha256(value).hexdigest()}
+    return _dead_letter(consumer, message, poison, content)
+
+
+def _dead_letter(consumer: str, message: RawMessage, poison: Poison, content: dict[str, Any]) -> DeadLetter:
     return DeadLetter(
         consumer=consumer,
-        organization_id=delivery.organization_id,
-        topic=delivery.topic,
-        key=delivery.key,
-        message_id=delivery.message_id,
-        message=orjson.loads(orjson.dumps(delivery)),
+        organization_id=None,
+        topic=_storable(message.topic),
+        key=_storable((message.key or b"").decode(errors="replace"))[:KEY_CHARACTERS_MAX],
+        message_id=message.message_id,
+        message=content,
         error=format_error(poison.error),
-        attempts=poison.attempts,
-        origin=origin,
+        attempts=min(poison.attempts, ATTEMPTS_MAX),
+        origin=message.origin,
     )
 
 
-async def store(database: Database, dead_letter: DeadLetter) -> None:
+async def _store(database: Database, dead_letter: DeadLetter) -> None:
     """Write it together with the inbox row. Does nothing when the message was processed or stored before."""
     async with database.transaction() as session:
         if not await mark_done(session, dead_letter.consumer, dead_letter.message_id):
@@ -100,3 +176,17 @@ async def _write(session: AsyncSession, dead_letter: DeadLetter) -> None:
         .values(**values)
         .on_conflict_do_update(index_elements=[DeadLetter.consumer, DeadLetter.message_id], set_=changes)
     )
+
+
+def _storable(text: str) -> str:
+    """Without the one character that Postgres can't store."""
+    return text.replace("\0", "\ufffd")
+
+
+def _as_text(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
+
+
+def _name(form: Callable[[], object]) -> str:
+    function = form.func if isinstance(form, partial) else form
+    return function.__name__

@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import Text, func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ticketing.infra import crash_points, log, metrics
+from ticketing.infra.bus.attempts import Attempts, UnknownVersion, WrongOrganization, bounded_attempt
 from ticketing.infra.db import Base, Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.outbox import Delivery, Message
-from ticketing.infra.system.retry import OUTAGES, Stopped, retry
+from ticketing.infra.system.retry import Stopped, retry
 
 Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 
@@ -36,22 +36,6 @@ OwnershipCheck = Callable[[], None]
 
 def always_owned() -> None:
     """For a process that delivers without competitors."""
-
-
-class UnknownVersion(ValueError):
-    """A newer release wrote this message, in a version that this one cannot interpret."""
-
-
-#: Errors that every retry would repeat: the message is poison at once.
-NOT_RETRIED = (ValidationError, UnknownVersion)
-
-
-class Poison(Exception):
-    """A message whose handler failed at every attempt, for a reason other than an outage."""
-
-    def __init__(self, error: BaseException, attempts: int) -> None:
-        self.error, self.attempts = error, attempts
-        super().__init__(f"{type(error).__name__} after {attempts} attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +62,7 @@ class Group:
         Raises:
             UnknownVersion: its schema version is newer than this release's. An older one only lacks fields.
             ValidationError: the payload does not match the message's class.
+            WrongOrganization: the payload belongs to another organization than the delivery.
         """
         if (found := self.find(delivery.topic)) is None:
             return None
@@ -87,7 +72,7 @@ class Group:
             raise UnknownVersion(
                 f"{delivery.topic} has schema version {delivery.schema_version}, and {known} is the newest known here"
             )
-        return handler, kind.model_validate(delivery.payload)
+        return handler, parse(kind, delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +104,18 @@ class BatchGroup(Protocol):
 
 
 AnyGroup = Group | BatchGroup
+
+
+M = TypeVar("M", bound=Message)
+
+
+def parse(kind: type[M], delivery: Delivery) -> M:
+    """The message of a delivery. Raises ValidationError or WrongOrganization."""
+    message = kind.model_validate(delivery.payload)
+    # The header labels dead letters and log lines, and handlers act on the payload: they must not differ.
+    if message.organization_id not in (None, delivery.organization_id):
+        raise WrongOrganization(f"{delivery.topic} names another organization in its payload than in its headers")
+    return message
 
 
 class InboxRow(Base):
@@ -203,6 +200,8 @@ async def deliver_with_retries(
 ) -> None:
     """Deliver a message, with retries throughout outages, and up to `attempts_max` attempts of a failing handler.
 
+    Which errors are outages is defined in failures.py.
+
     `slots` limits concurrent transactions; it is held during an attempt, and not during the back-off. No external
     effect begins once `stop` is set.
 
@@ -220,7 +219,7 @@ async def deliver_with_retries(
     external = _ExternalDelivery(database, group, delivery, check) if isinstance(group, ExternalGroup) else None
 
     async def attempt() -> bool:
-        async with slots:
+        async with slots, bounded_attempt(database):
             return await (external.attempt() if external else deliver(database, group, delivery))
 
     def on_error(error: Exception) -> None:
@@ -229,24 +228,6 @@ async def deliver_with_retries(
 
     with caused_by(delivery):
         record_outcome(group, delivery, await retry(attempt, on_error, stop))
-
-
-class Attempts:
-    """The error handler of a delivery: it logs each failure, and counts those that are not due to an outage."""
-
-    def __init__(self, attempts_max: int, **fields: str) -> None:
-        """`fields` go into every log line."""
-        self._max, self._fields, self._failed = attempts_max, fields, 0
-
-    def on_error(self, error: Exception) -> None:
-        """Raises Poison after `attempts_max` failures, or at once after one that every retry would repeat."""
-        if isinstance(error, OUTAGES):
-            _log.warning("consumer_waits", **self._fields, error=type(error).__name__)
-            return
-        self._failed += 1
-        _log.warning("consumer_failed", **self._fields, attempt=self._failed, exc_info=error)
-        if self._failed >= self._max or isinstance(error, NOT_RETRIED):
-            raise Poison(error, self._failed) from error
 
 
 def record_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 
 from ticketing.infra import crash_points, log, metrics
-from ticketing.infra.bus import dead_letters
+from ticketing.infra.bus import dead_letters, raw_messages
+from ticketing.infra.bus.attempts import Poison
 from ticketing.infra.bus.batches import Deliverer, GroupBatcher
-from ticketing.infra.bus.delivery import AnyGroup, Group, Poison
+from ticketing.infra.bus.containment import Containment
+from ticketing.infra.bus.delivery import AnyGroup, Group
 from ticketing.infra.db import Database
-from ticketing.infra.outbox import Delivery, lease_owner
+from ticketing.infra.outbox import lease_owner
+from ticketing.infra.outbox.encoded_rows import EncodedRow, decode, id_of, occurred_at_of
 from ticketing.infra.outbox.reader import PAGE_ROWS, STANDBY_SECONDS, LeaseLost, LogReader
 from ticketing.infra.system.retry import OUTAGES, Stopped, log_outage, run_until_stopped
 from ticketing.infra.system.run_while import run_while
@@ -45,19 +48,19 @@ class LogConsumer:
     async def _read(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._wake.clear()  # before the read: a notification that arrives during it is not lost
-            page = await self.reader.read()
+            page = await self.reader.read_page()
             if page:
                 await self.consume(page, stop)
                 crash_points.at("after_effect_before_cursor")
-                self.reader.acknowledge(page[-1].log_id)
-                metrics.record_read(self._group.name, len(page), page[-1].occurred_at)
+                self.reader.acknowledge(id_of(page[-1]))
+                metrics.record_read(self._group.name, len(page), occurred_at_of(page[-1]))
             if len(page) < PAGE_ROWS:
                 await pause(self._group.pause_seconds, stop)
             if not page:
                 await pause(POLL_SECONDS, stop, self._wake)
         await self.reader.settle()
 
-    async def consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
+    async def consume(self, page: list[EncodedRow], stop: asyncio.Event) -> None:
         """Deliver every message of a page; poison goes to the dead letters, and its neighbours are delivered.
 
         The lease is renewed meanwhile: one slow effect, such as an email, can outlast it, and another process would
@@ -69,26 +72,23 @@ class LogConsumer:
         """
         await run_while(self.reader.keep_lease(), self._consume(page, stop))
 
-    async def _consume(self, page: list[Delivery], stop: asyncio.Event) -> None:
+    async def _consume(self, page: list[EncodedRow], stop: asyncio.Event) -> None:
+        containment = Containment(decode, lambda row, poison: self._bury(row, poison, stop))
         if not isinstance(self._group, Group):
-            await self._group.consume(self._database, page)
+            await containment.consume_all(self._database, self._group, page, stop)
             return
         batcher = GroupBatcher(self._database, self._group)
         deliverer, done = Deliverer(batcher, self._attempts_max, stop, self.reader.check_lease), 0
         try:
             while done < len(page):
-                done += await self._take(self._group, deliverer, page[done:])
+                done += await containment.deliver_next(deliverer, page[done : done + deliverer.size])
         except Stopped:
             if done:
-                await self.reader.advance(page[done - 1].log_id)
+                await self.reader.advance(id_of(page[done - 1]))
             raise
 
-    async def _take(self, group: Group, deliverer: Deliverer, deliveries: list[Delivery]) -> int:
-        try:
-            return await deliverer.deliver(deliveries)
-        except Poison as poison:
-            await dead_letters.store_poison(self._database, group, deliveries[0], poison)
-            return 1
+    async def _bury(self, row: EncodedRow, poison: Poison, stop: asyncio.Event) -> None:
+        await dead_letters.store_poison(self._database, self._group.name, raw_messages.from_row(row), poison, stop)
 
     async def _release(self) -> None:
         try:

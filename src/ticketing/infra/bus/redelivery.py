@@ -5,6 +5,7 @@ transaction of the effect, so a crash leaves exactly one of the two. Its inbox r
 keep skipping the message.
 """
 
+import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
 from ticketing.infra.bus import delivery as bus
-from ticketing.infra.bus.dead_letters import DeadLetter, format_error
+from ticketing.infra.bus import raw_messages
+from ticketing.infra.bus.dead_letters import ATTEMPTS_MAX, DeadLetter
 from ticketing.infra.bus.delivery import AnyGroup, ExternalGroup, Group
+from ticketing.infra.bus.error_text import first_line, format_error
+from ticketing.infra.bus.failures import Failure, classify
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.system.retry import OUTAGES
 
-_ATTEMPTS_MAX = 32_767  # what the column holds
 _DELIVERY = TypeAdapter(Delivery)
 _log = log.get_logger(__name__)
 
@@ -88,13 +90,13 @@ async def _try(database: Database, groups: Mapping[str, AnyGroup], dead_letter: 
         return Outcome.GONE, "it is gone already"
     except NotReplayable as error:
         return Outcome.FAILED, str(error)
-    except OUTAGES as error:
-        _log.warning("dead_letter_waits", **fields, error=type(error).__name__)
-        return Outcome.WAITS, f"a server that it needs is unavailable ({type(error).__name__})"
     except Exception as error:
+        if classify(error) is Failure.OUTAGE:
+            _log.warning("dead_letter_waits", **fields, error=type(error).__name__)
+            return Outcome.WAITS, f"a server that it needs is unavailable ({type(error).__name__})"
         await _record_failure(database, dead_letter.id, error)
         _log.warning("dead_letter_failed", **fields, error=type(error).__name__)
-        return Outcome.FAILED, last_line(format_error(error))
+        return Outcome.FAILED, first_line(format_error(error))
     _log.info("dead_letter_done", **fields, message_id=str(dead_letter.message_id))
     return Outcome.DONE, ""
 
@@ -106,9 +108,29 @@ def decode(dead_letter: DeadLetter, groups: Mapping[str, AnyGroup]) -> tuple[Any
     if dead_letter.topic not in group.topics:
         raise NotReplayable(f"{dead_letter.consumer} does not react to {dead_letter.topic} in this release")
     try:
-        return group, _DELIVERY.validate_python(dead_letter.message)
+        return group, _decode_message(dead_letter)
     except ValidationError:
-        raise NotReplayable("it is not a message of this platform: it can only be dropped") from None
+        reason = "its content is unknown"
+    except ValueError as error:
+        reason = str(error)
+    raise NotReplayable(f"it is not a message of this platform ({reason}): it can only be dropped")
+
+
+def _decode_message(dead_letter: DeadLetter) -> Delivery:
+    """Raises ValueError."""
+    message = dead_letter.message
+    if "value_sha256" in message:
+        raise NotReplayable(f"it was too large to be kept; while that is retained, it is at {dead_letter.origin}")
+    if "value" not in message:
+        return _DELIVERY.validate_python(message)
+    headers = [(str(name), _as_bytes(value)) for name, value in message.get("headers") or ()]
+    # Dead letters of earlier releases have no key.
+    key = _as_bytes(message["key"]) if "key" in message else dead_letter.key.encode()
+    return raw_messages.read(dead_letter.topic, key, _as_bytes(message["value"]), headers)
+
+
+def _as_bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
 
 
 async def _deliver(database: Database, group: AnyGroup, delivery: Delivery, dead_letter_id: int) -> None:
@@ -141,7 +163,7 @@ async def _delete(session: AsyncSession, group: AnyGroup, delivery: Delivery, de
 
 
 async def _record_failure(database: Database, dead_letter_id: int, error: Exception) -> None:
-    attempts = func.least(DeadLetter.attempts + 1, _ATTEMPTS_MAX)
+    attempts = func.least(DeadLetter.attempts + 1, ATTEMPTS_MAX)
     values = {"error": format_error(error), "attempts": attempts, "failed_at": func.now()}
     async with database.transaction() as session:
         await session.execute(update(DeadLetter).where(DeadLetter.id == dead_letter_id).values(values))
@@ -163,11 +185,6 @@ async def drop(database: Database, dead_letter_id: int) -> bool:
     if row is not None:
         _log.info("dead_letter_dropped", letter=dead_letter_id, group=row[0], topic=row[1], message_id=str(row[2]))
     return row is not None
-
-
-def last_line(error: str) -> str:
-    """The last line of a traceback: the error itself."""
-    return (error.strip().splitlines() or [""])[-1]
 
 
 @asynccontextmanager

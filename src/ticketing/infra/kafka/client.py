@@ -31,6 +31,10 @@ class KafkaUnavailable(Exception):
     """No broker responded in time."""
 
 
+class TopicsRefused(KafkaUnavailable):
+    """A broker responded, and did not create the topics: this client may not, or a name or setting is invalid."""
+
+
 def shorten_switch_interval() -> None:
     """Call once in a process that uses a Kafka client (see SWITCH_SECONDS)."""
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -68,30 +72,45 @@ async def ensure_topics(
 
     Raises:
         KafkaUnavailable: no broker responded within `timeout_seconds`.
+        TopicsRefused: one responded, and did not create them.
     """
     names = sorted(set(topics))
     max_age = {"message.timestamp.before.max.ms": str(int(RECORD_AGE_MAX_SECONDS * 1000))}
     normal = [NewTopic(topic, partitions, replication_factor, config=max_age) for topic in names]
+    dead = [_dead_letter_topic(topic, replication_factor) for topic in names]
+    await asyncio.to_thread(_create_topics, bootstrap, [*normal, *dead], timeout_seconds)
+
+
+async def ensure_dead_letter_topic(
+    bootstrap: str, topic: str, *, replication_factor: int = 1, timeout_seconds: float = 5
+) -> None:
+    """Create `<topic>.dlq` unless it exists. Raises KafkaUnavailable or TopicsRefused."""
+    missing = [_dead_letter_topic(topic, replication_factor)]
+    await asyncio.to_thread(_create_topics, bootstrap, missing, timeout_seconds)
+
+
+def _dead_letter_topic(topic: str, replication_factor: int) -> NewTopic:
     # One partition: dead letters are few, and are read in the order in which they were published.
     retention = {"retention.ms": str(DEAD_LETTER_RETENTION_DAYS * 86_400_000)}
-    dead = [NewTopic(t + DEAD_LETTER_SUFFIX, 1, replication_factor, config=retention) for t in names]
-    await asyncio.to_thread(_create_topics, bootstrap, [*normal, *dead], timeout_seconds)
+    return NewTopic(topic + DEAD_LETTER_SUFFIX, 1, replication_factor, config=retention)
 
 
 def _create_topics(bootstrap: str, topics: list[NewTopic], timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds
     # The client must outlive its futures, which are cancelled when it is destroyed.
     admin = AdminClient(client_settings(bootstrap, "admin"))
+    responded = False
     while True:
         try:
             existing = admin.list_topics(timeout=min(ADMIN_SECONDS, max(1, deadline - time.monotonic()))).topics
+            responded = True
             missing = [topic for topic in topics if topic.topic not in existing]
             for future in admin.create_topics(missing, request_timeout=ADMIN_SECONDS).values() if missing else ():
                 _await_creation(future)
             return
         except KafkaException as error:
             if time.monotonic() > deadline:
-                raise KafkaUnavailable(str(error)) from error
+                raise (TopicsRefused if responded else KafkaUnavailable)(str(error)) from error
             time.sleep(0.5)
 
 

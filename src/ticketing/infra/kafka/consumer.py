@@ -36,7 +36,8 @@ async def consume(settings: Settings, database: Database, group: bus.AnyGroup, s
     """Be a member of the group until `stop` is set; then finish the current batches, commit, and leave the group."""
     producer = KafkaProducer(settings.kafka_bootstrap_servers, f"{group.name}.dlq")
     try:
-        await consume_with(settings, database, group, stop, DeadLetters(group.name, producer, database, stop))
+        dead_letters = DeadLetters(group.name, producer, database, stop, settings.kafka_replication_factor)
+        await consume_with(settings, database, group, stop, dead_letters)
     finally:
         await producer.close()
 

@@ -1,20 +1,30 @@
-"""Dead letters over Kafka: the record is copied to `<topic>.dlq`, and a row is written for the operator."""
+"""Dead letters over Kafka: the record is copied to `<topic>.dlq`, and a row is written for the operator.
+
+The row is what an operator replays; the copy is for other readers of Kafka. Where the broker responds and still does
+not accept the copy, the row alone suffices, so that no partition stops for ever.
+"""
 
 import asyncio
-import base64
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
-from uuid import NAMESPACE_URL, UUID, uuid5
 
 from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import bus, crash_points, log
-from ticketing.infra.bus.dead_letters import DeadLetter, format_error, make_dead_letter, store
+from ticketing.infra.bus.dead_letters import first_possible, store_poison
+from ticketing.infra.bus.error_text import format_error
+from ticketing.infra.bus.raw_messages import RawMessage
 from ticketing.infra.db import Database
-from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX
-from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer
-from ticketing.infra.kafka.records import Record, headers_of, read_delivery
-from ticketing.infra.system.retry import retry
+from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX, KafkaUnavailable, TopicsRefused, ensure_dead_letter_topic
+from ticketing.infra.kafka.producer import DeliveryFailed, KafkaProducer, RecordRefused
+from ticketing.infra.kafka.records import Record, raw_message
+from ticketing.infra.system.retry import Retry, retry
+
+#: Failed attempts to publish a copy while the broker responds to other requests.
+ATTEMPTS_MAX = 3
+#: A larger key is left out of a copy without its value.
+KEY_BYTES_MAX = 1000
 
 _log = log.get_logger(__name__)
 
@@ -22,36 +32,83 @@ _log = log.get_logger(__name__)
 class DeadLetters:
     """The dead letters of one consumer group."""
 
-    def __init__(self, group: str, producer: KafkaProducer, database: Database, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        group: str,
+        producer: KafkaProducer,
+        database: Database,
+        stop: asyncio.Event,
+        replication_factor: int = 1,
+    ) -> None:
         self._group, self._producer, self._database, self._stop = group, producer, database, stop
+        self._replication_factor = replication_factor
 
     async def bury(self, message: KafkaMessage, poison: bus.Poison) -> None:
-        """Publish the record and write the row, with retries: the message is not done before both exist.
+        """Publish the copy and write the row, with retries: the message is not done before.
 
-        A crash in between publishes the record again; the row is written once.
+        A crash in between publishes the copy again; the row is written once.
 
         Raises:
             Stopped: `stop` was set first; the message will be redelivered.
         """
-        record, row = dead_letter(message, self._group, poison), describe(message, self._group, poison)
-
-        async def attempt() -> None:
-            await self._producer.publish([record])
-            crash_points.at("after_dead_letter_before_row")
-            await store(self._database, row)
-
-        await retry(attempt, self._on_error, self._stop)
+        raw = raw_message(message)
+        await self._publish(message, raw, poison)
+        crash_points.at("after_dead_letter_before_row")
+        await store_poison(self._database, self._group, raw, poison, self._stop)
         crash_points.at("after_dead_letter_before_offset")
 
-    def _on_error(self, error: Exception) -> None:
-        if not isinstance(error, (DeliveryFailed, *bus.OUTAGES)):
-            raise error
-        reason = str(error) if isinstance(error, DeliveryFailed) else type(error).__name__
-        _log.warning("dead_letter_waits", group=self._group, error=reason)
+    async def _publish(self, message: KafkaMessage, raw: RawMessage, poison: bus.Poison) -> None:
+        """Publish the copy, whole or without its value, unless the broker responds and accepts neither."""
+        failures, forms = 0, [partial(form, message, raw, self._group, poison) for form in (copy, reference)]
+
+        async def attempt() -> None:
+            try:
+                await first_possible(forms, self._send)
+            except Retry:
+                # Its topic may have been deleted.
+                await ensure_dead_letter_topic(
+                    self._producer.bootstrap, raw.topic, replication_factor=self._replication_factor
+                )
+                raise
+
+        def on_error(error: Exception) -> None:
+            nonlocal failures
+            _log.warning("dead_letter_waits", group=self._group, origin=raw.origin, error=str(error)[:500])
+            if isinstance(error, TopicsRefused) or not isinstance(error, KafkaUnavailable):
+                failures += 1
+            if failures >= ATTEMPTS_MAX:
+                raise error
+
+        try:
+            await retry(attempt, on_error, self._stop)
+        except (Retry, KafkaUnavailable) as error:
+            _log.error("dead_letter_not_published", group=self._group, origin=raw.origin, error=str(error)[:500])
+
+    async def _send(self, record: Record) -> None:
+        try:
+            await self._producer.publish([record])
+        except RecordRefused:
+            raise
+        except DeliveryFailed as error:
+            raise Retry(str(error)) from error
 
 
-def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record:
+def copy(message: KafkaMessage, raw: RawMessage, group: str, poison: bus.Poison) -> Record:
     """Key, value and headers are kept; headers about an earlier failure are replaced."""
+    origin = _origin(message, group, poison)
+    kept = [(name, value) for name, value in raw.headers if name not in origin]
+    return Record(raw.topic + DEAD_LETTER_SUFFIX, raw.key, raw.value, [*kept, *origin.items()])
+
+
+def reference(message: KafkaMessage, raw: RawMessage, group: str, poison: bus.Poison) -> Record:
+    """The size and the hash of the value, without it and without the record's own headers."""
+    value = raw.value or b""
+    about = {"dlq_value_bytes": b"%d" % len(value), "dlq_value_sha256": sha256(value).hexdigest().encode()}
+    key = raw.key if len(raw.key or b"") <= KEY_BYTES_MAX else None
+    return Record(raw.topic + DEAD_LETTER_SUFFIX, key, None, [*(_origin(message, group, poison) | about).items()])
+
+
+def _origin(message: KafkaMessage, group: str, poison: bus.Poison) -> dict[str, bytes | None]:
     origin = {
         "dlq_group": group,
         "dlq_error": format_error(poison.error),
@@ -61,48 +118,4 @@ def dead_letter(message: KafkaMessage, group: str, poison: bus.Poison) -> Record
         "dlq_offset": str(message.offset()),
         "dlq_failed_at": datetime.now(UTC).isoformat(),
     }
-    kept = [(name, value) for name, value in headers_of(message) if name not in origin]
-    added = [(name, value.encode()) for name, value in origin.items()]
-    return Record(str(message.topic()) + DEAD_LETTER_SUFFIX, message.key(), message.value(), kept + added)
-
-
-def describe(message: KafkaMessage, group: str, poison: bus.Poison) -> DeadLetter:
-    """The row for the operator, also for a record that the relay did not write."""
-    place = f"{message.topic()}/{message.partition()}/{message.offset()}"
-    try:
-        delivery = read_delivery(message)
-    except ValueError:
-        return _foreign_letter(message, group, poison, place)
-    # JSON columns can't store this character; the relay never writes it.
-    is_storable = "\0" not in delivery.key and b"\\u0000" not in (message.value() or b"")
-    return (
-        make_dead_letter(group, delivery, poison, place)
-        if is_storable
-        else _foreign_letter(message, group, poison, place)
-    )
-
-
-def _foreign_letter(message: KafkaMessage, group: str, poison: bus.Poison, place: str) -> DeadLetter:
-    return DeadLetter(
-        consumer=group,
-        organization_id=None,
-        topic=str(message.topic()),
-        key=(message.key() or b"").decode(errors="replace").replace("\0", "\ufffd"),
-        message_id=_id_of(message, place),
-        message={
-            "value": _as_text(message.value()),
-            "headers": [[name.replace("\0", "\ufffd"), _as_text(value)] for name, value in headers_of(message)],
-        },
-        error=format_error(poison.error),
-        attempts=poison.attempts,
-        origin=place,
-    )
-
-
-def _id_of(message: KafkaMessage, place: str) -> UUID:
-    """A stable id. The offset alone is ambiguous: a broker that lost its disk reuses offsets."""
-    return uuid5(NAMESPACE_URL, f"{place}/{message.timestamp()}/{sha256(message.value() or b'').hexdigest()}")
-
-
-def _as_text(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()
+    return {name: value.encode() for name, value in origin.items()}

@@ -15,6 +15,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import log
 from ticketing.infra.kafka.client import client_settings
+from ticketing.infra.kafka.records import check_headers
 from ticketing.infra.system.retry import Retry
 
 BATCH_MESSAGES = 200
@@ -108,7 +109,7 @@ class Member:
         # `consume` would wait until its batch is full: wait for one message, and take what else has arrived.
         first = self._consumer.poll(seconds)
         fetched = [first, *self._consumer.consume(BATCH_MESSAGES - 1, timeout=0)] if first is not None else []
-        return [each for each in fetched if self._is_readable(each) and self.owns(partition_of(each))]
+        return [check_headers(each) for each in fetched if self._is_readable(each) and self.owns(partition_of(each))]
 
     def leave(self) -> None:
         """Commit, and hand the partitions over at once, as in a rebalance. Blocking."""

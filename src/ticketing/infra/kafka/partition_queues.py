@@ -6,7 +6,7 @@ A queue that waits for the end of an outage does not delay the other queues, nor
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,13 +14,12 @@ from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra import bus, crash_points
 from ticketing.infra.bus.batches import Deliverer, GroupBatcher
-from ticketing.infra.bus.delivery import Attempts, OwnershipCheck, always_owned
+from ticketing.infra.bus.containment import Containment
+from ticketing.infra.bus.delivery import OwnershipCheck, always_owned
 from ticketing.infra.db import Database
 from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import Partition, partition_of
 from ticketing.infra.kafka.records import read_delivery
-from ticketing.infra.outbox import Delivery
-from ticketing.infra.system.retry import retry
 
 #: The most transactions that one member has open at a time.
 TRANSACTIONS_MAX = 4
@@ -28,6 +27,8 @@ TRANSACTIONS_MAX = 4
 #: A queue is full from this many messages on, and until it is down to LOW_MESSAGES.
 FULL_MESSAGES = 400
 LOW_MESSAGES = 100
+#: The most that a group which takes many messages at once is given: they are parsed without a pause in the event loop.
+BATCH_BYTES_MAX = 1_000_000
 #: How long the current batch may take when a queue is closed. Then it is cancelled, which rolls its transaction back.
 CLOSE_SECONDS = 5.0
 #: The same for an external effect, which cannot be rolled back: the next owner would repeat an email whose server is
@@ -59,6 +60,10 @@ class QueueContext:
         """The batches that the queues of partitions fill together."""
         assert isinstance(self.group, bus.Group)  # any other group has one queue
         return GroupBatcher(self.database, self.group, self.slots)
+
+    @cached_property
+    def containment(self) -> Containment[KafkaMessage]:
+        return Containment(read_delivery, self.dead_letters.bury)
 
 
 class MessageQueue(ABC):
@@ -137,20 +142,7 @@ class PartitionQueue(MessageQueue):
         return self._deliverer.size
 
     async def process(self, messages: list[KafkaMessage]) -> int:
-        deliveries: list[Delivery] = []
-        try:
-            # Up to the first malformed record, which becomes a dead letter once it is first.
-            for message in messages:
-                deliveries.append(read_delivery(message))
-        except ValueError as error:
-            if not deliveries:
-                await self.context.dead_letters.bury(messages[0], bus.Poison(error, 1))
-                return 1
-        try:
-            return await self._deliverer.deliver(deliveries)
-        except bus.Poison as poison:
-            await self.context.dead_letters.bury(messages[0], poison)
-            return 1
+        return await self.context.containment.deliver_next(self._deliverer, messages)
 
 
 class SharedQueue(MessageQueue):
@@ -167,37 +159,20 @@ class SharedQueue(MessageQueue):
         return FULL_MESSAGES
 
     async def process(self, messages: list[KafkaMessage]) -> int:
-        readable = [pair for message in messages if (pair := await self._read_or_bury(message))]
-        try:
-            await self._consume([delivery for _, delivery in readable], attempts_max=1)
-        except bus.Poison:
-            # One message is at fault: each is processed alone, so that the others succeed.
-            for message, delivery in readable:
-                await self._consume_or_bury(message, delivery)
-        return len(messages)
+        context = self.context
+        some = messages[: count_up_to_bytes(messages, BATCH_BYTES_MAX)]
+        await context.containment.consume_all(context.database, self._group, some, self.stop, context.slots)
+        return len(some)
 
-    async def _read_or_bury(self, message: KafkaMessage) -> tuple[KafkaMessage, Delivery] | None:
-        try:
-            return message, read_delivery(message)
-        except ValueError as error:
-            await self.context.dead_letters.bury(message, bus.Poison(error, 1))
-            return None
 
-    async def _consume_or_bury(self, message: KafkaMessage, delivery: Delivery) -> None:
-        try:
-            await self._consume([delivery], self.context.attempts_max)
-        except bus.Poison as poison:
-            await self.context.dead_letters.bury(message, poison)
-
-    async def _consume(self, deliveries: list[Delivery], attempts_max: int) -> None:
-        """Raises Poison after `attempts_max` failures that are not outages, and Stopped."""
-
-        async def attempt() -> None:
-            async with self.context.slots:
-                await self._group.consume(self.context.database, deliveries)
-
-        if deliveries:
-            await retry(attempt, Attempts(attempts_max, group=self._group.name).on_error, self.stop)
+def count_up_to_bytes(messages: Sequence[KafkaMessage], bytes_max: int) -> int:
+    """How many of the first messages have at most `bytes_max` bytes together; at least one."""
+    total = 0
+    for count, message in enumerate(messages):
+        total += len(message.value() or b"")
+        if total > bytes_max:
+            return max(count, 1)
+    return len(messages)
 
 
 def open_queue(context: QueueContext, mark_processed: Callable[[KafkaMessage], None]) -> MessageQueue:

@@ -57,6 +57,7 @@ class KafkaProducer:
     """
 
     def __init__(self, bootstrap: str, name: str) -> None:
+        self.bootstrap = bootstrap
         self._settings = client_settings(bootstrap, name) | PRODUCER_SETTINGS
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"kafka-{name}")
         self._producer: Producer | None = None
@@ -89,6 +90,10 @@ class KafkaProducer:
             self._errors += [cause.args[0] for cause in (error, error.__cause__) if isinstance(cause, KafkaException)]
         except BufferError:
             pass  # the queue is full: records were not sent in time
+        except Exception as error:
+            # A record that can't be encoded. Those before it must not be sent later.
+            self._discard()
+            raise RecordRefused(f"a record can't be encoded: {type(error).__name__}: {error}") from error
         if unsettled or self._errors or not is_whole:
             if self._errors or (self._producer is not None and len(self._producer) > 0):
                 # Queued records must not be sent later, after records that are published again by then.

@@ -1,15 +1,16 @@
 """Kafka records: what the relay makes of a row of the log, and what a consumer makes of a record."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import suppress
+from operator import methodcaller
 from typing import NamedTuple
-from uuid import UUID
 
-import orjson
 from confluent_kafka import Message as KafkaMessage
 
+from ticketing.infra.bus import raw_messages
+from ticketing.infra.bus.raw_messages import RawMessage
 from ticketing.infra.outbox import Delivery
-from ticketing.infra.outbox.encoded_rows import EncodedRow, split_columns
+from ticketing.infra.outbox.encoded_rows import EncodedRow, record_parts
 
 
 class Record(NamedTuple):
@@ -18,50 +19,52 @@ class Record(NamedTuple):
     topic: str
     key: str | bytes | None
     value: str | bytes | None
-    headers: Mapping[str, str] | list[tuple[str, bytes]]
+    headers: Mapping[str, str] | list[tuple[str, bytes | None]]
 
 
 def record_of(row: EncodedRow) -> Record:
     """The record of a row of the log. Header values are text, as `read_delivery` expects them."""
-    _, topic, key, payload, message_id, occurred_at, version, correlation_id, traceparent, actor, organization_id = (
-        split_columns(row)
-    )
-    headers = {
-        "message_id": message_id,
-        "occurred_at": occurred_at[1:-1],
-        "schema_version": version,
-        "correlation_id": correlation_id,
-        "traceparent": traceparent,
-        "actor": actor,
-        "organization_id": organization_id,
-    }
-    return Record(topic, key, payload, headers)
+    return Record(*record_parts(row))
 
 
 def read_delivery(message: KafkaMessage) -> Delivery:
     """The delivery that a record encodes.
 
     Raises:
-        ValueError: the relay did not write this record: a header is missing or malformed.
+        ValueError: the relay did not write this record.
     """
-    headers = {name: (value or b"").decode() for name, value in headers_of(message)}
-    try:
-        return Delivery(
-            message_id=UUID(headers["message_id"]),
-            topic=message.topic() or "",
-            key=(message.key() or b"").decode(),
-            schema_version=int(headers["schema_version"]),
-            occurred_at=datetime.fromisoformat(headers["occurred_at"]),
-            organization_id=UUID(headers["organization_id"]) if headers["organization_id"] else None,
-            payload=orjson.loads(message.value() or b""),
-            correlation_id=headers.get("correlation_id", ""),
-            traceparent=headers.get("traceparent", ""),
-            actor=headers.get("actor", ""),
-        )
-    except KeyError as missing:
-        raise ValueError(f"the header {missing} is missing") from None
+    return raw_messages.read(message.topic() or "", message.key(), message.value(), headers_of(message))
 
 
-def headers_of(message: KafkaMessage) -> list[tuple[str, bytes]]:
+def raw_message(message: KafkaMessage) -> RawMessage:
+    """A record that may contain anything. Never raises."""
+    topic, value, headers = message.topic() or "", message.value(), headers_of(message)
+    origin = f"{topic}/{message.partition()}/{message.offset()}"
+    delivery = None
+    with suppress(ValueError):
+        delivery = read_delivery(message)
+    # The offset alone is ambiguous: a broker that lost its disk reuses offsets.
+    unique = raw_messages.stable_id(f"{origin}/{message.timestamp()}", value)
+    return RawMessage(topic, message.key(), value, headers, origin, unique, delivery)
+
+
+def headers_of(message: KafkaMessage) -> list[tuple[str, bytes | None]]:
     """The record's headers in their order; a name may occur more than once."""
     return list(message.headers() or [])  # type: ignore[arg-type]
+
+
+def check_headers(message: KafkaMessage) -> KafkaMessage:
+    """Remove headers that the client library cannot return. Call it first, for each record that was fetched.
+
+    The library decodes the names as UTF-8. Where it fails, the first call returns an error and a result at once, and
+    the second a list with null pointers, which ends the process.
+    """
+    try:
+        _call_headers(message)
+    except (SystemError, UnicodeDecodeError):
+        message.set_headers([])
+    return message
+
+
+#: The interpreter does not check the result of a direct call once it has optimized it; the error would be raised later.
+_call_headers = methodcaller("headers")

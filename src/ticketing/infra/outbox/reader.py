@@ -17,7 +17,7 @@ import psycopg
 from ticketing.infra.db import Database, sqlalchemy_error
 from ticketing.infra.db.pipeline import DriverConnection, driver_connection, pipelined, send
 from ticketing.infra.outbox import lease_owner
-from ticketing.infra.outbox.encoded_rows import ENCODE_ROW, ROW_SEPARATOR, EncodedRow, decode, id_of
+from ticketing.infra.outbox.encoded_rows import ENCODE_ROW, ROW_SEPARATOR, EncodedRow, decode, id_of, split_page
 from ticketing.infra.outbox.message import Delivery
 from ticketing.infra.system.retry import OUTAGES, Retry
 
@@ -196,7 +196,7 @@ class LogReader:
                 await send(connection, _NO_SORT)
                 page = await send(connection, query, start, *me, *me, *me, *topics, page_rows)
             ((printed,),) = await page.fetchall()
-            return True, printed.split(ROW_SEPARATOR) if printed else []
+            return True, split_page(printed) if printed else []
 
     async def _move(self, connection: DriverConnection) -> bool:
         """Renew the lease and move the cursor; whether a window is open now. Raises LeaseLost."""

@@ -31,8 +31,12 @@ class Stopped(Exception):
     """The process was asked to stop before an attempt succeeded."""
 
 
+class DatabaseStuck(Retry):
+    """Postgres responds, and does not commit."""
+
+
 #: Postgres or Redis is unavailable.
-OWN_SERVERS = (OperationalError, InterfaceError, PoolTimeout, RedisError)
+OWN_SERVERS = (DatabaseStuck, OperationalError, InterfaceError, PoolTimeout, RedisError)
 #: Errors that say nothing about the work itself: it is retried for as long as the outage lasts.
 OUTAGES = (Retry, *OWN_SERVERS, OSError)
 

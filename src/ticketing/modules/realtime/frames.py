@@ -13,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import crash_points, log
+from ticketing.infra.bus import parse
 from ticketing.infra.db import Database
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.modules import events, reservations, tickets
@@ -28,6 +28,10 @@ from ticketing.modules.realtime import queries
 CHANNEL = "seats:"
 #: A frame with more changes than this would cost more than a new snapshot, which it requests instead.
 CHANGES_MAX = 2000
+#: The most changes that are read for one batch of messages; events beyond that get a new snapshot.
+BATCH_CHANGES_MAX = 20_000
+#: Seat numbers that the column can store.
+SEAT_NUMBERS = range(2**31)
 PUBLISH_SECONDS = 2
 
 #: Messages that may change a status or a counter on the map. `SeatsSynced` changes all of them.
@@ -42,6 +46,8 @@ SHOWN: tuple[type[Message], ...] = (
     reservations.ReservationCancelled,
     tickets.TicketsVoided,
 )
+#: Organization and event: a forged message may name the event of another organization.
+EventKey = tuple[UUID, UUID]
 _TYPES = {message.topic: message for message in SHOWN}
 
 _log = log.get_logger(__name__)
@@ -57,15 +63,18 @@ crash_points.register(
 class EventChanges:
     """The changes of one event in a batch of messages."""
 
-    organization_id: UUID
     seat_numbers: set[int] = field(default_factory=set)
     ticket_type_ids: set[UUID] = field(default_factory=set)
     needs_snapshot: bool = False
 
+    @property
+    def count(self) -> int:
+        return len(self.seat_numbers) + len(self.ticket_type_ids)
+
     def add(self, message: Any) -> None:
         self.seat_numbers.update(message.seat_numbers)
         self.ticket_type_ids.update(message.ticket_type_ids)
-        self.needs_snapshot |= isinstance(message, events.SeatsSynced) or len(self.seat_numbers) > CHANGES_MAX
+        self.needs_snapshot |= isinstance(message, events.SeatsSynced) or self.count > CHANGES_MAX
 
 
 class SeatFrames:
@@ -107,39 +116,64 @@ class SeatFrames:
             _log.warning("frames_lost", frames=len(frames), error=type(error).__name__)
 
 
-def collect(deliveries: Iterable[Delivery]) -> dict[UUID, EventChanges]:
-    """The changes by event, in order of ids, so that two publishers can't deadlock."""
-    changes: dict[UUID, EventChanges] = {}
+def collect(deliveries: Iterable[Delivery]) -> dict[EventKey, EventChanges]:
+    """The changes by event, in order of event ids, so that two publishers can't deadlock."""
+    changes: dict[EventKey, EventChanges] = {}
     for delivery in deliveries:
         if delivery.topic not in _TYPES:
             continue
         try:
-            message: Any = _TYPES[delivery.topic].model_validate(delivery.payload)
-        except ValidationError:
+            message = read(delivery)
+        except ValueError as error:
             # The live map is a hint: one invalid message must not block the others.
-            _log.error("message_unreadable", topic=delivery.topic, message_id=str(delivery.message_id))
+            _log.error(
+                "message_unreadable",
+                topic=delivery.topic,
+                message_id=str(delivery.message_id),
+                error=type(error).__name__,
+            )
             continue
         if message.organization_id is not None:
-            changes.setdefault(message.event_id, EventChanges(message.organization_id)).add(message)
-    return dict(sorted(changes.items()))
+            changes.setdefault((message.organization_id, message.event_id), EventChanges()).add(message)
+    return dict(sorted(changes.items(), key=lambda item: item[0][::-1]))
 
 
-async def make_frames(session: AsyncSession, changes: dict[UUID, EventChanges]) -> dict[UUID, bytes]:
-    """Increment the version of each event, then read the current state of its changed seats and areas."""
+def read(delivery: Delivery) -> Any:
+    """The message. Raises ValueError, also for a seat number that no map has."""
+    message: Any = parse(_TYPES[delivery.topic], delivery)
+    numbers = message.seat_numbers
+    if numbers and not (min(numbers) in SEAT_NUMBERS and max(numbers) in SEAT_NUMBERS):
+        raise ValueError("a seat number is out of range")
+    return message
+
+
+async def make_frames(session: AsyncSession, changes: dict[EventKey, EventChanges]) -> dict[UUID, bytes]:
+    """Increment the version of each event, then read the current state of its changed seats and areas.
+
+    There is no frame of an event that does not exist.
+    """
     # The epoch is only used for a new row; an existing row keeps its own.
-    versions = await queries.increment_versions(
-        session, {event_id: one.organization_id for event_id, one in changes.items()}, secrets.token_hex(4)
-    )
-    listed = {event_id: one for event_id, one in changes.items() if not one.needs_snapshot}
-    seats = await queries.seat_statuses(session, [(t.organization_id, e, t.seat_numbers) for e, t in listed.items()])
-    areas = await queries.area_states(session, {i for t in listed.values() for i in t.ticket_type_ids})
+    versions = await queries.increment_versions(session, changes, secrets.token_hex(4))
+    listed = choose_listed({key: changes[key] for key in versions})
+    seats = await queries.seat_statuses(session, [(*key, one.seat_numbers) for key, one in listed.items()])
+    areas = await queries.area_states(session, {i for one in listed.values() for i in one.ticket_type_ids})
     frames = {}
-    for event_id, (epoch, version) in versions.items():
+    for key, (epoch, version) in versions.items():
+        _, event_id = key
         frame: dict[str, Any] = {"epoch": epoch, "version": version}
-        if event_id in listed:
+        if key in listed:
             frame["changes"] = seats.get(event_id, [])
             frame["areas"] = areas.get(event_id, {})
         else:
             frame["resync"] = True
         frames[event_id] = orjson.dumps(frame)
     return frames
+
+
+def choose_listed(changes: dict[EventKey, EventChanges]) -> dict[EventKey, EventChanges]:
+    """The events whose changes are read and listed in their frame; the others get a new snapshot."""
+    listed, total = {}, 0
+    for key, one in changes.items():
+        if not one.needs_snapshot and total + one.count <= BATCH_CHANGES_MAX:
+            listed[key], total = one, total + one.count
+    return listed

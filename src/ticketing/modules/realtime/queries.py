@@ -1,12 +1,12 @@
 """The content of the map: seat statuses, counters of areas, and their version."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements
@@ -55,13 +55,15 @@ select s.event_id, s.number, {_STATUS}
   from json_to_recordset(%s::json) as t (organization_id uuid, event_id uuid, number integer)
   join event_seats s using (organization_id, event_id, number)"""  # noqa: S608 (only constants)
 
+# Over Kafka, anyone with access to the broker can write a message about an event that does not exist.
 _INCREMENT = """
 insert into event_streams as s (organization_id, event_id, epoch, version)
 select t.organization_id, t.event_id, %s::text, 1
   from unnest(%s::uuid[], %s::uuid[]) with ordinality as t (organization_id, event_id, position)
+  join events e on e.organization_id = t.organization_id and e.id = t.event_id
  order by t.position
 on conflict (organization_id, event_id) do update set version = s.version + 1
-returning s.event_id, s.epoch, s.version"""
+returning s.organization_id, s.event_id, s.epoch, s.version"""
 
 
 async def get_availability(session: AsyncSession, organization_id: UUID, event_id: UUID) -> Availability:
@@ -83,7 +85,9 @@ async def area_states(session: AsyncSession, ticket_type_ids: Collection[UUID]) 
         return {}
     type_ = events.TicketType
     columns = (type_.id, type_.event_id, type_.capacity, type_.held, type_.sold)
-    counted = select(*columns).where(type_.id.in_(ticket_type_ids), type_.capacity.is_not(None))
+    # One array: a parameter for each id is limited to 65,535 of them.
+    wanted = any_(literal([*ticket_type_ids], ARRAY(Uuid)))
+    counted = select(*columns).where(type_.id == wanted, type_.capacity.is_not(None))
     by_event = defaultdict(list)
     for row in await session.execute(counted):
         by_event[row.event_id].append(row)
@@ -99,12 +103,17 @@ async def _areas(session: AsyncSession, event_id: UUID, types: Iterable[Any]) ->
 
 
 async def increment_versions(
-    session: AsyncSession, organizations: Mapping[UUID, UUID], new_epoch: str
-) -> dict[UUID, Position]:
-    """Increment the version of each event (by id, with its organization), locking rows in the given order."""
-    ids = (list(organizations.values()), list(organizations))
+    session: AsyncSession, keys: Collection[tuple[UUID, UUID]], new_epoch: str
+) -> dict[tuple[UUID, UUID], Position]:
+    """Increment the version of each event, by organization and event, locking rows in the given order.
+
+    An event that its organization does not have gets no version.
+    """
+    ids = ([organization_id for organization_id, _ in keys], [event_id for _, event_id in keys])
     found = await (await statements.execute(session, _INCREMENT, new_epoch, *ids)).fetchall()
-    return {event_id: Position(epoch, version) for event_id, epoch, version in found}
+    return {
+        (organization_id, event_id): Position(epoch, version) for organization_id, event_id, epoch, version in found
+    }
 
 
 async def seat_statuses(
