@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from ticketing.infra.email_addresses import normalize_email
 from ticketing.modules.iam import account_api, api, models, personal_data
-from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser
+from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser, optional_user
 from ticketing.modules.iam.mail_tokens import models as mail_token_models
 from ticketing.modules.iam.mail_tokens.links import write_link
 from ticketing.modules.iam.mail_tokens.models import MailToken
@@ -79,6 +79,7 @@ __all__ = [
     "open_confirmation",
     "open_reset",
     "open_session",
+    "optional_user",
     "personal_data",
     "router",
     "set_password",

@@ -1,7 +1,7 @@
 """Tenants: members, roles and permissions, API keys, and the audit log."""
 
 from ticketing.modules.organizations import models, personal_data
-from ticketing.modules.organizations.access import ApiKeyScheme, May, may, record_use
+from ticketing.modules.organizations.access import ApiKeyScheme, May, check_access, may, record_use
 from ticketing.modules.organizations.api import router
 from ticketing.modules.organizations.audit import clean_audit_log, record
 from ticketing.modules.organizations.messages import (
@@ -44,6 +44,7 @@ __all__ = [
     "Role",
     "SupportGranted",
     "SupportRevoked",
+    "check_access",
     "clean_audit_log",
     "find_access",
     "find_role",

@@ -9,8 +9,8 @@ from fastapi.security import APIKeyHeader
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import log, security
-from ticketing.infra.db import Db, tenancy
+from ticketing.infra import app_state, log, security
+from ticketing.infra.db import Database, Db, tenancy
 from ticketing.infra.errors import NotFound, Unauthenticated
 from ticketing.modules import iam
 from ticketing.modules.organizations import support
@@ -53,6 +53,19 @@ class May:
 def may(permission: Permission) -> Any:
     """Annotate the `Access` of a route: `Annotated[Access, may(Permission.EDIT_EVENTS)]`."""
     return Depends(May(permission))
+
+
+async def check_access(request: Request, organization_id: UUID, permission: Permission) -> None:
+    """Authorize a request in a transaction that ends here, for a route whose body is large and may arrive slowly.
+
+    The route authorizes again in the transaction of its changes.
+
+    Raises:
+        Unauthenticated, NotFound, Forbidden: as `May`.
+    """
+    user = await iam.optional_user(request, None)
+    async with app_state.of(request.app).get(Database).transaction(user.user_id if user else None) as session:
+        await May(permission)(request, organization_id, session, user, None)
 
 
 async def _by_token(session: AsyncSession, organization_id: UUID, user: iam.Identity) -> Access:

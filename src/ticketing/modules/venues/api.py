@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 
 from ticketing.infra.db import Db
@@ -28,18 +28,32 @@ async def create_venue(body: CreateVenue, access: Editor, session: Db) -> Envelo
     return envelope(VenueOut.model_validate(await service.create_venue(session, access, body)))
 
 
-@router.post("/import", status_code=201, openapi_extra=_REQUEST_BODY)
+async def _read_plan(request: Request, org_id: UUID) -> pretix_import.Plan:
+    """Authorize, receive and parse a plan before the request's transaction begins: it may take minutes to arrive."""
+    await organizations.check_access(request, org_id, organizations.Permission.EDIT_VENUES)
+    if "json" not in request.headers.get("content-type", ""):
+        raise HTTPException(415)
+    return await pretix_import.parse_plan(await request.body())
+
+
+ImportedPlan = Annotated[pretix_import.Plan, Depends(_read_plan)]
+
+
+@router.post(
+    "/import",
+    status_code=201,
+    openapi_extra=_REQUEST_BODY,
+    # In this order: a claim of an Idempotency-Key begins the transaction.
+    dependencies=[Depends(_read_plan), Depends(idempotency.claim)],
+)
 async def import_venue(
-    request: Request,
+    plan: ImportedPlan,
     options: Annotated[ImportVenue, Query()],
     access: Editor,
     session: Db,
 ) -> Envelope[VenueOut]:
     """Create a venue from a seating plan in another program's open format. The body is the plan itself."""
-    if "json" not in request.headers.get("content-type", ""):
-        raise HTTPException(415)
-    venue = await service.import_venue(session, access, await request.body(), options)
-    return envelope(VenueOut.model_validate(venue))
+    return envelope(VenueOut.model_validate(await service.import_venue(session, access, plan, options)))
 
 
 @router.get("")

@@ -5,6 +5,7 @@ and a row's to its zone. The imported positions are relative to the corner of th
 time: validating a stadium's plan in one call would keep the GIL, and would block the event loop even from a thread.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -26,6 +27,10 @@ from ticketing.modules.venues.pretix_areas import ORIGIN, Area, Color, Extent, P
 
 CATEGORIES_MAX = 200
 AREAS_MAX = 1_000
+#: Files parsed at a time in a process.
+PARSING_MAX = 2
+
+_parsing = asyncio.Semaphore(PARSING_MAX)
 
 #: Description of the request body in the OpenAPI document.
 SCHEMA: dict[str, Any] = {
@@ -83,6 +88,15 @@ class Plan:
 
     name: str
     draft: Draft
+
+
+async def parse_plan(file: bytes) -> Plan:
+    """Parse a file in a thread, PARSING_MAX at a time: a stadium takes seconds, and many times its size in memory.
+
+    Raises what `read_plan` raises.
+    """
+    async with _parsing:
+        return await asyncio.to_thread(read_plan, file)
 
 
 def read_plan(file: bytes) -> Plan:

@@ -38,15 +38,9 @@ async def create_venue(session: AsyncSession, access: organizations.Access, body
 
 
 async def import_venue(
-    session: AsyncSession, access: organizations.Access, file: bytes, options: ImportOptions
+    session: AsyncSession, access: organizations.Access, plan: pretix_import.Plan, options: ImportOptions
 ) -> Venue:
-    """Create a venue from another program's seating plan.
-
-    Raises:
-        BadRequest: the file cannot be parsed.
-        Invalid: its field is the path of the first error in the file.
-    """
-    plan = await asyncio.to_thread(pretix_import.read_plan, file)
+    """Create a venue from another program's seating plan."""
     return await _store(session, access, options.name or plan.name, options, plan.draft)
 
 
