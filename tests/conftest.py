@@ -42,7 +42,7 @@ from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database, migrate
 from ticketing.infra.db.roles import admit
 from ticketing.infra.db.schema import REQUESTS, WORKERS
-from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.postgres import APPLICATION, OWNER, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.main import create_app
 from ticketing.modules import payments
@@ -82,9 +82,10 @@ def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def postgres(quick_folder: Path) -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres(quick_folder / "postgres", FAST) as server:
         server.create_database(TEMPLATE)
-        migrate.upgrade(server.url(TEMPLATE))
+        server.hand_to_owner(TEMPLATE)
+        migrate.upgrade(server.url(TEMPLATE, OWNER))
         for role, group in ((APPLICATION, REQUESTS), (WORKER, WORKERS)):
-            admit(server.url(TEMPLATE), server.url(TEMPLATE, role), group)
+            admit(server.url(TEMPLATE, OWNER), server.url(TEMPLATE, role), group)
         # Thousands of tests connect half a dozen times each, and checking the password is two fifths of the work.
         (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
         yield server

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.generator.generator import Generator
 from ticketing.infra.config import Settings
 from ticketing.infra.config.local_secrets import missing_secrets
-from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.postgres import APPLICATION, OWNER, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.system.ports import free_port
 from ticketing.infra.system.processes import dying_with_parent, wait_for
@@ -118,6 +118,7 @@ def open_testbed(
     BENCH_WORKERS=off pauses the workers while holds are measured, as if they ran on other cores.
     """
     postgres.create_database(database)
+    postgres.hand_to_owner(database)
     own, metrics = folder / database, folder / database / "metrics"
     metrics.mkdir(parents=True)
     environment = {
@@ -145,7 +146,7 @@ def _environment(
         "DATA_DIR": str(folder),
         "DATABASE_URL": postgres.url(database, APPLICATION),
         "WORKER_DATABASE_URL": postgres.url(database, WORKER),
-        "MIGRATION_DATABASE_URL": postgres.url(database),
+        "MIGRATION_DATABASE_URL": postgres.url(database, OWNER),
         "REDIS_URL": valkey.url(number),
         "SMTP_URL": "",
         "RATE_LIMITS": "on",

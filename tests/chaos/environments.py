@@ -11,7 +11,7 @@ from tests.chaos.faults.fault import Kind
 from tests.chaos.platform import Platform
 from tests.chaos.proxy import Proxy
 from tests.support.kafka_broker import KafkaBroker
-from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.postgres import APPLICATION, OWNER, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 
 SMALL_DISK_MIB = 320
@@ -42,12 +42,13 @@ async def _wired(folder: Path, broker: KafkaBroker | None, stack: AsyncExitStack
     postgres = stack.enter_context(EmbeddedPostgres(folder / "servers" / "postgres"))
     valkey = stack.enter_context(EmbeddedValkey(folder / "servers" / "valkey"))
     postgres.create_database("ticketing")
+    postgres.hand_to_owner("ticketing")
     wires = {
         "postgres": await _wire(stack, lambda: asyncio.open_connection("127.0.0.1", postgres.port)),
         "valkey": await _wire(stack, lambda: asyncio.open_unix_connection(valkey.socket_path)),
     }
     variables = {
-        "MIGRATION_DATABASE_URL": postgres.url("ticketing"),
+        "MIGRATION_DATABASE_URL": postgres.url("ticketing", OWNER),
         "DATABASE_URL": _through(wires["postgres"], postgres, APPLICATION),
         "WORKER_DATABASE_URL": _through(wires["postgres"], postgres, WORKER),
         "REDIS_URL": f"redis://127.0.0.1:{wires['valkey'].port}/0",

@@ -40,7 +40,7 @@ _TAIL = """\
 | variable | meaning |
 |---|---|
 | `PROMETHEUS_MULTIPROC_DIR` | directory through which the API processes of one machine share their metrics; `ticketing up` sets it |
-| `POSTGRES_PASSWORD`, `APPLICATION_DB_PASSWORD`, `WORKER_DB_PASSWORD`, `VALKEY_PASSWORD` | passwords that `docker-compose.yml` hands to its servers; read by nothing else |
+| `POSTGRES_PASSWORD`, `OWNER_DB_PASSWORD`, `APPLICATION_DB_PASSWORD`, `WORKER_DB_PASSWORD`, `VALKEY_PASSWORD` | passwords that `docker-compose.yml` hands to its servers; read by nothing else |
 """  # noqa: E501 (rows of a table)
 
 

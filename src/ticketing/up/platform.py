@@ -15,7 +15,7 @@ from ticketing.infra.config import ConfigurationError, Settings
 from ticketing.infra.config.local_secrets import missing_secrets
 from ticketing.infra.db import schema
 from ticketing.infra.embedded import EmbeddedServer
-from ticketing.infra.embedded.postgres import APPLICATION, WORKER, EmbeddedPostgres
+from ticketing.infra.embedded.postgres import APPLICATION, OWNER, WORKER, EmbeddedPostgres
 from ticketing.infra.embedded.valkey import EmbeddedValkey
 from ticketing.infra.system.ports import listen
 from ticketing.infra.system.processes import claim_folder
@@ -116,6 +116,8 @@ class Platform:
     def _lock_folder(self) -> int:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if os.geteuid() == 0:  # PostgreSQL then runs as nobody and must reach its own folder, and sees no other
+                self.folder.chmod(0o711)
             return claim_folder(self.folder)
         except OSError as error:
             raise ConfigurationError(f"DATA_DIR: {self.folder} cannot be used ({error.strerror})") from None
@@ -169,7 +171,8 @@ class Platform:
     def _use_postgres(self, postgres: EmbeddedPostgres) -> None:
         """Migrations run as the owner of the tables; all else runs as roles that are subject to row-level security."""
         postgres.create_database(DATABASE)
-        self.environment["MIGRATION_DATABASE_URL"] = postgres.url(DATABASE)
+        postgres.hand_to_owner(DATABASE)
+        self.environment["MIGRATION_DATABASE_URL"] = postgres.url(DATABASE, OWNER)
         self.environment["DATABASE_URL"] = postgres.url(DATABASE, APPLICATION)
         self.environment["WORKER_DATABASE_URL"] = postgres.url(DATABASE, WORKER)
 

@@ -188,9 +188,17 @@ def folders_of_pytest(folder: Path) -> list[Path]:
 
 
 @ROOT_ONLY
-@pytest.mark.parametrize("closed", [False, True], ids=["reachable", "below-a-closed-folder"])
-def test_root_without_user_namespaces(base: Path, monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
-    monkeypatch.setattr(run_as, "NAMESPACE", ("a-program-that-is-not-there",))
+@pytest.mark.parametrize(
+    ("closed", "has_namespaces"),
+    [(False, True), (False, False), (True, False)],
+    ids=["reachable", "reachable, without namespaces", "below a closed folder, without namespaces"],
+)
+def test_postgres_that_root_starts_runs_as_nobody(
+    base: Path, monkeypatch: pytest.MonkeyPatch, closed: bool, has_namespaces: bool
+) -> None:
+    """Seen from outside: in a user namespace, a process calls itself nobody and has the files of root."""
+    if not has_namespaces:
+        monkeypatch.setattr(run_as, "NAMESPACE", ("a-program-that-is-not-there",))
     for folder in folders_of_pytest(base):
         folder.chmod(0o700 if closed else 0o755)
     for _ in range(2):

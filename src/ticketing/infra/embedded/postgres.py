@@ -12,12 +12,15 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ticketing.infra.config import ConfigurationError
+from ticketing.infra.embedded import ownership
 from ticketing.infra.embedded.run_as import Identity, choose_identity, hand_over, programs_for
 from ticketing.infra.embedded.server import HARD_STOP, EmbeddedServer
 from ticketing.infra.system.ports import free_port
 from ticketing.infra.system.processes import EmbeddedError, dying_with_parent, private_secret
 
 SUPERUSER = "postgres"
+OWNER = "ticketing_owner"
+"""The role that owns the tables and runs migrations; see ownership.py."""
 APPLICATION, WORKER = "ticketing_app", "ticketing_worker"
 """The roles of the running system, for requests and for workers; see db/roles.py."""
 
@@ -38,7 +41,7 @@ SETTINGS = {
 
 
 def running_url(base: Path, database: str) -> str:
-    """The URL, as the superuser, of a database of the server that another process runs on this folder.
+    """The URL, as the owner, of a database of the server that another process runs on this folder.
 
     Raises:
         ConfigurationError: no server runs there.
@@ -48,7 +51,7 @@ def running_url(base: Path, database: str) -> str:
         postgres.port = int(postgres.pid_file.read_text().splitlines()[3])
     except (OSError, IndexError, ValueError):
         raise ConfigurationError(f"DATABASE_URL: must name a database; none runs in {base}") from None
-    return postgres.url(database)
+    return postgres.url(database, OWNER)
 
 
 class EmbeddedPostgres(EmbeddedServer):
@@ -88,6 +91,12 @@ class EmbeddedPostgres(EmbeddedServer):
                 # Copying through the write-ahead log, the default, takes twice as long.
                 create = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
                 connection.execute(create.format(Identifier(name), Identifier(template)))
+
+    def hand_to_owner(self, name: str) -> None:
+        """Let OWNER own a database and everything in it."""
+        with self._connect(name) as connection, connection.transaction():
+            ownership.create_owner(connection, OWNER, self.password(OWNER))
+            ownership.hand_over(connection, OWNER)
 
     def drop_database(self, name: str) -> None:
         """Drop a database, if it exists, and disconnect its clients."""

