@@ -57,6 +57,8 @@ class Platform:
     #: The process id that a fault suspended, and the processes it started in addition.
     suspended: int = 0
     helpers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    #: Servers that follow, or have followed, the one before them.
+    standbys: list[EmbeddedPostgres] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -97,6 +99,8 @@ class Platform:
                 wrong.append("the platform did not close")
             elif self.process.returncode != 0:
                 wrong.append(f"the platform closed with status {self.process.returncode}")
+        for standby in self.standbys:
+            await asyncio.to_thread(standby.stop)
         if not await until(lambda: not self.processes(), ORPHAN_SECONDS):
             wrong.append(f"left behind: {[line for _, line in self.processes()]}")
         return wrong

@@ -17,8 +17,8 @@ class Proxy:
 
     def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
         """`connect` opens a connection to the server."""
-        self._connect = connect
-        self._connections: set[_Connection] = set()
+        self.connect = connect
+        self.connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
         #: Added to every chunk, in each direction.
@@ -39,18 +39,18 @@ class Proxy:
             self._server.close()
         self.passes.set()
         self.is_cut = True
-        while self._connections:
+        while self.connections:
             self.reset()
             await asyncio.sleep(0.01)
 
     def reset(self) -> None:
         """Send RST to both ends of every connection."""
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             connection.reset()
 
     def half_open(self) -> None:
         """Leave every connection half-open: the server side is gone, and the client side gets no notice."""
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             connection.lose_server()
 
     def cut(self) -> None:
@@ -64,18 +64,18 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(self, (reader, writer))
-        self._connections.add(connection)
+        self.connections.add(connection)
         try:
             if self.is_cut:
                 return
             await self.passes.wait()
-            connection.far = await self._connect()
+            connection.far = await self.connect()
             await connection.forward()
         except OSError:
             return
         finally:
             connection.reset()
-            self._connections.discard(connection)
+            self.connections.discard(connection)
 
 
 class _Connection:

@@ -234,6 +234,12 @@ MESSAGES = (
         ("tests/model/test_locks.py::test_a_key_locked_elsewhere_holds_nothing",),
     ),
     Mutant(
+        "a read-only server is not an outage",
+        "After a failover, requests get a 500, connections stay with the old primary, and consumers end.",
+        (Edit(f"{_SRC}/infra/db/sqlstates.py", '"25006": Effect.RECONNECT', '"25006": Effect.FAIL'),),
+        ("tests/infra/db/test_sqlstates.py::test_a_useless_connection_takes_the_older_ones_of_its_pool_with_it",),
+    ),
+    Mutant(
         "tenants see each other",
         "One organization reads the orders of another.",
         (Edit(_POLICIES, 'TENANT = "organization_id = (select current_organization())"', 'TENANT = "true"'),),

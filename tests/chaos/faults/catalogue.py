@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from tests.chaos.faults.bad_webhooks import BAD_WEBHOOKS
+from tests.chaos.faults.failover import FAILOVER
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.kills import KILLS
 from tests.chaos.faults.log import LOG
 from tests.chaos.faults.outages import OUTAGES
 
-FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *OUTAGES, *LOG]
+FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *OUTAGES, *FAILOVER, *LOG]
 
 
 def choose(names: Sequence[str]) -> list[Fault]:

@@ -49,7 +49,7 @@ async def publishing(platform: Platform) -> AsyncIterator[None]:
 
 async def _publish_continuously(platform: Platform) -> None:
     while True:
-        with suppress(psycopg.OperationalError):
+        with suppress(psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
             async with await psycopg.AsyncConnection.connect(platform.database_url(), connect_timeout=5) as connection:
                 while True:
                     await _publish(connection, random.randrange(KEYS))
