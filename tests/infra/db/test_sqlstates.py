@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.support.world import World, data, refusal
-from ticketing.infra.bus.delivery import Attempts, Poison
+from ticketing.infra.bus.attempts import Attempts, Poison
 from ticketing.infra.db import Database
 from ticketing.infra.db.sqlstates import EFFECTS, Effect, effect_of
 from ticketing.infra.system.retry import OUTAGES
