@@ -31,11 +31,6 @@ RENEW_SECONDS = LEASE_SECONDS / 3
 PAGE_ROWS = 500
 
 
-def clocks() -> tuple[float, float]:
-    """The monotonic clock, for deadlines in this process, and the wall clock, which other machines share; seconds."""
-    return time.monotonic(), time.time()
-
-
 class LeaseLost(Exception):
     """Another process has taken the lease over; this one must stop what it was about to do."""
 
@@ -83,7 +78,8 @@ class LogReader:
         self.page_rows = self._initial_page_rows = page_rows
         self._fence = 0
         self._progress = _Progress()
-        #: When the lease was last renewed, on `time.monotonic` and `time.time`: it is held for LEASE_SECONDS from then.
+        #: When the lease was last renewed: just before, on `time.monotonic`; and by the database's clock, which the
+        #: servers share whatever this machine's wall clock shows. It is held for LEASE_SECONDS from then.
         self.held_at, self.held_at_time = -math.inf, -math.inf
         self._last_page_was_empty = False
 
@@ -98,22 +94,23 @@ class LogReader:
             holder = row[0] if row is not None else None
             if holder is not None and not lease_owner.is_dead(holder):
                 return False
-            asked_at = clocks()
-            fence = await (
+            asked_at = time.monotonic()
+            taken = await (
                 await send(connection, _ACQUIRE, self._reader, self._owner, LEASE_SECONDS, holder)
             ).fetchone()
-        self._fence = fence[0] if fence is not None else 0
+        self._fence, held_at_time = taken if taken is not None else (0, -math.inf)
         self._progress, self.page_rows, self._last_page_was_empty = _Progress(), self._initial_page_rows, False
-        self.held_at, self.held_at_time = asked_at
-        return fence is not None
+        self.held_at, self.held_at_time = asked_at, held_at_time
+        return taken is not None
 
     async def renew(self) -> None:
         """Renew the lease; may run at the same time as the other methods. Raises LeaseLost."""
-        asked_at = clocks()
+        asked_at = time.monotonic()
         async with self._connection() as connection:
-            if await (await send(connection, _RENEW, LEASE_SECONDS, self._reader, self._fence)).fetchone() is None:
-                raise LeaseLost(self._reader)
-        self._hold_since(*asked_at)
+            renewed = await (await send(connection, _RENEW, LEASE_SECONDS, self._reader, self._fence)).fetchone()
+        if renewed is None:
+            raise LeaseLost(self._reader)
+        self._hold_since(asked_at, renewed[0])
 
     async def keep_lease(self) -> None:
         """Renew the lease until this is cancelled, also throughout outages of the database. Raises LeaseLost."""
@@ -200,7 +197,7 @@ class LogReader:
 
     async def _move(self, connection: DriverConnection) -> bool:
         """Renew the lease and move the cursor; whether a window is open now. Raises LeaseLost."""
-        progress, reader, asked_at = self._progress, self._reader, clocks()
+        progress, reader, asked_at = self._progress, self._reader, time.monotonic()
         moved = await send(
             connection, _MOVE, progress.closes, progress.acknowledged, reader, LEASE_SECONDS, reader, self._fence
         )
@@ -209,7 +206,7 @@ class LogReader:
             raise LeaseLost(self._reader)
         if progress.closes:
             self._progress = _Progress()
-        self._hold_since(*asked_at)
+        self._hold_since(asked_at, cursor[1])
         return bool(cursor[0])
 
     def _hold_since(self, held_at: float, held_at_time: float) -> None:
@@ -242,7 +239,7 @@ on conflict (reader) do update
    set lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, fence = c.fence + 1
  where c.lease_owner is null or c.lease_owner in (excluded.lease_owner, %s::text)
        or c.lease_until < clock_timestamp()
-returning fence"""
+returning fence, extract(epoch from clock_timestamp())::float8"""
 
 _RELEASE = "update outbox_cursor set lease_owner = null, lease_until = null where reader = %s and fence = %s"
 
@@ -258,7 +255,7 @@ with settings as materialized (select {MOVE_SETTINGS})
 update outbox_cursor c set lease_until = clock_timestamp() + make_interval(secs => %s), updated_at = now()
   from settings
  where c.reader = %s and c.fence = %s
-returning true"""  # noqa: S608 (constants)
+returning extract(epoch from clock_timestamp())::float8"""  # noqa: S608 (constants)
 
 # The end of a window is computed only where a window is to be opened.
 _MOVE = f"""
@@ -280,7 +277,7 @@ update outbox_cursor c
        lease_until = clock_timestamp() + make_interval(secs => %s), updated_at = now()
   from input, starts left join open on true, waiting
  where c.reader = %s and c.fence = %s
-returning c.window_to is not null"""  # noqa: S608 (constants)
+returning c.window_to is not null, extract(epoch from clock_timestamp())::float8"""  # noqa: S608 (constants)
 
 _IS_UP_TO_DATE = """
 select c.fence = %s and c.window_to is null and not exists (

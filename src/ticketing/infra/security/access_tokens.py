@@ -7,7 +7,6 @@ before it is parsed.
 import base64
 import json
 import re
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,11 +18,12 @@ from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX, get_settings
 from ticketing.infra.errors import Unauthenticated
 from ticketing.infra.security.keyring import Keyring, get_keyring
 from ticketing.infra.security.revoked_sessions import revoked_sessions
+from ticketing.infra.system import database_clock
 
 ALGORITHM = "HS256"
 ISSUER = "ticketing"
 AUDIENCE = "ticketing-api"
-#: Largest clock difference between two machines of the platform.
+#: Largest difference between the clocks of two processes: each knows the database's clock to within a round trip.
 CLOCK_SKEW_SECONDS = 5
 
 # The three parts of a token in base64url without padding; the last is a digest of 32 bytes.
@@ -56,7 +56,7 @@ class Claims:
 
 def issue_token(user_id: UUID, session_id: UUID) -> str:
     """Issue an access token, valid for ACCESS_TOKEN_SECONDS and signed with the newest key."""
-    now, key = int(time.time()), get_keyring().newest
+    now, key = int(database_clock.now()), get_keyring().newest
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -104,7 +104,7 @@ def _read_cached(token: str) -> Claims:
         claims = _cache[name] = read_token(token)
         while len(_cache) > CACHED_TOKENS_MAX:
             del _cache[next(iter(_cache))]
-    if claims.expires_at.timestamp() <= time.time():
+    if claims.expires_at.timestamp() <= database_clock.now():
         del _cache[name]
         raise TokenExpired
     return claims
@@ -128,7 +128,7 @@ def _claims_of(claims: Any) -> Claims:
             raise Unauthenticated
     if (iss, aud) != (ISSUER, AUDIENCE):
         raise Unauthenticated
-    now = time.time()
+    now = database_clock.now()
     # `type`, not `isinstance`: a bool is an int.
     if not (type(issued_at) is type(expires_at) is type(starts_at) is int):
         raise Unauthenticated

@@ -1,4 +1,4 @@
-"""Polls for sessions that other processes have ended, about once per second.
+"""Polls for sessions that other processes have ended, and for the database's time, about once per second.
 
 During an outage of Postgres, known revocations stay known. Sessions cannot be ended meanwhile, and a token that was
 revoked just before gives access to nothing, because all data is in Postgres. After an outage, as at the start, the
@@ -6,6 +6,7 @@ first query covers the whole lifetime of an access token.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,6 +17,7 @@ from ticketing.infra import log
 from ticketing.infra.config import ACCESS_TOKEN_SECONDS_MAX
 from ticketing.infra.db import Database
 from ticketing.infra.security.revoked_sessions import RevokedSessions, revoked_sessions
+from ticketing.infra.system import database_clock
 from ticketing.infra.system.retry import OUTAGES, log_outage, run_periodically
 from ticketing.modules.iam.models import LogInSession
 
@@ -23,6 +25,7 @@ POLL_SECONDS = 1.0
 #: How far back each query reaches: a row has the start time of its transaction, and is visible after the commit.
 OVERLAP_SECONDS = 60
 
+_NOW = select(func.extract("epoch", func.clock_timestamp()))
 _log = log.get_logger(__name__)
 
 
@@ -56,6 +59,8 @@ class RevocationWatcher:
         try:
             async with self._database.transaction() as session:
                 self._revoked.add(await session.scalars(select(LogInSession.id).where(recently)))
+                asked_at = time.monotonic()
+                database_clock.measure(float(await session.scalar(_NOW) or 0), asked_at)
         except OUTAGES as error:
             if not self._is_behind:
                 _log.warning("ended_sessions_unknown", error=type(error).__name__)
