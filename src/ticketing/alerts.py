@@ -40,7 +40,8 @@ ALERTS = (
         "refunds_not_sent",
         300,
         "seconds",
-        f"select null, {_AGE.format(since='min(created_at)')} from watched_refunds where status = 'requested'",  # noqa: S608
+        f"""select provider, {_AGE.format(since="min(created_at)")} from watched_refunds where status = 'requested'
+             group by provider""",  # noqa: S608
     ),
     Alert(
         "paid_without_tickets",

@@ -208,7 +208,7 @@ MESSAGES = (
     Mutant(
         "stored responses are not compared",
         "An idempotency key that is reused for another request gets the old response.",
-        (Edit(f"{_SRC}/infra/http/idempotency.py", "if used_for not in fingerprint:", "if False:"),),
+        (Edit(f"{_SRC}/infra/http/idempotency.py", "if used_for not in claim.fingerprint:", "if False:"),),
         ("tests/infra/http/test_idempotency.py::test_a_key_is_not_for_another_request",),
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""Runs every consumer group to the end of the log, as the workers would, at the moment a test chooses."""
+"""Runs every consumer group to the end of the log and sends due refunds, at the moment that a test chooses."""
 
 import asyncio
 
@@ -10,16 +10,30 @@ from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.outbox.encoded_rows import id_of
+from ticketing.modules import payments
 from ticketing.workers.consumers import groups
 
 
 async def drain(app: FastAPI, *, attempts_max: int = 3) -> int:
-    """Deliver every message of the log, and the messages that result; returns the number of rows read."""
+    """Deliver every message of the log, and what results from them; returns the number of rows read."""
     database: Database = app.state.worker_database
     total, all_groups = 0, groups(app.state.get(Redis), mail.connect(app.state.get(Settings)))
-    while read := sum([await drain_group(database, group, attempts_max) for group in all_groups]):
+    read = sent = 1
+    while read or sent:
+        read = sum([await drain_group(database, group, attempts_max) for group in all_groups])
+        sent = await send_refunds(app)
         total += read
     return total
+
+
+async def send_refunds(app: FastAPI) -> int:
+    """Send the refunds that are due, each once; returns how many succeeded."""
+    database: Database = app.state.worker_database
+    sent = 0
+    for provider in payments.list_providers(app.state.get(Settings)):
+        while claimed := await payments.claim_refunds(database, provider, 100):
+            sent += sum([await payments.send_refund(database, provider, one) for one in claimed])
+    return sent
 
 
 async def drain_group(database: Database, group: bus.AnyGroup, attempts_max: int = 3) -> int:

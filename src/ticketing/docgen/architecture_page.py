@@ -37,12 +37,29 @@ _TALK = """\
   of who reacts to what. [messages.md](messages.md) lists every message with its consumers.
 """
 
+_PAYMENT = """\
+## A payment's way
+
+No transaction is open while a provider is called, and every call can be repeated under the same id.
+
+1. `POST /payments` locks the order, inserts a pending payment without a `provider_ref` and commits (`reserve_payment`).
+2. It calls the provider with the payment's id as idempotency key (`open_payment`). A provider that does not answer is
+   503; the next request for the order continues with the same payment.
+3. The request's transaction stores `provider_ref` and `checkout_url`, publishes `payment.created`, applies webhooks
+   that arrived earlier, and stores the response of the `Idempotency-Key` (`record_payment`).
+4. The provider's webhook settles the payment: it locks order, payment and hold in this order, sells the seats and
+   publishes `order.paid`. One that arrives before step 3 is stored, and applied there or by the scheduler.
+5. A refund is a row with a message. A consumer makes it due; `workers/refunds.py` claims it, calls the provider with
+   the refund's id as idempotency key, and records the answer. Providers do not wait for each other. The provider's
+   webhook completes the refund.
+"""
+
 _RULES = """\
 ## Rules
 
 1. **One transaction per request, message or batch.** Only the edge commits; services take a session and never commit.
 2. **No dual writes.** A request writes PostgreSQL and nothing else. Nothing outside (provider, mail, webhook, Kafka,
-   Redis) is called while a transaction is open.
+   Redis) is called while a transaction is open: every client raises when one is.
 3. **The database refuses a double sale** by row locks, CHECK and UNIQUE constraints under READ COMMITTED, even if the
    Python code is wrong. Correctness rests on no cache, no lock in Redis and no clock but PostgreSQL's `now()`.
 4. **Whatever is retried is idempotent, whatever loops has a limit**: batches, queues, retries, lifetimes.
@@ -80,4 +97,5 @@ def _lines() -> Iterator[str]:
     yield "## A hold's way from request to screen\n"
     yield from ("```mermaid", *hold_path.picture(), "```", "")
     yield from (*hold_path.table(), "")
+    yield _PAYMENT
     yield _RULES

@@ -25,6 +25,7 @@ from ticketing.infra import log, metrics
 from ticketing.infra.bus import Retry
 from ticketing.infra.config import Settings
 from ticketing.infra.email_addresses import address_of, domain_of, one_line
+from ticketing.infra.system.outside_calls import assert_no_transaction
 
 #: Timeouts of each command, and of all before the text of the email: a server that sends one byte a minute must not
 #: block the others.
@@ -89,6 +90,7 @@ class SmtpMailer:
         self._url, self._sender = urlsplit(url), sender
 
     async def send(self, email: OutgoingEmail, email_id: UUID) -> None:
+        assert_no_transaction("the SMTP client")
         try:
             message = await compose(email, email_id, self._sender)
             async with asyncio.timeout(ENVELOPE_SECONDS) as limit:
@@ -171,6 +173,7 @@ class TerminalMailer:
     """Prints emails for development. It is the only place where a link is printed, and never used in production."""
 
     async def send(self, email: OutgoingEmail, email_id: UUID) -> None:
+        assert_no_transaction("the terminal mailer")
         line = f"{'-' * 20} email not sent: SMTP_URL is not set {'-' * 20}"
         note = "\n\n(with an attachment)" if email.make_attachment else ""
         head = f"To: {email.to}\nSubject: {one_line(email.subject)}"

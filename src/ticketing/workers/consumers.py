@@ -24,6 +24,7 @@ from ticketing.modules import (
     reservations,
     tickets,
 )
+from ticketing.workers import refunds
 
 _log = log.get_logger(__name__)
 
@@ -38,8 +39,7 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 reservations.ReservationCancelled: orders.cancel_order,
             },
         ),
-        # One per transaction: the rows of a refund must not stay locked during the request for the next one.
-        Group("payments", {payments.RefundRequested: payments.send_refund}, batch_max=1),
+        Group("payments", {payments.RefundRequested: payments.queue_refund}),
         Group(
             "tickets",
             {
@@ -75,6 +75,7 @@ async def run(settings: Settings, database: Database, stop: asyncio.Event) -> No
         wake, all_groups = CommitListener(connection), groups(connection, mail.connect(settings))
         async with wake.listening(), asyncio.TaskGroup() as tasks:
             _log.info("consumers_ready", groups=[group.name for group in all_groups])
+            tasks.create_task(refunds.run(settings, database, stop))
             for group in all_groups:
                 run_group = partial(_run_group, settings, database, group, wake.register(group.topics), stop)
                 tasks.create_task(keep_running(group.name, run_group, stop))

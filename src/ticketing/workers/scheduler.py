@@ -68,7 +68,7 @@ async def complete_events(session: AsyncSession, settings: Settings) -> int:
 
 
 async def retry_webhooks(session: AsyncSession, settings: Settings) -> int:
-    return await payments.retry_waiting_events(session)
+    return await payments.retry_waiting_event(session)
 
 
 async def forget_old_buyers(session: AsyncSession, settings: Settings) -> int:

@@ -8,10 +8,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.purchases import message_counts, order_of, order_with_payment, payment_of, rows
-from tests.support.drain import drain
+from tests.modules.payments.purchases import message_counts, order_of, order_with_payment, payment_of, rows, run
+from tests.support.drain import drain, send_refunds
 from tests.support.world import World, data
-from ticketing.infra.bus import Retry
+from ticketing.infra.config import Settings
 from ticketing.modules import orders, payments
 
 
@@ -84,39 +84,33 @@ async def test_an_unpaid_order_is_not_refunded(app: FastAPI, world: World) -> No
         await request_refund(app, await world.order(buyer, await world.hold(buyer, free, "Stalls-A-1")), None)
 
 
-async def message_of(app: FastAPI, order: dict[str, Any]) -> payments.RefundRequested:
-    found = await rows(app, "select payload from outbox where topic = 'refund.requested' and key = :id", id=order["id"])
-    return payments.RefundRequested.model_validate(found[0].payload)
-
-
 async def test_a_refund_is_retried_when_the_provider_does_not_respond(app: FastAPI, world: World) -> None:
     buyer, order, _ = await paid(world, "Stalls-A-1")
     await request_refund(app, order, None)
-    message = await message_of(app, order)
     payments.use_transport(httpx2.MockTransport(lambda request: httpx2.Response(503)))
-    with pytest.raises(Retry):
-        async with app.state.worker_database.transaction() as session:
-            await payments.send_refund(session, message)
-    assert (await rows(app, "select status from refunds"))[0].status == "requested"
-    payments.use_transport(httpx2.ASGITransport(app))
     await drain(app)
+    (refund,) = await rows(app, "select status, tries, due_at from refunds")
+    assert (refund.status, refund.tries > 0, refund.due_at is not None) == ("requested", True, True)
+    payments.use_transport(httpx2.ASGITransport(app))
+    await run(app, "update refunds set due_at = now()")
+    assert await send_refunds(app) == 1
     assert (await order_of(buyer, order))["status"] == "refunded"
 
 
-async def test_a_redelivered_refund_request_refunds_once(app: FastAPI, world: World) -> None:
+async def test_a_refund_that_several_processes_send_is_paid_once(app: FastAPI, world: World) -> None:
     buyer, order, _ = await paid(world, "Stalls-A-1")
     await request_refund(app, order, 1500)
-    message = await message_of(app, order)
-
-    async def send() -> None:
-        async with app.state.worker_database.transaction() as session:
-            await payments.send_refund(session, message)
-
-    await asyncio.gather(*(send() for _ in range(4)))
-    await send()
+    await run(app, "update refunds set due_at = now()")
+    (provider,) = payments.list_providers(app.state.get(Settings))
+    database = app.state.worker_database
+    claims = await asyncio.gather(*(payments.claim_refunds(database, provider, 5) for _ in range(4)))
+    (claimed,) = [one for claim in claims for one in claim]
+    # A claim may expire while its process is suspended: the call is repeated with the same idempotency key.
+    await asyncio.gather(*(payments.send_refund(database, provider, claimed) for _ in range(4)))
     assert (await order_of(buyer, order))["refunded"]["amount"] == 1500
     assert (await message_counts(app, order))["refund.succeeded"] == 1
     assert len(await rows(app, "select 1 from payment_events where type = 'refund.succeeded'")) == 1
+    assert await payments.claim_refunds(database, provider, 5) == []
 
 
 async def test_a_refund_webhook_may_name_the_refund_or_the_payment_and_repeat(app: FastAPI, world: World) -> None:

@@ -4,13 +4,17 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Awaitable, Callable
+from contextvars import Context
 from uuid import uuid4
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from tests.modules.payments.purchases import message_counts, order_of, order_with_payment, payment_of, rows, run
+from tests.support.platform import eventually
 from tests.support.world import API, WEBHOOK_SECRET, World, data, refusal, sign
 from ticketing.infra.config import Settings
 from ticketing.main import create_app
@@ -18,7 +22,7 @@ from ticketing.modules import payments
 
 HOOK = f"{API}/payments/webhooks/mock"
 
-#: A trigger that stores a webhook just before the payment that it is about is inserted.
+#: A trigger that stores a webhook just before the reference that it names is recorded.
 EARLY_WEBHOOK = """
 create function early() returns trigger language plpgsql as $$ begin
     insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, body, tries)
@@ -240,12 +244,14 @@ async def test_an_early_webhook_is_stored_and_applied_when_its_payment_appears(a
     assert (await message_counts(app, order))["order.paid"] == 1
 
 
-async def test_a_webhook_that_arrives_during_the_payments_insert_is_applied_with_it(app: FastAPI, world: World) -> None:
+async def test_a_webhook_that_arrives_before_the_answer_is_applied_with_it(app: FastAPI, world: World) -> None:
     show = await world.show(rows=1, seats=2)
     buyer = await world.person("buyer")
     order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
     await run(app, EARLY_WEBHOOK)
-    await run(app, "create trigger early before insert on payments for each row execute function early()")
+    await run(
+        app, "create trigger early before update of provider_ref on payments for each row execute function early()"
+    )
     payment = await world.payment(buyer, order)
     assert payment["status"] == "succeeded"
     assert payment == data(await buyer.get(f"/payments/{payment['id']}"))
@@ -265,9 +271,10 @@ async def test_an_early_webhook_is_applied_by_a_retry(app: FastAPI, world: World
     data(await world.webhook("payment.succeeded", payment), 202)
     assert await retry(app) == 0  # the first try is due after one second
     await age(app, 2)
-    assert await retry(app) == 0
+    assert await retry(app) == 1
+    assert (await order_of(buyer, order))["status"] == "pending"
     await hide(app, payment, is_hidden=False)
-    await age(app, 2)
+    await age(app, 3)
     assert await retry(app) == 1
     assert await retry(app) == 0
     assert (await order_of(buyer, order))["status"] == "paid"
@@ -277,8 +284,9 @@ async def test_a_webhook_of_an_unknown_payment_is_abandoned_after_sixteen_tries(
     await world.client.post(HOOK, content=(raw := body(UNKNOWN)), headers=sign(raw))
     for tries in range(1, 16):
         await age(app, 2**16)
-        assert await retry(app) == 0
+        assert await retry_once(app) == 1
         assert [tuple(r) for r in await rows(app, "select tries, outcome from payment_events")] == [(tries, None)]
+    await age(app, 2**16)
     await retry(app)
     assert [tuple(r) for r in await rows(app, "select tries, outcome from payment_events")] == [(16, "abandoned")]
     await age(app, 2**20)
@@ -303,20 +311,90 @@ async def test_a_failing_webhook_does_not_block_the_others(app: FastAPI, world: 
             when (old.reference = '{broken_order["reference"]}') execute function refuse()""",
     )
     await age(app, 2)
-    assert await retry(app) == 1
+    assert await retry(app) == 2
     assert (await order_of(buyer, order))["status"] == "paid"
     assert (await order_of(buyer, broken_order))["status"] == "pending"
     waiting = await rows(app, "select tries from payment_events where processed_at is null")
     assert [row.tries for row in waiting] == [1]
 
 
+WAITING = """
+select count(*) from pg_stat_activity
+ where datname = current_database() and wait_event_type = 'Lock' and state = 'active'"""
+
+
+async def until_waiting(app: FastAPI, count: int) -> None:
+    """Wait until `count` statements wait for a lock."""
+
+    async def are_waiting() -> bool:
+        async with app.state.owner_database.transaction() as session:
+            return int(await session.scalar(text(WAITING)) or 0) >= count
+
+    assert await eventually(are_waiting)
+
+
+@pytest.mark.parametrize("webhook_first", [True, False])
+async def test_a_repeated_webhook_and_its_retry_lock_in_one_order(
+    app: FastAPI, world: World, webhook_first: bool
+) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
+    await hide(app, payment)
+    raw = body(payment)
+    data(await world.client.post(HOOK, content=raw, headers=sign(raw)), 202)
+    await hide(app, payment, is_hidden=False)
+    await age(app, 2)
+
+    async def repeat() -> int:
+        return (await world.client.post(HOOK, content=raw, headers=sign(raw))).status_code
+
+    acts: list[Callable[[], Awaitable[int]]] = [repeat, lambda: retry_once(app)]
+    tasks = []
+    # Both queue for the order, in either order; then each takes what else it needs.
+    async with app.state.owner_database.transaction() as session:
+        await session.execute(text("select from orders where id = :id for update"), {"id": order["id"]})
+        for act in acts if webhook_first else reversed(acts):
+            tasks.append(asyncio.create_task(act(), context=Context()))
+            await until_waiting(app, len(tasks))
+    assert set(await asyncio.gather(*tasks)) <= {200, 0, 1}
+    assert (await rows(app, "select deadlocks from pg_stat_database where datname = current_database()"))[0] == (0,)
+    assert [tuple(r) for r in await rows(app, "select outcome, tries from payment_events")] == [("applied", 0)]
+    assert (await order_of(buyer, order))["status"] == "paid"
+    assert (await message_counts(app, order))["order.paid"] == 1
+
+
+async def test_a_retry_holds_the_locks_of_one_sale_only(app: FastAPI, world: World) -> None:
+    """Two sales in one transaction would lock the second order behind the counters of the first."""
+    show = await world.show(rows=1, seats=2)
+    buyer = await world.person("buyer")
+    for label in show.labels:
+        _, _, payment = await order_with_payment(world, show, label, buyer=buyer)
+        await hide(app, payment)
+        data(await world.webhook("payment.succeeded", payment), 202)
+        await hide(app, payment, is_hidden=False)
+    await age(app, 2)
+    assert await retry_once(app) == 1
+    assert len(await rows(app, "select from orders where status = 'paid'")) == 1
+    assert await retry(app) == 1
+    assert len(await rows(app, "select from orders where status = 'paid'")) == 2
+
+
 UNKNOWN = {"provider_ref": "mock_unknown", "amount": {"amount": 1, "currency": "EUR"}}
 
 
 async def age(app: FastAPI, seconds: int) -> None:
-    await run(app, "update payment_events set received_at = received_at - make_interval(secs => :s)", s=seconds)
+    """Let the next try be due `seconds` earlier."""
+    await run(app, "update payment_events set due_at = due_at - make_interval(secs => :s)", s=seconds)
 
 
 async def retry(app: FastAPI) -> int:
+    """Run the job until nothing is due, as the scheduler does; the number of tries."""
+    tried = 0
+    while await retry_once(app):
+        tried += 1
+    return tried
+
+
+async def retry_once(app: FastAPI) -> int:
     async with app.state.worker_database.transaction() as session:
-        return await payments.retry_waiting_events(session)
+        return await payments.retry_waiting_event(session)

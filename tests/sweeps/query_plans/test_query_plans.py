@@ -34,8 +34,6 @@ SMALL = {
 #: Parts of statements that may read a whole table, with the reason.
 MAY_READ_ALL = {
     "WHERE organizations.buyer_data_days IS NOT NULL": "hourly: the end of retention depends on three tables",
-    "p.provider = of_provider and r.provider_ref = wanted": "to be given an index with the refunds' references",
-    "payments.provider = $1::VARCHAR AND refunds.provider_ref = $2::VARCHAR": "the same",
 }
 
 

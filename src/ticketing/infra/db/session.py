@@ -27,6 +27,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import log_cluster, tenancy, timeouts
 from ticketing.infra.db.pipeline import DriverConnection, pipelined, send_deferred
 from ticketing.infra.redis.commit_notifications import CommitNotifier
+from ticketing.infra.system.outside_calls import transaction_scope
 
 #: A connection that was idle for longer is checked with a ping before it is used.
 PING_AFTER_SECONDS = 2.0
@@ -194,7 +195,8 @@ class Database:
         It sees the rows of `user_id` only, until `tenancy.enter` or `tenancy.show` adds an organization's.
         """
         async with self._sessions(info={"user_id": user_id}) as session:
-            yield session
+            with transaction_scope(session.in_transaction):
+                yield session
             try:
                 await session.commit()
             finally:

@@ -3,7 +3,7 @@
 A claim is a transaction-level advisory lock, so a crashed process releases it: no key stays "in flight".
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,7 +19,8 @@ from starlette.responses import Response
 
 from ticketing.infra import log, security
 from ticketing.infra.db import Base, Database, Db, statements
-from ticketing.infra.db.pipeline import send
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
 
 KEY_LENGTH_MAX = 255
@@ -127,13 +128,19 @@ async def claim(
     session: Db,
     idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
 ) -> None:
-    """Claim the key of a POST that has one. Raises what `open_claim` raises."""
+    """Claim the key of a POST that has one. Raises what `claim_of` and `query_claim` raise."""
     if idempotency_key is None:
         return
-    caller, fingerprint = security.identify(request), await fingerprint_of(request)
-    is_sealed = getattr(request.scope.get("route"), "is_sealed", False)
-    request.state.claim = await open_claim(session, caller, idempotency_key, fingerprint, is_sealed)
+    wanted = await claim_of(request, idempotency_key)
+    async with statements.round_trip(session) as connection:
+        pending = await query_claim(connection, wanted)
+    hold_claim(request, await pending.fetch())
     request.state.session = session
+
+
+def hold_claim(request: Request, claim: Claim) -> None:
+    """Let the request store its response, or its error, under this claim."""
+    request.state.claim = claim
 
 
 def find_claim(request: Request) -> Claim | None:
@@ -147,28 +154,38 @@ async def fingerprint_of(request: Request) -> Fingerprint:
     return security.keyed_digests(f"{request.url.path}?{request.url.query}\n".encode() + await request.body())
 
 
-async def open_claim(
-    session: AsyncSession, caller: str, key: str, fingerprint: Fingerprint, is_sealed: bool = False
-) -> Claim:
-    """Look the key up while holding its lock for this transaction.
-
-    Raises:
-        Replay: the response is already stored.
-        IdempotencyMismatch, IdempotencyInFlight, Invalid: see the classes.
-    """
+async def claim_of(request: Request, key: str) -> Claim:
+    """Return the claim that a request would have on this key. Raises Invalid when the key is malformed."""
     check_key(key)
-    async with statements.round_trip(session) as connection:
-        lock = await send(connection, _LOCK, caller, key)
-        # A separate statement: its snapshot must be newer than the commit of the lock's previous holder.
-        found = await send(connection, _LOOK, caller, key)
-    if await lock.fetchone() != (True,):
-        raise IdempotencyInFlight
-    if (stored := await found.fetchone()) is None:
-        return Claim(caller, key, fingerprint, is_sealed)
-    used_for, status, body = stored
-    if used_for not in fingerprint:
-        raise IdempotencyMismatch
-    raise Replay(status, security.unseal(body) if is_sealed else body)
+    is_sealed = getattr(request.scope.get("route"), "is_sealed", False)
+    return Claim(security.identify(request), key, await fingerprint_of(request), is_sealed)
+
+
+async def query_claim(connection: DriverConnection, claim: Claim) -> PendingQuery[Claim]:
+    """Lock the key for this transaction and look it up, in the caller's round trip.
+
+    A request that calls another server does this twice: in the transaction before the call, so that a repeated request
+    gets the stored response and changes nothing, and in the transaction that stores the response.
+
+    Raises, when it is fetched:
+        Replay: the response is already stored.
+        IdempotencyMismatch, IdempotencyInFlight: see the classes.
+    """
+    lock = await send(connection, _LOCK, claim.caller, claim.key)
+    # A separate statement: its snapshot must be newer than the commit of the lock's previous holder.
+    found = await send(connection, _LOOK, claim.caller, claim.key)
+
+    def parse(locked: Sequence[Any], stored: Sequence[Any]) -> Claim:
+        if locked[0] != (True,):
+            raise IdempotencyInFlight
+        if not stored:
+            return claim
+        used_for, status, body = stored[0]
+        if used_for not in claim.fingerprint:
+            raise IdempotencyMismatch
+        raise Replay(status, security.unseal(body) if claim.is_sealed else body)
+
+    return PendingQuery(parse, lock, found)
 
 
 def check_key(key: str) -> None:

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic  # The admin package does not export it to type checkers.
 
 from ticketing.infra import log
+from ticketing.infra.system.outside_calls import assert_no_transaction
 
 DEAD_LETTER_SUFFIX = ".dlq"
 DEAD_LETTER_RETENTION_DAYS = 90
@@ -74,6 +75,7 @@ async def ensure_topics(
         KafkaUnavailable: no broker responded within `timeout_seconds`.
         TopicsRefused: one responded, and did not create them.
     """
+    assert_no_transaction("the Kafka admin client")
     names = sorted(set(topics))
     max_age = {"message.timestamp.before.max.ms": str(int(RECORD_AGE_MAX_SECONDS * 1000))}
     normal = [NewTopic(topic, partitions, replication_factor, config=max_age) for topic in names]

@@ -20,6 +20,7 @@ from ticketing.infra.kafka.dead_letters import DeadLetters
 from ticketing.infra.kafka.membership import BATCH_MESSAGES, Member, Partition, partition_of
 from ticketing.infra.kafka.partition_queues import CLOSE_SECONDS, MessageQueue, QueueContext, open_queue
 from ticketing.infra.kafka.producer import KafkaProducer
+from ticketing.infra.system.outside_calls import assert_no_transaction
 from ticketing.infra.system.retry import run_until_stopped
 from ticketing.infra.system.sleep import pause
 
@@ -135,4 +136,5 @@ class _Consumer:
         await asyncio.gather(*(queue.close() for queue in queues))
 
     async def _call(self, function: Callable[[], T]) -> T:
+        assert_no_transaction("the Kafka consumer")
         return await self._loop.run_in_executor(self._thread, function)

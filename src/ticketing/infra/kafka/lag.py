@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ticketing.infra.db import Base
 from ticketing.infra.kafka.client import client_settings
+from ticketing.infra.system.outside_calls import assert_no_transaction
 
 TIMEOUT_SECONDS = 5.0
 
@@ -47,6 +48,7 @@ def measure(bootstrap: str, groups: Mapping[str, Sequence[str]]) -> list[Lag]:
     Raises:
         KafkaException: the broker did not respond within TIMEOUT_SECONDS.
     """
+    assert_no_transaction("the Kafka admin client")
     admin = AdminClient(client_settings(bootstrap, "lag"))
     known = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
     topics = {topic for wanted in groups.values() for topic in wanted} & known.keys()

@@ -15,6 +15,7 @@ from confluent_kafka import Message as KafkaMessage
 from ticketing.infra import crash_points
 from ticketing.infra.kafka.client import client_settings
 from ticketing.infra.kafka.records import Record
+from ticketing.infra.system.outside_calls import assert_no_transaction
 
 #: Well below the lease duration, so that a relay which can't publish stops before another may take over.
 PUBLISH_SECONDS = 3.0
@@ -73,6 +74,7 @@ class KafkaProducer:
             DeliveryFailed: publish all of them again; consumers recognize repetitions by the message id.
             RecordRefused: publishing all of them again would fail as well.
         """
+        assert_no_transaction("the Kafka producer")
         await asyncio.get_running_loop().run_in_executor(self._thread, self._publish, records, until, at)
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Lost
 
 from ticketing.infra.config import Settings
+from ticketing.infra.system.outside_calls import assert_no_transaction
 
 T = TypeVar("T")
 
@@ -22,6 +23,9 @@ class RetryOnClose(Retry):
     """The library's retry, which also recognizes the error that uvloop raises for a closed connection."""
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], *arguments: Any, **options: Any) -> T:
+        # Every command, script, pipeline and subscription of every client goes through here.
+        assert_no_transaction("the Redis client")
+
         async def attempt() -> T:
             try:
                 return await do()

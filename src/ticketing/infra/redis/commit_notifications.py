@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from ticketing.infra import log
 from ticketing.infra.redis.client import messages
+from ticketing.infra.system.outside_calls import free_context
 from ticketing.infra.system.retry import log_outage, run_until_stopped
 from ticketing.infra.system.sleep import pause
 
@@ -56,7 +57,7 @@ class CommitNotifier:
         if len(self._pending) < PENDING_MAX:
             self._pending.update(subject_ids)
         if self._sending is None or self._sending.done():
-            self._sending = asyncio.get_running_loop().create_task(self._send_pending())
+            self._sending = asyncio.get_running_loop().create_task(self._send_pending(), context=free_context())
         else:
             self._is_requested = True
 

@@ -22,6 +22,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, schema, timeouts
 from ticketing.infra.db.server_requirements import UnsupportedServer, check_server
 from ticketing.infra.db.sqlstates import ServerUnavailable
+from ticketing.infra.system.outside_calls import assert_no_transaction
 
 CHECK_SECONDS_MAX = 2.0
 #: Readers poll the log every second. One that has not done so for this long counts as silent.
@@ -138,6 +139,7 @@ select reader, updated_at < now() - make_interval(secs => %s) as is_silent from 
 
 
 def _list_brokers(bootstrap: str) -> dict[str, Any]:
+    assert_no_transaction("the Kafka admin client")
     brokers = _admin(bootstrap).list_topics(timeout=CHECK_SECONDS_MAX * 0.75).brokers
     return {"transport": "kafka", "brokers": len(brokers)}
 

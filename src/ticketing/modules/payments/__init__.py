@@ -16,23 +16,20 @@ from ticketing.modules.payments.messages import (
 from ticketing.modules.payments.mock import use_transport
 from ticketing.modules.payments.mock_page import router as pages
 from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
+from ticketing.modules.payments.providers import Provider, list_providers
 from ticketing.modules.payments.queries import list_payments, list_refunds
-from ticketing.modules.payments.refunds import (
-    NothingToRefund,
-    RefundTooLarge,
-    refund_order,
-    request_refund,
-    send_refund,
-)
+from ticketing.modules.payments.refund_sender import ClaimedRefund, claim_refunds, queue_refund, send_refund
+from ticketing.modules.payments.refunds import NothingToRefund, RefundTooLarge, refund_order, request_refund
 from ticketing.modules.payments.retention import clean_events
 from ticketing.modules.payments.schemas import PaymentOut, RefundOut
-from ticketing.modules.payments.webhooks import retry_waiting_events
+from ticketing.modules.payments.webhooks import retry_waiting_event
 
 router = APIRouter()
 router.include_router(api.router)
 router.include_router(api.inbound)
 
 __all__ = [
+    "ClaimedRefund",
     "NothingToRefund",
     "Payment",
     "PaymentCreated",
@@ -42,6 +39,7 @@ __all__ = [
     "PaymentStatus",
     "PaymentSucceeded",
     "PaymentSuperseded",
+    "Provider",
     "Refund",
     "RefundOut",
     "RefundRequested",
@@ -49,14 +47,17 @@ __all__ = [
     "RefundStatus",
     "RefundSucceeded",
     "RefundTooLarge",
+    "claim_refunds",
     "clean_events",
     "list_payments",
+    "list_providers",
     "list_refunds",
     "pages",
     "personal_data",
+    "queue_refund",
     "refund_order",
     "request_refund",
-    "retry_waiting_events",
+    "retry_waiting_event",
     "router",
     "send_refund",
     "use_transport",

@@ -1,21 +1,22 @@
 """Routes of payments."""
 
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from ticketing.infra import app_state
 from ticketing.infra.config import Settings
-from ticketing.infra.db import Db
+from ticketing.infra.db import Database, Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.modules import iam, orders
 from ticketing.modules.payments import queries, service, webhooks
 from ticketing.modules.payments.models import Payment, PaymentStatus
-from ticketing.modules.payments.providers import Provider, ProviderEvent, choose_provider, get_provider
+from ticketing.modules.payments.providers import Checkout, Provider, ProviderEvent, choose_provider, get_provider
 from ticketing.modules.payments.schemas import PaymentOut, StartPayment
 
 WEBHOOK_BYTES_MAX = 64 * 1024
@@ -58,13 +59,36 @@ def _verify(provider: Provider, request: Request, raw: bytes) -> ProviderEvent:
         raise RequestValidationError(error.errors()) from None
 
 
-@router.post("/payments", status_code=201)
+class Opened(NamedTuple):
+    """A reserved payment, and the provider's answer if this request called the provider."""
+
+    payment: Payment
+    checkout: Checkout | None
+
+
+async def open_payment(body: StartPayment, key: IdempotencyKey, buyer: iam.CurrentUser, request: Request) -> Opened:
+    """Reserve the payment in a transaction of its own, and call the provider.
+
+    It runs before the idempotency claim, the first statement of the request's transaction.
+    """
+    state = app_state.of(request.app)
+    provider = choose_provider(state.get(Settings), body.provider)
+    claim = await idempotency.claim_of(request, key)
+    idempotency.hold_claim(request, claim)
+    async with state.get(Database).transaction(buyer.user_id) as session:
+        payment = await service.reserve_payment(session, claim, buyer.user_id, body.order_id, provider.name)
+    is_open = payment.provider_ref is not None
+    return Opened(payment, None if is_open else await service.open_payment(provider, payment))
+
+
+@router.post("/payments", status_code=201, dependencies=[Depends(open_payment), Depends(idempotency.claim)])
 async def start_payment(
-    body: StartPayment, key: IdempotencyKey, buyer: iam.CurrentUser, request: Request, session: Db
+    opened: Annotated[Opened, Depends(open_payment)], buyer: iam.CurrentUser, request: Request, session: Db
 ) -> Envelope[PaymentOut]:
     """Start a payment of an order. A further request returns the open payment."""
-    provider = choose_provider(app_state.of(request.app).get(Settings), body.provider)
-    payment, client_secret = await service.start_payment(session, buyer.user_id, body.order_id, provider)
+    payment = await service.record_payment(session, buyer.user_id, *opened)
+    is_own = opened.checkout is not None and opened.checkout.provider_ref == payment.provider_ref
+    client_secret = opened.checkout.client_secret if opened.checkout is not None and is_own else None
     # A pending payment has no refunds.
     refunds = (
         [] if payment.status == PaymentStatus.PENDING else (await queries.list_refunds(session, [payment]))[payment.id]

@@ -21,6 +21,7 @@ from ticketing.infra import log
 from ticketing.infra.config import Settings
 from ticketing.infra.errors import BadRequest
 from ticketing.infra.http.fields import AMOUNT_MAX, Body, Currency
+from ticketing.infra.system.outside_calls import assert_no_transaction
 from ticketing.modules.payments.models import Payment, Refund
 from ticketing.modules.payments.providers import (
     BadSignature,
@@ -111,6 +112,7 @@ class MockProvider:
         return f"re_{refund.id.hex}"
 
     async def _deliver(self, event_id: str, kind: EventType, payment: Payment, amount_minor: int) -> None:
+        assert_no_transaction("the mock provider")
         raw = orjson.dumps(
             {
                 "id": event_id,

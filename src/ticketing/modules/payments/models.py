@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     SmallInteger,
     Text,
     UniqueConstraint,
@@ -66,7 +67,8 @@ class Payment(Identified, Base):
     organization_id: Mapped[UUID]
     order_id: Mapped[UUID]
     provider: Mapped[str] = mapped_column(Text)
-    provider_ref: Mapped[str] = mapped_column(Text)
+    #: None until the provider is known to have the payment; see `service`.
+    provider_ref: Mapped[str | None] = mapped_column(Text)
     status: Mapped[PaymentStatus] = mapped_column(Text, default=PaymentStatus.PENDING)
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     #: Sum of all requested refunds that have not failed.
@@ -87,6 +89,8 @@ class Refund(Identified, Base):
         Index("ix_refunds_organization_id_order_id", "organization_id", "order_id"),
         Index("ix_refunds_payment_id", "payment_id"),
         Index("ix_refunds_requested", "created_at", postgresql_where=text("status = 'requested'")),
+        Index("ix_refunds_provider_ref", "provider_ref"),
+        Index("ix_refunds_due", "due_at", postgresql_where=text("status = 'requested'")),
         CheckConstraint("status in ('requested', 'sent', 'succeeded', 'failed')", name="status"),
         CheckConstraint("amount_minor > 0", name="amount"),
     )
@@ -100,6 +104,11 @@ class Refund(Identified, Base):
     reason: Mapped[str] = mapped_column(Text)
     requested_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     provider_ref: Mapped[str | None] = mapped_column(Text)
+    #: While the status is `requested`: when the next attempt is due, None until its message is consumed. A claim moves
+    #: it to the end of the claim.
+    due_at: Mapped[datetime | None]
+    #: Attempts so far.
+    tries: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
 
 
 class PaymentEvent(Base):
@@ -108,6 +117,7 @@ class PaymentEvent(Base):
     __tablename__ = "payment_events"
     __table_args__ = (
         Index("ix_payment_events_waiting", "received_at", postgresql_where=text("processed_at is null")),
+        Index("ix_payment_events_due", "due_at", postgresql_where=text("processed_at is null")),
         Index("ix_payment_events_provider_provider_ref", "provider", "provider_ref"),
         # For the clean-up. The others wait for an operator, and stay.
         Index("ix_payment_events_settled", "processed_at", postgresql_where=text("outcome in ('applied', 'seen')")),
@@ -127,3 +137,5 @@ class PaymentEvent(Base):
     #: "applied", "seen", "mismatch" or "abandoned"; see `settlement.Outcome`.
     outcome: Mapped[str | None] = mapped_column(Text)
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0", default=0)
+    #: While it waits for its payment: when the next try is due.
+    due_at: Mapped[datetime] = mapped_column(server_default=text("now() + interval '1 second'"))

@@ -1,12 +1,21 @@
-"""The interface of payment providers: start payments, verify webhooks, send refunds."""
+"""The interface of payment providers: start payments, verify webhooks, send refunds.
 
-from collections.abc import Callable, Mapping
+Providers are called through `start` and `send_refund`, which bound the call in time and refuse an open transaction.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 from ticketing.infra.config import Settings
 from ticketing.infra.errors import Invalid, NotFound, Unauthenticated
+from ticketing.infra.system.outside_calls import assert_no_transaction
 from ticketing.modules.payments.models import Payment, Refund
+
+#: Limit of one call of a provider. Much longer than an ordinary answer takes, and shorter than a claim on a refund.
+CALL_SECONDS = 10.0
 
 EventType = Literal["payment.succeeded", "payment.failed", "refund.succeeded"]
 
@@ -52,7 +61,11 @@ class Provider(Protocol):
     name: ClassVar[str]
 
     async def start(self, payment: Payment) -> Checkout:
-        """Open the payment at the provider. Idempotent: the same payment gets the same checkout."""
+        """Open the payment at the provider. Its id is the idempotency key: the same payment gets the same checkout.
+
+        Raises:
+            ProviderUnreachable: the provider may or may not have the payment.
+        """
         ...
 
     def verify(self, headers: Mapping[str, str], raw: bytes) -> ProviderEvent:
@@ -73,6 +86,28 @@ class Provider(Protocol):
         ...
 
 
+async def start(provider: Provider, payment: Payment) -> Checkout:
+    """`Provider.start`, within CALL_SECONDS and outside of any transaction. Raises ProviderUnreachable."""
+    async with _call(provider):
+        return await provider.start(payment)
+
+
+async def send_refund(provider: Provider, refund: Refund, payment: Payment) -> str:
+    """`Provider.refund`, within CALL_SECONDS and outside of any transaction. Raises ProviderUnreachable."""
+    async with _call(provider):
+        return await provider.refund(refund, payment)
+
+
+@asynccontextmanager
+async def _call(provider: Provider) -> AsyncIterator[None]:
+    assert_no_transaction(f"the payment provider {provider.name}")
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            yield
+    except TimeoutError:
+        raise ProviderUnreachable(f"{provider.name} did not answer within {CALL_SECONDS:.0f} s") from None
+
+
 #: Creates a provider from the settings, or returns None when its secret is not set.
 ProviderFactory = Callable[[Settings], Provider | None]
 _factories: dict[str, ProviderFactory] = {}
@@ -81,6 +116,11 @@ _factories: dict[str, ProviderFactory] = {}
 def register(name: str, factory: ProviderFactory) -> None:
     """Register the factory of a provider."""
     _factories[name] = factory
+
+
+def list_providers(settings: Settings) -> list[Provider]:
+    """Return the providers that are configured."""
+    return [provider for factory in _factories.values() if (provider := factory(settings)) is not None]
 
 
 def find_provider(settings: Settings, name: str) -> Provider | None:

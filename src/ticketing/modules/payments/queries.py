@@ -15,7 +15,7 @@ from ticketing.modules.payments.models import Payment, Refund
 async def get_visible_payment(session: AsyncSession, payment_id: UUID, viewer: iam.Identity) -> Payment:
     """Return a payment of an order that the viewer may see. Raises NotFound."""
     payment = await session.get(Payment, payment_id)
-    if payment is None:
+    if payment is None or payment.provider_ref is None:
         raise NotFound
     await orders.get_visible_order(session, payment.order_id, viewer)
     return payment
@@ -42,8 +42,9 @@ async def lock_payment(session: AsyncSession, payment_id: UUID) -> Payment:
 
 
 async def list_payments(session: AsyncSession, order: orders.Order) -> list[Payment]:
-    """Return all payments of this order, oldest first."""
+    """Return all payments of this order that a provider is known to have, oldest first."""
     of_order = (Payment.organization_id == order.organization_id) & (Payment.order_id == order.id)
+    of_order &= Payment.provider_ref.is_not(None)
     return list(await session.scalars(select(Payment).where(of_order).order_by(Payment.id)))
 
 

@@ -1,24 +1,19 @@
-"""Refunds: requested in a transaction, sent by a consumer, and completed by the provider's webhook.
+"""Refunds: requested in a transaction, sent by `refund_sender`, and completed by the provider's webhook.
 
 A refund moves money only; voiding tickets is a separate operation.
 """
 
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import crash_points, outbox
-from ticketing.infra.bus import Retry
-from ticketing.infra.config import get_settings
+from ticketing.infra import outbox
 from ticketing.infra.errors import Conflict
 from ticketing.modules import orders
-from ticketing.modules.payments.messages import RefundRequested, RefundSent, RefundSucceeded
+from ticketing.modules.payments.messages import RefundRequested, RefundSucceeded
 from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
-from ticketing.modules.payments.providers import ProviderUnreachable, find_provider
 from ticketing.modules.payments.queries import lock_payment
-
-crash_points.register("after_refund_before_commit", "a provider has paid a refund, and it is not recorded here")
 
 _INCOMPLETE = (RefundStatus.REQUESTED, RefundStatus.SENT)
 
@@ -56,7 +51,7 @@ async def refund_order(
 async def request_refund(
     session: AsyncSession, payment: Payment, amount_minor: int, reason: str, requested_by: UUID | None
 ) -> Refund:
-    """Request a refund of a payment that the caller has locked. A consumer sends it to the provider.
+    """Request a refund of a payment that the caller has locked. A consumer queues it for its provider.
 
     Raises:
         RefundTooLarge: with `refundable_minor`.
@@ -82,39 +77,10 @@ async def request_refund(
     return refund
 
 
-async def send_refund(session: AsyncSession, message: RefundRequested) -> None:
-    """Send a requested refund to the provider. Idempotent: the refund's id is the provider's idempotency key.
-
-    No row is locked during the request, because the provider's webhook may arrive before this transaction ends.
-
-    Raises:
-        Retry: the provider does not respond, or is not configured in this process.
-    """
-    refund = await session.get_one(Refund, message.refund_id)
-    payment = await session.get_one(Payment, refund.payment_id)
-    if refund.status != RefundStatus.REQUESTED:
-        return
-    provider = find_provider(get_settings(), payment.provider)
-    if provider is None:
-        raise Retry(f"{payment.provider} is not set up here")
-    try:
-        provider_ref = await provider.refund(refund, payment)
-    except ProviderUnreachable as error:
-        raise Retry(str(error)) from error
-    crash_points.at("after_refund_before_commit")
-    await _record_sent(session, refund, provider_ref)
-
-
-async def _record_sent(session: AsyncSession, refund: Refund, provider_ref: str) -> None:
-    store_ref = update(Refund).where(Refund.id == refund.id).values(provider_ref=provider_ref).returning(Refund.status)
-    if await session.scalar(store_ref) == RefundStatus.REQUESTED:
-        await session.execute(update(Refund).where(Refund.id == refund.id).values(status=RefundStatus.SENT))
-        outbox.publish(session, RefundSent.of(refund))
-
-
 async def find_refund(session: AsyncSession, provider: str, provider_ref: str) -> Refund | None:
     """Find a refund by the provider's reference."""
-    query = select(Refund).join(Payment, Payment.id == Refund.payment_id)
+    same = (Payment.organization_id == Refund.organization_id) & (Payment.id == Refund.payment_id)
+    query = select(Refund).join(Payment, same)
     return await session.scalar(query.where(Payment.provider == provider, Refund.provider_ref == provider_ref))
 
 

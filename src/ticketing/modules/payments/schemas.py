@@ -53,6 +53,7 @@ class PaymentOut(Out):
     @classmethod
     def of(cls, payment: Payment, refunds: Iterable[Refund], site: str, client_secret: str | None = None) -> Self:
         """`site` is the platform's base URL as the caller sees it: relative checkout URLs are resolved against it."""
+        assert payment.provider_ref is not None  # queries leave out payments that no provider is known to have
         url = payment.checkout_url
         return cls(
             id=payment.id,

@@ -99,7 +99,7 @@ async def _return_payment(session: AsyncSession, locked: LockedPayment, reason: 
 _MARK_SUCCEEDED = "update payments set status = 'succeeded', arrived_at = %s where id = %s"
 _SUPERSEDE = f"""
 update payments set status = 'superseded' where order_id = %s and status = 'pending' and id <> %s
-returning {", ".join(LockedPayment._fields)}"""  # noqa: S608
+returning provider_ref is not null, {", ".join(LockedPayment._fields)}"""  # noqa: S608
 
 
 async def _record_success(
@@ -112,8 +112,9 @@ async def _record_success(
 
 
 async def _publish_superseded(session: AsyncSession, others: Cursor) -> None:
-    for row in await others.fetchall():
-        outbox.publish(session, PaymentSuperseded.of(LockedPayment(*row)))
+    for was_created, *row in await others.fetchall():
+        if was_created:
+            outbox.publish(session, PaymentSuperseded.of(LockedPayment(*row)))
 
 
 _MARK_FAILED = "update payments set status = 'failed' where id = %s"

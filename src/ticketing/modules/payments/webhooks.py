@@ -5,12 +5,11 @@ when the payment is inserted, and retried by the scheduler with exponential back
 marked as abandoned, which raises an alert.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
@@ -22,10 +21,10 @@ from ticketing.modules.payments.locked_payment import PendingPayment, lock_payme
 from ticketing.modules.payments.models import Payment, PaymentEvent
 from ticketing.modules.payments.providers import ProviderEvent
 
-#: Try n runs 2^n seconds after the webhook was received: 1 s, 2 s, 4 s, … the last after eighteen hours.
+#: The pauses before the tries are 1 s, 2 s, 4 s, …: the last try is after eighteen hours.
 TRIES_MAX = 16
-#: A batch is one transaction that locks an order per row: small batches keep the waits of other transactions short.
-BATCH_ROWS = 20
+#: Webhooks that are applied with their payment; the retries take the rest.
+APPLIED_MAX = 20
 
 PAYMENTS = Counter("ticketing_payments_total", "Payments, by outcome", ["provider", "outcome"])
 
@@ -88,47 +87,56 @@ async def _process(session: AsyncSession, row: PaymentEvent, pending: PendingPay
     return True
 
 
-async def _process_stored(session: AsyncSession, row: PaymentEvent) -> bool:
-    async with statements.round_trip(session) as connection:
-        pending = await lock_payment_of(connection, row.provider, row.provider_ref)
-    return await _process(session, row, pending)
-
-
 async def apply_waiting(session: AsyncSession, payment: Payment) -> None:
     """Apply the webhooks that arrived before this payment existed. The caller has locked the order."""
-    for row in await _lock_waiting(
-        session, PaymentEvent.provider == payment.provider, PaymentEvent.provider_ref == payment.provider_ref
-    ):
-        await _process_stored(session, row)
+    about = (PaymentEvent.provider == payment.provider) & (PaymentEvent.provider_ref == payment.provider_ref)
+    query = select(PaymentEvent).where(PaymentEvent.processed_at.is_(None), about).order_by(PaymentEvent.received_at)
+    # A row locked by another transaction is being processed there.
+    for row in (await session.scalars(query.limit(APPLIED_MAX).with_for_update(skip_locked=True))).all():
+        async with statements.round_trip(session) as connection:
+            pending = await lock_payment_of(connection, row.provider, row.provider_ref)
+        await _process(session, row, pending)
 
 
-async def retry_waiting_events(session: AsyncSession) -> int:
-    """Retry waiting webhooks whose back-off is over. Returns the number that were processed."""
-    age = func.make_interval(0, 0, 0, 0, 0, 0, func.power(2, PaymentEvent.tries))
-    is_due = PaymentEvent.received_at + age <= func.now()
-    return sum([await _retry(session, row) for row in await _lock_waiting(session, is_due)])
+_NEXT_DUE = """
+select provider, event_id, provider_ref from payment_events
+ where processed_at is null and due_at <= now() order by due_at limit 1"""
 
 
-async def _retry(session: AsyncSession, row: PaymentEvent) -> bool:
+async def retry_waiting_event(session: AsyncSession) -> int:
+    """Try the waiting webhook that has been due for longest. Returns 0 when none is due, or another process has it.
+
+    One per transaction: the locks of a sale stay until its commit, and a second order could be locked by a transaction
+    that waits for them. The order is locked before the webhook's row, as in `receive_event`; the other way round, a
+    repetition of the webhook, which holds the order, would wait for the row, and this transaction for the order.
+    """
+    found = await (await statements.execute(session, _NEXT_DUE)).fetchone()
+    if found is None:
+        return 0
+    provider, event_id, provider_ref = found
+    async with statements.round_trip(session) as connection:
+        pending = await lock_payment_of(connection, provider, provider_ref)
+    is_it = (PaymentEvent.provider == provider) & (PaymentEvent.event_id == event_id)
+    query = select(PaymentEvent).where(is_it, PaymentEvent.processed_at.is_(None), PaymentEvent.due_at <= func.now())
+    row = await session.scalar(query.with_for_update(skip_locked=True))
+    if row is None:
+        return 0
+    await _retry(session, row, pending)
+    return 1
+
+
+async def _retry(session: AsyncSession, row: PaymentEvent, pending: PendingPayment) -> None:
     name = {"provider": row.provider, "event_id": row.event_id, "provider_ref": row.provider_ref}
     try:
         async with session.begin_nested():
-            if await _process_stored(session, row):
-                return True
+            if await _process(session, row, pending):
+                return
     except Exception as error:
-        # A failing webhook must not block the others of the batch. The failure counts as a try.
+        # The failure counts as a try, so that this webhook does not block the others.
         _log.error("webhook_retry_failed", **name, exc_info=error)
     await session.refresh(row)
     row.tries += 1
+    row.due_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, 2**row.tries)
     if row.tries >= TRIES_MAX:
         row.outcome, row.processed_at = "abandoned", await session.scalar(select(func.now()))
         _log.error("webhook_abandoned", **name)
-    return False
-
-
-async def _lock_waiting(session: AsyncSession, *conditions: ColumnElement[bool]) -> Sequence[PaymentEvent]:
-    query = select(PaymentEvent).where(PaymentEvent.processed_at.is_(None), *conditions)
-    # A row locked by another transaction is being processed there. Waiting for it could deadlock: that transaction may
-    # be waiting for the order that this one has locked.
-    query = query.order_by(PaymentEvent.received_at).limit(BATCH_ROWS).with_for_update(skip_locked=True)
-    return (await session.scalars(query.execution_options(populate_existing=True))).all()

@@ -22,6 +22,7 @@ from ticketing.infra.errors import TicketingError
 from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_stored
 from ticketing.infra.http.idempotency_batch import KeyClaim, ResponseRow, Stored, claim_keys, store_responses
 from ticketing.infra.outbox.publish import append, message_row
+from ticketing.infra.system.outside_calls import transaction_scope
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import Lapsed, expire, lock_overtaken, query_lapsed_events
 from ticketing.modules.reservations.hold.best_available import choose_best
@@ -64,6 +65,10 @@ class Batch:
 
     async def run(self) -> None:
         """Decide and commit. If this raises, nothing was changed, unless the connection broke during the commit."""
+        with transaction_scope():
+            await self._run()
+
+    async def _run(self) -> None:
         async with self._connection.begin():
             self._driver = await driver_connection(self._connection)
             free, lost = await self._read()

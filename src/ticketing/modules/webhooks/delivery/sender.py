@@ -14,6 +14,7 @@ import httpcore2
 import httpx2
 from standardwebhooks import Webhook
 
+from ticketing.infra.system.outside_calls import assert_no_transaction
 from ticketing.modules.webhooks.delivery.ssrf_guard import AddressRefused, NameUnknown, SsrfGuard
 
 #: From the look-up of the name to the head of the response.
@@ -63,6 +64,7 @@ class Sender:
 
     async def send(self, url: str, headers: dict[str, str], body: str) -> SendResult:
         """Send a request. Errors of the receiver are returned, not raised."""
+        assert_no_transaction("the webhook sender")
         begun = time.monotonic()
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpcore2
 
+from ticketing.infra.system.outside_calls import assert_no_transaction
 from ticketing.modules.webhooks.url_policy import is_public
 
 #: Addresses of a name that an attempt connects to, one after the other.
@@ -35,6 +36,7 @@ class NameUnknown(Exception):
 
 async def resolve(host: str, port: int) -> list[str]:
     """Resolve a host name with the resolver of the system."""
+    assert_no_transaction("the DNS resolver")
     loop = asyncio.get_running_loop()
     found = await loop.run_in_executor(_resolver_threads, _getaddrinfo, host, port)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -60,6 +62,7 @@ class SsrfGuard(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Raises AddressRefused, NameUnknown, and the errors of the default backend."""
+        assert_no_transaction("the webhook sender")
         failure: Exception = NameUnknown(host)
         for address in (await self._resolve_checked(host, port))[:ADDRESSES_MAX]:
             try:
