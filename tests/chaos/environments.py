@@ -30,6 +30,10 @@ async def opened(
             platform = await _small(folder, stack)
         else:
             platform = Platform(folder / "data")
+        # The mock provider sends its webhooks through a proxy.
+        provider = await _wire(stack, lambda: asyncio.open_connection("127.0.0.1", platform.port))
+        platform.wires["provider"] = provider
+        platform.variables["MOCK_WEBHOOK_URL"] = f"http://127.0.0.1:{provider.port}"
         await platform.open()
         try:
             yield platform, problems

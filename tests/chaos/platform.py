@@ -187,6 +187,16 @@ class Platform:
             return await cursor.fetchall() if cursor.description else []
 
 
+async def until_true(platform: Platform, seconds: float, sql: str, *values: Any) -> bool:
+    """Query until the answer is true; False when it did not come true in time."""
+    end = time.monotonic() + seconds
+    while not (await platform.query(sql, *values))[0][0]:
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
 async def until(condition: Callable[[], bool], seconds: float) -> bool:
     """Poll the condition; False when it did not come true in time."""
     end = time.monotonic() + seconds

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from tests.crashes.processes import Processes
-from tests.modules.payments.purchases import rows
-from tests.support.world import API, Person, World
+from tests.modules.payments.purchases import message_counts, rows
+from tests.support.world import API, Person, World, data
 
 
 async def request_in_vain(processes: Processes, buyer: Person, path: str, body: dict[str, Any], key: str) -> None:
@@ -44,3 +44,29 @@ async def test_holds_whose_responses_were_lost_are_not_made_twice(
     again = await buyer.post("/reservations", body, key="hold once")
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
     assert [str(row.id) for row in await rows(app, "select id from reservations")] == [again.json()["data"]["id"]]
+
+
+@pytest.mark.parametrize(
+    ("point", "key"), [("after_payment_before_start", "pay again"), ("after_start_before_record", "pay once")]
+)
+async def test_a_payment_whose_process_died_around_the_providers_answer_is_continued(
+    app: FastAPI, world: World, processes: Processes, point: str, key: str
+) -> None:
+    show, buyer = await world.show(seats=2, rows=1), await world.person()
+    order = await world.order(buyer, await world.hold(buyer, show, "Stalls-A-1"))
+    body = {"order_id": order["id"], "provider": "mock"}
+    process = await processes.api(point)
+    await request_in_vain(processes, buyer, "/payments", body, "pay once")
+    await processes.wait_for_crash(process)
+    ((reserved, ref),) = await rows(app, "select id, provider_ref from payments")
+    assert ref is None
+    payment = data(await buyer.post("/payments", body, key=key), 201)
+    assert payment["id"] == str(reserved), "the same id, hence the same idempotency key towards the provider"
+    data(await world.webhook("payment.succeeded", payment))
+    assert [tuple(row) for row in await rows(app, "select id, status from payments")] == [(reserved, "succeeded")]
+    assert await message_counts(app, order) == {
+        "order.created": 1,
+        "payment.created": 1,
+        "order.paid": 1,
+        "payment.succeeded": 1,
+    }

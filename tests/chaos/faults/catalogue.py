@@ -8,8 +8,9 @@ from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.kills import KILLS
 from tests.chaos.faults.log import LOG
 from tests.chaos.faults.outages import OUTAGES
+from tests.chaos.faults.slow_provider import SLOW_PROVIDER
 
-FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *OUTAGES, *FAILOVER, *LOG]
+FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *OUTAGES, *FAILOVER, *LOG, SLOW_PROVIDER]
 
 
 def choose(names: Sequence[str]) -> list[Fault]:
