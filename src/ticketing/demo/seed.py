@@ -155,7 +155,7 @@ def _publish(organizer: ApiUser, org: str, event: str, prices: dict[str, int]) -
 def _sell_seats(buyers: list[ApiUser], event: str, orders: int, holds: int) -> None:
     """Sell and hold some seats, the same ones every time, with a few requests in parallel."""
     rng = random.Random("demo")
-    seats = data(buyers[0].client.get(f"/api/v1/events/{event}/seats"))
+    seats = data(buyers[0].client.get(f"/api/v1/events/{event}/seatmap"))["seats"]
     rows: dict[tuple[str, str], list[str]] = {}
     for seat in seats:
         rows.setdefault((seat["section"], seat["row"]), []).append(seat["label"])

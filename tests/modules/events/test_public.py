@@ -9,6 +9,7 @@ from tests.modules.events.seat_driver import EARLIER, Stage
 from tests.support.statements import recorded_statements
 from tests.support.world import API, World, data, refusal
 from ticketing.infra.db import Database
+from ticketing.modules.events import layout
 
 
 async def find(world: World, **query: Any) -> list[str]:
@@ -171,6 +172,34 @@ async def test_seats_are_listed_with_their_status_and_price(world: World, databa
     assert data(await world.client.get(path, params={"section": "Balcony"})) == []
     assert refusal(await world.client.get(path, params={"status": "free"}), 422)["field"] == "status"
     assert refusal(await world.client.get(path, params={"section": "\x00"}), 422)["field"] == "section"
+
+
+async def test_pages_of_seats_follow_the_cursor_within_their_filters(world: World, database: Database) -> None:
+    show = await world.show(rows=2, seats=3)
+    stage = Stage(database, show)
+    await stage.take(show.labels[1:5:3])
+    path = f"{API}/events/{show.id}/seats"
+    found: list[int] = []
+    query: dict[str, Any] = {"status": "available", "section": "Stalls", "limit": "2"}
+    while query.get("cursor", "") is not None:
+        answer = await world.client.get(path, params=query)
+        found += [seat["number"] for seat in data(answer)]
+        query["cursor"] = answer.json()["meta"]["next_cursor"]
+    assert found == [0, 2, 3, 5]
+    del query["section"], query["cursor"]
+    first = await world.client.get(path, params=query)
+    later = await world.client.get(path, params={**query, "cursor": first.json()["meta"]["next_cursor"]})
+    assert [seat["number"] for seat in [*data(first), *data(later)]] == found
+
+
+async def test_a_map_is_read_in_chunks_and_sent_in_pieces(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "CHUNK_SEATS", 4)
+    monkeypatch.setattr(layout, "PIECE_BYTES", 100)
+    show = await world.show(rows=3, seats=3)
+    path = f"{API}/events/{show.id}/seatmap"
+    plain = await world.client.get(path, headers={"Accept-Encoding": "identity"})
+    assert [seat["label"] for seat in data(plain)["seats"]] == show.labels
+    assert (await world.client.get(path, headers={"Accept-Encoding": "gzip"})).json() == plain.json()
 
 
 async def test_an_event_without_seats_has_an_empty_list_and_map(world: World) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
+from fastapi.responses import StreamingResponse
 
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
@@ -11,7 +12,7 @@ from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.fields import Label
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.events import layout, queries, search, staff_api, views
+from ticketing.modules.events import layout, queries, search, seat_list, staff_api, views
 from ticketing.modules.events.inventory.counts import count_recent, count_shared
 from ticketing.modules.events.models import Event
 from ticketing.modules.events.schemas import EventOut, SeatmapOut, SeatOut
@@ -43,16 +44,17 @@ async def get_event(event: VisibleEvent, session: Db) -> Envelope[EventOut]:
     return envelope(await views.describe_event(session, event, count_shared))
 
 
-@router.get("/events/{event_id}/seats", responses={200: {"model": Envelope[list[SeatOut]]}})
+@router.get("/events/{event_id}/seats")
 async def list_seats(
     event: VisibleEvent,
+    page: Page,
     session: Db,
     section: Label | None = None,
-    status: layout.Status | None = None,
-) -> Response:
-    """List the event's seats with their status, optionally of one section or status."""
-    body = await layout.list_seats(session, event, section, status)
-    return Response(body, media_type="application/json")
+    status: seat_list.Status | None = None,
+) -> Envelope[list[SeatOut]]:
+    """List the event's seats with their status in order of number, optionally of one section or status."""
+    seats, cursor = await seat_list.list_seats(session, event, section, status, page)
+    return envelope(seats, next_cursor=cursor)
 
 
 @router.get("/events/{event_id}/seatmap", responses={200: {"model": Envelope[SeatmapOut]}, 304: {}})
@@ -74,4 +76,4 @@ async def get_seatmap(
     if "gzip" in accept_encoding:
         headers["Content-Encoding"] = "gzip"
         return Response(found.gzipped, headers=headers, media_type="application/json")
-    return Response(found.plain, headers=headers, media_type="application/json")
+    return StreamingResponse(found.plain(), headers=headers, media_type="application/json")

@@ -1,14 +1,14 @@
-"""The seats of an event and their layout, as JSON bytes built by Postgres and sent without being parsed.
+"""The layout of an event's seats, as JSON bytes built by Postgres and sent without being parsed.
 
 A stadium has 100,000 seats: one Python object per seat would block the event loop for seconds.
 """
 
 import asyncio
-import gzip
 import zlib
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import count
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements
 from ticketing.modules import venues
-from ticketing.modules.events.inventory.seats import FREE
 from ticketing.modules.events.models import Event
 
 #: Cached layouts per process, gzipped: about 200 kB for an arena.
 LAYOUTS_MAX = 32
+#: Seats per statement: 200,000 in one took seconds on a busy server, near the limit of a statement.
+CHUNK_SEATS = 10_000
+PIECE_BYTES = 64 * 1024
 
-Status = Literal["available", "held", "sold", "blocked"]
 LayoutKey = tuple[UUID, int]
 
 
@@ -34,9 +35,12 @@ class Layout:
     etag: str
     gzipped: bytes
 
-    @property
-    def plain(self) -> bytes:
-        return zlib.decompress(self.gzipped, wbits=31)
+    async def plain(self) -> AsyncIterator[bytes]:
+        """Yield the response decompressed. A client that reads slowly holds one piece, and not 22 MB for a stadium."""
+        inflate, rest = zlib.decompressobj(wbits=31), self.gzipped
+        while piece := inflate.decompress(rest, PIECE_BYTES):
+            yield piece
+            rest = inflate.unconsumed_tail
 
 
 #: Cache-Control for the layout of a published event: it never changes for a version of the plan.
@@ -44,44 +48,13 @@ PUBLIC_LAYOUT = "public, max-age=31536000, immutable"
 #: The layout of an event without seats.
 NO_SEATS = orjson.dumps({"plan_version": None, "width": 0, "height": 0, "seats": [], "categories": [], "areas": []})
 
-# LATERAL with OFFSET 0 forces one look-up by primary key per seat. Without it, a planner whose statistics show few rows
-# compares every seat with every other.
-_SEATS = f"""
-select convert_to(coalesce(json_agg(s), '[]')::text, 'UTF8') from (
-    select e.number, e.label, p.section, p."row", p.seat, e.category,
-           case when {FREE} then 'available' when status = 'h' then 'held'
-                when status = 's' then 'sold' else 'blocked' end as status,
-           case when t.id is not null then json_build_object('amount', t.price_minor,
-                                                             'currency', %s::text) end as price,
-           p.x, p.y, e.version
-      from event_seats e
-      join lateral (
-          select section, "row", seat, x, y from plan_seats
-           where organization_id = e.organization_id and venue_id = %s and plan_version = %s
-             and number = e.number
-          offset 0) p on true
-      left join category_prices c on c.organization_id = e.organization_id and c.event_id = e.event_id
-                                 and c.category = e.category
-      left join ticket_types t on t.id = c.ticket_type_id
-     where e.organization_id = %s and e.event_id = %s
-       and (%s::text is null or p.section = %s)
-     order by e.number) s
- where %s::text is null or s.status = %s"""  # noqa: S608 (only constants)
-_LAYOUT = """
-select convert_to(coalesce(json_agg(s), '[]')::text, 'UTF8') from (
+_CHUNK = """
+select convert_to(string_agg(row_to_json(s)::text, ',' order by number), 'UTF8') from (
     select number, label, section, "row", seat, category, x, y from plan_seats
-     where organization_id = %s and venue_id = %s and plan_version = %s
-     order by number) s"""
+     where organization_id = %s and venue_id = %s and plan_version = %s and number >= %s and number < %s) s"""
 
 _layouts: OrderedDict[LayoutKey, Layout] = OrderedDict()
 _locks: WeakValueDictionary[LayoutKey, asyncio.Lock] = WeakValueDictionary()
-
-
-async def list_seats(session: AsyncSession, event: Event, section: str | None, status: Status | None) -> bytes:
-    """The envelope with the event's seats in order of number, with their current status."""
-    plan = (event.venue_id, event.plan_version)
-    values = (event.currency, *plan, event.organization_id, event.id, section, section, status, status)
-    return wrap(await _scalar(session, _SEATS, *values))
 
 
 async def get_layout(session: AsyncSession, event: Event) -> Layout | None:
@@ -100,15 +73,24 @@ async def get_layout(session: AsyncSession, event: Event) -> Layout | None:
 
 async def _make_layout(session: AsyncSession, organization_id: UUID, venue_id: UUID, version: int) -> Layout:
     plan = await venues.get_plan(session, organization_id, venue_id, version)
-    seats = await _scalar(session, _LAYOUT, organization_id, venue_id, version)
-    head = orjson.dumps({"plan_version": version, **plan.layout})
-    body = wrap(head[:-1] + b',"seats":' + seats + b"}")
-    return Layout(f'W/"{venue_id}-{version}"', await asyncio.to_thread(gzip.compress, body, 6))
+    before, after = wrap(orjson.dumps({"plan_version": version, **plan.layout, "seats": []})).rsplit(b'"seats":[]', 1)
+    deflate = zlib.compressobj(6, wbits=31)
+    pieces, comma = [deflate.compress(before + b'"seats":[')], b""
+    async for seats in _chunks(session, organization_id, venue_id, version):
+        pieces.append(await asyncio.to_thread(deflate.compress, comma + seats))
+        comma = b","
+    pieces.append(deflate.compress(b"]" + after) + deflate.flush())
+    return Layout(f'W/"{venue_id}-{version}"', b"".join(pieces))
 
 
-async def _scalar(session: AsyncSession, query: str, *values: object) -> bytes:
-    ((body,),) = await (await statements.execute(session, query, *values)).fetchall()
-    return bytes(body)
+async def _chunks(session: AsyncSession, *plan: object) -> AsyncIterator[bytes]:
+    """Seats as JSON without brackets. A plan numbers its seats from 0 without gaps."""
+    for first in count(0, CHUNK_SEATS):
+        found = await statements.execute(session, _CHUNK, *plan, first, first + CHUNK_SEATS)
+        ((seats,),) = await found.fetchall()
+        if seats is None:
+            return
+        yield bytes(seats)
 
 
 def wrap(data: bytes) -> bytes:

@@ -162,7 +162,7 @@ class BlockedOut(Out):
 
 
 class SeatOut(Out):
-    """A seat of an event. For the OpenAPI document only: Postgres builds the JSON."""
+    """A seat of an event, with its current status."""
 
     number: int
     label: str
@@ -194,7 +194,7 @@ class CategoryOut(Out):
 
 
 class SeatmapOut(Out):
-    """The layout of the seats. For the OpenAPI document only, like SeatOut."""
+    """The layout of the seats. For the OpenAPI document only: Postgres builds the JSON."""
 
     plan_version: int | None
     width: float
