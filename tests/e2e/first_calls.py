@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -21,7 +21,8 @@ from ticketing.main import create_app
 from ticketing.modules.events.inventory.seat_rows import PlanRow, SeatRows
 from ticketing.modules.tickets.checkin.offline import _verify_all
 from ticketing.modules.tickets.codes import CodeClaims, Keyring
-from ticketing.modules.tickets.documents import calendar, files
+from ticketing.modules.tickets.documents import calendar
+from ticketing.modules.tickets.documents.drawings import Drawings
 from ticketing.modules.tickets.documents.passes import Pass, Place
 from ticketing.modules.venues import pretix_import
 from ticketing.modules.webhooks.delivery import ssrf_guard
@@ -55,22 +56,31 @@ PLAN = orjson.dumps(plan())
 HASH = "$argon2id$v=19$m=64,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
 
 
-def _verify(stored: str | None) -> Callable[[], object]:
-    # Two event loops share the threads of the process, as two requests do.
-    return lambda: asyncio.run(security.verify_password("wrong password", stored))
+async def _is_wanted() -> bool:
+    return True
 
 
+#: Called twice in one event loop, as by two requests.
+ASYNC_FUNCTIONS: dict[str, Callable[[], Awaitable[object]]] = {
+    "log in": lambda: security.verify_password("wrong password", HASH),
+    "log in as an unknown user": lambda: security.verify_password("wrong password", None),
+    "register": lambda: security.hash_password("a new password"),
+    "draw a PDF": lambda: Drawings().draw([PASS], "ada", _is_wanted),
+}
+#: Called in two threads.
 FUNCTIONS: dict[str, Callable[[], object]] = {
-    "log in": _verify(HASH),
-    "log in as an unknown user": _verify(None),
-    "register": lambda: asyncio.run(security.hash_password("a new password")),
-    "draw a PDF": lambda: files._draw([PASS]),
     "write a calendar": lambda: calendar.as_calendar(PASS, "https://example.com"),
     "verify codes": lambda: _verify_all(CODES, [CODE]),
     "import a plan": lambda: pretix_import.read_plan(PLAN),
     "build the rows of a plan": lambda: SeatRows.of([PlanRow(0, "Stalls", ["A 1"], ["a"])]),
     "resolve a name": lambda: ssrf_guard._getaddrinfo("localhost", 443),
 }
+
+
+async def errors_of_async(function: Callable[[], Awaitable[object]]) -> list[str]:
+    """Call the function twice at the same moment; the errors."""
+    outcomes = await asyncio.gather(function(), function(), return_exceptions=True)
+    return [repr(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
 
 
 def errors_of(function: Callable[[], object]) -> list[str]:
@@ -94,13 +104,15 @@ def errors_of(function: Callable[[], object]) -> list[str]:
 
 def main() -> None:
     create_app()
-    for name, function in FUNCTIONS.items():
+    for name in (*ASYNC_FUNCTIONS, *FUNCTIONS):
         for _ in range(SLOW_ROUNDS if name in SLOW else ROUNDS):
             if pid := os.fork():
                 os.waitpid(pid, 0)
                 continue
             sys.setswitchinterval(SWITCH_SECONDS)
-            for error in errors_of(function):
+            is_async = name in ASYNC_FUNCTIONS
+            errors = asyncio.run(errors_of_async(ASYNC_FUNCTIONS[name])) if is_async else errors_of(FUNCTIONS[name])
+            for error in errors:
                 sys.stdout.write(f"{name}: {error}\n")
             sys.stdout.flush()
             os._exit(0)
