@@ -4,7 +4,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
 from tests.support.platform import tickets_of
-from tests.support.world import World, data
+from tests.support.world import World, data, invitation_token
 
 
 async def test_an_organizer_sees_the_event_and_its_orders(visit: Visit, world: World) -> None:
@@ -52,3 +52,23 @@ async def test_a_code_is_admitted_once(visit: Visit, world: World) -> None:
         await expect(result).to_contain_text(text)
     await expect(result).to_contain_text("North")
     await expect(visitor.by("door-stats")).to_have_text("1 of 1 inside")
+
+
+async def test_an_invitation_is_accepted_and_left_again(visit: Visit, world: World) -> None:
+    tenant, ada = await world.tenant(), await world.person("ada")
+    body = {"email": ada.email, "role": "ORG_STAFF"}
+    invitation = data(await tenant.admin.post(tenant.path("/invitations"), body), 201)
+    visitor = await visit()
+    visitor.page.on("dialog", lambda dialog: dialog.accept())
+    await visitor.open(f"/account/invitation#{invitation_token(invitation['id'])}")
+    await expect(visitor.by("invitation-offer")).to_have_text("Tenant invites you as staff.")
+    await visitor.submit_log_in(ada)
+    await visitor.by("account-submit").click()
+    await expect(visitor.by("account-outcome")).to_have_text("Welcome")
+    await visitor.screenshot("invitation-accepted")
+    await visitor.open("/me")
+    await expect(visitor.by("memberships")).to_contain_text("Tenant · staff")
+    await visitor.screenshot("memberships")
+    await visitor.by("membership-leave").click()
+    await expect(visitor.by("membership-leave")).to_have_count(0)
+    assert data(await ada.get("/me"))["memberships"] == []

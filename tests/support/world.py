@@ -5,10 +5,12 @@ import hmac
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import orjson
+
+from ticketing.modules import iam, organizations
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
@@ -31,6 +33,11 @@ def refusal(response: httpx2.Response, status: int) -> dict[str, Any]:
     assert body["meta"]["correlation_id"] == response.headers["X-Correlation-ID"]
     error: dict[str, Any] = body["errors"][0]
     return error
+
+
+def invitation_token(invitation_id: str) -> str:
+    """The token of the emailed link, by the secret that tests share with the platform."""
+    return iam.write_token(UUID(invitation_id), organizations.INVITATION_PURPOSE)
 
 
 @dataclass
@@ -108,8 +115,14 @@ class World:
 
     async def member(self, tenant: Tenant, role: str) -> Person:
         person = await self.person(role.lower().replace("_", "-"))
-        data(await tenant.admin.post(tenant.path("/members"), {"email": person.email, "role": role}), 201)
+        await self.join(tenant, person, role)
         return person
+
+    async def join(self, tenant: Tenant, person: Person, role: str) -> None:
+        """Invite a person, who accepts with the link of the email."""
+        body = {"email": person.email, "role": role}
+        invitation = data(await tenant.admin.post(tenant.path("/invitations"), body), 201)
+        data(await person.post(f"/invitations/{invitation_token(invitation['id'])}/accept"))
 
     async def venue(self, tenant: Tenant, rows: int = 2, seats: int = 10) -> dict[str, Any]:
         names = [chr(ord("A") + n) for n in range(rows)]

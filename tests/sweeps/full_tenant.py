@@ -29,6 +29,7 @@ class FullTenant:
     device: dict[str, Any]
     webhook: dict[str, Any]
     delivery: dict[str, Any]
+    invitation: dict[str, Any]
     seats: list[str]
     #: An active hold, and a purchase with its payment and tickets.
     reservation: dict[str, Any] = field(default_factory=dict)
@@ -78,10 +79,26 @@ async def create_full_tenant(app: FastAPI, world: World, name: str) -> FullTenan
     webhook_body = {"url": "https://hooks.example.com/a", "description": "Full tenant"}
     webhook = data(await organization.admin.post(organization.path("/webhooks"), webhook_body), 201)
     delivery = data(await organization.admin.post(organization.path(f"/webhooks/{webhook['id']}/test")), 201)
+    guest = {"email": f"guest-of-{name}@example.com", "role": "ORG_SCANNER"}
+    invitation = data(await organization.admin.post(organization.path("/invitations"), guest), 201)
     buyer = await world.person("buyer")
     seats = list(reversed(show.labels))
     tenant = FullTenant(
-        app, world, organization, staff, scanner, buyer, show, draft, key, admin_key, device, webhook, delivery, seats
+        app,
+        world,
+        organization,
+        staff,
+        scanner,
+        buyer,
+        show,
+        draft,
+        key,
+        admin_key,
+        device,
+        webhook,
+        delivery,
+        invitation,
+        seats,
     )
     tenant.reservation = await tenant.hold()
     tenant.order, tenant.payment, tenant.tickets = await tenant.buy(2)

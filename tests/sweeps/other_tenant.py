@@ -15,6 +15,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 #: Path parameters that are no id of a tenant's resource. Add a new one to `reads.known_ids`, or here with a reason.
 NOT_TENANT_IDS = {
     "provider": "a public constant",
+    "token": "of an emailed link, which is accepted by the account of its address only",
     "reference": "finds an order only together with the buyer's email address; has a separate test",
 }
 

@@ -37,6 +37,8 @@ async def enough_rows(tenant: FullTenant) -> None:
             await tenant.admin.post("/orgs", {"name": "More", "slug": f"more-{number}-{tenant.organization.slug}"}), 201
         )
         await tenant.world.member(tenant.organization, "ORG_SCANNER")
+        guest = {"email": f"guest-{number}@example.com", "role": "ORG_SCANNER"}
+        data(await tenant.admin.post(tenant.organization.path("/invitations"), guest), 201)
         await tenant.create_order()
     await tenant.buy(ROWS_MIN)
 

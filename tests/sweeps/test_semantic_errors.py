@@ -83,7 +83,7 @@ INVALID_REQUESTS = (
         VENUES, {"sections": [_section("S", ("A", 1)), _section("S", ("B", 1))]}, 422, "invalid", "sections.1.name"
     ),
     InvalidRequest(VENUES, {"sections": ENORMOUS}, 422, "invalid", "sections"),
-    InvalidRequest(MEMBERS, {"email": "nobody@example.com"}, 422, "invalid", "email"),
+    InvalidRequest(MEMBERS, {"email": "Nobody <nobody@example.com>"}, 422, "invalid", "email"),
     InvalidRequest(MEMBERS, {"role": "SUPER_ADMIN"}, 422, "invalid", "role"),
     InvalidRequest("PATCH /orgs/{org_id}/members/{user_id}", {"role": "OWNER"}, 422, "invalid", "role"),
     InvalidRequest("POST /orgs/{org_id}/api-keys", {"role": "SUPPORT"}, 422, "invalid", "role"),

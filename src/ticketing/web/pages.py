@@ -29,6 +29,7 @@ SCRIPT_PAGES = {
     "/o/{reference}": ("order", "Your order"),
     "/login": ("login", "Log in"),
     "/account/verify": ("verify-email", "Confirm your address"),
+    "/account/invitation": ("invitation", "An invitation"),
     "/account/reset": ("reset-password", "A new password"),
     "/me": ("me", "My tickets"),
     "/console": ("console", "Organizer"),

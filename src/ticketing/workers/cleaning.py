@@ -56,6 +56,10 @@ async def clean_mail_tokens(session: AsyncSession, settings: Settings) -> int:
     return await iam.clean_mail_tokens(session)
 
 
+async def clean_invitations(session: AsyncSession, settings: Settings) -> int:
+    return await organizations.clean_invitations(session)
+
+
 async def clean_email_limits(session: AsyncSession, settings: Settings) -> int:
     return await notifications.clean_limits(session)
 
@@ -90,6 +94,7 @@ JOBS: dict[str, tuple[Job, float | None]] = {
     "clean_answers": (clean_responses, 60),
     "clean_sessions": (clean_sessions, 60),
     "clean_mail_tokens": (clean_mail_tokens, 600),
+    "clean_invitations": (clean_invitations, 3600),
     "clean_email_limits": (clean_email_limits, 3600),
     "clean_reservations": (clean_reservations, 60),
     "clean_audit_log": (clean_audit_log, 600),

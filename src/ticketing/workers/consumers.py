@@ -56,6 +56,7 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 iam.PasswordChanged: notifications.compose_password_changed,
                 tickets.TicketsIssued: notifications.compose_tickets,
                 notifications.TicketsEmailRequested: notifications.compose_tickets,
+                organizations.MemberInvited: notifications.compose_invitation,
                 iam.EmailVerified: notifications.request_tickets_emails,
                 iam.RecipientConfirmed: notifications.request_tickets_emails,
                 payments.RefundSucceeded: notifications.compose_refund,

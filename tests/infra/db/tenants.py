@@ -28,6 +28,8 @@ async def fill(world: World, app: FastAPI, name: str) -> tuple[Tenant, Person]:
     data(await tenant.admin.post(show.path("/check-ins"), {"code": first["code"]}))
     data(await tenant.admin.post(f"/orders/{order['id']}/refunds", {"amount": 100}), 201)
     data(await tenant.admin.post(tenant.path("/api-keys"), {"name": "Till", "role": "ORG_STAFF"}), 201)
+    guest = {"email": "guest@example.com", "role": "ORG_STAFF"}
+    data(await tenant.admin.post(tenant.path("/invitations"), guest), 201)
     data(await tenant.admin.post(show.path("/devices"), {"name": "Gate"}), 201)
     hook = data(await tenant.admin.post(tenant.path("/webhooks"), {"url": "https://hooks.example.com/a"}), 201)
     data(await tenant.admin.post(tenant.path(f"/webhooks/{hook['id']}/test")), 201)

@@ -82,6 +82,7 @@ def test_functions_that_cross_tenants_are_listed_here(database_url: str) -> None
         "make_outbox_partitions",
         "organization_of_api_key",
         "organization_of_device",
+        "organization_of_invitation",
         "organization_of_order",
         "organization_of_payment",
         "organizations_of_trace",

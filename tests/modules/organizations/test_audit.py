@@ -29,9 +29,10 @@ async def test_each_change_is_audited_newest_first(world: World) -> None:
         ("organization.updated", place, old, new),
         ("api_key.created", machine, None, till),
         ("member.added", person, None, {"role": "ORG_SCANNER"}),
+        ("member.invited", entries[6]["subject"], None, {"role": "ORG_SCANNER"}),
         ("organization.created", place, None, old),
     ]
-    assert {e["actor"] for e in entries} == {f"user:{admin.id}"}
+    assert {e["actor"] for e in entries} == {f"user:{admin.id}", f"user:{bob.id}"}
     assert all(e["correlation_id"] and e["created_at"].endswith("Z") for e in entries)
 
 

@@ -111,7 +111,7 @@ async def test_support_gets_404_for_an_unknown_organization(world: World, databa
 
 async def test_the_role_of_a_member_applies_to_support_agents(world: World, database: Database) -> None:
     tenant, supporter = await world.tenant(), await _supporter(world, database)
-    data(await tenant.admin.post(tenant.path("/members"), {"email": supporter.email, "role": "ORG_SCANNER"}), 201)
+    await world.join(tenant, supporter, "ORG_SCANNER")
     refusal(await supporter.get(tenant.path("/audit-log")), 403)
     assert await _visits(tenant) == []
 

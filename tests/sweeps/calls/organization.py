@@ -1,12 +1,15 @@
 """Examples of users, organizations, venues and events."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from tests.support.world import PASSWORD, Show
+from sqlalchemy import func, update
+
+from tests.support.world import PASSWORD, Person, Show, data, invitation_token
 from tests.sweeps.calls import mail_tokens, privacy, second_factor, sessions, webhooks  # noqa: F401 (imported to register examples)
 from tests.sweeps.calls.call import Call, example
 from tests.sweeps.full_tenant import FullTenant
+from ticketing.modules import iam
 
 SECTION = {"name": "Stalls", "category": "Stalls", "rows": [{"name": "A", "seats": 3}]}
 VENUE = {"name": "Hall", "city": "Utrecht", "country": "NL", "timezone": "Europe/Amsterdam", "sections": [SECTION]}
@@ -89,6 +92,51 @@ async def rename(tenant: FullTenant) -> Call:
 @example("POST /orgs/{org_id}/members")
 async def add_member(tenant: FullTenant) -> Call:
     return Call(tenant.admin, ids(tenant), {"email": (await tenant.world.person()).email, "role": "ORG_SCANNER"})
+
+
+@example("POST /orgs/{org_id}/invitations")
+async def invite(tenant: FullTenant) -> Call:
+    return Call(tenant.admin, ids(tenant), {"email": f"new-{uuid4().hex}@example.com", "role": "ORG_STAFF"})
+
+
+@example("DELETE /orgs/{org_id}/invitations/{invitation_id}")
+async def withdraw(tenant: FullTenant) -> Call:
+    _, invitation = await _invited(tenant)
+    return Call(tenant.admin, ids(tenant, invitation_id=invitation["id"]))
+
+
+@example("GET /invitations/{token}")
+async def read_invitation(tenant: FullTenant) -> Call:
+    _, invitation = await _invited(tenant)
+    return Call(None, {"token": invitation_token(invitation["id"])})
+
+
+@example("POST /invitations/{token}/accept")
+async def accept_invitation(tenant: FullTenant) -> Call:
+    person, invitation = await _invited(tenant)
+    return Call(person, {"token": invitation_token(invitation["id"])})
+
+
+@example("POST /me/invitations/{invitation_id}/accept")
+async def accept_my_invitation(tenant: FullTenant) -> Call:
+    person, invitation = await _invited(tenant)
+    return Call(person, {"invitation_id": invitation["id"]})
+
+
+@example("DELETE /me/invitations/{invitation_id}")
+async def decline(tenant: FullTenant) -> Call:
+    person, invitation = await _invited(tenant)
+    return Call(person, {"invitation_id": invitation["id"]})
+
+
+async def _invited(tenant: FullTenant) -> tuple[Person, dict[str, Any]]:
+    """A person with a verified address, and their invitation."""
+    person = await tenant.world.person()
+    verify = update(iam.User).where(iam.User.id == UUID(person.id)).values(email_verified_at=func.now())
+    async with tenant.app.state.worker_database.transaction() as session:
+        await session.execute(verify)
+    body = {"email": person.email, "role": "ORG_SCANNER"}
+    return person, data(await tenant.admin.post(tenant.organization.path("/invitations"), body), 201)
 
 
 @example("PATCH /orgs/{org_id}/members/{user_id}")

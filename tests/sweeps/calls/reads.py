@@ -14,6 +14,7 @@ BY_ADMIN = (
     "/orgs/{org_id}",
     "/orgs/{org_id}/audit-log",
     "/orgs/{org_id}/members",
+    "/orgs/{org_id}/invitations",
     "/orgs/{org_id}/api-keys",
     "/orgs/{org_id}/venues",
     "/orgs/{org_id}/venues/{venue_id}",
@@ -33,6 +34,7 @@ BY_ADMIN = (
 )
 BY_BUYER = (
     "/me",
+    "/me/invitations",
     "/me/reservations",
     "/me/orders",
     "/me/tickets",
@@ -78,6 +80,7 @@ def known_ids(tenant: FullTenant) -> dict[str, str]:
         "user_id": tenant.scanner.id,
         "key_id": tenant.key["id"],
         "session_id": str(read_token(tenant.buyer.token).session_id),
+        "invitation_id": tenant.invitation["id"],
         "device_id": tenant.device["id"],
         "webhook_id": tenant.webhook["id"],
         "message_id": tenant.delivery["message_id"],

@@ -21,6 +21,14 @@ GET /orgs/{org_id} 200
 PATCH /orgs/{org_id} 200
 POST /orgs/{org_id}/members 201
 GET /orgs/{org_id}/members 200
+POST /orgs/{org_id}/invitations 201
+GET /orgs/{org_id}/invitations 200
+DELETE /orgs/{org_id}/invitations/{invitation_id} 200
+GET /invitations/{token} 200
+POST /invitations/{token}/accept 200
+GET /me/invitations 200
+POST /me/invitations/{invitation_id}/accept 200
+DELETE /me/invitations/{invitation_id} 200
 PATCH /orgs/{org_id}/members/{user_id} 200
 DELETE /orgs/{org_id}/members/{user_id} 200
 POST /orgs/{org_id}/api-keys 201

@@ -6,7 +6,7 @@ from ticketing.infra.email_addresses import normalize_email
 from ticketing.modules.iam import account_api, api, models, personal_data
 from ticketing.modules.iam.access import CurrentUser, Identity, OptionalUser, optional_user
 from ticketing.modules.iam.mail_tokens import models as mail_token_models
-from ticketing.modules.iam.mail_tokens.links import write_link
+from ticketing.modules.iam.mail_tokens.links import LinkInvalid, read_token, write_link, write_token
 from ticketing.modules.iam.mail_tokens.models import MailToken
 from ticketing.modules.iam.mail_tokens.recipients import (
     get_recipient,
@@ -49,6 +49,7 @@ __all__ = [
     "EmailVerified",
     "EndReason",
     "Identity",
+    "LinkInvalid",
     "LogInSession",
     "MailToken",
     "OneTimeCode",
@@ -81,8 +82,10 @@ __all__ = [
     "open_session",
     "optional_user",
     "personal_data",
+    "read_token",
     "router",
     "set_password",
     "watch_revocations",
     "write_link",
+    "write_token",
 ]

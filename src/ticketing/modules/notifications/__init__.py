@@ -1,6 +1,7 @@
 """Emails to buyers and account holders, each composed from a message."""
 
 from ticketing.modules.notifications.emails import (
+    compose_invitation,
     compose_password_changed,
     compose_password_reset,
     compose_refund,
@@ -16,6 +17,7 @@ __all__ = [
     "EmailLimit",
     "TicketsEmailRequested",
     "clean_limits",
+    "compose_invitation",
     "compose_password_changed",
     "compose_password_reset",
     "compose_refund",

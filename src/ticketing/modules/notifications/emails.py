@@ -10,7 +10,7 @@ from ticketing.infra import outbox
 from ticketing.infra.config import get_settings
 from ticketing.infra.email_addresses import is_undeliverable
 from ticketing.infra.mail import Attachment, OutgoingEmail
-from ticketing.modules import events, iam, orders, payments, tickets
+from ticketing.modules import events, iam, orders, organizations, payments, tickets
 from ticketing.modules.notifications import texts
 from ticketing.modules.notifications.layout import Page, as_html, as_text
 from ticketing.modules.notifications.limits import may_send
@@ -83,6 +83,16 @@ async def _compose_confirmation(session: AsyncSession, order: orders.Order) -> O
     link = f"{get_settings().base_url}/account/verify#{iam.write_link(token)}"
     page = Page([each.format(reference=order.reference) for each in texts.CONFIRM_TEXT], texts.CONFIRM_BUTTON, link)
     return _email("confirmation", token.email, texts.CONFIRM_SUBJECT.format(reference=order.reference), page)
+
+
+async def compose_invitation(session: AsyncSession, message: organizations.MemberInvited) -> OutgoingEmail | None:
+    """The link of an invitation. Without the organization's name, which is a stranger's text: the page shows it."""
+    address = await organizations.find_address(session, message.invitation_id)
+    if address is None or not await may_send(session, "invitation", address):
+        return None
+    token = iam.write_token(message.invitation_id, organizations.INVITATION_PURPOSE)
+    page = Page(texts.INVITED_TEXT, texts.INVITED_BUTTON, f"{get_settings().base_url}/account/invitation#{token}")
+    return _email("invitation", address, texts.INVITED_SUBJECT, page)
 
 
 async def request_tickets_emails(session: AsyncSession, message: iam.EmailVerified | iam.RecipientConfirmed) -> None:

@@ -43,6 +43,14 @@ CONFIRM_TEXT = (
 )
 CONFIRM_BUTTON = "Confirm this address"
 
+INVITED_SUBJECT = "You are invited to an organization"
+INVITED_TEXT = (
+    "an organizer has invited this address to work with them. The page behind the link shows who it is, and you decide "
+    "there.",
+    "The invitation ends in 14 days. If you know nothing of it, do nothing.",
+)
+INVITED_BUTTON = "Show the invitation"
+
 TICKETS_SUBJECT = "Your tickets for {title} ({reference})"
 TICKETS_TEXT = ("you're in. This is what you bought:",)
 TICKETS_ENCLOSED = "The tickets are enclosed as a PDF. You also find them, with their codes, here:"

@@ -4,10 +4,14 @@ from ticketing.modules.organizations import models, personal_data
 from ticketing.modules.organizations.access import ApiKeyScheme, May, check_access, may, record_use
 from ticketing.modules.organizations.api import router
 from ticketing.modules.organizations.audit import clean_audit_log, record
+from ticketing.modules.organizations.invitations import PURPOSE as INVITATION_PURPOSE
+from ticketing.modules.organizations.invitations import clean_invitations, find_address
 from ticketing.modules.organizations.messages import (
     ApiKeyCreated,
     ApiKeyRevoked,
+    InvitationEnded,
     MemberAdded,
+    MemberInvited,
     MemberRemoved,
     MemberRoleChanged,
     OrganizationCreated,
@@ -28,12 +32,15 @@ from ticketing.modules.organizations.queries import (
 from ticketing.modules.organizations.support import grant_support, revoke_support
 
 __all__ = [
+    "INVITATION_PURPOSE",
     "Access",
     "ApiKeyCreated",
     "ApiKeyRevoked",
     "ApiKeyScheme",
+    "InvitationEnded",
     "May",
     "MemberAdded",
+    "MemberInvited",
     "MemberRemoved",
     "MemberRoleChanged",
     "NonMember",
@@ -46,7 +53,9 @@ __all__ = [
     "SupportRevoked",
     "check_access",
     "clean_audit_log",
+    "clean_invitations",
     "find_access",
+    "find_address",
     "find_role",
     "get_organization",
     "grant_support",

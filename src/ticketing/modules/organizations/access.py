@@ -50,6 +50,23 @@ class May:
         return access
 
 
+class MayOrSelf:
+    """Like `May`; a member needs no permission for what concerns the own membership, the `user_id` of the path."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+        self._members = May(permission)
+
+    async def __call__(
+        self, request: Request, org_id: UUID, user_id: UUID, session: Db, user: iam.OptionalUser, key: ApiKeyScheme
+    ) -> Access:
+        if user is not None and user.user_id == user_id:
+            access = await _by_token(session, org_id, user)
+            if access.role is not NonMember.SUPPORT:
+                return access
+        return await self._members(request, org_id, session, user, key)
+
+
 def may(permission: Permission) -> Any:
     """Annotate the `Access` of a route: `Annotated[Access, may(Permission.EDIT_EVENTS)]`."""
     return Depends(May(permission))

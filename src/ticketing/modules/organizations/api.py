@@ -3,15 +3,15 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.organizations import api_keys, members, queries, service, support
-from ticketing.modules.organizations.access import may
+from ticketing.modules.organizations import api_keys, invitations, invitations_api, members, queries, service, support
+from ticketing.modules.organizations.access import MayOrSelf, may
 from ticketing.modules.organizations.permissions import Access, Permission
 from ticketing.modules.organizations.schemas import (
     AddMember,
@@ -20,6 +20,7 @@ from ticketing.modules.organizations.schemas import (
     ChangeRole,
     CreateApiKey,
     CreateOrganization,
+    InvitationOut,
     MemberOut,
     MembershipOut,
     MeOut,
@@ -33,6 +34,7 @@ Reader = Annotated[Access, may(Permission.READ_ORGANIZATION)]
 Editor = Annotated[Access, may(Permission.EDIT_ORGANIZATION)]
 Auditor = Annotated[Access, may(Permission.READ_AUDIT_LOG)]
 MemberEditor = Annotated[Access, may(Permission.EDIT_MEMBERS)]
+MemberRemover = Annotated[Access, Depends(MayOrSelf(Permission.EDIT_MEMBERS))]
 MemberReader = Annotated[Access, may(Permission.READ_MEMBERS)]
 KeyMaker = Annotated[Access, may(Permission.MAKE_KEYS)]
 KeyReader = Annotated[Access, may(Permission.READ_KEYS)]
@@ -96,9 +98,9 @@ async def list_audit_log(page: Page, access: Auditor, session: Db) -> Envelope[l
 
 
 @router.post("/orgs/{org_id}/members", status_code=201)
-async def add_member(body: AddMember, access: MemberEditor, session: Db) -> Envelope[MemberOut]:
-    """Add a registered user with a role."""
-    return envelope(MemberOut.of(*await members.add_member(session, access, body.email, body.role)))
+async def add_member(body: AddMember, access: MemberEditor, session: Db) -> Envelope[InvitationOut]:
+    """Invite an address, like `POST /orgs/{org_id}/invitations`."""
+    return envelope(InvitationOut.of(await invitations.invite(session, access, body.email, body.role)), "Invited.")
 
 
 @router.get("/orgs/{org_id}/members")
@@ -118,8 +120,8 @@ async def change_role(user_id: UUID, body: ChangeRole, access: MemberEditor, ses
 
 
 @router.delete("/orgs/{org_id}/members/{user_id}")
-async def remove_member(user_id: UUID, access: MemberEditor, session: Db) -> Envelope[None]:
-    """End a membership, possibly one's own."""
+async def remove_member(user_id: UUID, access: MemberRemover, session: Db) -> Envelope[None]:
+    """End a membership. Every member may end their own."""
     await members.remove_member(session, access, user_id)
     return envelope(None, "Removed.")
 
@@ -149,3 +151,4 @@ async def revoke_api_key(key_id: UUID, access: KeyRevoker, session: Db) -> Envel
 
 
 router.include_router(sealed)
+router.include_router(invitations_api.router)

@@ -36,6 +36,22 @@ class OrganizationUpdated(_TenantMessage):
     )
 
 
+class MemberInvited(_TenantMessage):
+    """An address was invited; the row `invitation_id` has it."""
+
+    topic: ClassVar[str] = "member.invited"
+
+    invitation_id: UUID
+
+
+class InvitationEnded(_TenantMessage):
+    """An invitation was declined or withdrawn."""
+
+    topic: ClassVar[str] = "invitation.ended"
+
+    invitation_id: UUID
+
+
 class MemberAdded(_TenantMessage):
     """A user became a member of an organization."""
 

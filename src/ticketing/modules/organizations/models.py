@@ -46,7 +46,26 @@ class Member(Base):
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
     role: Mapped[Role] = mapped_column(Text)
+    #: When an admin has accepted to be one; None for other roles, and for a new admin who has not accepted yet.
+    admin_accepted_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Invitation(Identified, Base):
+    """The offer of a membership to an address, until it is accepted, declined, withdrawn or expired."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        CheckConstraint("role in ('ORG_ADMIN', 'ORG_STAFF', 'ORG_SCANNER')", name="role"),
+        UniqueConstraint("organization_id", "email"),
+    )
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
+    #: In the form that is compared.
+    email: Mapped[str] = mapped_column(Text, index=True)
+    role: Mapped[Role] = mapped_column(Text)
+    invited_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class SupportAgent(Base):

@@ -105,6 +105,10 @@ USERS_ONLY = frozenset(
 _RANK: dict[Role | NonMember, int] = {Role.ORG_SCANNER: 1, Role.ORG_STAFF: 2, Role.ORG_ADMIN: 3}
 
 
+class RoleTooHigh(Forbidden):
+    """You cannot grant or remove a role above your own."""
+
+
 def roles_above(role: Role) -> list[Role]:
     """Return the roles that may do more than this one."""
     return [each for each in Role if _RANK[each] > _RANK[role]]
@@ -135,3 +139,9 @@ class Access:
     def can_grant(self, role: Role) -> bool:
         """Whether the caller may grant or remove this role: up to its own."""
         return _RANK[role] <= _RANK.get(self.role, 0)
+
+
+def refuse_above(access: Access, *roles: Role) -> None:
+    """Raises RoleTooHigh."""
+    if not all(access.can_grant(role) for role in roles):
+        raise RoleTooHigh

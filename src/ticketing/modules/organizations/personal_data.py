@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra.db import tenancy
 from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.modules import iam
+from ticketing.modules.organizations.invitations import end_invitations, list_mine
 from ticketing.modules.organizations.members import LastAdmin, remove_member
-from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, SupportAgent
+from ticketing.modules.organizations.models import ApiKey, AuditEntry, Invitation, Member, Role, SupportAgent
 from ticketing.modules.organizations.permissions import Access
 from ticketing.modules.organizations.queries import list_memberships
 
@@ -48,8 +49,17 @@ def _done_to(user_id: UUID) -> Rows:
     return select(*_ENTRY, *_CHANGE).where(mine).order_by(AuditEntry.id)
 
 
+def _invitations(user_id: UUID) -> Rows:
+    columns = (Invitation.organization_id, Invitation.email, Invitation.role, Invitation.created_at)
+    # Only those of a verified address: they are its owner's. Row-level security has the same rule.
+    is_theirs = (iam.User.id == user_id) & iam.User.email_verified_at.is_not(None)
+    query = select(*columns).join(iam.User, iam.User.email_normalized == Invitation.email)
+    return query.where(is_theirs).order_by(Invitation.id)
+
+
 PARTS = (
     Part("memberships", _memberships, Member.organization_id),
+    Part("invitations", _invitations),
     Part("platform_roles", _platform_roles),
     Part("api_keys_made", _keys_made, ApiKey.organization_id),
     Part("audit_entries_caused", _done_by, AuditEntry.organization_id),
@@ -66,11 +76,15 @@ async def list_workplaces(session: AsyncSession) -> set[UUID]:
 
 
 async def leave_all_organizations(session: AsyncSession, person: iam.Identity) -> None:
-    """End every membership and platform role of a user.
+    """End every membership, invitation and platform role of a user.
 
     Raises:
         LastAdmin: names the organization that would be left without an admin.
     """
+    for invitation, _ in await list_mine(session, person.user_id):
+        await tenancy.enter(session, invitation.organization_id)
+        invited = Access(invitation.organization_id, person.actor, person.user_id, Role(invitation.role))
+        await end_invitations(session, invited, Invitation.id == invitation.id, "invitation.declined")
     for member, organization in await list_memberships(session, person.user_id):
         await tenancy.enter(session, organization.id)
         access = Access(organization.id, person.actor, person.user_id, member.role)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from ticketing.infra.http.fields import Body, Email, Moment, Name, Out, Slug, Timestamp
 from ticketing.modules import iam
-from ticketing.modules.organizations.models import Member, Organization, Role
+from ticketing.modules.organizations.models import Invitation, Member, Organization, Role
 
 
 class CreateOrganization(Body):
@@ -101,12 +101,43 @@ class MemberOut(Out):
     email: str
     display_name: str | None
     role: Role
+    #: `invited` is the status of invitations, which are listed under `/invitations`.
+    status: Literal["member"] = "member"
     created_at: Moment
 
     @classmethod
     def of(cls, member: Member, user: iam.User) -> Self:
         person = {"user_id": user.id, "email": user.email, "display_name": user.display_name}
         return cls(**person, role=member.role, created_at=member.created_at)
+
+
+class InvitationOut(Out):
+    """An invitation, as its organization sees it. It says nothing about the person behind the address."""
+
+    id: UUID
+    email: str
+    role: Role
+    status: Literal["invited"] = "invited"
+    created_at: Moment
+    expires_at: Moment
+
+    @classmethod
+    def of(cls, row: Invitation) -> Self:
+        return cls(id=row.id, email=row.email, role=row.role, created_at=row.created_at, expires_at=row.expires_at)
+
+
+class MyInvitationOut(Out):
+    """An invitation, as the invited person sees it."""
+
+    id: UUID
+    organization: OrganizationBrief
+    role: Role
+    expires_at: Moment
+
+    @classmethod
+    def of(cls, invitation: Invitation, organization: Organization) -> Self:
+        brief = OrganizationBrief.model_validate(organization)
+        return cls(id=invitation.id, organization=brief, role=invitation.role, expires_at=invitation.expires_at)
 
 
 class ApiKeyOut(Out):

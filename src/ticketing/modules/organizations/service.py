@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -33,7 +33,7 @@ async def create_organization(session: AsyncSession, user: iam.Identity, name: s
     if organization is None:
         raise SlugTaken(field="slug")
     ids = {"organization_id": organization.id, "user_id": user.user_id}
-    await session.execute(insert(Member).values(**ids, role=Role.ORG_ADMIN))
+    await session.execute(insert(Member).values(**ids, role=Role.ORG_ADMIN, admin_accepted_at=func.now()))
     access = Access(organization.id, user.actor, user.user_id, Role.ORG_ADMIN)
     record(session, access, "organization.created", f"organization:{organization.id}", None, _audited(organization))
     outbox.publish(session, OrganizationCreated(organization_id=organization.id, name=name, slug=slug))

@@ -31,6 +31,7 @@ NOT_EXPORTED = {
     "members.user_id": _SAME,
     "support_people.user_id": _SAME,
     "api_keys.created_by": _SAME,
+    "invitations.invited_by": "a staff member, whose actions are exported as audit entries",
     "devices.created_by": _SAME,
     "reservations.buyer_identity": _DIGEST,
     "orders.buyer_identity": _DIGEST,

@@ -25,12 +25,22 @@ class LinkInvalid(Invalid):
 
 def write_link(token: MailToken) -> str:
     """Return the fragment of the link."""
-    digest = security.keyed_digest(token.id.bytes, _key_for(token.purpose))
-    return base64.urlsafe_b64encode(token.id.bytes + digest).decode()
+    return write_token(token.id, token.purpose)
+
+
+def write_token(row_id: UUID, purpose: str) -> str:
+    """Return the token of a link that names this row."""
+    digest = security.keyed_digest(row_id.bytes, _key_for(purpose))
+    return base64.urlsafe_b64encode(row_id.bytes + digest).decode()
 
 
 def read_link(text: str, purpose: Purpose) -> UUID:
-    """Return the row id in this link, without database access: the row may be used or expired.
+    """Return the row id in this link, without database access: the row may be used or expired. Raises LinkInvalid."""
+    return read_token(text, purpose)
+
+
+def read_token(text: str, purpose: str) -> UUID:
+    """Return the row id in this token.
 
     Raises:
         LinkInvalid: the link is not genuine or has another purpose.

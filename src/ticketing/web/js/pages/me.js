@@ -1,6 +1,7 @@
 // /me: the user's holds and orders, newest first, and account settings.
 
 import { ensureLogin } from '../account/login-form.js';
+import { membershipsBox } from '../account/memberships-box.js';
 import { myDataBox } from '../account/my-data.js';
 import { secondFactorBox } from '../account/second-factor.js';
 import { verifyEmailBox } from '../account/verify-email-box.js';
@@ -14,14 +15,15 @@ export async function open(main) {
   const host = el('div', { class: 'stack' });
   fill(main, el('section', { class: 'narrow wide-narrow stack' }, el('h1', {}, t('me.title')), host));
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
-  const requests = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyEmailBox()];
-  const [orders, holds, emailBox] = await Promise.all(requests);
+  const requests = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyEmailBox(), membershipsBox()];
+  const [orders, holds, emailBox, memberships] = await Promise.all(requests);
   const active = (holds ?? []).filter((hold) => hold.status === 'active');
   return fill(
     host,
     emailBox,
     active.length > 0 && holdCards(active),
     orders.length > 0 ? orders.map(orderCard) : el('p', { class: 'muted' }, t('me.none')),
+    memberships,
     secondFactorBox(),
     myDataBox(),
   );

@@ -7,6 +7,7 @@ const ROUTES = [
   [/^\/login\/?$/, () => import('./login.js')],
   [/^\/account\/verify\/?$/, () => import('./verify-email.js')],
   [/^\/account\/reset\/?$/, () => import('./reset-password.js')],
+  [/^\/account\/invitation\/?$/, () => import('./invitation.js')],
   [/^\/me\/?$/, () => import('./me.js')],
   [/^\/console\/?$/, () => import('./console.js')],
   [/^\/door\/?$/, () => import('./door.js')],
