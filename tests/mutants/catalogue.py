@@ -90,6 +90,52 @@ MONEY = (
     ),
 )
 
+PROVIDERS = (
+    Mutant(
+        "a provider is called inside a transaction",
+        "A provider that takes seconds holds locks, and delays every reader of the log.",
+        (
+            Edit(
+                f"{_SRC}/infra/system/outside_calls.py",
+                "    if any(scope.is_open() for scope in _scopes.get()):",
+                "    if False:",
+            ),
+        ),
+        (
+            "tests/infra/system/test_outside_calls.py::"
+            "test_every_client_refuses_to_be_called_while_a_transaction_is_open",
+        ),
+        is_quick=True,
+    ),
+    Mutant(
+        "a claim on a refund has expired from the start",
+        "Several processes send one refund at the same time.",
+        (
+            Edit(
+                f"{_SRC}/modules/payments/refund_sender.py",
+                "set due_at = clock_timestamp() + make_interval(secs => %s)",
+                "set due_at = clock_timestamp() - make_interval(secs => %s)",
+            ),
+        ),
+        ("tests/modules/payments/test_refunds.py::test_a_refund_that_several_processes_send_is_paid_once",),
+    ),
+    Mutant(
+        "a payment that no provider has is shown",
+        "A buyer sees a payment without a reference.",
+        (
+            Edit(
+                f"{_SRC}/modules/payments/queries.py",
+                "    of_order &= Payment.provider_ref.is_not(None)\n",
+                "",
+            ),
+        ),
+        (
+            "tests/modules/payments/test_slow_provider.py::"
+            "test_a_provider_that_is_down_is_a_503_and_the_next_request_continues",
+        ),
+    ),
+)
+
 MESSAGES = (
     Mutant(
         "the lease is not renewed during an effect",
@@ -247,4 +293,4 @@ MESSAGES = (
     ),
 )
 
-MUTANTS: tuple[Mutant, ...] = (*SEATS, *PLACES, *MONEY, *MESSAGES)
+MUTANTS: tuple[Mutant, ...] = (*SEATS, *PLACES, *MONEY, *PROVIDERS, *MESSAGES)
