@@ -17,6 +17,7 @@ class Size:
     webhooks: int
     codes: int
     keys: int
+    messages: int
     #: Mutants of each kind that are sent over HTTP.
     over_http: int
 
@@ -28,9 +29,12 @@ FULL = Size(
     webhooks=100_000,
     codes=100_000,
     keys=10_000,
+    messages=10_000,
     over_http=40,
 )
-SHORT = Size(examples_per_route=4, scenarios=6, calls_min=300, webhooks=2_000, codes=2_000, keys=200, over_http=2)
+SHORT = Size(
+    examples_per_route=4, scenarios=6, calls_min=300, webhooks=2_000, codes=2_000, keys=200, messages=40, over_http=2
+)
 SIZE = FULL if os.environ.get("FUZZ") == "full" else SHORT
 
 #: The numbers of finished tests, for the summary of a run.

@@ -150,6 +150,66 @@ MESSAGES = (
         ("tests/infra/bus/test_slow_effects.py::test_a_mail_server_that_takes_ten_seconds_gets_each_email_once",),
     ),
     Mutant(
+        "dead letters have one form",
+        "A row that JSON columns can't store stops its consumer group for ever.",
+        (
+            Edit(
+                f"{_SRC}/infra/bus/dead_letters.py",
+                "for form in (as_json, as_bytes, as_reference)]",
+                "for form in (as_json,)]",
+            ),
+        ),
+        ("tests/infra/bus/test_redelivery.py::test_a_message_that_only_bytes_can_keep_is_redelivered_from_them",),
+    ),
+    Mutant(
+        "every timeout counts",
+        "While the database is stuck, paid orders become dead letters instead of waiting.",
+        (
+            Edit(
+                f"{_SRC}/infra/bus/attempts.py",
+                "if classify(error) is Failure.UNCLEAR and not await commits(database):",
+                "if False:",
+            ),
+        ),
+        ("tests/infra/bus/test_attempts.py::test_a_message_that_times_out_while_the_database_is_stuck_waits",),
+    ),
+    Mutant(
+        "no timeout counts",
+        "A message that always times out stops its consumer group for ever.",
+        (
+            Edit(
+                f"{_SRC}/infra/bus/failures.py",
+                "    if state.startswith(_UNCLEAR):\n",
+                "    if False:\n",
+            ),
+        ),
+        ("tests/infra/bus/test_failures.py::test_an_error_of_the_database_is_classified_by_its_sqlstate",),
+    ),
+    Mutant(
+        "the map follows events that do not exist",
+        "A foreign message writes rows, and claims the map of an event for another organization.",
+        (
+            Edit(
+                f"{_SRC}/modules/realtime/queries.py",
+                "  join events e on e.organization_id = t.organization_id and e.id = t.event_id\n",
+                "",
+            ),
+        ),
+        ("tests/modules/realtime/test_frames.py::test_foreign_messages_neither_write_rows_nor_hold_up_the_maps",),
+    ),
+    Mutant(
+        "headers need not agree with the payload",
+        "A message of one organization is processed under the name of another.",
+        (
+            Edit(
+                f"{_SRC}/infra/bus/delivery.py",
+                "if message.organization_id not in (None, delivery.organization_id):",
+                "if False:",
+            ),
+        ),
+        ("tests/infra/bus/test_bad_messages.py::test_bad_rows_of_every_kind_become_dead_letters_and_stop_no_group",),
+    ),
+    Mutant(
         "no inbox",
         "A redelivered message takes effect again.",
         (
@@ -221,8 +281,8 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/infra/outbox/reader.py",
-                " where c.reader = %s and c.fence = %s\nreturning true",
-                " where c.reader = %s and %s > 0\nreturning true",
+                " where c.reader = %s and c.fence = %s\nreturning extract",
+                " where c.reader = %s and %s > 0\nreturning extract",
             ),
         ),
         ("tests/infra/outbox/test_reader.py::test_a_paused_reader_neither_reads_nor_moves_the_cursor",),

@@ -36,7 +36,15 @@ the change. This page lists all of them.
 ## Envelope
 
 Over Kafka the topic is as below, key and headers are UTF-8 text, and the value is the fields as JSON. A message that a
-consumer cannot handle goes to `<topic>.dlq` with its key, value and headers unchanged, and `dlq_` headers that say why.
+consumer cannot handle goes to `<topic>.dlq` with its key, value and headers unchanged, and `dlq_` headers that say why;
+if that is more than a broker accepts, without value and headers, and with `dlq_value_bytes` and `dlq_value_sha256`.
+
+- **Compression** is lz4: a client needs the codec (in Java it is included; for others, check the build).
+- **The partition** of a key is CRC32 (zlib's) of its UTF-8 bytes modulo the number of partitions: librdkafka's
+  `consistent_random`. Java's default is murmur2, so a Java program that joins these topics with its own by partition
+  must copy one of them with its own keys. Readers need not know the partition.
+- **Reading only**: grant write access to these topics to the platform alone. A record that names another organization
+  in its payload than in its headers becomes a dead letter, and one that is forged well is processed.
 
 | header | meaning |
 |---|---|

@@ -15,7 +15,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id
 from ticketing.infra.kafka import RECORD_AGE_MAX_SECONDS, KafkaUnavailable, ensure_topics
 from ticketing.infra.kafka.producer import PUBLISH_SECONDS, DeliveryFailed, KafkaProducer, RecordRefused
-from ticketing.infra.kafka.records import record_of
+from ticketing.infra.kafka.records import is_topic, record_of
 from ticketing.infra.outbox import known_topics, lease_owner
 from ticketing.infra.outbox.encoded_rows import EncodedRow, id_of, occurred_at_of, topic_of
 from ticketing.infra.outbox.reader import LEASE_SECONDS, PAGE_ROWS, STANDBY_SECONDS, LeaseLost, LogReader
@@ -161,7 +161,8 @@ class Relay:
 
     async def _ensure(self, topics: set[str]) -> None:
         """Create missing topics; also for each page: a newer release may have written messages with unknown topics."""
-        if missing := topics - self._ensured:
+        # A row with another name becomes a dead letter when it is published.
+        if missing := set(filter(is_topic, topics)) - self._ensured:
             await ensure_topics(
                 self._settings.kafka_bootstrap_servers,
                 missing,

@@ -1,12 +1,9 @@
-"""Webhooks that are duplicated, out of order, days late or forged, and messages that no consumer can process."""
+"""Webhooks that are duplicated, out of order, days late or forged."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from uuid import uuid4
-
-import orjson
 
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.kills import PARTS
@@ -137,32 +134,6 @@ WEBHOOKS: tuple[Webhooks, ...] = (
 )
 
 
-async def publish_poison(platform: Platform) -> None:
-    """Publish a message that cannot be parsed, and one about an order that does not exist."""
-    for payload in ({"order_id": "none"}, {"order_id": str(uuid4())}):
-        await platform.query(
-            """insert into outbox (organization_id, message_id, topic, key, schema_version, payload,
-                                   correlation_id, traceparent, actor)
-               values (%s, %s, 'order.paid', %s, 1, %s::jsonb, 'chaos', '', 'chaos')""",
-            uuid4(),
-            uuid4(),
-            str(uuid4()),
-            orjson.dumps(payload).decode(),
-        )
-
-
-async def becomes_dead_letters(platform: Platform, load: Load) -> list[str]:
-    """Both become dead letters. They are removed, so that the next round starts without them."""
-    for _ in range(600):
-        if len(await platform.query("select id from dead_letters where message->>'correlation_id' = 'chaos'")) >= 2:
-            break
-        await asyncio.sleep(0.1)
-    else:
-        return ["the poison messages did not become dead letters"]
-    await platform.query("delete from dead_letters")
-    return []
-
-
 async def no_fault(platform: Platform) -> None:
     """The fault is in what is sent during the round."""
 
@@ -170,5 +141,4 @@ async def no_fault(platform: Platform) -> None:
 BAD_WEBHOOKS = [
     Fault("webhooks", "words", no_fault, act=send_webhooks),
     Fault("webhooks through kills", "words", no_fault, act=send_through_kills, is_outage=True),
-    Fault("poison", "words", publish_poison, act=becomes_dead_letters),
 ]

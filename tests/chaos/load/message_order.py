@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.chaos.platform import Platform
 from ticketing.infra.kafka import DEAD_LETTER_SUFFIX
+from ticketing.infra.kafka.records import check_headers, read_delivery
 
 TOPIC = "chaos.told"
 PUBLISHERS, KEYS = 5, 3
@@ -99,10 +100,13 @@ class Topics:
                 behind = {place for place in behind if self._places.get(place, 0) < ends[place]}
 
     def _note(self, topic: str, record: Any) -> None:
-        message_id = dict(record.headers() or [])["message_id"].decode()
-        if message_id not in self._known:
+        try:
+            delivery = read_delivery(check_headers(record))
+        except ValueError:  # a foreign record; see faults/bad_messages.py
+            return
+        if (message_id := str(delivery.message_id)) not in self._known:
             self._known.add(message_id)
-            self.first[topic, record.key().decode()].append(message_id)
+            self.first[topic, delivery.key].append(message_id)
 
     def lacks(self, log: MessageIds) -> int:
         """The number of these messages that are not in Kafka yet, as far as the broker responds."""

@@ -107,6 +107,7 @@ async def test_a_message_that_times_out_while_the_database_is_stuck_waits(
     draining = asyncio.create_task(drain_group(database, Group("ringers", {BellRung: ringer}), attempts_max=2))
 
     async def has_tried_again() -> bool:
+        assert not draining.done(), "it became a dead letter"
         return ringer.tries >= 3
 
     await eventually(has_tried_again)

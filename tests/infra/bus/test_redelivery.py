@@ -254,3 +254,42 @@ async def test_dead_letters_are_selected_by_all_given_conditions(database: Datab
     assert await numbers(Selection(consumer="founders")) == [1]
     assert await numbers(Selection(ids=[other[0].id], consumer="police")) == []
     assert await numbers(Selection(since=select(text("now() + interval '1 minute'")).scalar_subquery())) == []
+
+
+async def test_a_message_that_only_bytes_can_keep_is_redelivered_from_them(
+    database: Database, group: Group, founder: Founder
+) -> None:
+    (dead_letter_id,) = await fail(database, group, 1)
+    async with database.transaction() as session:
+        # The type `json` accepts what `jsonb` rejects.
+        await session.execute(text("delete from dead_letters; delete from inbox; "))
+        await session.execute(
+            text("""
+            insert into outbox (message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
+            select gen_random_uuid(), topic, key, schema_version,
+                   cast(replace(cast(payload as text), '{', '{"note": "a \\u0000", ') as json), 'c', '', ''
+              from outbox limit 1""")
+        )
+    await drain_group(database, group, attempts_max=1)
+    (letter,) = await dead_letters(database)
+    assert set(letter.message) == {"key", "value", "headers"}
+    founder.failure = None
+    assert await redeliver(database, {"founders": group}, letter.id) == (Outcome.DONE, "")
+    assert await cast(database) == [1]
+    assert founder.correlation_ids[-1] == "c"
+    assert letter.id != dead_letter_id
+
+
+async def test_a_dead_letter_without_its_message_names_the_place_where_that_is(
+    database: Database, group: Group, founder: Founder
+) -> None:
+    (dead_letter_id,) = await fail(database, group, 1)
+    async with database.transaction() as session:
+        await session.execute(
+            text("""update dead_letters set message = '{"value_bytes": 2000000, "value_sha256": "00"}',
+                    origin = 'bell.cracked/0/7'""")
+        )
+    outcome, reason = await redeliver(database, {"founders": group}, dead_letter_id)
+    assert outcome == Outcome.FAILED
+    assert reason.endswith("it is at bell.cracked/0/7")
+    assert len(await dead_letters(database)) == 1

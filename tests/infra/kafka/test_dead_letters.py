@@ -7,19 +7,23 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from sqlalchemy import select
 
+from tests.infra.bus.bad_messages import Bad, good_headers
+from tests.infra.kafka.foreign_client import ForeignClient
 from tests.infra.kafka.pipeline import ORGANIZATION, BatchPainters, Pipeline, SeatPainted, coats
 from tests.support.kafka_broker import free_ports
 from ticketing.infra.bus.dead_letters import DeadLetter
 from ticketing.infra.db import Database, new_id
-from ticketing.infra.kafka import Record, ensure_topics
-from ticketing.infra.kafka.producer import KafkaProducer
+from ticketing.infra.kafka import DEAD_LETTER_SUFFIX, ensure_topics
 from ticketing.infra.kafka.records import record_of
 from ticketing.infra.outbox import Delivery, encoded_rows
 
 pytestmark = pytest.mark.kafka
 
+HEADERS = tuple(good_headers())
 #: The server reports an outage, as it does while it is starting.
 BREAK = """
 create function refuse_letters() returns trigger language plpgsql as $$
@@ -76,10 +80,10 @@ async def test_a_poison_message_becomes_a_dead_letter_and_the_others_are_process
 
 
 async def test_a_foreign_record_becomes_a_dead_letter_and_stops_no_consumer(pipeline: Pipeline) -> None:
-    foreign_producer = KafkaProducer(pipeline.settings.kafka_bootstrap_servers, "foreign_producer")
+    foreign = ForeignClient(pipeline.settings.kafka_bootstrap_servers)
     await ensure_topics(pipeline.settings.kafka_bootstrap_servers, [pipeline.topic], partitions=3)
-    await foreign_producer.publish([Record(pipeline.topic, b"A", b"\xff not JSON", [])])
-    await foreign_producer.close()
+    foreign.write(pipeline.topic, Bad("foreign", b"\xff not JSON", without=HEADERS))
+    await asyncio.to_thread(foreign.flush)
     await pipeline.publish(("A", 1))
     async with pipeline.relaying(), pipeline.consuming():
         assert await pipeline.wait_for_effects(1) == [("A", 1)]
@@ -142,10 +146,10 @@ async def test_poison_whose_dead_letter_cannot_be_stored_is_not_acknowledged(
 
 
 async def test_a_redelivered_poison_message_makes_no_second_dead_letter(pipeline: Pipeline) -> None:
-    foreign_producer = KafkaProducer(pipeline.settings.kafka_bootstrap_servers, "foreign_producer")
+    foreign = ForeignClient(pipeline.settings.kafka_bootstrap_servers)
     await ensure_topics(pipeline.settings.kafka_bootstrap_servers, [pipeline.topic], partitions=3)
-    await foreign_producer.publish([Record(pipeline.topic, b"\0", None, [])])
-    await foreign_producer.close()
+    foreign.write(pipeline.topic, Bad("foreign", None, b"\0", without=HEADERS))
+    await asyncio.to_thread(foreign.flush)
     pipeline.before_paint = choke
     await pipeline.publish(*coats("A", 2))
     async with pipeline.relaying(), pipeline.consuming():
@@ -161,11 +165,44 @@ async def test_a_redelivered_poison_message_makes_no_second_dead_letter(pipeline
 
 
 async def test_a_message_that_json_columns_cannot_store_is_kept_as_bytes(pipeline: Pipeline) -> None:
-    foreign_producer = KafkaProducer(pipeline.settings.kafka_bootstrap_servers, "foreign_producer")
+    foreign = ForeignClient(pipeline.settings.kafka_bootstrap_servers)
     await ensure_topics(pipeline.settings.kafka_bootstrap_servers, [pipeline.topic], partitions=3)
     delivery = Delivery(new_id(), pipeline.topic, "A", 1, datetime.now(UTC), None, {"seat": "\0"}, "", "", "")
-    await foreign_producer.publish([record_of(encoded_rows.encode(delivery))])
-    await foreign_producer.close()
+    record = record_of(encoded_rows.encode(delivery))
+    headers = {name: value.encode() for name, value in dict(record.headers).items()}
+    foreign.write(pipeline.topic, Bad("foreign", str(record.value).encode(), headers=headers))
+    await asyncio.to_thread(foreign.flush)
     async with pipeline.consuming():
         (row,) = await wait_for_dead_letters(pipeline, 1)
     assert base64.b64decode(row.message["value"]) == b'{"seat":"\\u0000"}'
+
+
+async def test_a_deleted_topic_of_dead_letters_is_created_again(pipeline: Pipeline) -> None:
+    pipeline.before_paint = choke
+    await pipeline.publish(("A", 0))
+    async with pipeline.relaying(), pipeline.consuming():
+        await pipeline.wait_for_effects(1)
+        admin = AdminClient({"bootstrap.servers": pipeline.settings.kafka_bootstrap_servers})
+        name = pipeline.topic + DEAD_LETTER_SUFFIX
+        await asyncio.to_thread(admin.delete_topics([name])[name].result, 20)
+        await pipeline.publish(("A", 1), ("A", 2))
+        assert await pipeline.wait_for_effects(2) == [("A", 0), ("A", 2)]
+        (record,) = await asyncio.to_thread(pipeline.dead_letters, 1)
+    assert orjson.loads(record.value())["coat"] == 1
+    assert len(await dead_letter_rows(pipeline.database)) == 1
+
+
+async def test_a_dead_letter_whose_copy_the_broker_rejects_in_every_form_is_kept_in_the_table_alone(
+    pipeline: Pipeline,
+) -> None:
+    admin = AdminClient({"bootstrap.servers": pipeline.settings.kafka_bootstrap_servers})
+    name = pipeline.topic + DEAD_LETTER_SUFFIX
+    made = admin.create_topics([NewTopic(name, 1, 1, config={"max.message.bytes": "10"})])
+    await asyncio.to_thread(made[name].result, 20)
+    pipeline.before_paint = choke
+    await pipeline.publish(*coats("A", 3))
+    async with pipeline.relaying(), pipeline.consuming():
+        assert await pipeline.wait_for_effects(2) == [("A", 0), ("A", 2)]
+    (row,) = await dead_letter_rows(pipeline.database)
+    assert row.message["payload"]["coat"] == 1
+    assert await asyncio.to_thread(pipeline.committed) == 3

@@ -1,6 +1,7 @@
 """Messages go from the outbox through a real broker to their effects: in order and once, also after failures."""
 
 import asyncio
+import zlib
 from contextlib import AsyncExitStack
 from itertools import groupby
 from uuid import UUID
@@ -67,6 +68,9 @@ async def test_the_relay_publishes_the_log_in_order_for_each_key(pipeline: Pipel
     published = [(orjson.loads(record.value())["seat"], orjson.loads(record.value())["coat"]) for record in records]
     assert by_seat(published) == {seat: list(range(10)) for seat in "ABC"}
     assert all(record.key().decode() == seat for record, (seat, _) in zip(records, published, strict=True))
+    # As docs/messages.md says: other programs may compute the partition of a key.
+    partitions = pipeline.settings.kafka_partitions
+    assert all(record.partition() == zlib.crc32(record.key()) % partitions for record in records)
 
 
 async def test_a_record_carries_the_metadata_of_its_message_in_headers(pipeline: Pipeline) -> None:

@@ -73,3 +73,27 @@ async def test_a_deleted_topic_is_created_again_and_waiting_messages_arrive(pipe
             return any(orjson.loads(record.value())["coat"] == 1 for record in found)
 
         await eventually(has_arrived)
+
+
+@pytest.mark.parametrize(("topic", "actor"), [("not a topic!", ""), ("seat.painted", "a\x1eb\x1f")])
+async def test_a_row_that_is_no_record_becomes_a_dead_letter_and_the_relay_continues(
+    pipeline: Pipeline, topic: str, actor: str
+) -> None:
+    await pipeline.publish(("A", 0))
+    async with pipeline.database.transaction() as session:
+        await session.execute(
+            text("""
+            insert into outbox (message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
+            values (gen_random_uuid(), :topic, 'A', 1, '{}', '', '', :actor)"""),
+            {"topic": topic, "actor": actor},
+        )
+    await pipeline.publish(("A", 2))
+    async with pipeline.relaying():
+        (dead_letter,) = await eventually(lambda: dead_letters(pipeline))
+
+        async def have_arrived() -> bool:
+            found = await asyncio.to_thread(pipeline.all_records)
+            return {orjson.loads(record.value())["coat"] for record in found} == {0, 2}
+
+        await eventually(have_arrived)
+    assert dead_letter[0] == "relay"

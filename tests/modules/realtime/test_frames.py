@@ -1,7 +1,9 @@
 """Messages become frames: one per event and batch, with a version that only the consumer increments."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -147,3 +149,44 @@ async def test_an_invalid_message_does_not_block_the_others(
     await SeatFrames(connection).consume(app.state.worker_database, [broken, synced])
     assert len(await subscriber.all()) == 1
     assert show.id
+
+
+def foreign(event_id: UUID, organization_id: UUID, **lists: Any) -> Delivery:
+    """A message that is well-formed, and that anyone with access to the broker may have written."""
+    payload = {"event_id": str(event_id), "organization_id": str(organization_id), **lists}
+    return Delivery(uuid4(), "seats.blocked", str(event_id), 1, datetime.now(UTC), organization_id, payload, "", "", "")
+
+
+async def test_foreign_messages_neither_write_rows_nor_hold_up_the_maps(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber
+) -> None:
+    show = await world.show(rows=1, seats=2)
+    event_id, organization_id = UUID(show.id), UUID(show.tenant.id)
+    unknown = [foreign(uuid4(), organization_id, seat_numbers=[0]) for _ in range(50)]
+    many_types = [str(uuid4()) for _ in range(25_000)]
+    messages = [
+        *unknown,
+        foreign(event_id, uuid4(), seat_numbers=[1]),
+        foreign(event_id, organization_id, seat_numbers=[10**12]),
+        foreign(event_id, organization_id, seat_numbers=[-1]),
+        *(foreign(uuid4(), organization_id, ticket_type_ids=many_types) for _ in range(3)),
+        foreign(event_id, organization_id, seat_numbers=[0]),
+    ]
+    began_at = time.monotonic()
+    await SeatFrames(connection).consume(app.state.worker_database, messages)
+    assert time.monotonic() - began_at < 5, "no attempt failed, and nothing was looked up for other events"
+    assert [frame["changes"] for frame in await subscriber.all()] == [[[0, "a"]]]
+    async with app.state.worker_database.transaction() as session:
+        rows = (await session.execute(text("select organization_id, event_id from event_streams"))).all()
+    assert [tuple(row) for row in rows] == [(organization_id, event_id)]
+
+
+async def test_a_foreign_list_of_everything_requests_a_snapshot(
+    app: FastAPI, world: World, connection: Redis, subscriber: Subscriber
+) -> None:
+    show = await world.show(rows=1, seats=2)
+    own = (UUID(show.id), UUID(show.tenant.id))
+    types = [str(uuid4()) for _ in range(25_000)]
+    messages = [foreign(*own, ticket_type_ids=types, seat_numbers=[*range(100_000)]) for _ in range(4)]
+    await SeatFrames(connection).consume(app.state.worker_database, messages)
+    assert [frame.get("resync") for frame in await subscriber.all()] == [True]

@@ -38,7 +38,7 @@ class RawMessage:
     headers: Headers
     #: Where it was read: `outbox/4711`, or `topic/partition/offset` in Kafka.
     origin: str
-    #: The id of a message that has none: the same whenever it is read.
+    #: The id of a message that cannot be read: the same each time.
     id_if_unreadable: UUID
     #: What it says; None if it cannot be read.
     delivery: Delivery | None
@@ -61,7 +61,12 @@ def from_row(row: EncodedRow) -> RawMessage:
         delivery = decode(row)
     except ValueError:
         delivery = None
-    return RawMessage(topic, key_bytes, value, headers, origin, stable_id(origin, value), delivery)
+    return RawMessage(topic, key_bytes, value, headers, origin, _id_in(headers) or stable_id(origin, value), delivery)
+
+
+def _id_in(headers: Headers) -> UUID | None:
+    """The id of a message whose other values may be unreadable; Postgres has checked it."""
+    return next((UUID((value or b"").decode()) for name, value in headers if name == "message_id"), None)
 
 
 def stable_id(place: str, value: bytes | None) -> UUID:

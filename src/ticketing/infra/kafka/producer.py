@@ -34,6 +34,9 @@ PRODUCER_SETTINGS: dict[str, Any] = {
     # For records in the middle of a page; `flush` ends the wait. Small batches cost the broker twice as much.
     "linger.ms": 50,
     "compression.type": "lz4",
+    # CRC32 of the key, librdkafka's default. Another partitioner would move keys to other partitions, where their new
+    # messages overtake old ones; readers rely on it (docs/messages.md).
+    "partitioner": "consistent_random",
 }
 
 #: Errors for a record that the broker will never accept; every other error is an outage.

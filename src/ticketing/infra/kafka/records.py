@@ -1,7 +1,9 @@
 """Kafka records: what the relay makes of a row of the log, and what a consumer makes of a record."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from operator import methodcaller
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from ticketing.infra.bus import raw_messages
 from ticketing.infra.bus.raw_messages import RawMessage
+from ticketing.infra.kafka.client import DEAD_LETTER_SUFFIX
 from ticketing.infra.outbox import Delivery
 from ticketing.infra.outbox.encoded_rows import EncodedRow, record_parts
 
@@ -23,8 +26,24 @@ class Record(NamedTuple):
 
 
 def record_of(row: EncodedRow) -> Record:
-    """The record of a row of the log. Header values are text, as `read_delivery` expects them."""
-    return Record(*record_parts(row))
+    """The record of a row of the log. Header values are text, as `read_delivery` expects them.
+
+    Raises:
+        ValueError: the platform did not write this row: it has separators in its values, or no name of a topic.
+    """
+    record = Record(*record_parts(row))
+    if not is_topic(record.topic):
+        raise ValueError(f"{record.topic[:100]!r} cannot be the name of a topic")
+    return record
+
+
+@lru_cache(maxsize=1024)
+def is_topic(name: str) -> bool:
+    """Whether a broker accepts this name, and that of the topic for its dead letters."""
+    return _TOPIC.fullmatch(name) is not None and name not in {".", ".."}
+
+
+_TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{249 - len(DEAD_LETTER_SUFFIX)}}}")
 
 
 def read_delivery(message: KafkaMessage) -> Delivery:
