@@ -83,6 +83,10 @@ def postgres(quick_folder: Path) -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres(quick_folder / "postgres", FAST) as server:
         server.create_database(TEMPLATE)
         server.hand_to_owner(TEMPLATE)
+        with psycopg.connect(server.url().replace("+psycopg", ""), autocommit=True) as connection:
+            # For tests that end other sessions, or create contradictions that foreign keys rule out.
+            connection.execute(f"grant pg_signal_backend to {OWNER}".encode())
+            connection.execute(f"grant set on parameter session_replication_role to {OWNER}".encode())
         migrate.upgrade(server.url(TEMPLATE, OWNER))
         for role, group in ((APPLICATION, REQUESTS), (WORKER, WORKERS)):
             admit(server.url(TEMPLATE, OWNER), server.url(TEMPLATE, role), group)
@@ -109,8 +113,9 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 def database_url(postgres: EmbeddedPostgres, administration: psycopg.Connection) -> Iterator[str]:
     """A new migrated database; its URL as the owner."""
     name = f"test_{uuid4().hex}"
-    administration.execute(f"create database {name} template {TEMPLATE} strategy file_copy".encode())
-    yield postgres.url(name)
+    create = f"create database {name} template {TEMPLATE} strategy file_copy owner {OWNER}"
+    administration.execute(create.encode())
+    yield postgres.url(name, OWNER)
     administration.execute(f"drop database {name} with (force)".encode())
 
 

@@ -21,8 +21,30 @@ begin
     end loop;
 end $$"""
 
+# A table is created in the first schema of the path unless it is named.
+MAKE = """
+create or replace function make_outbox_partitions(days integer) returns void language plpgsql security definer
+    set search_path = pg_catalog, public, pg_temp set timezone = 'UTC' set lock_timeout = '50ms' as $$
+declare day date; name text;
+begin
+    for day in select current_date + n from generate_series(0, days) n
+                union select occurred_at::date from outbox_default order by 1 loop
+        name := 'outbox_' || to_char(day, 'YYYYMMDD');
+        continue when to_regclass('public.' || name) is not null;
+        lock table only outbox in share update exclusive mode;
+        lock table outbox_default in access exclusive mode;
+        execute format('create table public.%I (like outbox)', name);
+        execute format('insert into %I select * from outbox_default where occurred_at >= %L and occurred_at < %L',
+                       name, day, day + 1);
+        delete from outbox_default where occurred_at >= day and occurred_at < day + 1;
+        execute format('alter table outbox attach partition %I for values from (%L) to (%L)', name, day, day + 1);
+    end loop;
+end $$;
+"""
+
 
 def upgrade() -> None:
+    op.execute(MAKE)
     op.execute(SAFE_PATH.format(path="pg_catalog, public, pg_temp"))
     op.execute("revoke execute on function analyze_seats() from public")
     op.execute("grant execute on function analyze_seats() to ticketing_requests, ticketing_workers")

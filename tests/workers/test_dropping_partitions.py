@@ -49,7 +49,7 @@ async def test_readers_and_writers_go_on_while_days_are_dropped(
     database: Database, owner: Database, settings: Settings
 ) -> None:
     await make_old_days(database, owner, DAYS)
-    over, written, longest = asyncio.Event(), [0], [0.0]
+    over, is_written, written, longest = asyncio.Event(), asyncio.Event(), [0], [0.0]
 
     async def write_on() -> None:
         while not over.is_set():
@@ -58,7 +58,7 @@ async def test_readers_and_writers_go_on_while_days_are_dropped(
 
     async def read_on() -> int:
         reader, found = await reader_of(database, "tickets"), 0
-        while not over.is_set() or found < written[0]:
+        while not is_written.is_set() or found < written[0]:
             found += len(await colours(reader))
         return found
 
@@ -78,9 +78,11 @@ async def test_readers_and_writers_go_on_while_days_are_dropped(
         finally:
             over.set()
 
+    reading = asyncio.create_task(read_on())
     work: list[Any] = [write_on(), write_on(), write_on(), scan(), scan(), watch(), drop_all()]
-    (found, *_) = await asyncio.gather(read_on(), *work)
-    assert found == written[0]
+    await asyncio.gather(*work)
+    is_written.set()
+    assert await reading == written[0]
     assert await scalars(owner, "select deadlocks from pg_stat_database where datname = current_database()") == [0]
     # A wait for a deadlock, or for the removal of files, would take a second and more.
     assert longest[0] < 10 * LOCK_TIMEOUT_SECONDS

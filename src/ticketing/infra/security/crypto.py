@@ -23,9 +23,9 @@ from ticketing.infra.system.fair_threads import FairThreads
 # By default libpass loads argon2 at the first call, and a second call at the same moment fails.
 argon2.set_backend("argon2_cffi")
 
-# One argon2 hash takes 64 MiB and about 100 ms of a core: more threads would only slow down all of them. At most five
-# seconds of work wait, and one second for one address; beyond it, requests fail at once with Overloaded.
-_hashing = FairThreads("argon2", 2, waiting_max=100, waiting_of_source_max=20)
+# One argon2 hash takes 64 MiB and about 100 ms of a core: more threads would only slow down all of them. At most three
+# seconds of work wait for one address, behind which many people may be; beyond it, requests fail with Overloaded.
+_hashing = FairThreads("argon2", 2, waiting_max=300, waiting_of_source_max=60)
 
 
 def authorization(request: Request) -> tuple[str, str]:
