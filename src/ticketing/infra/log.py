@@ -135,6 +135,8 @@ def configure(log_format: str, level: str, process: str, output: TextIO | None =
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    # APScheduler logs every run of a job at INFO, here once a second.
+    logging.getLogger("apscheduler").setLevel("WARNING")
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -5,10 +5,10 @@ Correctness does not depend on them running on time: a lapsed hold is free at th
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from functools import partial
+import time
+from datetime import UTC, datetime, timedelta
 
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -20,7 +20,7 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.outbox import HORIZON, Horizon
-from ticketing.infra.system.retry import OUTAGES, log_every_error, run_periodically
+from ticketing.infra.system.retry import OUTAGES
 from ticketing.infra.system.sleep import pause
 from ticketing.modules import events, payments, privacy, reservations
 from ticketing.workers import cleaning, lag_metrics
@@ -28,8 +28,9 @@ from ticketing.workers.cleaning import Job
 
 #: Partitions are created this many days ahead: the scheduler may be down for a long weekend.
 PARTITIONS_AHEAD_DAYS = 3
-#: Each job runs for the first time within these seconds, so that not all of them begin at once.
-FIRST_SECONDS = 10.0
+#: How often the wall clock is compared with the monotonic one, and a difference that is a jump and no correction.
+JUMP_CHECK_SECONDS = 1.0
+JUMP_SECONDS = 2.0
 LOCK_TRIES_MAX = 20
 LOCK_PAUSE_SECONDS = 0.2
 
@@ -97,18 +98,45 @@ JOBS: dict[str, tuple[Job, float | None]] = {
 
 async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
     """Run the jobs until `stop` is set; running jobs finish."""
+    scheduler = AsyncIOScheduler(timezone="UTC")
+    running: set[asyncio.Task[int]] = set()
+
+    async def start(name: str, job: Job) -> None:
+        task = asyncio.ensure_future(run_job(name, job, settings, database))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        await task
+
+    for name, (job, seconds) in JOBS.items():
+        every = seconds or settings.expiry_sweep_seconds
+        options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        scheduler.add_job(start, "interval", (name, job), seconds=every, id=name, jitter=every / 10, **options)
     await run_job("keep_partitions", keep_partitions, settings, database)
-    async with asyncio.TaskGroup() as tasks:
-        for name, (job, seconds) in JOBS.items():
-            run = partial(run_job, name, job, settings, database)
-            tasks.create_task(_repeat(run, seconds or settings.expiry_sweep_seconds, stop))
-        await lag_metrics.run(settings, database, stop)
+    scheduler.start()
+    dropping = asyncio.ensure_future(start("drop_partitions", drop_partitions))
+    await asyncio.gather(lag_metrics.run(settings, database, stop), run_jobs_after_jumps(scheduler, stop))
+    scheduler.pause()
+    await asyncio.gather(dropping, *running, return_exceptions=True)
+    scheduler.shutdown(wait=False)
 
 
-async def _repeat(run: Callable[[], Awaitable[int]], seconds: float, stop: asyncio.Event) -> None:
-    """Run a job at random times at first, and then at its interval, which no change of the wall clock stretches."""
-    await pause(random.uniform(0, min(seconds, FIRST_SECONDS)), stop)
-    await run_periodically(seconds * random.uniform(0.95, 1.05), run, log_every_error(_log, "job_failed"), stop)
+async def run_jobs_after_jumps(scheduler: AsyncIOScheduler, stop: asyncio.Event) -> None:
+    """Run every job after a jump of the wall clock, until `stop` is set.
+
+    APScheduler plans by the wall clock: after a jump back by an hour, no job would run for an hour.
+    """
+    behind = _wall_clock() - time.monotonic()
+    while not stop.is_set():
+        await pause(JUMP_CHECK_SECONDS, stop)
+        before, behind = behind, _wall_clock() - time.monotonic()
+        if abs(behind - before) > JUMP_SECONDS:
+            _log.warning("wall_clock_jumped", seconds=round(behind - before))
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
+
+
+def _wall_clock() -> float:
+    return time.time()
 
 
 async def run_job(name: str, job: Job, settings: Settings, database: Database) -> int:

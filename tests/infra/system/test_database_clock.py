@@ -25,6 +25,7 @@ READS_THE_WALL_CLOCK = {
     "modules/webhooks/delivery/sender.py": "Retry-After as a date of the receiver's clock, at most a day",
     "modules/webhooks/feed/service.py": "the time of a cursor that reads nothing older",
     "rehearsal": "the load generator",
+    "workers/scheduler.py": "APScheduler's plan, which is made again after a jump",
 }
 
 
