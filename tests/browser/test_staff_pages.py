@@ -5,6 +5,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import Visit
 from tests.support.platform import tickets_of
 from tests.support.world import World, data, invitation_token
+from ticketing.infra.config import get_settings
 
 
 async def test_an_organizer_sees_the_event_and_its_orders(visit: Visit, world: World) -> None:
@@ -31,6 +32,21 @@ async def test_an_organizer_publishes_an_event(visit: Visit, world: World) -> No
     await expect(visitor.by("notice")).to_contain_text("“Draft” is on sale.")
     await expect(visitor.by("console-event")).to_contain_text("on sale")
     assert data(await world.client.get(f"/api/v1/events/{show.id}"))["status"] == "published"
+
+
+async def test_a_quota_is_shown_in_the_words_of_the_server(visit: Visit, world: World) -> None:
+    tenant, limit = await world.tenant(), get_settings().organizations_per_person_max
+    for number in range(1, limit):
+        data(await tenant.admin.post("/orgs", {"name": "More", "slug": f"{tenant.slug}-{number}"}), 201)
+    visitor = await visit()
+    visitor.expected.append("422")
+    await visitor.log_in(tenant.admin)
+    await visitor.open("/console")
+    box = visitor.page.locator("details", has=visitor.by("org-form"))
+    await box.locator("summary").click()
+    await visitor.by("org-form").locator("[name=name]").fill("One more")
+    await visitor.by("org-form").locator("button").click()
+    await expect(visitor.by("notice")).to_contain_text(f"A person may have at most {limit} organizations")
 
 
 async def test_a_code_is_admitted_once(visit: Visit, world: World) -> None:

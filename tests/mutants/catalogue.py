@@ -29,6 +29,18 @@ MONEY = (
         ("tests/modules/payments/test_amounts.py::test_whatever_can_be_ordered_can_be_paid_and_refunded",),
     ),
     Mutant(
+        "a quota is counted without a lock",
+        "Requests at once each see the rows of none of the others, and all pass.",
+        (
+            Edit(
+                f"{_SRC}/modules/organizations/quotas.py",
+                "    await session.execute(select(func.pg_advisory_xact_lock(key)))\n",
+                "",
+            ),
+        ),
+        ("tests/modules/organizations/test_quotas.py::test_requests_at_once_stay_within_every_quota",),
+    ),
+    Mutant(
         "a failure overwrites a success",
         "A successful payment is recorded as failed.",
         (Edit(f"{_SRC}/modules/payments/settlement.py", "if payment.status != PaymentStatus.PENDING:", "if False:"),),

@@ -28,6 +28,7 @@ GROUPS = {
     "Sessions, tickets and payments": "jwt_secret",
     "Email": "smtp_url",
     "Retention, retries, holds and streams": "outbox_retention_days",
+    "Quotas": "organizations_per_person_max",
     "Operations and tests": "metrics_port",
 }
 _TITLES = {first: title for title, first in GROUPS.items()}

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from tests.support.world import Tenant, World, data, refusal
 from ticketing.infra import security
+from ticketing.infra.config import get_settings
 from ticketing.infra.db import Database
-from ticketing.modules.webhooks.endpoints import ENDPOINTS_MAX
 
 URL = "https://hooks.example.com/tickets?key=hush"
 
@@ -54,7 +54,7 @@ async def test_a_rotation_keeps_the_old_secret_for_a_day_and_shows_the_new_one(
 async def test_concurrent_requests_do_not_exceed_the_limit_of_endpoints(world: World) -> None:
     tenant = await world.tenant()
     first = await create(tenant)
-    for _ in range(ENDPOINTS_MAX - 3):
+    for _ in range(get_settings().webhooks_per_organization_max - 3):
         await create(tenant)
     body = {"url": URL}
     responses = await asyncio.gather(*[tenant.admin.post(tenant.path("/webhooks"), body) for _ in range(6)])

@@ -135,6 +135,30 @@ class Settings(BaseSettings):
     #: Bearer token for `/metrics` and for the subjects in `/health/alerts`. Unset: in development they are open, in
     #: production closed.
     operations_token: SecretStr = SecretStr("")
+
+    #: Organizations of which one person is an admin. Above a quota, a request is refused with `limit_exceeded`.
+    organizations_per_person_max: int = Field(20, ge=1, le=10_000)
+    #: Members of an organization, open invitations included.
+    members_per_organization_max: int = Field(500, ge=1, le=100_000)
+    #: API keys of an organization that are neither revoked nor expired.
+    api_keys_per_organization_max: int = Field(100, ge=1, le=10_000)
+    #: Venues of an organization.
+    venues_per_organization_max: int = Field(200, ge=1, le=100_000)
+    #: Seats in all venues of an organization; about 300 bytes each.
+    plan_seats_per_organization_max: int = Field(2_000_000, ge=1, le=10**9)
+    #: Events of an organization in any status: they are kept after they have ended.
+    events_per_organization_max: int = Field(10_000, ge=1, le=10**6)
+    #: Drafts of events of an organization.
+    drafts_per_organization_max: int = Field(500, ge=1, le=10**6)
+    #: Seats in all events of an organization, past ones included; about 300 bytes each.
+    event_seats_per_organization_max: int = Field(10_000_000, ge=1, le=10**9)
+    #: Ticket types of an event.
+    ticket_types_per_event_max: int = Field(100, ge=1, le=1000)
+    #: Devices of an event that are not revoked.
+    devices_per_event_max: int = Field(500, ge=1, le=10_000)
+    #: Webhooks of an organization; the next one is refused with `too_many_webhooks`.
+    webhooks_per_organization_max: int = Field(20, ge=1, le=1000)
+
     #: Port of `/metrics` in a worker that runs on its own. Unset: not served.
     metrics_port: int | None = Field(None, ge=1, le=65535)
     #: For tests: the crash point at which the process ends, such as `after_produce_before_cursor:3`; refused in

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
@@ -64,6 +64,7 @@ async def sync_seats(session: AsyncSession, access: organizations.Access, event:
     Raises:
         Invalid: the event has no venue, or is published and the plan has categories without a price.
         SeatsInUse: the plan has a new version, and seats are held or sold.
+        organizations.QuotaExceeded: the organization has as many seats as it may have.
     """
     if event.venue_id is None:
         raise Invalid("This event has no venue, so it has no seats.", field="venue_id")
@@ -71,6 +72,8 @@ async def sync_seats(session: AsyncSession, access: organizations.Access, event:
     venue = await venues.get_venue(session, event.organization_id, event.venue_id)
     if event.plan_version == venue.plan_version:
         return await _count(session, event)
+    others = _seats_of_other_events(event)
+    await organizations.foresee_quota(session, organizations.Quota.EVENT_SEATS, others, venue.capacity)
     if event.plan_version is not None:
         await _delete_seats(session, event)
     plan = (event.organization_id, venue.id, venue.plan_version)
@@ -81,10 +84,20 @@ async def sync_seats(session: AsyncSession, access: organizations.Access, event:
     if event.status == EventStatus.PUBLISHED:
         await ticket_types.refuse_unpriced(session, event)
     seats = await _count(session, event)
+    quota, total = organizations.Quota.EVENT_SEATS, select(others.scalar_subquery() + seats)
+    await organizations.check_quota(session, quota, event.organization_id, total)
     versions = {"plan_version": before}, {"plan_version": event.plan_version, "seats": seats}
     organizations.record(session, access, "seats.synced", f"event:{event.id}", *versions)
     outbox.publish(session, SeatsSynced(**_event_of(event), seats=seats, plan_version=venue.plan_version))
     return seats
+
+
+def _seats_of_other_events(event: Event) -> Select[int]:
+    # From the capacities of their venues: counting millions of rows would take seconds.
+    capacity = func.coalesce(func.sum(venues.Venue.capacity), 0)
+    query = select(capacity).join(Event, Event.venue_id == venues.Venue.id)
+    is_other = (Event.organization_id == event.organization_id) & (Event.id != event.id)
+    return query.where(is_other, Event.plan_version.is_not(None))
 
 
 async def block_seats(session: AsyncSession, access: organizations.Access, event: Event, labels: Sequence[str]) -> None:

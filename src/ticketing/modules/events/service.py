@@ -44,12 +44,17 @@ async def create_event(session: AsyncSession, access: organizations.Access, fiel
 
     Raises:
         Invalid: the venue is unknown, or an end is not after its start.
+        organizations.QuotaExceeded: the organization has as many events or drafts as it may have.
     """
     await _check(session, access.organization_id, fields)
     event = Event(id=new_id(), organization_id=access.organization_id, status=EventStatus.DRAFT, **fields)
     session.add(event)
     await session.flush()  # later rows reference it, and the response has its created_at
     await session.refresh(event, ["created_at"])
+    of_theirs = select(func.count()).where(Event.organization_id == event.organization_id)
+    drafts = of_theirs.where(Event.status == EventStatus.DRAFT)
+    await organizations.check_quota(session, organizations.Quota.EVENTS, event.organization_id, of_theirs)
+    await organizations.check_quota(session, organizations.Quota.DRAFTS, event.organization_id, drafts)
     organizations.record(session, access, "event.created", f"event:{event.id}", None, _audited(event, fields))
     outbox.publish(session, EventCreated(organization_id=event.organization_id, event_id=event.id, title=event.title))
     return event

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, insert, select
+from sqlalchemy import exists, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -36,6 +36,7 @@ async def create_ticket_type(
     Raises:
         Invalid: it has both categories and a capacity, or neither; or the plan lacks some `categories`.
         NameTaken, CategoryPriced: see the classes.
+        organizations.QuotaExceeded: the event has as many ticket types as it may have.
     """
     if (body.capacity is None) == (body.categories is None):
         message = "Send either categories, to price seats, or a capacity, for general admission."
@@ -43,6 +44,9 @@ async def create_ticket_type(
     categories = list(dict.fromkeys(body.categories or []))
     await _refuse_unknown(session, event, categories)
     ticket_type = await _insert(session, event, body)
+    of_event = (TicketType.organization_id == event.organization_id) & (TicketType.event_id == event.id)
+    counted = select(func.count()).where(of_event)
+    await organizations.check_quota(session, organizations.Quota.TICKET_TYPES, event.id, counted)
     await _price(session, ticket_type, categories)
     audited: dict[str, Any] = {"event_id": str(event.id), **body.model_dump(exclude_none=True)}
     organizations.record(session, access, "ticket_type.created", f"ticket_type:{ticket_type.id}", None, audited)

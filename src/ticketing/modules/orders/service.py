@@ -9,7 +9,8 @@
 5. reservations, by id; then the allowance of a purchase limit;
 6. seats, by organization, event and number;
 7. places (the counters of ticket types), by organization and id, whatever their events;
-8. an organization's row, then a user's row, then the rows of that user (sessions, links, second factor).
+8. an organization's row, then a user's row, then the rows of that user (sessions, links, second factor);
+9. quotas (advisory locks), in the order of `organizations.Quota`, after the rows that they count were inserted.
 
 Rows of one kind are locked in one statement, before the first of them is changed. A transaction that needs a lock out
 of order takes it with SKIP LOCKED, or tries it: a batch of holds does so with seats, allowances and lapsed

@@ -29,6 +29,7 @@ from ticketing.modules.organizations.queries import (
     list_organizations,
     lock_membership,
 )
+from ticketing.modules.organizations.quotas import Quota, QuotaExceeded, check_quota, foresee_quota
 from ticketing.modules.organizations.support import grant_support, revoke_support
 
 __all__ = [
@@ -48,15 +49,19 @@ __all__ = [
     "OrganizationCreated",
     "OrganizationUpdated",
     "Permission",
+    "Quota",
+    "QuotaExceeded",
     "Role",
     "SupportGranted",
     "SupportRevoked",
     "check_access",
+    "check_quota",
     "clean_audit_log",
     "clean_invitations",
     "find_access",
     "find_address",
     "find_role",
+    "foresee_quota",
     "get_organization",
     "grant_support",
     "is_allowed",

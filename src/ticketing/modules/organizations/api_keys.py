@@ -18,7 +18,8 @@ from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import ApiKeyCreated, ApiKeyRevoked
 from ticketing.modules.organizations.models import ApiKey, Role
 from ticketing.modules.organizations.permissions import Access, Permission
-from ticketing.modules.organizations.queries import lock_membership
+from ticketing.modules.organizations.queries import is_in_use, lock_membership
+from ticketing.modules.organizations.quotas import Quota, check_quota
 
 
 async def create_key(
@@ -30,6 +31,7 @@ async def create_key(
         UserRequired: the caller is a machine.
         Forbidden: the role is above the caller's own.
         Invalid: `expires_at` is in the past.
+        QuotaExceeded: the organization has as many keys as it may have.
     """
     access.require(Permission.MAKE_KEYS)
     await lock_membership(session, access, Permission.MAKE_KEYS)
@@ -50,6 +52,8 @@ async def create_key(
         created_by=access.user_id,
     )
     key = (await session.scalars(row.returning(ApiKey))).one()
+    in_use = select(func.count()).where(ApiKey.organization_id == access.organization_id, is_in_use())
+    await check_quota(session, Quota.API_KEYS, access.organization_id, in_use)
     record(session, access, "api_key.created", f"api_key:{key.id}", None, _audited(key))
     outbox.publish(session, ApiKeyCreated(organization_id=access.organization_id, api_key_id=key.id, role=role))
     return key, text

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +22,7 @@ from ticketing.modules.organizations.messages import InvitationEnded, MemberAdde
 from ticketing.modules.organizations.models import Invitation, Member, Organization, Role
 from ticketing.modules.organizations.permissions import Access, refuse_above
 from ticketing.modules.organizations.queries import find_role
+from ticketing.modules.organizations.quotas import Quota, check_quota
 from ticketing.modules.organizations.service import lock_organization
 
 LIFETIME = timedelta(days=14)
@@ -49,13 +50,22 @@ async def invite(session: AsyncSession, access: Access, email: str, role: Role) 
 
     Raises:
         AlreadyMember, RoleTooHigh.
+        QuotaExceeded: the organization has as many members and open invitations as it may have members.
     """
     refuse_above(access, role)
     await lock_organization(session, access.organization_id)
     user = await iam.find_user(session, email)
     if user is not None and await find_role(session, access.organization_id, user.id) is not None:
         raise AlreadyMember(field="email")
-    return await add_invitation(session, access, iam.normalize_email(email), role)
+    invitation = await add_invitation(session, access, iam.normalize_email(email), role)
+    await check_quota(session, Quota.MEMBERS, access.organization_id, _count_members(access.organization_id))
+    return invitation
+
+
+def _count_members(organization_id: UUID) -> Select[int]:
+    members = select(func.count()).where(Member.organization_id == organization_id)
+    invited = select(func.count()).where(Invitation.organization_id == organization_id, is_open())
+    return select(members.scalar_subquery() + invited.scalar_subquery())
 
 
 async def add_invitation(session: AsyncSession, access: Access, address: str, role: Role) -> Invitation:

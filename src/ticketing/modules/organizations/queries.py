@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import Forbidden, NotFound
@@ -40,8 +40,12 @@ async def lock_membership(session: AsyncSession, access: Access, permission: Per
 
 async def find_key(session: AsyncSession, key_hash: str) -> ApiKey | None:
     """Return the valid key with this hash, in the tenant that was entered by the same hash."""
-    is_good = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
-    return (await session.scalars(select(ApiKey).where(ApiKey.key_hash == key_hash, is_good))).one_or_none()
+    return (await session.scalars(select(ApiKey).where(ApiKey.key_hash == key_hash, is_in_use()))).one_or_none()
+
+
+def is_in_use() -> ColumnElement[bool]:
+    """Whether a key is neither revoked nor expired."""
+    return and_(ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
 
 
 async def is_allowed(session: AsyncSession, organization_id: UUID, user_id: UUID, permission: Permission) -> bool:

@@ -16,6 +16,7 @@ from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import MemberAdded, OrganizationCreated, OrganizationUpdated
 from ticketing.modules.organizations.models import Member, Organization, Role
 from ticketing.modules.organizations.permissions import Access
+from ticketing.modules.organizations.quotas import Quota, check_quota
 
 
 class SlugTaken(Conflict):
@@ -25,7 +26,7 @@ class SlugTaken(Conflict):
 
 
 async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str) -> Organization:
-    """Create a tenant with the caller as its first admin. Raises SlugTaken."""
+    """Create a tenant with the caller as its first admin. Raises SlugTaken, QuotaExceeded."""
     organization_id = new_id()
     await tenancy.enter(session, organization_id)
     row = insert(Organization).values(id=organization_id, name=name, slug=slug)
@@ -34,6 +35,8 @@ async def create_organization(session: AsyncSession, user: iam.Identity, name: s
         raise SlugTaken(field="slug")
     ids = {"organization_id": organization.id, "user_id": user.user_id}
     await session.execute(insert(Member).values(**ids, role=Role.ORG_ADMIN, admin_accepted_at=func.now()))
+    theirs = (Member.user_id == user.user_id) & Member.admin_accepted_at.is_not(None)
+    await check_quota(session, Quota.ORGANIZATIONS, user.user_id, select(func.count()).where(theirs))
     access = Access(organization.id, user.actor, user.user_id, Role.ORG_ADMIN)
     record(session, access, "organization.created", f"organization:{organization.id}", None, _audited(organization))
     outbox.publish(session, OrganizationCreated(organization_id=organization.id, name=name, slug=slug))

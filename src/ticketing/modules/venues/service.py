@@ -1,8 +1,9 @@
 """Create venues, each together with the first version of its plan. A plan version never changes afterwards."""
 
 import asyncio
+from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
@@ -31,6 +32,7 @@ async def create_venue(session: AsyncSession, access: organizations.Access, body
 
     Raises:
         Invalid: its field is the path of the first error in the plan.
+        organizations.QuotaExceeded: the organization has as many venues or seats as it may have.
     """
     draft = await asyncio.to_thread(draw_sections, body.sections)
     options = ImportOptions(**body.model_dump(exclude={"sections"}))
@@ -40,7 +42,7 @@ async def create_venue(session: AsyncSession, access: organizations.Access, body
 async def import_venue(
     session: AsyncSession, access: organizations.Access, plan: pretix_import.Plan, options: ImportOptions
 ) -> Venue:
-    """Create a venue from another program's seating plan."""
+    """Create a venue from another program's seating plan. Raises organizations.QuotaExceeded."""
     return await _store(session, access, options.name or plan.name, options, plan.draft)
 
 
@@ -61,16 +63,28 @@ async def _store(
     await session.flush()  # the rows of the plan refer to the venue
     await session.refresh(venue, ["created_at"])
     await _store_plan(session, venue, draft)
+    for quota, counted in _quotas(venue.organization_id).items():
+        await organizations.check_quota(session, quota, venue.organization_id, counted)
     _record(session, access, venue)
     return venue
 
 
 async def _store_plan(session: AsyncSession, venue: Venue, draft: Draft) -> None:
+    for quota, counted in _quotas(venue.organization_id).items():
+        await organizations.foresee_quota(session, quota, counted)
     plan = {"organization_id": venue.organization_id, "venue_id": venue.id, "version": venue.plan_version}
     await allow_long_statements(session)
     await session.execute(insert(SeatingPlan).values(**plan, layout=draft.layout))
     for columns in draft.chunks(CHUNK_SEATS):
         await statements.execute(session, _INSERT_SEATS, *plan.values(), *columns)
+
+
+def _quotas(organization_id: UUID) -> dict[organizations.Quota, Select[int]]:
+    of_theirs = Venue.organization_id == organization_id
+    return {
+        organizations.Quota.VENUES: select(func.count()).where(of_theirs),
+        organizations.Quota.PLAN_SEATS: select(func.coalesce(func.sum(Venue.capacity), 0)).where(of_theirs),
+    }
 
 
 def _record(session: AsyncSession, access: organizations.Access, venue: Venue) -> None:

@@ -14,22 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox, security
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import new_id
-from ticketing.infra.errors import Conflict, Invalid, NotFound
+from ticketing.infra.errors import Invalid, NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
 from ticketing.modules.webhooks import messages, tenant_log, topic_filter, url_policy
 from ticketing.modules.webhooks.models import WebhookEndpoint
 
-ENDPOINTS_MAX = 20
 #: How long deliveries are signed with the old secret as well after a rotation.
 OLD_SECRET_HOURS = 24
 SECRET_BYTES = 32
 
 
-class TooManyWebhooks(Conflict):
-    """An organization has at most 20 webhooks; delete one that is not needed."""
+class TooManyWebhooks(organizations.QuotaExceeded):
+    """The organization has as many webhooks as it may have; delete one that is not needed."""
 
-    code = "too_many_webhooks"
+    status, code = 409, "too_many_webhooks"
 
 
 async def create_endpoint(
@@ -39,10 +38,9 @@ async def create_endpoint(
 
     Raises:
         Invalid: the URL does not point to the public internet, or there is no such type.
-        TooManyWebhooks: the organization has ENDPOINTS_MAX already.
+        TooManyWebhooks: the organization has as many as it may have.
     """
     _check(url, types)
-    await _check_limit(session, access.organization_id)
     secret = secrets.token_bytes(SECRET_BYTES)
     row = insert(WebhookEndpoint).values(
         id=new_id(),
@@ -54,6 +52,9 @@ async def create_endpoint(
         window_from=await tenant_log.get_horizon(session),
     )
     endpoint = (await session.scalars(row.returning(WebhookEndpoint))).one()
+    mine = (WebhookEndpoint.organization_id == access.organization_id) & WebhookEndpoint.deleted_at.is_(None)
+    quota, count = organizations.Quota.WEBHOOKS, select(func.count()).where(mine)
+    await organizations.check_quota(session, quota, access.organization_id, count, TooManyWebhooks)
     _record(session, access, "webhook.created", endpoint, None, audit_fields(endpoint), messages.WebhookCreated)
     return endpoint, encode_secret(secret)
 
@@ -165,15 +166,6 @@ def _check(url: str, types: list[str]) -> None:
         raise Invalid(str(error), field="url") from None
     for number, each in enumerate(types):
         topic_filter.check([each], field=f"types.{number}")
-
-
-async def _check_limit(session: AsyncSession, organization_id: UUID) -> None:
-    # The lock serializes concurrent requests, of which only one may create the last endpoint.
-    key = func.hashtextextended(f"webhooks:{organization_id}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(key)))
-    mine = (WebhookEndpoint.organization_id == organization_id) & WebhookEndpoint.deleted_at.is_(None)
-    if (await session.scalar(select(func.count()).select_from(WebhookEndpoint).where(mine)) or 0) >= ENDPOINTS_MAX:
-        raise TooManyWebhooks
 
 
 async def _now(session: AsyncSession) -> Any:

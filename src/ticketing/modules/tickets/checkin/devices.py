@@ -31,6 +31,7 @@ async def make_device(
     Raises:
         NotFound: the event is unknown or belongs to another organization.
         organizations.UserRequired: the caller is an API key.
+        organizations.QuotaExceeded: the event has as many devices as it may have.
     """
     access.require(organizations.Permission.MAKE_DEVICES)
     await organizations.lock_membership(session, access, organizations.Permission.MAKE_DEVICES)
@@ -46,6 +47,9 @@ async def make_device(
         created_by=access.user_id,
     )
     device = (await session.scalars(row.returning(Device))).one()
+    of_event = (Device.organization_id == event.organization_id) & (Device.event_id == event.id)
+    in_use = select(func.count()).where(of_event, Device.revoked_at.is_(None))
+    await organizations.check_quota(session, organizations.Quota.DEVICES, event.id, in_use)
     organizations.record(session, access, "device.made", f"device:{device.id}", None, _audit_values(device))
     outbox.publish(session, DeviceMade(**_ids(device)))
     return device, token

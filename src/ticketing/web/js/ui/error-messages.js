@@ -5,9 +5,9 @@ import { hasTranslation, t } from '../words/translate.js';
 
 export function errorMessage(error) {
   if (!(error instanceof ApiError)) return t('error.unknown', { id: '' });
-  const { limit, left } = error.errors[0] ?? {};
+  const { limit, left, counted, total, message } = error.errors[0] ?? {};
   const seats = error.seats.join(', ');
-  const values = { seconds: error.retryAfter || 5, id: error.correlationId ?? '', seats, limit, left };
+  const values = { seconds: error.retryAfter || 5, id: error.correlationId ?? '', seats, limit, left, counted, total, message };
   if (hasTranslation(`error.${error.code}`)) return t(`error.${error.code}`, values);
   const fields = error.errors.map((detail) => detail.message).filter(Boolean);
   if (error.status === 422 && fields.length > 0) return fields.join(' ');

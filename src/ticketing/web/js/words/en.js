@@ -333,12 +333,13 @@ export default {
   'error.seat_unknown': 'One of these seats does not exist any more. Reload the page to see the present plan.',
   'error.already_paid': 'This order is paid already. Nothing was charged twice.',
   'error.event_not_on_sale': 'This event is not on sale right now. Nothing was held or charged.',
-  'error.limit_exceeded': ({ limit, left }) =>
-    limit === undefined
-      ? 'That is more than one order may have for this event. Nothing was held.'
-      : `One person may have ${one(limit, '# ticket', '# tickets')} for this event, over all orders. ${
-          left === 0 ? 'You have them already' : `You can have ${number.format(left)} more`
-        }. Nothing was held.`,
+  'error.limit_exceeded': ({ limit, left, counted, total, message }) => {
+    if (counted) return message;
+    if (total) return 'One order can’t cost that much. Choose fewer tickets. Nothing was held.';
+    if (limit === undefined) return 'That is more than one order may have for this event. Nothing was held.';
+    const more = left === 0 ? 'You have them already' : `You can have ${number.format(left)} more`;
+    return `One person may have ${one(limit, '# ticket', '# tickets')} for this event, over all orders. ${more}. Nothing was held.`;
+  },
   'error.idempotency_in_flight': 'Your last try is still being worked on. Wait a moment, then press again.',
   'error.tickets_left': 'You hold tickets for events to come. Give them away first, or tick that you give them up.',
   'error.last_admin': 'You are the only admin of an organization. Make somebody else one first.',
