@@ -365,4 +365,46 @@ MESSAGES = (
     ),
 )
 
-MUTANTS: tuple[Mutant, ...] = (*SEATS, *PLACES, *MONEY, *PROVIDERS, *MESSAGES)
+ACCOUNTS = (
+    Mutant(
+        "limits count the text of an address",
+        "Every spelling of an address gives another ten tries at its password.",
+        (Edit(f"{_SRC}/admission.py", "email = find_email(name)", "email = name if isinstance(name, str) else None"),),
+        ("tests/infra/http/test_spellings.py::test_every_spelling_of_a_mailbox_shares_one_limit",),
+    ),
+    Mutant(
+        "a key is made beside the removal of its maker",
+        "A removed admin keeps a key that nobody has seen.",
+        (
+            Edit(
+                f"{_SRC}/modules/organizations/api_keys.py",
+                "    await lock_membership(session, access, Permission.MAKE_KEYS)\n",
+                "",
+            ),
+        ),
+        ("tests/modules/organizations/test_credentials.py::test_nothing_is_made_beside_a_removal",),
+    ),
+    Mutant(
+        "every address is a recipient",
+        "An attacker's event title is mailed to a stranger.",
+        (
+            Edit(
+                f"{_SRC}/modules/notifications/emails.py",
+                "if not await iam.is_recipient(",
+                "if not True and await iam.is_recipient(",
+            ),
+        ),
+        ("tests/modules/notifications/test_strangers.py::test_a_stranger_gets_few_emails_and_no_word_of_their_sender",),
+    ),
+    Mutant(
+        "an unverified address accepts invitations",
+        "Whoever registers another person's address first becomes a member in their place.",
+        (
+            Edit(f"{_SRC}/modules/organizations/invitations.py", "if user.email_verified_at is None:", "if False:"),
+            Edit("migrations/versions/2026_11_21_1570-invitations.py", " and u.email_verified_at is not null)", ")"),
+        ),
+        ("tests/modules/organizations/test_invitations.py::test_only_a_verified_address_accepts_in_its_account",),
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (*SEATS, *PLACES, *MONEY, *PROVIDERS, *MESSAGES, *ACCOUNTS)

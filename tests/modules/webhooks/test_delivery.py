@@ -40,9 +40,10 @@ async def test_a_message_is_delivered_signed_to_endpoints_of_its_type(
     world: World, receiver: Receiver, run_worker: RunWorker
 ) -> None:
     tenant, other = await world.tenant(), await world.tenant()
+    staff = await world.member(tenant, "ORG_STAFF")
     webhook = await create_webhook(tenant, receiver, types=["member.*"])
     async with run_worker():
-        staff = await world.member(tenant, "ORG_STAFF")
+        data(await tenant.admin.patch(tenant.path(f"/members/{staff.id}"), {"role": "ORG_SCANNER"}))
         await world.member(other, "ORG_STAFF")
         data(await tenant.admin.patch(tenant.path(), {"name": "Not a member.* message"}))
         await until(lambda: receiver.requests)
@@ -51,7 +52,7 @@ async def test_a_message_is_delivered_signed_to_endpoints_of_its_type(
     assert request.is_signed_with(webhook["secret"])
     assert request.headers["content-type"] == "application/json"
     assert request.message.keys() == {"type", "timestamp", "data"}
-    assert request.message["type"] == "member.added"
+    assert request.message["type"] == "member.role_changed"
     assert request.message["data"]["user_id"] == staff.id
     [row] = await list_deliveries(tenant, webhook)
     assert (row["status"], row["message_id"], row["next_attempt_at"]) == ("delivered", request.id, None)

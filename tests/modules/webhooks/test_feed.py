@@ -168,7 +168,7 @@ async def test_a_long_poll_returns_as_soon_as_there_is_a_message(world: World, a
     started = time.monotonic()
     await world.member(tenant, "ORG_STAFF")
     rows, _ = await waiting
-    assert [row["type"] for row in rows] == ["member.added"]
+    assert rows[0]["type"] == "member.invited"
     assert time.monotonic() - started < 20
     assert app.state.get(LongPoll).waiting == 0
 
@@ -184,7 +184,7 @@ async def test_a_commit_notification_wakes_a_long_poll_before_the_next_query(
     await until(lambda: app.state.get(LongPoll).waiting == 1)
     await world.member(tenant, "ORG_STAFF")
     rows, _ = await asyncio.wait_for(waiting, 20)
-    assert [row["type"] for row in rows] == ["member.added"]
+    assert rows[0]["type"] == "member.invited"
 
 
 async def test_a_long_poll_for_one_type_ignores_the_others(world: World, app: FastAPI) -> None:
