@@ -47,10 +47,13 @@ class Model:
         self.holds[name].state = state
 
     def pay(self, name: str) -> bool:
-        """Pay a hold; returns whether it is sold. A late payment succeeds if all of it is still free."""
+        """Pay a hold; returns whether it is sold. A late payment succeeds if all of it is still free.
+
+        A hold that its buyer released is never sold.
+        """
         hold = self.holds[name]
         if hold.state == State.ACTIVE:
             hold.state = State.SOLD
-        elif hold.state != State.SOLD and self.is_free(hold.labels, hold.places):
+        elif hold.state == State.LAPSED and self.is_free(hold.labels, hold.places):
             self.take(name, hold, State.SOLD)
         return hold.state == State.SOLD

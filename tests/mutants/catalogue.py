@@ -7,6 +7,7 @@ _SRC = "src/ticketing"
 _POLICIES = "migrations/versions/2026_11_21_1400-row_level_security.py"
 _HOLDS = "tests/modules/reservations/test_holds.py::"
 _LATE = "tests/modules/payments/test_late_payments.py::"
+_LATE_LIMITS = "tests/modules/payments/test_late_limits.py::"
 _WEBHOOKS = "tests/modules/payments/test_webhooks.py::"
 
 MONEY = (
@@ -57,6 +58,42 @@ MONEY = (
             ),
         ),
         (f"{_LATE}test_a_second_payment_is_refunded",),
+    ),
+    Mutant(
+        "a hold that was given back is sold",
+        "A buyer gives holds back and pays all of them later: more tickets than one person may have.",
+        (
+            Edit(
+                f"{_SRC}/modules/orders/sale_checks.py",
+                "if hold.status == reservations.ReservationStatus.CANCELLED:",
+                "if False:",
+            ),
+        ),
+        (f"{_LATE_LIMITS}test_holds_that_were_given_back_and_are_paid_later_buy_nothing",),
+    ),
+    Mutant(
+        "late payments of one person are counted without a lock",
+        "Two late payments that arrive at once exceed the limit.",
+        (
+            Edit(
+                f"{_SRC}/modules/orders/sale_checks.py",
+                "await reservations.lock_identities(session, {one for one in (account, mailbox) if one is not None})",
+                "pass",
+            ),
+        ),
+        (f"{_LATE_LIMITS}test_holds_that_ran_out_and_are_paid_at_once_stay_within_the_limit",),
+    ),
+    Mutant(
+        "a hold that is about to lapse is sold without its allowance",
+        "A webhook that waited for a lock sells a hold whose allowance its buyer has used again meanwhile.",
+        (
+            Edit(
+                f"{_SRC}/modules/orders/sale_checks.py",
+                "if event.max_per_buyer is not None and hold.is_ending:",
+                "if event.max_per_buyer is not None and not hold.is_running:",
+            ),
+        ),
+        (f"{_LATE_LIMITS}test_money_that_waited_past_the_end_of_its_hold_is_counted_again",),
     ),
     Mutant(
         "a late payment takes seats of others",

@@ -14,6 +14,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.kafka import consumer as kafka_consumer
 from ticketing.infra.redis.commit_notifications import CommitListener
 from ticketing.modules import (
+    events,
     iam,
     notifications,
     orders,
@@ -39,7 +40,14 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 reservations.ReservationCancelled: orders.cancel_order,
             },
         ),
-        Group("payments", {payments.RefundRequested: payments.queue_refund}),
+        Group(
+            "payments",
+            {
+                payments.RefundRequested: payments.queue_refund,
+                orders.OrderCancelled: payments.close_payment,
+                orders.OrderExpired: payments.close_payment,
+            },
+        ),
         Group(
             "tickets",
             {
@@ -64,7 +72,15 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
             mailer.send,
         ),
         # One per transaction: each locks all orders of a person.
-        Group("privacy", {iam.UserErased: privacy.forget_person}, batch_max=1),
+        Group(
+            "privacy",
+            {
+                iam.UserErased: privacy.forget_person,
+                events.EventCompleted: privacy.forget_identities,
+                events.EventCancelled: privacy.forget_identities,
+            },
+            batch_max=1,
+        ),
         realtime.SeatFrames(connection),
     ]
 

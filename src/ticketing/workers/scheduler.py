@@ -41,6 +41,10 @@ async def expire_reservations(session: AsyncSession, settings: Settings) -> int:
     return await reservations.expire_due(session)
 
 
+async def end_cancelled_holds(session: AsyncSession, settings: Settings) -> int:
+    return await reservations.end_holds_of_cancelled_events(session)
+
+
 async def keep_partitions(session: AsyncSession, settings: Settings) -> int:
     await session.execute(text("select make_outbox_partitions(:days)"), {"days": PARTITIONS_AHEAD_DAYS})
     return 0
@@ -85,6 +89,7 @@ async def finish_erasures(session: AsyncSession, settings: Settings) -> int:
 #: Each job and its interval in seconds; None: the setting EXPIRY_SWEEP_SECONDS.
 JOBS: dict[str, tuple[Job, float | None]] = {
     "expire_reservations": (expire_reservations, None),
+    "end_cancelled_holds": (end_cancelled_holds, 5),
     "retry_webhooks": (retry_webhooks, 10),
     "complete_events": (complete_events, 60),
     "keep_partitions": (keep_partitions, 3600),

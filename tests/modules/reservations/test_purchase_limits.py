@@ -179,17 +179,6 @@ async def test_cancelled_and_expired_orders_return_the_allowance_of_the_address(
     data(await order(buyer, data(await post_hold(buyer, show, 4), 201), email), 201)
 
 
-async def test_a_late_payment_is_not_refused_by_a_limit(app: FastAPI, world: World) -> None:
-    show, buyer = await limited(world), await world.person()
-    held = data(await post_hold(buyer, show, 4), 201)
-    payment = await world.payment(buyer, await world.order(buyer, held))
-    await end_hold(app, held["id"], -1)
-    data(await post_hold(buyer, show, 4), 201)
-    data(await world.webhook("payment.succeeded", payment))
-    assert data(await buyer.get(f"/orders/{payment['order_id']}"))["status"] == "paid"
-    assert await left(buyer, show) == 0
-
-
 @pytest.mark.parametrize("seed", range(4))
 async def test_holds_and_orders_that_end_return_their_allowance(app: FastAPI, world: World, seed: int) -> None:
     buyer = LimitedBuyer(app, world, await limited(world), await world.person(), random.Random(seed))

@@ -174,3 +174,13 @@ async def test_statistics_count_tickets_gates_and_refusals(app: FastAPI, world: 
     counts = {row["gate"]: row["checked_in"] for row in stats["by_gate"]}
     assert counts == {"North": 2, "South": 1, None: 1}
     assert stats["refused"] == {"already_checked_in": 1, "voided": 1}
+
+
+async def test_a_cancelled_event_admits_nobody(sale: TicketSale) -> None:
+    admitted, nonce = sale.tickets[0]["code"], uuid4().hex
+    data(await scan(sale, admitted, nonce=nonce))
+    data(await sale.admin.post(sale.show.path("/cancel")))
+    assert refusal(await scan(sale, admitted), 409)["code"] == "event_cancelled"
+    # The same scan again, whose answer was lost, keeps its result.
+    assert data(await scan(sale, admitted, nonce=nonce))["result"] == "admitted"
+    assert (await sale.stats())["checked_in"] == 1

@@ -161,3 +161,15 @@ async def test_the_offline_list_is_paginated(sale: TicketSale) -> None:
     assert sorted(seen) == sorted(ticket["id"] for ticket in sale.tickets)
     for bad, field in (("limit=0", "limit"), ("limit=5001", "limit"), ("cursor=nonsense", "cursor")):
         assert refusal(await sale.admin.get(sale.door(f"/offline-list?{bad}")), 422)["field"] == field
+
+
+async def test_offline_scanners_refuse_the_tickets_of_a_cancelled_event(app: FastAPI, sale: TicketSale) -> None:
+    before, after = scan(sale.tickets[0]["code"], 10, "before"), scan(sale.tickets[1]["code"], 20, "after")
+    assert (await sync(sale, before))[0]["result"] == "admitted"
+    data(await sale.admin.post(sale.show.path("/cancel")))
+    results = await sync(sale, before, after)
+    assert [one["result"] for one in results] == ["admitted", "event_cancelled"]
+    assert await count_scans(app) == 1
+    listed = (await sale.admin.get(sale.door("/offline-list"))).json()
+    assert {ticket["status"] for ticket in listed["data"]} == {"voided"}
+    assert listed["meta"]["event_status"] == "cancelled"

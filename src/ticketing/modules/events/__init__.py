@@ -17,6 +17,7 @@ from ticketing.modules.events.inventory.offers import (
     EventNotOnSale,
     Offer,
     SaleTerms,
+    check_on_sale,
     find_organization,
     query_sale_terms,
 )
@@ -53,6 +54,7 @@ from ticketing.modules.events.queries import (
     get_event,
     get_own_event,
     get_public_event,
+    is_finished,
     list_ticket_types,
 )
 from ticketing.modules.events.service import complete_past_events
@@ -90,6 +92,7 @@ __all__ = [
     "SoldOut",
     "TicketType",
     "TicketTypeCreated",
+    "check_on_sale",
     "complete_past_events",
     "describe_event",
     "describe_upcoming",
@@ -104,6 +107,7 @@ __all__ = [
     "get_public_event",
     "hold_locked",
     "hold_places",
+    "is_finished",
     "list_ticket_types",
     "lock_counters",
     "lock_held",

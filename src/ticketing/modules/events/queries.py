@@ -10,7 +10,7 @@ from ticketing.infra.db import tenancy
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import iam, organizations
-from ticketing.modules.events.models import Event, TicketType
+from ticketing.modules.events.models import Event, EventStatus, TicketType
 
 
 async def get_event(session: AsyncSession, event_id: UUID) -> Event:
@@ -67,6 +67,11 @@ async def _is_member(session: AsyncSession, event: Event, viewer: iam.Identity |
 def ends_at() -> ColumnElement[datetime]:
     """The end of the event; one day after its start if it has none."""
     return func.coalesce(Event.ends_at, Event.starts_at + text("interval '1 day'"))
+
+
+def is_finished() -> ColumnElement[bool]:
+    """True once the event is cancelled or completed: a status that never changes, in which nothing is sold."""
+    return Event.status.in_((EventStatus.CANCELLED, EventStatus.COMPLETED))
 
 
 def is_over() -> ColumnElement[bool]:

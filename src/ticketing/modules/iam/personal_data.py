@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
@@ -104,3 +104,8 @@ async def list_recently_erased(session: AsyncSession, hours: int) -> list[UUID]:
     """Return the users erased within this many hours."""
     is_recent = User.erased_at > func.now() - func.make_interval(0, 0, 0, 0, hours)
     return list(await session.scalars(select(User.id).where(is_recent).order_by(User.erased_at)))
+
+
+def erased_users() -> Select[UUID]:
+    """The ids of all users who were erased, as a subquery."""
+    return select(User.id).where(User.erased_at.is_not(None))

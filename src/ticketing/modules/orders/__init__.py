@@ -6,7 +6,7 @@ from ticketing.modules.orders.api import router
 from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
 from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row
 from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
-from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
+from ticketing.modules.orders.models import PAID_STATUSES, Order, OrderLine, OrderStatus
 from ticketing.modules.orders.queries import (
     describe,
     get_order,
@@ -16,9 +16,9 @@ from ticketing.modules.orders.queries import (
     list_paid_for,
 )
 from ticketing.modules.orders.retention import clean_reservations
+from ticketing.modules.orders.sale_checks import Unsold
 from ticketing.modules.orders.schemas import Buyer, CreateOrder, OrderOut
 from ticketing.modules.orders.service import (
-    PAID_STATUSES,
     HoldHasEnded,
     PendingSale,
     cancel_order,
@@ -47,6 +47,7 @@ __all__ = [
     "OrderRefunded",
     "OrderStatus",
     "PendingSale",
+    "Unsold",
     "cancel_order",
     "check_payable",
     "clean_reservations",

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
@@ -20,8 +19,9 @@ from ticketing.modules import iam, reservations
 from ticketing.modules.orders.messages import OrderCreated
 from ticketing.modules.orders.models import Order, OrderStatus
 from ticketing.modules.orders.references import new_reference
+from ticketing.modules.orders.sale_checks import count_ordered
 from ticketing.modules.orders.schemas import CreateOrder, OrderEventOut, OrderOut
-from ticketing.modules.orders.service import PAID_STATUSES, HoldHasEnded, check_open, lock_sale, pay_order
+from ticketing.modules.orders.service import HoldHasEnded, check_open, lock_sale, pay_order
 
 #: One collision among 8.5e11 references is rare; six in a row indicate a bug.
 REFERENCE_TRIES_MAX = 5
@@ -82,7 +82,7 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
     if order.total_minor == 0:
         async with statements.round_trip(session) as connection:
             sale = await lock_sale(connection, "%s", order.id)
-        if not await pay_order(session, order, sale, _no_payment):
+        if await pay_order(session, order, sale, _no_payment) is not None:
             raise HoldHasEnded
         order.status, order.paid_at = OrderStatus.PAID, context.now
     order.created_at = context.now
@@ -116,15 +116,8 @@ async def _check_email_limit(session: AsyncSession, hold: reservations.HoldRow, 
         reservations.LimitExceeded: existing orders for this mailbox leave too few places for this hold.
     """
     identity = await reservations.lock_address(session, hold.event_id, email)
-    ordered = select(Order.reservation_id).where(
-        Order.organization_id == hold.organization_id,
-        Order.event_id == hold.event_id,
-        Order.buyer_identity == identity,
-        Order.status.in_({OrderStatus.PENDING, *PAID_STATUSES}),
-    )
-    where = (session, hold.organization_id)
-    ordered_places = await reservations.count_places(*where, list(await session.scalars(ordered)))
-    held_places = await reservations.count_places(*where, [hold.id])
+    ordered_places = await count_ordered(session, hold.organization_id, hold.event_id, identity)
+    held_places = await reservations.count_places(session, hold.organization_id, [hold.id])
     reservations.check_limit(limit, ordered_places, held_places, "buyer.email")
 
 

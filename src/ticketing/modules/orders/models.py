@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Computed,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -33,6 +32,10 @@ class OrderStatus(StrEnum):
     EXPIRED = "expired"
     #: The buyer released the hold, or the event was cancelled, before a payment arrived.
     CANCELLED = "cancelled"
+
+
+#: Statuses of an order that has been paid, including orders that were refunded later.
+PAID_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED, OrderStatus.REFUNDED})
 
 
 class Order(Identified, Base):
@@ -66,10 +69,9 @@ class Order(Identified, Base):
     status: Mapped[OrderStatus] = mapped_column(Text, default=OrderStatus.PENDING)
     #: Normalized to lower case: `GET /orders/by-reference` compares it. Empty after erasure.
     buyer_email: Mapped[str] = mapped_column(Text)
-    #: Hash of the mailbox behind that address, for purchase limits.
-    buyer_identity: Mapped[bytes] = mapped_column(
-        LargeBinary, Computed("buyer_identity(event_id, buyer_email)", persisted=True), deferred=True
-    )
+    #: Hash of the mailbox behind that address, for purchase limits. A trigger sets it when the order is inserted; it
+    #: outlives the erasure of the address until the event is over, and is null from then on.
+    buyer_identity: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     buyer_name: Mapped[str] = mapped_column(Text)
     total_minor: Mapped[int] = mapped_column(BigInteger)
     refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)

@@ -36,9 +36,7 @@ from ticketing.modules.orders.locked_order import LockedOrder
 from ticketing.modules.orders.messages import OrderCancelled, OrderExpired, OrderPaid, OrderRefunded
 from ticketing.modules.orders.models import Order, OrderStatus
 from ticketing.modules.orders.queries import find_order_of
-
-#: Statuses of an order that has been paid, including orders that were refunded later.
-PAID_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED, OrderStatus.REFUNDED})
+from ticketing.modules.orders.sale_checks import EventOfSale, Unsold, find_refusal, query_event
 
 
 class HoldHasEnded(Conflict):
@@ -95,26 +93,17 @@ async def lock_order(session: AsyncSession, order_id: UUID) -> Order:
 
 
 class PendingSale(NamedTuple):
-    """The locked hold of an order with its items, and the event's status: what the sale depends on."""
+    """The locked hold of an order with its items, and the event: what the sale depends on."""
 
     hold: PendingQuery[tuple[reservations.HoldRow, list[reservations.HeldItem]]]
-    event_status: PendingQuery[str]
-
-
-_SELECT_EVENT_STATUS = "select e.status from orders o join events e on e.id = o.event_id"
+    event: PendingQuery[EventOfSale]
 
 
 async def lock_sale(connection: DriverConnection, which: str, *values: object) -> PendingSale:
     """Lock the hold of an order that is locked already. For `which` see `lock_order_row`."""
     held_for = f"(select reservation_id from orders where id = {which})"  # noqa: S608 (a constant of the caller)
     hold = await reservations.lock_hold(connection, held_for, *values)
-    event_status = await send(connection, f"{_SELECT_EVENT_STATUS} where o.id = {which}", *values)
-    return PendingSale(hold, PendingQuery(_only_value, event_status))
-
-
-def _only_value(found: Sequence[tuple[str]]) -> str:
-    ((value,),) = found
-    return value
+    return PendingSale(hold, await query_event(connection, which, *values))
 
 
 _MARK_PAID = "update orders set status = 'paid', paid_at = now() where id = %s"
@@ -122,27 +111,27 @@ _MARK_PAID = "update orders set status = 'paid', paid_at = now() where id = %s"
 
 async def pay_order(
     session: AsyncSession, order: Order | LockedOrder, sale: PendingSale, write_payment: statements.Write
-) -> bool:
+) -> Unsold | None:
     """Sell the held seats to an order whose payment has arrived, even after the hold expired if they are still free.
 
-    The caller has locked the order. `write_payment` is executed together with the sale. Returns False when the seats
-    are gone or the event is not published: a pending order is closed, and the caller must return the payment.
+    The caller has locked the order. `write_payment` is executed together with the sale. Returns why nothing was sold
+    (see `sale_checks`): a pending order is closed then, and the caller must return the payment.
     """
     hold, items = await sale.hold.fetch()
-    event_status = await sale.event_status.fetch()
-    if event_status != events.EventStatus.PUBLISHED:
-        await _close(session, order, OrderStatus.CANCELLED)
-        return False
+    refusal = await find_refusal(session, order.id, hold, items, await sale.event.fetch())
 
     async def write_sale(connection: DriverConnection) -> None:
         await send(connection, _MARK_PAID, order.id)
         outbox.publish(session, OrderPaid.of(order))
         await write_payment(connection)
 
-    if not await reservations.confirm(session, hold, items, write_sale):
-        await _close(session, order, OrderStatus.EXPIRED)
-        return False
-    return True
+    if refusal is None:
+        if await reservations.confirm(session, hold, items, write_sale):
+            return None
+        refusal = Unsold.SEATS_GONE
+    is_cancelled = refusal in {Unsold.EVENT_OFF, Unsold.GIVEN_BACK}
+    await _close(session, order, OrderStatus.CANCELLED if is_cancelled else OrderStatus.EXPIRED)
+    return refusal
 
 
 async def expire_order(session: AsyncSession, message: reservations.ReservationExpired) -> None:

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from ticketing.modules.payments import api, personal_data
 from ticketing.modules.payments.messages import (
+    PaymentCancelled,
     PaymentCreated,
     PaymentFailed,
     PaymentReturned,
@@ -22,6 +23,7 @@ from ticketing.modules.payments.refund_sender import ClaimedRefund, claim_refund
 from ticketing.modules.payments.refunds import NothingToRefund, RefundTooLarge, refund_order, request_refund
 from ticketing.modules.payments.retention import clean_events
 from ticketing.modules.payments.schemas import PaymentOut, RefundOut
+from ticketing.modules.payments.settlement import close_payment
 from ticketing.modules.payments.webhooks import retry_waiting_event
 
 router = APIRouter()
@@ -32,6 +34,7 @@ __all__ = [
     "ClaimedRefund",
     "NothingToRefund",
     "Payment",
+    "PaymentCancelled",
     "PaymentCreated",
     "PaymentFailed",
     "PaymentOut",
@@ -49,6 +52,7 @@ __all__ = [
     "RefundTooLarge",
     "claim_refunds",
     "clean_events",
+    "close_payment",
     "list_payments",
     "list_providers",
     "list_refunds",

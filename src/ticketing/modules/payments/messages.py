@@ -53,8 +53,14 @@ class PaymentSuperseded(_PaymentMessage):
     topic: ClassVar[str] = "payment.superseded"
 
 
+class PaymentCancelled(_PaymentMessage):
+    """The hold was given back, or the event was cancelled, while this payment was pending."""
+
+    topic: ClassVar[str] = "payment.cancelled"
+
+
 class PaymentReturned(_PaymentMessage):
-    """The payment arrived twice or too late for its seats. All of it is refunded."""
+    """The payment arrived and could not pay the order; `reason` says why. All of it is refunded."""
 
     topic: ClassVar[str] = "payment.returned"
 

@@ -83,6 +83,8 @@ async def choose(bill: FoundBill, request: Request) -> Response:
     send = {"pay": provider.pay, "decline": provider.decline}.get(action)
     if send is None:
         return _page("Pay your order", _summary(bill) + _note("Choose Pay or Decline.") + _choice(bill), 422)
+    if bill.payment.status == PaymentStatus.CANCELLED:
+        return _page("Pay your order", _summary(bill) + _choice(bill), 409)
     try:
         await send(bill.payment)
     except ProviderUnreachable:
@@ -101,6 +103,8 @@ def _choice(bill: Bill) -> str:
     if bill.payment.status in {PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED}:
         back = f'<a class="button primary wide" href="/o/{escape(bill.reference)}">Back to your order</a>'
         return _note("This has been paid already.") + back
+    if bill.payment.status == PaymentStatus.CANCELLED:
+        return _note("This payment was cancelled: its seats were given back, or the event was cancelled.")
     return _form(_button("pay", "Pay", "primary wide") + _button("decline", "Decline", "wide"))
 
 

@@ -24,12 +24,14 @@ from ticketing.infra.db import Base, Identified
 
 
 class PaymentStatus(StrEnum):
-    """pending -> failed | superseded -> succeeded -> refunded. Transitions only go forward: see `settlement`."""
+    """pending -> failed | superseded | cancelled -> succeeded -> refunded. Only forward: see `settlement`."""
 
     PENDING = "pending"
     FAILED = "failed"
     #: Another payment paid the order while this one was pending.
     SUPERSEDED = "superseded"
+    #: The buyer gave the hold back, or the event was cancelled. Money that arrives all the same is returned.
+    CANCELLED = "cancelled"
     #: The payment arrived and paid the order.
     SUCCEEDED = "succeeded"
     #: All of the payment was or is being refunded: by staff, or because it arrived twice or too late for its seats.
@@ -56,7 +58,9 @@ class Payment(Identified, Base):
         UniqueConstraint("provider", "provider_ref"),
         ForeignKeyConstraint(["organization_id", "order_id"], ["orders.organization_id", "orders.id"]),
         Index("ix_payments_organization_id_order_id", "organization_id", "order_id"),
-        CheckConstraint("status in ('pending', 'failed', 'superseded', 'succeeded', 'refunded')", name="status"),
+        CheckConstraint(
+            "status in ('pending', 'failed', 'superseded', 'cancelled', 'succeeded', 'refunded')", name="status"
+        ),
         CheckConstraint("provider in ('mock', 'stripe')", name="provider"),
         CheckConstraint("amount_minor > 0", name="amount"),
         CheckConstraint("refunded_minor between 0 and amount_minor", name="refunded"),

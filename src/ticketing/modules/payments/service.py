@@ -168,7 +168,7 @@ async def record_payment(session: AsyncSession, user_id: UUID, reserved: Payment
         # The provider's webhook has arrived earlier and is waiting: apply it now.
         await apply_waiting(session, await lock_payment(session, payment.id))
         payment = await lock_payment(session, payment.id)
-    if payment.status in (PaymentStatus.PENDING, PaymentStatus.SUPERSEDED):
+    if payment.status in (PaymentStatus.PENDING, PaymentStatus.SUPERSEDED, PaymentStatus.CANCELLED):
         await _check_payable(order, payable)
     return payment
 

@@ -1,4 +1,4 @@
-"""Apply a webhook: a payment succeeded or failed, or a refund succeeded. Statuses only move forward.
+"""Apply webhooks: a payment succeeded or failed, or a refund succeeded; close payments. Statuses only move forward.
 
 Every path locks the order first and then the payment, so webhooks of one order are applied one after another.
 Success after failure is applied, because the money has arrived. Failure after success is ignored: money that has
@@ -16,7 +16,13 @@ from ticketing.infra.db.pipeline import Cursor, DriverConnection, send
 from ticketing.modules import events, orders
 from ticketing.modules.payments import refunds
 from ticketing.modules.payments.locked_payment import LockedPayment, PendingPayment
-from ticketing.modules.payments.messages import PaymentFailed, PaymentReturned, PaymentSucceeded, PaymentSuperseded
+from ticketing.modules.payments.messages import (
+    PaymentCancelled,
+    PaymentFailed,
+    PaymentReturned,
+    PaymentSucceeded,
+    PaymentSuperseded,
+)
 from ticketing.modules.payments.models import PaymentEvent, PaymentStatus
 from ticketing.modules.payments.queries import find_payment, lock_payment
 
@@ -24,8 +30,16 @@ from ticketing.modules.payments.queries import find_payment, lock_payment
 Outcome = Literal["applied", "seen", "mismatch"]
 
 PAID_TWICE = "This order had been paid already."
-EVENT_OFF = "The event is no longer taking place as announced."
-SEATS_GONE = "The money came after the hold had run out, and the seats had gone to somebody else."
+#: The reason of the refund, as the buyer reads it.
+REASONS = {
+    orders.Unsold.EVENT_OFF: "The event is no longer taking place as announced.",
+    orders.Unsold.GIVEN_BACK: "The seats had been given back before the money came.",
+    orders.Unsold.SALE_ENDED: "The money came after the hold had run out, and the sale had ended.",
+    orders.Unsold.LIMIT_REACHED: (
+        "The money came after the hold had run out, and the buyer has as many tickets of this event as one person may."
+    ),
+    orders.Unsold.SEATS_GONE: "The money came after the hold had run out, and the seats had gone to somebody else.",
+}
 
 _ARRIVED = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED})
 
@@ -77,16 +91,12 @@ async def _apply_success(
     async def write_payment(connection: DriverConnection) -> None:
         superseded.append(await _record_success(session, connection, payment, arrived_at))
 
-    if await orders.pay_order(session, order, sale, write_payment):
+    unsold = await orders.pay_order(session, order, sale, write_payment)
+    if unsold is None:
         await _publish_superseded(session, superseded[0])
     else:
-        await _return_payment(session, payment, await _return_reason(session, order), arrived_at)
+        await _return_payment(session, payment, REASONS[unsold], arrived_at)
     return "applied"
-
-
-async def _return_reason(session: AsyncSession, order: orders.LockedOrder) -> str:
-    event = await events.get_event(session, order.event_id)
-    return SEATS_GONE if event.status == events.EventStatus.PUBLISHED else EVENT_OFF
 
 
 async def _return_payment(session: AsyncSession, locked: LockedPayment, reason: str, arrived_at: datetime) -> None:
@@ -143,3 +153,27 @@ async def _apply_refund(session: AsyncSession, event: PaymentEvent) -> Outcome |
     if refund is None or event.currency != refund.currency or event.amount_minor != refund.amount_minor:
         return _mismatch(event)
     return "applied" if await refunds.complete_refund(session, payment, refund) else "seen"
+
+
+_CANCEL = f"""
+update payments set status = 'cancelled' where order_id = %s and status = 'pending'
+returning provider_ref is not null, {", ".join(LockedPayment._fields)}"""  # noqa: S608
+
+
+async def close_payment(session: AsyncSession, message: orders.OrderCancelled | orders.OrderExpired) -> None:
+    """Cancel the open payment of a cancelled order, and of an expired one whose event is not on sale any more.
+
+    The payment of another expired order stays open: it may still arrive, and buy the same seats. What late money may
+    buy is decided by the order and its hold (see `orders.sale_checks`): it may arrive before this message is consumed.
+    """
+    order = await orders.lock_order(session, message.order_id)
+    if order.status not in {orders.OrderStatus.CANCELLED, orders.OrderStatus.EXPIRED}:
+        return
+    if order.status == orders.OrderStatus.EXPIRED:
+        event = await events.get_event(session, order.event_id)
+        if event.status == events.EventStatus.PUBLISHED:
+            return
+    cancelled = await statements.execute(session, _CANCEL, order.id)
+    for was_created, *row in await cancelled.fetchall():
+        if was_created:
+            outbox.publish(session, PaymentCancelled.of(LockedPayment(*row)))

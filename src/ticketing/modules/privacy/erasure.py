@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.errors import Conflict
 from ticketing.infra.http import idempotency
-from ticketing.modules import iam, orders, organizations, payments, reservations, tickets
+from ticketing.modules import events, iam, orders, organizations, payments, reservations, tickets
 
 #: Longer than any request or consumer that has read the user's data can still be running.
 REPEAT_HOURS = 1
@@ -46,6 +46,14 @@ async def forget_person(session: AsyncSession, message: iam.UserErased) -> None:
     A ticket that is issued later copies the name from the order, which is empty by then.
     """
     await _forget(session, [message.user_id])
+
+
+async def forget_identities(session: AsyncSession, message: events.EventCompleted | events.EventCancelled) -> None:
+    """Erase what erasures have left for the purchase limit of an event that is now over."""
+    organization_id, event_id = message.organization_id, message.event_id
+    assert organization_id is not None  # an event belongs to an organization
+    await orders.personal_data.forget_identities(session, organization_id, event_id)
+    await reservations.personal_data.forget_identities(session, organization_id, event_id)
 
 
 async def finish_erasures(session: AsyncSession) -> None:

@@ -3,7 +3,7 @@
 from ticketing.modules.reservations import personal_data, retention
 from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirmation import confirm, release_confirmed
-from ticketing.modules.reservations.expiry import expire_due
+from ticketing.modules.reservations.expiry import end_holds_of_cancelled_events, expire_due
 from ticketing.modules.reservations.hold.batcher import Holds
 from ticketing.modules.reservations.hold.fast_path import FastPathHolds
 from ticketing.modules.reservations.hold_request import HoldRequest
@@ -16,8 +16,21 @@ from ticketing.modules.reservations.messages import (
     ReservationExtended,
 )
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
-from ticketing.modules.reservations.purchase_limits import LimitExceeded, check_limit, count_places, lock_address
-from ticketing.modules.reservations.queries import get_reservation, lapsed_places, lock_hold, lock_own_hold
+from ticketing.modules.reservations.purchase_limits import (
+    LimitExceeded,
+    check_limit,
+    count_places,
+    count_places_of_buyer,
+    lock_address,
+    lock_identities,
+)
+from ticketing.modules.reservations.queries import (
+    get_reservation,
+    has_lapsed,
+    lapsed_places,
+    lock_hold,
+    lock_own_hold,
+)
 
 __all__ = [
     "FastPathHolds",
@@ -37,11 +50,15 @@ __all__ = [
     "check_limit",
     "confirm",
     "count_places",
+    "count_places_of_buyer",
+    "end_holds_of_cancelled_events",
     "expire_due",
     "get_reservation",
+    "has_lapsed",
     "lapsed_places",
     "lock_address",
     "lock_hold",
+    "lock_identities",
     "lock_own_hold",
     "personal_data",
     "release_confirmed",

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -40,10 +40,22 @@ _log = log.get_logger(__name__)
 
 async def expire_due(session: AsyncSession, limit: int = SWEEP_ROWS, event_id: UUID | None = None) -> int:
     """Expire lapsed holds, oldest first, and return their number. Rows locked by other transactions are skipped."""
-    lapsed = await lock_due(session, limit, event_id)
-    await events.lock_held(session, held_seats(chain(*lapsed.values())))
-    await events.lock_counters(session, places(chain(*lapsed.values())))
-    return await expire_each(session, lapsed)
+    return await _expire_locked(session, await lock_due(session, limit, event_id))
+
+
+async def _expire_locked(session: AsyncSession, holds: Lapsed) -> int:
+    await events.lock_held(session, held_seats(chain(*holds.values())))
+    await events.lock_counters(session, places(chain(*holds.values())))
+    return await expire_each(session, holds)
+
+
+async def end_holds_of_cancelled_events(session: AsyncSession, limit: int = SWEEP_ROWS) -> int:
+    """Expire running holds whose event was cancelled, and return their number. Orders of theirs expire with them."""
+    is_cancelled = events.Event.status == constant(events.EventStatus.CANCELLED)
+    of_cancelled = exists().where(events.Event.organization_id == Reservation.organization_id, is_cancelled)
+    of_cancelled = of_cancelled.where(events.Event.id == Reservation.event_id)
+    query = _select().where(Reservation.status == constant(ReservationStatus.ACTIVE), of_cancelled)
+    return await _expire_locked(session, await _lock(session, query.order_by(Reservation.expires_at).limit(limit)))
 
 
 async def lock_due(session: AsyncSession, limit: int = SWEEP_ROWS, event_id: UUID | None = None) -> Lapsed:

@@ -30,6 +30,8 @@ class HoldRow(NamedTuple):
     status: str
     #: Active and not lapsed.
     is_running: bool
+    #: Lapsed, or about to lapse by the wall clock: another transaction may count it as lapsed before this one commits.
+    is_ending: bool
     expires_at: datetime
     total_minor: int
     currency: str

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
 from ticketing.infra.db.personal_data import Part, Rows, locked_in_order
-from ticketing.modules import events
+from ticketing.modules import events, iam
 from ticketing.modules.reservations.items import held_seats, places
 from ticketing.modules.reservations.models import Reservation, ReservationItem, ReservationStatus
 from ticketing.modules.reservations.queries import items_by_reservation
@@ -88,8 +88,15 @@ async def _cancel(session: AsyncSession, held: _Held) -> None:
 
 
 async def forget_buyer(session: AsyncSession, user_ids: Collection[UUID]) -> None:
-    """Erase the mailbox identity of these users' reservations."""
-    await session.execute(_erase_identity(Reservation.user_id.in_(user_ids)))
+    """Erase the mailbox identity of these users' reservations of past events. Until then purchase limits count it."""
+    is_over = Reservation.event_id.in_(select(events.Event.id).where(events.is_finished()))
+    await session.execute(_erase_identity(Reservation.user_id.in_(user_ids), is_over))
+
+
+async def forget_identities(session: AsyncSession, organization_id: UUID, event_id: UUID) -> None:
+    """Erase the mailbox identities of erased users in the reservations of an event that is over."""
+    of_event = (Reservation.organization_id == organization_id) & (Reservation.event_id == event_id)
+    await session.execute(_erase_identity(of_event, Reservation.user_id.in_(iam.personal_data.erased_users())))
 
 
 async def forget_buyers(session: AsyncSession, reservation_ids: Collection[UUID]) -> None:
@@ -97,6 +104,6 @@ async def forget_buyers(session: AsyncSession, reservation_ids: Collection[UUID]
     await session.execute(_erase_identity(Reservation.id.in_(reservation_ids)))
 
 
-def _erase_identity(whose: ColumnElement[bool]) -> Update:
-    known = locked_in_order(Reservation.id, whose, Reservation.buyer_identity.is_not(None))
+def _erase_identity(*whose: ColumnElement[bool]) -> Update:
+    known = locked_in_order(Reservation.id, *whose, Reservation.buyer_identity.is_not(None))
     return update(Reservation).where(known).values(buyer_identity=None)

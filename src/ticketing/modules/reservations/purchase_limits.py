@@ -71,6 +71,9 @@ select b.n, b.identity, ({_PLACES} and r.organization_id = %s and r.event_id = b
                          and (r.user_id = b.user_id or r.buyer_identity = b.identity))::integer
   from ({_BUYERS}) as b"""  # noqa: S608 (only constants)
 
+_COUNT_OF_BUYER = f"""{_PLACES}
+   and r.organization_id = %s and r.event_id = %s and (r.user_id = %s or r.buyer_identity = %s) and r.id <> %s"""
+
 _COUNT_OF_RESERVATIONS = f"""{_PLACES}
    and r.organization_id = %s and r.id = any(%s::uuid[])"""
 
@@ -100,10 +103,15 @@ def _locked(
 async def lock_address(session: AsyncSession, event_id: UUID, email: str) -> bytes:
     """Lock the identity of a lower-case email address for this event until the transaction ends, and return it."""
     identity = bytes((await session.execute(select(func.buyer_identity(event_id, email)))).scalar_one())
-    # The first 8 bytes of a digest, as in `_LOCK_BUYERS`. A collision only makes two people wait for each other.
-    key = int.from_bytes(identity[:8], "big", signed=True)
-    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    await lock_identities(session, [identity])
     return identity
+
+
+async def lock_identities(session: AsyncSession, identities: Collection[bytes]) -> None:
+    """Lock the allowances of these identities until the transaction ends, in one order for all transactions."""
+    # The first 8 bytes of a digest, as in `_LOCK_BUYERS`. A collision only makes two people wait for each other.
+    for key in sorted({int.from_bytes(identity[:8], "big", signed=True) for identity in identities}):
+        await session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def check_limit(limit: int, had: int, wanted: int, field: str) -> None:
@@ -113,6 +121,15 @@ def check_limit(limit: int, had: int, wanted: int, field: str) -> None:
     left = max(0, limit - had)
     message = f"One person may have at most {limit} tickets of this event, over all orders; you can have {left} more."
     raise LimitExceeded(message, field=field, limit=limit, left=left)
+
+
+async def count_places_of_buyer(
+    session: AsyncSession, organization_id: UUID, event_id: UUID, user_id: UUID, identity: bytes | None, but: UUID
+) -> int:
+    """The places of an event that this account, or this identity, has now, without those of the reservation `but`."""
+    counted = await statements.execute(session, _COUNT_OF_BUYER, organization_id, event_id, user_id, identity, but)
+    ((places,),) = await counted.fetchall()
+    return int(places)
 
 
 async def count_places(session: AsyncSession, organization_id: UUID, reservation_ids: Sequence[UUID]) -> int:

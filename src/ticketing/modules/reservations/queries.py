@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Uuid, case, column, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db import tenancy
+from ticketing.infra.db import statements, tenancy
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import NotFound
@@ -39,10 +39,13 @@ async def lock_reservation(session: AsyncSession, reservation_id: UUID) -> Reser
     return reservation
 
 
-_SELECT = """
-select id, organization_id, event_id, user_id, status, status = 'active' and expires_at >= now(), expires_at,
-       total_minor, currency
-  from reservations"""
+#: Longer than a transaction that sells a hold takes from the lock of the hold to its commit.
+ENDING_SECONDS = 10
+
+_SELECT = f"""
+select id, organization_id, event_id, user_id, status, status = 'active' and expires_at >= now(),
+       expires_at < clock_timestamp() + interval '{ENDING_SECONDS} seconds', expires_at, total_minor, currency
+  from reservations"""  # noqa: S608 (a constant)
 _ITEMS = """
 select i.position, i.seat_number, i.seat_label, i.ticket_type_id, t.name, i.quantity, i.price_minor
   from reservations r
@@ -72,6 +75,15 @@ def _locked(found: Sequence[tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) 
     if not found:
         raise NotFound
     return HoldRow(*found[0]), [HeldItem(*item) for item in items]
+
+
+_HAS_LAPSED = "select expires_at < clock_timestamp() from reservations where id = %s"
+
+
+async def has_lapsed(session: AsyncSession, reservation_id: UUID) -> bool:
+    """Whether a hold has lapsed by the wall clock, perhaps after the transaction began. The caller has locked it."""
+    found = await statements.execute(session, _HAS_LAPSED, reservation_id)
+    return await found.fetchone() == (True,)
 
 
 async def is_lapsed(session: AsyncSession, reservation: Reservation) -> bool:

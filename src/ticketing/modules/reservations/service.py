@@ -60,11 +60,13 @@ async def extend(session: AsyncSession, reservation_id: UUID, user_id: UUID, ext
 
     Raises:
         NotFound, HoldExpired, HoldEnded, ExtensionLimit.
+        events.EventNotOnSale: the event was cancelled, or its sale has ended; the hold keeps its time.
     """
     reservation = await lock_own(session, reservation_id, user_id)
     await check_active(session, reservation)
     if reservation.extensions >= extensions_max:
         raise ExtensionLimit
+    await events.check_on_sale(session, reservation.organization_id, reservation.event_id)
     event = await events.get_event(session, reservation.event_id)
     reservation.expires_at += timedelta(seconds=event.hold_seconds)
     reservation.extensions += 1

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db import statements
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import TicketingError
@@ -80,6 +81,21 @@ async def query_sale_terms(
     """By event; an unknown event, or one that was never published, is missing."""
     wanted = (organization_id, list(event_ids))
     return PendingQuery(_parse, await send(connection, _EVENTS, *wanted), await send(connection, _OFFERS, *wanted))
+
+
+_SALE_NOW = """
+select status, sales_start_at > now(),
+       sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()
+  from events where organization_id = %s and id = %s"""
+
+
+async def check_on_sale(session: AsyncSession, organization_id: UUID, event_id: UUID) -> None:
+    """Check that seats of this event could be held now. Raises EventNotOnSale."""
+    found = await statements.execute(session, _SALE_NOW, organization_id, event_id)
+    row = await found.fetchone()
+    refusal = EventNotOnSale() if row is None else _refusal(*row)
+    if refusal is not None:
+        raise refusal
 
 
 def _parse(events: Iterable[tuple[Any, ...]], offers: Iterable[tuple[Any, ...]]) -> dict[UUID, SaleTerms]:

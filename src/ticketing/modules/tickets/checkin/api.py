@@ -47,9 +47,12 @@ async def get_stats(event_id: UUID, scanner: DoorReader, session: Db) -> Envelop
 async def list_for_offline(
     event_id: UUID, scanner: DoorReader, page: OfflinePage, session: Db
 ) -> Envelope[list[OfflineTicketOut]]:
-    """List all tickets of the event, for scanners that work offline. They verify codes with the public keys."""
-    rows, cursor = await queries.list_for_offline(session, scanner.organization_id, event_id, page)
-    return envelope(rows, next_cursor=cursor)
+    """List all tickets of the event, for scanners that work offline. They verify codes with the public keys.
+
+    `meta.event_status` says why all tickets are voided when the event was cancelled.
+    """
+    rows, cursor, status = await queries.list_for_offline(session, scanner.organization_id, event_id, page)
+    return envelope(rows, next_cursor=cursor, event_status=status)
 
 
 @router.post("/sync")

@@ -24,6 +24,7 @@ from ticketing.modules.tickets.checkin.service import (
     CHECK_INS,
     TRANSFERRED,
     AlreadyCheckedIn,
+    EventOff,
     NonceUsed,
     WrongEvent,
     checked_in,
@@ -105,10 +106,14 @@ def _refuse(merge: _Merge, event: events.Event, scan: OfflineScan, claims: CodeC
     ticket = merge.tickets.get(claims.ticket_id)
     if ticket is None:
         return _refusal(scan, InvalidCode())
-    return None if claims.version == ticket.code_version else _refusal(scan, InvalidCode(TRANSFERRED))
+    if claims.version != ticket.code_version:
+        return _refusal(scan, InvalidCode(TRANSFERRED))
+    # A scan that was recorded before the cancellation keeps its result.
+    is_off = event.status == events.EventStatus.CANCELLED and scan.nonce not in merge.scans
+    return _refusal(scan, EventOff()) if is_off else None
 
 
-def _refusal(scan: OfflineScan, error: InvalidCode | WrongEvent | NonceUsed) -> ScanOut:
+def _refusal(scan: OfflineScan, error: InvalidCode | WrongEvent | NonceUsed | EventOff) -> ScanOut:
     return ScanOut(nonce=scan.nonce, result=error.code, message=error.message)
 
 

@@ -41,6 +41,12 @@ class WrongEvent(Conflict):
     code = "wrong_event"
 
 
+class EventOff(Conflict):
+    """This event was cancelled: nobody is admitted."""
+
+    code = "event_cancelled"
+
+
 class NonceUsed(Invalid):
     """This nonce was used for a scan of another ticket."""
 
@@ -98,13 +104,23 @@ async def check_in(
     Raises:
         NotFound: the event is unknown or belongs to another organization.
         InvalidCode, WrongEvent, NonceUsed: no scan is recorded, because there is no ticket to record it for.
+        EventOff: no scan is recorded.
     """
     event = await events.get_own_event(session, access.organization_id, event_id)
     scan = await Scan.of(session, access, body)
     ticket = await _lock_scanned(session, event, scan.claims)
-    result = await _find_earlier(session, ticket, scan) or await _decide(session, ticket, scan)
+    result = await _find_earlier(session, ticket, scan)
+    if result is None:
+        check_takes_place(event)
+        result = await _decide(session, ticket, scan)
     CHECK_INS.labels(result.value).inc()
     return CheckInOutcome(result, ticket)
+
+
+def check_takes_place(event: events.Event) -> None:
+    """Raises EventOff for a cancelled event."""
+    if event.status == events.EventStatus.CANCELLED:
+        raise EventOff(field="code")
 
 
 async def _lock_scanned(session: AsyncSession, event: events.Event, claims: CodeClaims) -> Ticket:

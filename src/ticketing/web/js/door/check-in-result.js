@@ -4,7 +4,13 @@ import { formatTime } from '../lib/dates.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { t } from '../words/translate.js';
 
-const KIND_BY_ERROR = { already_checked_in: 'warn', voided: 'bad', wrong_event: 'bad', invalid_code: 'bad' };
+const KIND_BY_ERROR = {
+  already_checked_in: 'warn',
+  voided: 'bad',
+  wrong_event: 'bad',
+  event_cancelled: 'bad',
+  invalid_code: 'bad',
+};
 
 /** Returns `{kind, result, title, text}` for the response or the error of a check-in; one of the two is null. */
 export function checkInResult(response, error) {

@@ -315,6 +315,8 @@ export default {
   'door.voided_text': 'This ticket was refunded, cancelled or given to someone else.',
   'door.wrong_event': 'Another event',
   'door.wrong_event_text': 'The ticket is genuine, but for another event.',
+  'door.event_cancelled': 'Event cancelled',
+  'door.event_cancelled_text': 'The ticket is genuine, but the event was cancelled. Nobody is admitted.',
   'door.invalid': 'Not a ticket',
   'door.invalid_text': 'This code was not issued here.',
   'door.failed': 'Not checked',
