@@ -20,8 +20,8 @@ from ticketing.infra.http.rate_limiter import Bucket, Rate
 from ticketing.infra.security.client_network import network_of
 
 KIB, MIB = 1024, 1024 * 1024
-#: The largest list that buyers send has 1,000 elements, the largest one of organizers 10,000.
-VALUES_MAX, OFFICE_VALUES_MAX = 2_000, 50_000
+#: The largest list of buyers and scanners has 1,000 elements of a few values each, that of organizers 10,000 elements.
+VALUES_MAX, OFFICE_VALUES_MAX = 10_000, 50_000
 
 
 class Dimension(StrEnum):

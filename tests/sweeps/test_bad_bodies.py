@@ -59,6 +59,9 @@ async def test_an_invalid_field_is_named_and_changes_nothing(
 
 
 def _named(mutation: Mutation, response: httpx2.Response) -> str | None:
+    # The number of values is limited before the fields are looked at.
+    if response.status_code == 413 and isinstance(mutation.wrong, list):
+        return None
     # A strict parser refuses lone surrogates, NaN and Infinity as malformed JSON, without naming a field.
     is_malformed_json = (isinstance(mutation.wrong, str) and mutation.wrong in UNSTORABLE) or isinstance(
         mutation.wrong, float

@@ -2,14 +2,18 @@
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import text
+from starlette.responses import Response
 
-from tests.support.world import API, PASSWORD, World, data, refusal
-from ticketing.infra.db import Database
+from tests.support.world import API, PASSWORD, Tenant, World, data, refusal
+from ticketing.infra.db import Database, statements
+from ticketing.infra.errors import NotFound, TicketingError
+from ticketing.infra.http import error_handlers, idempotency
 
 ADA = {"email": "ada@example.com", "password": PASSWORD}
 
@@ -108,7 +112,7 @@ async def test_a_stolen_refresh_token_ends_the_family_with_a_key_as_well(
     async with database.transaction() as session:
         await session.execute(text("update refresh_tokens set spent_at = spent_at - interval '1 minute'"))
     refusal(await refresh("two"), 401)
-    assert [row.key for row in await _stored(database)] == ["one"]
+    assert await _stored(database) == []
     async with database.transaction() as session:
         assert await session.scalar(text("select end_reason from sessions")) == "token_reused"
 
@@ -152,3 +156,81 @@ async def test_a_response_is_stored_only_with_its_effect(world: World, database:
     answers = await asyncio.gather(ada.post("/orgs", body, key="a"), bob.post("/orgs", body, key="b"))
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     assert sorted(row.status for row in await _stored(database)) == [201, 409]
+
+
+async def post_venue(client: httpx2.AsyncClient, tenant: Tenant, authorization: str) -> httpx2.Response:
+    section = {"name": "Stalls", "category": "Stalls", "rows": [{"name": "A", "seats": 1}]}
+    body = {"name": "Hall", "city": "Utrecht", "country": "NL", "timezone": "Europe/Amsterdam", "sections": [section]}
+    headers = {"Authorization": authorization, "Idempotency-Key": "venue"}
+    return await client.post(f"{API}{tenant.path('/venues')}", json=body, headers=headers)
+
+
+async def test_a_stored_response_is_not_for_a_revoked_key(world: World) -> None:
+    tenant = await world.tenant()
+    key = data(await tenant.admin.post(tenant.path("/api-keys"), {"name": "script", "role": "ORG_ADMIN"}), 201)
+    sent = [await post_venue(world.client, tenant, f"ApiKey {key['key']}") for _ in range(2)]
+    assert [answer.headers.get("Idempotency-Replayed") for answer in sent] == [None, "true"]
+    data(await tenant.admin.delete(tenant.path(f"/api-keys/{key['id']}")))
+    refusal(await post_venue(world.client, tenant, f"ApiKey {key['key']}"), 401)
+
+
+async def test_a_stored_response_is_not_for_a_member_who_was_removed(world: World) -> None:
+    tenant = await world.tenant()
+    member = await world.member(tenant, "ORG_ADMIN")
+    key = {"name": "script", "role": "ORG_STAFF"}
+    first = data(await member.post(tenant.path("/api-keys"), key, key="made"), 201)
+    again = await member.post(tenant.path("/api-keys"), key, key="made")
+    assert data(again, 201)["key"] == first["key"]
+    data(await tenant.admin.delete(tenant.path(f"/members/{member.id}")))
+    refused = await member.post(tenant.path("/api-keys"), key, key="made")
+    assert refused.status_code in {403, 404}
+    assert first["key"] not in refused.text
+
+
+async def test_a_refresh_is_repeated_for_ten_seconds_only_with_a_key_as_well(world: World, owner: Database) -> None:
+    ada, headers = await world.person("ada"), {"Idempotency-Key": "refresh"}
+
+    async def refresh() -> httpx2.Response:
+        return await world.client.post(
+            f"{API}/auth/refresh", json={"refresh_token": ada.refresh_token}, headers=headers
+        )
+
+    first = data(await refresh())
+    assert data(await refresh())["refresh_token"] == first["refresh_token"]
+    async with owner.transaction() as session:
+        await session.execute(text("update refresh_tokens set spent_at = spent_at - interval '11 seconds'"))
+    refusal(await refresh(), 401)
+
+
+def errors_with_retry(kind: type[TicketingError] = TicketingError) -> Iterator[type[TicketingError]]:
+    for child in kind.__subclasses__():
+        if child.retry_after_seconds is not None:
+            yield child
+        yield from errors_with_retry(child)
+
+
+def test_no_error_that_asks_for_a_retry_is_stored() -> None:
+    kinds = set(errors_with_retry())
+    assert "sync_in_flight" in {kind.code for kind in kinds}
+    assert [kind.__name__ for kind in kinds if idempotency.is_stored(kind())] == []
+
+
+async def test_a_refusal_does_not_replace_what_the_same_request_did_meanwhile(world: World, database: Database) -> None:
+    """A request failed, and before its refusal was stored a repetition of it succeeded."""
+    claim = idempotency.Claim("user:ada", "hold-1", [b"1"])
+    refused = error_handlers.render(NotFound())
+    async with database.transaction() as session:
+        await claim.store(session, Response(b'{"success":true}', 201))
+    told = await claim.store_error(database, refused, NotFound(), error_handlers.render)
+    assert (told.status_code, told.body, told.headers["Idempotency-Replayed"]) == (201, b'{"success":true}', "true")
+
+
+async def test_a_refusal_is_withheld_while_the_same_request_runs(world: World, database: Database) -> None:
+    claim = idempotency.Claim("user:ada", "hold-1", [b"1"])
+    async with database.transaction() as session:
+        async with statements.round_trip(session) as connection:
+            await idempotency.query_claim(connection, claim)
+        told = await claim.store_error(database, error_handlers.render(NotFound()), NotFound(), error_handlers.render)
+    assert told.status_code == 409
+    assert told.headers["Retry-After"] == "1"
+    assert await _stored(database) == []

@@ -135,7 +135,8 @@ async def test_only_authenticated_users_may_send_large_bodies(client: httpx2.Asy
     path, large = tenant.path("/venues/import?format=pretix&timezone=Europe/Amsterdam"), b" " * (2 * 2**20)
     assert refusal(await tenant.admin.post(path, content=large, headers=JSON), 400)["code"] == "malformed"
     keyed = {**JSON, "Idempotency-Key": "one"}
-    assert refusal(await client.post(f"{API}{path}", content=large, headers=keyed), 413)["code"] == "too_large"
+    assert refusal(await client.post(f"{API}{path}", content=large, headers=keyed), 401)["code"] == "unauthenticated"
+    assert refusal(await client.post(f"{API}/orgs", content=large, headers=keyed), 413)["code"] == "too_large"
 
 
 async def test_a_head_of_too_many_or_too_large_headers_is_refused(client: httpx2.AsyncClient) -> None:

@@ -158,7 +158,7 @@ def is_allowed() -> bool:
     return True
 
 
-async def test_the_notifier_of_the_process_is_not_bound_by_whoever_woke_it(app: FastAPI, database: Database) -> None:
+async def test_the_notifier_is_not_bound_by_the_task_that_woke_it(app: FastAPI, database: Database) -> None:
     """A second transaction of a task commits while the first one is open: its notification is sent."""
     notifier = CommitNotifier(app.state.get(Redis))
     async with database.transaction() as session:

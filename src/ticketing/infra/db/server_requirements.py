@@ -37,13 +37,15 @@ class UnsupportedServer(ConfigurationError):
 
 
 def check_server(name: str, url: str, prepare_threshold: int) -> bool:
-    """Whether the server was checked; False while it is unavailable. Blocks for a few seconds at most.
+    """Whether the server was checked; False without a URL or while it is unavailable. Blocks for a few seconds.
 
     `name` is the setting of the URL, for the sentence of the error.
 
     Raises:
         UnsupportedServer: PostgreSQL before 17, or a pooler that would mix up or drop the state of sessions.
     """
+    if not url:
+        return False
     try:
         with _connected(url) as connection:
             _check(name, url, connection, prepare_threshold)

@@ -48,7 +48,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     response = render(error)
     if (claim := idempotency.find_claim(request)) is not None:
         # An Idempotency-Key was sent: a retry gets this same response.
-        await claim.store_error(app_state.of(request.app).get(Database), response, error)
+        return await claim.store_error(app_state.of(request.app).get(Database), response, error, render)
     return response
 
 

@@ -1,11 +1,14 @@
 """Idempotency keys: the response of a POST is stored in the transaction that produced it and replayed to retries.
 
-A claim is a transaction-level advisory lock, so a crashed process releases it: no key stays "in flight".
+A claim is a transaction-level advisory lock, so a crashed process releases it: no key stays "in flight". A stored
+response is sent after the route's dependencies, which authorize the caller, and before the route itself.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request
@@ -79,6 +82,15 @@ class Replay(Exception):
     def __init__(self, status: int, body: bytes) -> None:
         self.status, self.body = status, body
 
+    def response(self) -> Response:
+        """The stored response, marked as a replay."""
+        headers = {"Idempotency-Replayed": "true"}
+        return Response(self.body, self.status, headers, media_type="application/json")
+
+
+#: The stored response to the present request, until its caller has been authorized.
+_replay: ContextVar[Replay | None] = ContextVar("replay", default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -96,16 +108,33 @@ class Claim:
         async with statements.round_trip(session) as connection:
             await send(connection, _STORE, *self._values(response).values())
 
-    async def store_error(self, database: Database, response: Response, error: TicketingError) -> None:
-        """Store an error response in a new transaction, since the request's own was rolled back."""
+    async def store_error(
+        self,
+        database: Database,
+        response: Response,
+        error: TicketingError,
+        render: Callable[[TicketingError], Response],
+    ) -> Response:
+        """Store an error response in a new transaction, since the request's own was rolled back; the response to send.
+
+        If a request with the same key has run since the rollback, or is running, its response is the one to send.
+        """
         if not is_stored(error):
-            return
+            return response
         try:
             async with database.transaction() as session:
-                await session.execute(insert(StoredResponse).values(self._values(response)).on_conflict_do_nothing())
-        except SQLAlchemyError as lost:
+                async with statements.round_trip(session) as connection:
+                    pending = await query_claim(connection, self)
+                await pending.fetch()
+                await session.execute(insert(StoredResponse).values(self._values(response)))
+        except Replay as replay:
+            return replay.response()
+        except IdempotencyInFlight as twin:
+            return render(twin)
+        except (SQLAlchemyError, IdempotencyMismatch) as lost:
             # The request changed nothing, so a retry may run again. The client still receives the original error.
             _log.warning("refusal_not_remembered", error=type(lost).__name__)
+        return response
 
     def _values(self, response: Response) -> dict[str, Any]:
         body = bytes(response.body)
@@ -120,6 +149,8 @@ class Claim:
 
 def is_stored(error: TicketingError) -> bool:
     """Whether a retry gets this same error response instead of being executed again."""
+    if error.retry_after_seconds is not None:  # the same request may succeed then
+        return False
     return error.code not in _NOT_STORED_CODES and error.status not in _NOT_STORED_STATUSES and error.status < 500
 
 
@@ -128,13 +159,17 @@ async def claim(
     session: Db,
     idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
 ) -> None:
-    """Claim the key of a POST that has one. Raises what `claim_of` and `query_claim` raise."""
+    """Claim the key of a POST that has one. Raises what `claim_of` and `query_claim` raise; for Replay see `Route`."""
+    _replay.set(None)
     if idempotency_key is None:
         return
     wanted = await claim_of(request, idempotency_key)
     async with statements.round_trip(session) as connection:
         pending = await query_claim(connection, wanted)
-    hold_claim(request, await pending.fetch())
+    try:
+        hold_claim(request, await pending.fetch())
+    except Replay as replay:
+        _replay.set(replay)
     request.state.session = session
 
 
@@ -222,8 +257,10 @@ class Route(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         given = list(options.get("dependencies") or [])
-        if "POST" in (options.get("methods") or ()) and not any(d.dependency is claim for d in given):
-            options["dependencies"] = [Depends(claim), *given]
+        if "POST" in (options.get("methods") or ()):
+            if not any(d.dependency is claim for d in given):
+                options["dependencies"] = [Depends(claim), *given]
+            endpoint = _replaying(endpoint)
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -239,6 +276,21 @@ class Route(APIRoute):
         return handle_once
 
 
+def _replaying(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap an endpoint so that it is called only if there is no stored response.
+
+    By then all dependencies have been resolved: a key that was revoked, or a member who was removed, has been refused.
+    """
+
+    @wraps(endpoint)
+    async def replay_or_call(*arguments: Any, **options: Any) -> Any:
+        if (replay := _replay.get()) is not None:
+            raise replay
+        return await endpoint(*arguments, **options)
+
+    return replay_or_call
+
+
 class SealedRoute(Route):
     """A route whose responses contain a secret (tokens, keys): they are stored encrypted."""
 
@@ -252,5 +304,4 @@ def install(app: FastAPI) -> None:
 
 async def _on_replay(request: Request, replay: Exception) -> Response:
     assert isinstance(replay, Replay)
-    headers = {"Idempotency-Replayed": "true"}
-    return Response(replay.body, replay.status, headers, media_type="application/json")
+    return replay.response()

@@ -42,6 +42,7 @@ from ticketing.modules.iam.sessions.service import clean_sessions, end_sessions,
 router = APIRouter()
 for _routes in (api, sessions_api, account_api, second_factor_api):
     router.include_router(_routes.router)
+router.include_router(api.unkeyed)
 
 __all__ = [
     "CurrentUser",
