@@ -6,7 +6,8 @@
 \startpipeline
 begin;
 select set_config('app.organization_id', :organization, true);
-select id, organization_id, currency, max_per_order, max_per_buyer, now() + make_interval(secs => hold_seconds), status,
+select id, organization_id, currency, max_per_order, max_per_buyer, max_held_per_buyer,
+       now() + make_interval(secs => hold_seconds), status,
        sales_start_at > now(), sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()
   from events where organization_id = (:organization)::uuid and id = (:event)::uuid and published_at is not null;
 select pg_try_advisory_xact_lock(hashint8extended(:number, :round));

@@ -12,6 +12,8 @@ from ticketing.infra.system.ports import free_port
 from ticketing.infra.system.processes import wait_for
 
 READY_SECONDS = 120
+#: Settings for loads in which one account holds much, and the same seats again. The limit is checked nevertheless.
+ONE_BUYER_HOLDS_MUCH = {"HELD_PLACES_MAX": "100000", "SEAT_REST_SECONDS": "0"}
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def platform() -> Iterator[tuple[str, Path]]:
         with output.open("wb") as out:
             process = subprocess.Popen(
                 [*command, "--data-dir", str(folder)],
-                env={**os.environ, "LOG_LEVEL": "warning", "RATE_LIMITS": "off"},
+                env={**os.environ, "LOG_LEVEL": "warning", "RATE_LIMITS": "off", **ONE_BUYER_HOLDS_MUCH},
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

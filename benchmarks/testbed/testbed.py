@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks.generator.generator import Generator
+from benchmarks.testbed.platform import ONE_BUYER_HOLDS_MUCH
 from ticketing.infra.config import Settings
 from ticketing.infra.config.local_secrets import missing_secrets
 from ticketing.infra.embedded.postgres import APPLICATION, OWNER, WORKER, EmbeddedPostgres
@@ -150,6 +151,7 @@ def _environment(
         "REDIS_URL": valkey.url(number),
         "SMTP_URL": "",
         "RATE_LIMITS": "on",
+        **ONE_BUYER_HOLDS_MUCH,
         "LOG_LEVEL": "info",
         "LOG_FORMAT": "json",
         "TRUSTED_PROXIES": "127.0.0.1",

@@ -32,6 +32,9 @@ VARIABLES = {
     "ARGON2_MEMORY_KIB": "64",
     "LOG_LEVEL": "info",
     "RATE_LIMITS": "on",
+    # Few accounts hold much, and the same seats again.
+    "HELD_PLACES_MAX": "100000",
+    "SEAT_REST_SECONDS": "0",
     # Each buyer has its own client address.
     "TRUSTED_PROXIES": "127.0.0.1",
     "ACCESS_TOKEN_SECONDS": "3600",

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Edit, Mutant
 _SRC = "src/ticketing"
 _TABLES = "migrations/versions/2026_11_21_1200-first_tables.py"
 _HOLDS = "tests/modules/reservations/test_holds.py::"
+_HELD = "tests/modules/reservations/test_held_places.py::"
 _ORDER = "tests/modules/reservations/test_lock_order.py::"
 _RACES = "tests/modules/events/test_races.py::"
 MODEL = "tests/model/test_model.py::test_the_database_and_the_model_agree"
@@ -120,6 +121,24 @@ SEATS = (
 )
 
 PLACES = (
+    Mutant(
+        "two batches count what one account holds at the same time",
+        "An account holds more than the limit by requests that arrive at once at two processes.",
+        (Edit(f"{_SRC}/modules/reservations/hold/held_places.py", "if buyer in self.buyers.contended:", "if False:"),),
+        (f"{_HELD}test_two_processes_count_one_account_together",),
+    ),
+    Mutant(
+        "seats that ran out do not rest",
+        "An account holds the same seats again at the moment at which its hold runs out.",
+        (
+            Edit(
+                f"{_SRC}/modules/reservations/hold/buyers_now.py",
+                "least(r.expires_at, coalesce(r.ended_at, r.expires_at))",
+                "r.ended_at",
+            ),
+        ),
+        (f"{_HELD}test_seats_that_were_let_go_rest_for_their_holder_only",),
+    ),
     Mutant(
         "places are not counted in Python",
         "The condition on the counter aborts the transaction, and the buyer gets a server error.",

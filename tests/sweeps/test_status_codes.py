@@ -24,6 +24,7 @@ from ticketing.infra.system.fair_threads import FairThreads
 from ticketing.modules.events.models import EventSeat
 from ticketing.modules.organizations.models import Organization
 from ticketing.modules.reservations.hold.batcher import Holds
+from ticketing.modules.reservations.hold.buyers_now import HoldRules
 
 
 async def test_400_idempotency_key_missing(client: httpx2.AsyncClient, tenant: FullTenant) -> None:
@@ -216,7 +217,7 @@ async def test_503_too_many_concurrent_logins(client: httpx2.AsyncClient, tenant
 async def _without_database(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     nowhere = Database(settings.model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:9/none"}))
     here, holds = app.state.get(Database), app.state.get(Holds)
-    app.state.provide(nowhere, Holds(nowhere, 1))
+    app.state.provide(nowhere, Holds(nowhere, HoldRules(1)))
     yield
     app.state.provide(here, holds)
     await nowhere.close()

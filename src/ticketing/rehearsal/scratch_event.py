@@ -57,6 +57,7 @@ class _Original(NamedTuple):
     currency: str
     max_per_order: int
     max_per_buyer: int | None
+    max_held_per_buyer: int | None
 
 
 class _Ids(NamedTuple):
@@ -164,7 +165,8 @@ async def _describe(session: AsyncSession, run: str, original: _Original, ids: _
     for number, label in seats:
         labels[number] = label
     types = await (await statements.execute(session, _FOR_SALE, *ids)).fetchall()
-    limits = [original.max_per_order, original.max_per_buyer, *(max_per_order for _, _, max_per_order in types)]
+    limits = [original.max_per_order, original.max_per_buyer, original.max_held_per_buyer]
+    limits += [max_per_order for _, _, max_per_order in types]
     scratch_event = ScratchEvent(
         run=run,
         organization_id=ids.organization_id,
@@ -201,7 +203,8 @@ _ORGANIZATION = "insert into organizations (id, name, slug) values (%s, %s, %s)"
 _MEMBER = "insert into members (organization_id, user_id, role) values (%s, %s, 'ORG_ADMIN')"
 
 _EVENT = """
-select id, venue_id, plan_version, title, currency, max_per_order, max_per_buyer from events where id = %s"""
+select id, venue_id, plan_version, title, currency, max_per_order, max_per_buyer, max_held_per_buyer
+  from events where id = %s"""
 
 _VENUE = """
 insert into venues select c.* from venues o, jsonb_populate_record(o, cast(%s as jsonb)) c

@@ -27,7 +27,7 @@ ITEMS = (GrantedItem(SEAT, 1, 7, "Stalls-Ä-8"), GrantedItem(SEAT, 1, 0, 'Quote"
 @pytest.fixture(params=["whole second", "microseconds"])
 async def hold(request: pytest.FixtureRequest) -> writes.GrantedHold:
     until = datetime(2027, 5, 1, 19, 30, 0, 0 if request.param == "whole second" else 123_456, tzinfo=UTC)
-    sale = events.SaleTerms(uuid4(), uuid4(), None, None, "EUR", 10, None, until)
+    sale = events.SaleTerms(uuid4(), uuid4(), None, None, "EUR", 10, None, None, until)
     wanted = HoldRequest(uuid4(), "key", [b""], sale.event_id)
     pending = PendingHold(wanted, Cause("correlation", "", "user:x"), asyncio.get_running_loop().create_future())
     return writes.GrantedHold.of(pending, sale, ITEMS)

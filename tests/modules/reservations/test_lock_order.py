@@ -25,6 +25,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.log import Cause
 from ticketing.modules import reservations
 from ticketing.modules.reservations.hold.batch import Batch
+from ticketing.modules.reservations.hold.buyers_now import HoldRules
 from ticketing.modules.reservations.hold.pending import PendingHold
 from ticketing.modules.reservations.hold_request import BestAvailable, HoldRequest
 
@@ -63,7 +64,7 @@ async def hold_in_one_batch(app: FastAPI, show: Show, *requests: HoldRequest) ->
     future = asyncio.get_running_loop().create_future
     pending = [PendingHold(request, Cause.here(), future(), request.seats) for request in requests]
     async with app.state.get(Database).engine.connect() as connection:
-        await Batch(connection, UUID(show.tenant.id), pending, 1).run()
+        await Batch(connection, UUID(show.tenant.id), pending, HoldRules(1)).run()
 
 
 async def sweep(app: FastAPI) -> int:

@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     expiry_sweep_seconds: float = Field(1, ge=0.1, le=60)
     #: How often a hold may be extended.
     reservation_extensions_max: int = Field(1, ge=0, le=10)
+    #: Most places of one event that one account holds at one time, unless the event has `max_held_per_buyer`. An order
+    #: of `max_per_order` places is always possible. 0: no limit.
+    held_places_max: int = Field(40, ge=0, le=100_000)
+    #: How long the seats of a hold that was not bought rest before the same account may hold them again. 0: not at all.
+    seat_rest_seconds: int = Field(5, ge=0, le=300)
     #: Longest life of a viewer's event stream; the browser then reconnects.
     stream_seconds_max: int = Field(600, ge=10, le=86_400)
     #: Most event streams of one client address (IPv6: one /64) in each API process, which has at most 10,000 in all.

@@ -52,6 +52,7 @@ class Event(Identified, Base):
         CheckConstraint("hold_seconds between 5 and 3600", name="hold_seconds"),
         CheckConstraint("max_per_order between 1 and 1000", name="max_per_order"),
         CheckConstraint("max_per_buyer between 1 and 1000", name="max_per_buyer"),
+        CheckConstraint("max_held_per_buyer between 1 and 100000", name="max_held_per_buyer"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
         CheckConstraint("ends_at is null or ends_at > starts_at", name="ends_after_start"),
         CheckConstraint("sales_end_at > sales_start_at", name="sale_window"),
@@ -73,6 +74,8 @@ class Event(Identified, Base):
     max_per_order: Mapped[int] = mapped_column(Integer)
     #: Over all orders of one person; null for no limit.
     max_per_buyer: Mapped[int | None] = mapped_column(Integer)
+    #: Held by one account at one time; null for the platform's setting HELD_PLACES_MAX.
+    max_held_per_buyer: Mapped[int | None] = mapped_column(Integer)
     status: Mapped[EventStatus] = mapped_column(Text, default=EventStatus.DRAFT)
     #: Null until the event is published: for drafts, cancelled ones included.
     published_at: Mapped[datetime | None]

@@ -28,6 +28,10 @@ PerOrder = Annotated[int, Field(strict=True, ge=1, le=1000)]
 PerBuyer = Annotated[
     int, Field(strict=True, ge=1, le=1000, description="Over all orders of one person; null: no limit")
 ]
+PerHolder = Annotated[
+    int,
+    Field(strict=True, ge=1, le=100_000, description="Held by one person at one time; null: the platform's setting"),
+]
 
 
 class CreateEvent(Body):
@@ -44,6 +48,7 @@ class CreateEvent(Body):
     hold_seconds: HoldSeconds = 300
     max_per_order: PerOrder = 10
     max_per_buyer: PerBuyer | None = None
+    max_held_per_buyer: PerHolder | None = None
 
 
 class UpdateEvent(Body):
@@ -60,6 +65,7 @@ class UpdateEvent(Body):
     hold_seconds: HoldSeconds | None = None
     max_per_order: PerOrder | None = None
     max_per_buyer: PerBuyer | None = None
+    max_held_per_buyer: PerHolder | None = None
 
     @field_validator("title", "starts_at", "currency", "hold_seconds", "max_per_order")
     @classmethod
@@ -144,6 +150,7 @@ class EventOut(Out):
     hold_seconds: int
     max_per_order: int
     max_per_buyer: int | None
+    max_held_per_buyer: int | None
     has_seats: bool
     plan_version: int | None
     price_from: Money | None

@@ -110,6 +110,7 @@ def _describe(
         hold_seconds=event.hold_seconds,
         max_per_order=event.max_per_order,
         max_per_buyer=event.max_per_buyer,
+        max_held_per_buyer=event.max_held_per_buyer,
         has_seats=seats.capacity > 0,
         plan_version=event.plan_version,
         price_from=None if cheapest is None else Money(amount=cheapest, currency=event.currency),

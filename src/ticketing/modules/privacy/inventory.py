@@ -38,6 +38,7 @@ NOT_EXPORTED = {
     "refunds.requested_by": "a staff member, whose actions are exported as audit entries",
     "organizations.buyer_data_days": _SETTING,
     "events.max_per_buyer": _SETTING,
+    "events.max_held_per_buyer": _SETTING,
     "idempotency_keys.caller": "a response that its caller already received, kept for IDEMPOTENCY_RETENTION_HOURS",
     "idempotency_keys.body": "a response that its caller already received, kept for IDEMPOTENCY_RETENTION_HOURS",
     "outbox.actor": _COPY,

@@ -5,6 +5,7 @@ from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirmation import confirm, release_confirmed
 from ticketing.modules.reservations.expiry import end_holds_of_cancelled_events, expire_due
 from ticketing.modules.reservations.hold.batcher import Holds
+from ticketing.modules.reservations.hold.buyers_now import HoldRules
 from ticketing.modules.reservations.hold.fast_path import FastPathHolds
 from ticketing.modules.reservations.hold_request import HoldRequest
 from ticketing.modules.reservations.items import HeldItem, HoldRow
@@ -37,6 +38,7 @@ __all__ = [
     "HeldItem",
     "HoldRequest",
     "HoldRow",
+    "HoldRules",
     "Holds",
     "LimitExceeded",
     "Reservation",

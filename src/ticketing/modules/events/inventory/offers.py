@@ -43,6 +43,8 @@ class SaleTerms:
     currency: str
     max_per_order: int
     max_per_buyer: int | None
+    #: Places that one account may hold at one time; null: the platform's setting.
+    max_held_per_buyer: int | None
     #: When a hold that is created in this transaction lapses.
     expires_at: datetime
     refusal: TicketingError | None = None
@@ -60,7 +62,7 @@ async def find_organization(session: AsyncSession, event_id: UUID) -> UUID | Non
 
 # An event without an end time counts as over one day after its start.
 _EVENTS = """
-select id, organization_id, venue_id, plan_version, currency, max_per_order, max_per_buyer,
+select id, organization_id, venue_id, plan_version, currency, max_per_order, max_per_buyer, max_held_per_buyer,
        now() + make_interval(secs => hold_seconds), status, sales_start_at > now(),
        sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()
   from events
@@ -101,8 +103,8 @@ async def check_on_sale(session: AsyncSession, organization_id: UUID, event_id: 
 def _parse(events: Iterable[tuple[Any, ...]], offers: Iterable[tuple[Any, ...]]) -> dict[UUID, SaleTerms]:
     found: dict[UUID, SaleTerms] = {}
     for row in events:
-        sale = found[row[0]] = SaleTerms(*row[:8])
-        sale.refusal = _refusal(*row[8:])
+        sale = found[row[0]] = SaleTerms(*row[:9])
+        sale.refusal = _refusal(*row[9:])
     for event_id, categories, *offer in offers:
         if event_id in found:
             _add_offer(found[event_id], Offer(*offer), categories)

@@ -26,6 +26,8 @@ from ticketing.infra.system.outside_calls import transaction_scope
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import Lapsed, expire, lock_overtaken, query_lapsed_events
 from ticketing.modules.reservations.hold.best_available import choose_best
+from ticketing.modules.reservations.hold.buyers_now import BuyersNow, HoldRules, query_buyers
+from ticketing.modules.reservations.hold.held_places import HeldPlaces
 from ticketing.modules.reservations.hold.inventory import LockedInventory
 from ticketing.modules.reservations.hold.pending import HoldResponse, PendingHold
 from ticketing.modules.reservations.hold.writes import (
@@ -49,10 +51,10 @@ class Batch:
     """Pending holds of one organization, decided together. After `run`, each has a response or a `refusal`."""
 
     def __init__(
-        self, connection: AsyncConnection, organization_id: UUID, holds: Sequence[PendingHold], extensions_max: int
+        self, connection: AsyncConnection, organization_id: UUID, holds: Sequence[PendingHold], rules: HoldRules
     ) -> None:
         self._connection, self._organization_id = connection, organization_id
-        self._holds, self._extensions_max = holds, extensions_max
+        self._holds, self._rules = holds, rules
         for hold in holds:  # an earlier batch of theirs may have failed
             hold.seats, hold.refusal = hold.request.seats, None
         self.responses: dict[PendingHold, HoldResponse] = {}
@@ -61,6 +63,7 @@ class Batch:
         self.topics = {ReservationCreated.topic}
         self._sales: dict[UUID, events.SaleTerms] = {}
         self._lapsed: Lapsed = {}
+        self._buyers = BuyersNow()
         self._to_sweep: set[UUID] = set()
 
     async def run(self) -> None:
@@ -90,9 +93,10 @@ class Batch:
             sales = await events.query_sale_terms(
                 connection, organization_id, {h.request.event_id for h in self._holds}
             )
+            buyers = await query_buyers(connection, organization_id, [_buyer(h) for h in self._holds], self._rules)
             seats = await events.lock_seats(connection, organization_id, _seat_keys(self._holds))
         self._replay(*await keys.fetch())
-        self._sales = await sales.fetch()
+        self._sales, self._buyers = await sales.fetch(), await buyers.fetch()
         return await seats.fetch()
 
     def _replay(self, in_flight: set[int], stored: dict[int, Stored]) -> None:
@@ -116,11 +120,13 @@ class Batch:
         allowances = await self._lock_allowances(holds)
         await self._lock_overtaken({seat.lapsed for seat in free.values() if seat.lapsed is not None})
         left = await self._lock_places(holds)  # the last rows, because no others are waited for
-        return LockedInventory(self._sales, free, lost, {one.id for one in self._lapsed}, left, allowances)
+        lapsed = {one.id for one in self._lapsed}
+        held = HeldPlaces(self._rules.held_max, self._buyers)
+        return LockedInventory(self._sales, free, lost, lapsed, left, allowances, held)
 
     async def _lock_allowances(self, holds: Iterable[PendingHold]) -> dict[Buyer, Allowance]:
         limited = {sale.event_id for sale in self._sales.values() if sale.max_per_buyer is not None}
-        buyers = [Buyer(h.request.event_id, h.request.user_id) for h in holds if h.request.event_id in limited]
+        buyers = [_buyer(hold) for hold in holds if hold.request.event_id in limited]
         if not buyers:
             return {}
         async with pipelined(self._driver):
@@ -152,7 +158,7 @@ class Batch:
                 self._refuse(pending, error)
             else:
                 hold = GrantedHold.of(pending, self._sales[pending.request.event_id], items)
-                self.responses[pending] = response_to(hold, self._extensions_max)
+                self.responses[pending] = response_to(hold, self._rules.extensions_max)
                 granted.append(hold)
                 self.changed.add(hold.sale.event_id)
         return granted
@@ -192,6 +198,10 @@ class Batch:
         await insert_holds(connection, organization_id, granted)
         messages = [message_row(ReservationCreated, h.id, message_payload(h), h.pending.cause) for h in granted]
         await append(connection, organization_id, messages)
+
+
+def _buyer(hold: PendingHold) -> Buyer:
+    return Buyer(hold.request.event_id, hold.request.user_id)
 
 
 def _seat_keys(holds: Iterable[PendingHold]) -> list[events.SeatKey]:

@@ -26,6 +26,7 @@ from ticketing.modules import events
 from ticketing.modules.reservations.expiry import expire_due
 from ticketing.modules.reservations.hold import metrics
 from ticketing.modules.reservations.hold.batch import Batch
+from ticketing.modules.reservations.hold.buyers_now import HoldRules
 from ticketing.modules.reservations.hold.fair_queue import FairQueue
 from ticketing.modules.reservations.hold.pending import HoldResponse, PendingHold
 from ticketing.modules.reservations.hold_request import HoldRequest
@@ -50,8 +51,8 @@ crash_points.register(
 class Holds:
     """Queues requests for holds and commits them in batches."""
 
-    def __init__(self, database: Database, extensions_max: int) -> None:
-        self._database, self._extensions_max = database, extensions_max
+    def __init__(self, database: Database, rules: HoldRules) -> None:
+        self._database, self._rules = database, rules
         self._queue = FairQueue(WORKERS_PER_ORGANIZATION, BATCH_MAX)
         self._workers: set[asyncio.Task[None]] = set()
         self._organizations: dict[UUID, UUID] = {}
@@ -184,7 +185,7 @@ class Holds:
 
     async def _commit(self, connection: AsyncConnection, organization_id: UUID, holds: Sequence[PendingHold]) -> None:
         started = time.perf_counter()
-        batch = Batch(connection, organization_id, holds, self._extensions_max)
+        batch = Batch(connection, organization_id, holds, self._rules)
         try:
             await batch.run()
         finally:

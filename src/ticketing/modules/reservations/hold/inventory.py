@@ -11,6 +11,7 @@ from uuid import UUID
 from ticketing.infra.errors import Invalid, NotFound, TicketingError
 from ticketing.infra.http.fields import AMOUNT_MAX
 from ticketing.modules import events
+from ticketing.modules.reservations.hold.held_places import HeldPlaces
 from ticketing.modules.reservations.hold.pending import PendingHold
 from ticketing.modules.reservations.hold_request import HoldRequest
 from ticketing.modules.reservations.purchase_limits import (
@@ -49,6 +50,7 @@ class LockedInventory:
     lapsed: Iterable[UUID]
     places: dict[UUID, int]
     allowances: Mapping[Buyer, Allowance]
+    held: HeldPlaces
     overtaken: set[UUID] = field(default_factory=set)
     _granted_seats: set[events.SeatKey] = field(default_factory=set)
     _granted_to: dict[bytes, int] = field(default_factory=dict)
@@ -59,8 +61,9 @@ class LockedInventory:
         Raises:
             NotFound, EventNotOnSale: there is nothing to hold.
             AllowanceContended: another transaction has locked this buyer's allowance.
-            LimitExceeded: more than the event or the ticket type allows per order, or per person over all orders; or
-                a total above AMOUNT_MAX.
+            SeatResting: the buyer let one of these seats go a moment ago.
+            LimitExceeded: more than the event or the ticket type allows per order, or per person over all orders or at
+                one time; or a total above AMOUNT_MAX.
             Invalid: a ticket type is not a general-admission type of this event.
             SeatUnknown, SeatTaken, SeatContended, SeatNotPriced, SoldOut: nothing was taken.
         """
@@ -79,9 +82,11 @@ class LockedInventory:
         field, quantity = request.quantity_field, request.quantity
         if quantity > sale.max_per_order:
             raise LimitExceeded(f"One order may have at most {sale.max_per_order} tickets of this event.", field=field)
+        buyer = Buyer(request.event_id, request.user_id)
+        self.held.check_limit(buyer, sale, quantity, field)
         if sale.max_per_buyer is None:
             return None
-        allowance = self.allowances.get(Buyer(request.event_id, request.user_id))
+        allowance = self.allowances.get(buyer)
         if allowance is None:
             raise AllowanceContended
         used = allowance.places + self._granted_to.get(allowance.identity, 0)
@@ -95,6 +100,8 @@ class LockedInventory:
         if hold.request.best_available and not all(map(self._is_locked, keys)):
             raise events.SeatContended(field="best_available")  # free when they were chosen: choose again
         self._check_free(keys)
+        buyer = Buyer(hold.request.event_id, hold.request.user_id)
+        self.held.check_rest(buyer, ((self.seats[key].number, key[1]) for key in keys), hold.request.seats_field)
         unpriced = [key[1] for key in keys if self.seats[key].category not in sale.by_category]
         if unpriced:
             raise SeatNotPriced(field="seats", seats=unpriced)
@@ -134,6 +141,7 @@ class LockedInventory:
                 self.overtaken.add(lapsed)
         for type_id, quantity in request.places.items():
             self.places[type_id] -= quantity
+        self.held.take(Buyer(request.event_id, request.user_id), request.quantity)
         if identity is not None:
             self._granted_to[identity] = self._granted_to.get(identity, 0) + request.quantity
 
