@@ -49,10 +49,10 @@ async def list_for_offline(
 ) -> Envelope[list[OfflineTicketOut]]:
     """List all tickets of the event, for scanners that work offline. They verify codes with the public keys.
 
-    `meta.event_status` says why all tickets are voided when the event was cancelled.
+    All tickets of a cancelled event are listed as voided; `refusal` is the error code with which the door refuses one.
     """
-    rows, cursor, status = await queries.list_for_offline(session, scanner.organization_id, event_id, page)
-    return envelope(rows, next_cursor=cursor, event_status=status)
+    rows, cursor = await queries.list_for_offline(session, scanner.organization_id, event_id, page)
+    return envelope(rows, next_cursor=cursor)
 
 
 @router.post("/sync")

@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events
 from ticketing.modules.tickets.checkin.schemas import GateOut, OfflineTicketOut, StatsOut
+from ticketing.modules.tickets.checkin.service import EventOff
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
+from ticketing.modules.tickets.service import TicketVoided
 
 OFFLINE_PAGE_MAX = 5000
 
@@ -55,11 +57,11 @@ async def get_stats(session: AsyncSession, organization_id: UUID, event_id: UUID
 
 async def list_for_offline(
     session: AsyncSession, organization_id: UUID, event_id: UUID, page: PageQuery
-) -> tuple[list[OfflineTicketOut], str | None, events.EventStatus]:
-    """Return one page of the event's tickets, oldest first, the next cursor, and the event's status. Raises NotFound.
+) -> tuple[list[OfflineTicketOut], str | None]:
+    """Return one page of the event's tickets, oldest first, and the next cursor. Raises NotFound.
 
     Voided tickets are included, so that a scanner can tell why it refuses them. All tickets of a cancelled event are
-    listed as voided: every scanner refuses them then, also one that does not read the event's status.
+    listed as voided: every scanner refuses them then, also one that does not read `refusal`.
     """
     event = await events.get_own_event(session, organization_id, event_id)
     columns = (Ticket.id, Ticket.code_version, Ticket.status, Ticket.seat_label, Ticket.name, Ticket.holder_name)
@@ -68,16 +70,16 @@ async def list_for_offline(
         query = query.where(Ticket.id > page.after_id())
     rows = (await session.execute(query.order_by(Ticket.id).limit(page.limit + 1))).all()
     kept, cursor = page.cut(rows, lambda row: [str(row.id)])
-    is_off = event.status == events.EventStatus.CANCELLED
-    listed = [
+    off = EventOff.code if event.status == events.EventStatus.CANCELLED else None
+    return [
         OfflineTicketOut(
             id=row.id,
             code_version=row.code_version,
-            status=TicketStatus.VOIDED if is_off else row.status,
+            status=row.status if off is None else TicketStatus.VOIDED,
+            refusal=off or (TicketVoided.code if row.status == TicketStatus.VOIDED else None),
             seat=row.seat_label,
             name=row.name,
             holder_initial=row.holder_name[:1].upper(),
         )
         for row in kept
-    ]
-    return listed, cursor, events.EventStatus(event.status)
+    ], cursor

@@ -117,6 +117,8 @@ class OfflineTicketOut(Out):
     seat: str | None
     name: str
     holder_initial: str
+    #: The error code with which the door refuses the ticket: "voided" or "event_cancelled".
+    refusal: str | None
 
 
 class MakeDevice(Body):
