@@ -20,6 +20,7 @@ select true from outbox_readers r join outbox o on o.xid >= r.window_from
  where r.road is null or r.road = 'log' limit 1"""
 OLD_DAY = """
 do $$ begin
+    set local role ticketing_owner;
     execute format('create table outbox_%s partition of outbox for values from (%L) to (%L)',
                    to_char(current_date - 9, 'YYYYMMDD'), current_date - 9, current_date - 8);
     insert into outbox (occurred_at, message_id, topic, key, schema_version, payload, correlation_id, traceparent,

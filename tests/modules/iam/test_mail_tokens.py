@@ -17,7 +17,11 @@ from ticketing.modules import iam
 from ticketing.modules.iam.mail_tokens.links import LinkInvalid, read_link
 from ticketing.modules.iam.mail_tokens.models import Purpose
 
-PATHS = {Purpose.VERIFY_EMAIL: "/auth/verify-email", Purpose.RESET_PASSWORD: "/auth/password-reset/confirm"}
+PATHS = {
+    Purpose.VERIFY_EMAIL: "/auth/verify-email",
+    Purpose.CONFIRM_RECIPIENT: "/auth/verify-email",
+    Purpose.RESET_PASSWORD: "/auth/password-reset/confirm",
+}
 
 
 def _link(purpose: Purpose, token_id: UUID | None = None) -> str:

@@ -45,7 +45,7 @@ async def test_the_password_is_stored_as_argon2id_and_the_message_has_no_address
         fact = (await session.execute(facts)).one()
     assert stored.startswith("$argon2id$")
     assert fact[:3] == ("user.registered", user_id, None)
-    assert "ada" not in str(fact.payload)
+    assert "ada@" not in str(fact.payload)  # an id may contain "ada"
 
 
 @pytest.mark.parametrize(
