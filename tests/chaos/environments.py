@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from tests.chaos.faults import clocks
 from tests.chaos.faults.fault import Kind
 from tests.chaos.platform import Platform
 from tests.chaos.proxy import Proxy
@@ -29,7 +30,7 @@ async def opened(
         elif kind == "small":
             platform = await _small(folder, stack)
         else:
-            platform = Platform(folder / "data")
+            platform = Platform(folder / "data", clocks.movable(folder))
         # The mock provider sends its webhooks through a proxy.
         provider = await _wire(stack, lambda: asyncio.open_connection("127.0.0.1", platform.port))
         platform.wires["provider"] = provider

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tests.chaos.faults.bad_messages import BAD_MESSAGES
 from tests.chaos.faults.bad_webhooks import BAD_WEBHOOKS
+from tests.chaos.faults.clocks import CLOCKS
 from tests.chaos.faults.failover import FAILOVER
 from tests.chaos.faults.fault import Fault
 from tests.chaos.faults.kills import KILLS
@@ -11,7 +12,7 @@ from tests.chaos.faults.log import LOG
 from tests.chaos.faults.outages import OUTAGES
 from tests.chaos.faults.slow_provider import SLOW_PROVIDER
 
-FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *BAD_MESSAGES, *OUTAGES, *FAILOVER, *LOG, SLOW_PROVIDER]
+FAULTS: list[Fault] = [*KILLS, *BAD_WEBHOOKS, *BAD_MESSAGES, *OUTAGES, *FAILOVER, *LOG, *CLOCKS, SLOW_PROVIDER]
 
 
 def choose(names: Sequence[str]) -> list[Fault]:
