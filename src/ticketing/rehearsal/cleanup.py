@@ -55,6 +55,10 @@ async def delete_rehearsal(
     for _ in range(PASSES_MAX):
         try:
             total += await _delete_tables(database, scratch)
+            # A job has ended the holds of the cancelled events meanwhile, and a reader of its messages that still found
+            # an event has started a stream for it.
+            await wait_for_readers(database, scratch.organization_id, readers_seconds)
+            total += await _delete(database, "event_streams", "organization_id = %s", scratch.organization_id)
             return total + await _delete_accounts(database, scratch)
         except DBAPIError:  # a foreign key of a row written meanwhile, or a deadlock with its transaction
             await asyncio.sleep(PAUSE_SECONDS)
