@@ -47,9 +47,11 @@ async def requested(path: str) -> AsyncIterator[tuple[Server, socket.socket]]:
         await loop.sock_connect(client, listener.getsockname())
         await loop.sock_sendall(client, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         await until(lambda: bool(server.server_state.connections))
-        yield server, client
-        server.force_exit = server.should_exit = True
-        await running
+        try:
+            yield server, client
+        finally:
+            server.force_exit = server.should_exit = True
+            await running
 
 
 @pytest.mark.parametrize("path", ["/whole", "/parts"])
@@ -62,8 +64,7 @@ async def test_a_client_that_reads_nothing_or_little_is_disconnected(
     async with requested(path) as (server, client):
         if bytes_read:
             await asyncio.get_running_loop().sock_recv(client, bytes_read)
-        await until(lambda: not server.server_state.connections)
-        assert not server.server_state.tasks
+        await until(lambda: not server.server_state.connections and not server.server_state.tasks)
 
 
 class Transport(asyncio.Transport):
