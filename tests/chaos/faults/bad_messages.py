@@ -26,7 +26,7 @@ WAIT_SECONDS = 120
 
 async def append_to_log(platform: Platform, load: Load) -> list[str]:
     """Append the rows that Postgres accepts."""
-    count = 0
+    count, failed = 0, _group_failures(platform)
     for bad in IN_THE_LOG:
         for topic in TOPICS:
             with suppress(ValueError, psycopg.DataError):
@@ -36,12 +36,13 @@ async def append_to_log(platform: Platform, load: Load) -> list[str]:
                 statement, values = insert_row(row, topic)
                 await platform.query(statement, *values)
                 count += topic == TOPICS[0]
-    return await _become_dead_letters(platform, count)
+    return await _become_dead_letters(platform, count, failed)
 
 
 async def write_to_kafka(platform: Platform, load: Load) -> list[str]:
     """Write records past the relay."""
     assert platform.broker is not None
+    failed = _group_failures(platform)
 
     def write(bootstrap: str) -> int:
         client = ForeignClient(bootstrap)
@@ -51,10 +52,15 @@ async def write_to_kafka(platform: Platform, load: Load) -> list[str]:
         client.flush()
         return len(ON_KAFKA) + write_header_name(bootstrap, TOPICS[0], b"\xff")
 
-    return await _become_dead_letters(platform, await asyncio.to_thread(write, platform.broker.bootstrap))
+    return await _become_dead_letters(platform, await asyncio.to_thread(write, platform.broker.bootstrap), failed)
 
 
-async def _become_dead_letters(platform: Platform, count: int) -> list[str]:
+def _group_failures(platform: Platform) -> int:
+    """How often a consumer group has failed so far, also in earlier rounds."""
+    return (platform.folder / "logs" / "consumers.log").read_text(errors="replace").count("consumer_group_failed")
+
+
+async def _become_dead_letters(platform: Platform, count: int, failed_before: int) -> list[str]:
     """All of the first topic become dead letters. They are removed, so that the next round starts without them."""
     query = "select count(*) from dead_letters where consumer = 'tickets'"
     for _ in range(WAIT_SECONDS * 10):
@@ -64,7 +70,7 @@ async def _become_dead_letters(platform: Platform, count: int) -> list[str]:
         await asyncio.sleep(0.1)
     else:
         return [f"{found} of {count} bad messages became dead letters"]
-    restarts = (platform.folder / "logs" / "consumers.log").read_text(errors="replace").count("consumer_group_failed")
+    restarts = _group_failures(platform) - failed_before
     await platform.query("delete from dead_letters")
     return [f"consumer groups failed {restarts} times"] if restarts else []
 
