@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
+from sse_starlette.sse import AppStatus
 
 from tests.modules.realtime.live import Viewer, Watch, serve, until
 from ticketing.modules.realtime.hub import Hub
@@ -13,6 +14,8 @@ from ticketing.modules.realtime.hub import Hub
 async def watch(app: FastAPI) -> AsyncIterator[Watch]:
     """Opens a viewer of a path of the running app."""
     viewers = []
+    # A test that stops a server in this process ends the streams of all servers: the library's flag is never reset.
+    AppStatus.should_exit = False
     await until(lambda: app.state.get(Hub).is_live)
     async with serve(app) as port:
 
