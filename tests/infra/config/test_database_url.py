@@ -4,9 +4,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from ticketing.infra.config import Settings
+from ticketing.infra.config import ConfigurationError, Settings
 from ticketing.infra.config.database_url import parse_database_url
-from ticketing.infra.db import Database
+from ticketing.infra.db import Database, roles
 from ticketing.infra.db.server_requirements import check_server
 from ticketing.infra.embedded.postgres import EmbeddedPostgres
 
@@ -31,6 +31,14 @@ def test_urls_are_accepted_as_operators_write_them(written: str, parsed: str) ->
 def test_other_schemes_and_unencoded_passwords_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must look like postgresql://"):
         parse_database_url(url)
+
+
+@pytest.mark.parametrize("options", ["-c%20search_path%3Dpublic", "-c+search_path%3Dpublic"])
+def test_parameters_mean_the_same_in_every_connection(postgres: EmbeddedPostgres, options: str) -> None:
+    """With a parameter that libpq would decode in another way, the role of requests is checked all the same."""
+    url = parse_database_url(f"{postgres.url()}?options={options}")
+    with pytest.raises(ConfigurationError, match="sees every tenant"):
+        roles.check_requests(url)
 
 
 async def test_of_several_servers_the_one_that_accepts_writes_is_used(

@@ -9,11 +9,11 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, event
-from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ticketing.infra import log
 from ticketing.infra.config import ConfigurationError
+from ticketing.infra.db.conninfo import conninfo_of
 
 _log = log.get_logger(__name__)
 
@@ -78,7 +78,7 @@ def check(url: str) -> None:
     if not url:
         return
     try:
-        with psycopg.connect(_address(url), autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(conninfo_of(url), autocommit=True, connect_timeout=5) as connection:
             adopt_if_necessary(connection)
     except LogNotAdopted as error:
         raise ConfigurationError(f"DATABASE_URL: {error}") from error
@@ -88,7 +88,7 @@ def check(url: str) -> None:
 
 def adopt_as_owner(url: str) -> bool:
     """Adopt the log, if any position is ahead of it, with the rights of the owner; whether it was necessary."""
-    with psycopg.connect(_address(url), autocommit=True) as connection:
+    with psycopg.connect(conninfo_of(url), autocommit=True) as connection:
         connection.execute(_JOIN_WORKERS)
         return bool(_value(connection, _ADOPT))
 
@@ -99,7 +99,3 @@ def _value(connection: Any, query: str) -> Any:
     (value,) = cursor.fetchone()
     cursor.close()
     return value
-
-
-def _address(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL, make_url
 
 from ticketing.infra.config import ConfigurationError
+from ticketing.infra.db.conninfo import conninfo_of
 from ticketing.infra.db.schema import REQUESTS, WORKERS
 
 #: Kinds of objects on which an earlier release granted rights to the log-in role itself.
@@ -25,12 +26,11 @@ def admit(owner_url: str, login_url: str, group: str) -> None:
     Raises:
         ConfigurationError: the role bypasses row-level security.
     """
-    login, owner = make_url(login_url), make_url(owner_url)
-    if login.username is None or login.username == owner.username:
+    login = make_url(login_url)
+    if login.username is None or login.username == make_url(owner_url).username:
         return
     role = Identifier(login.username)
-    address = owner.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(address, autocommit=True) as connection:
+    with psycopg.connect(conninfo_of(owner_url), autocommit=True) as connection:
         _create(connection, login)
         for kind in FORMER_RIGHTS:
             former = {"kind": SQL(kind), "role": role}
@@ -71,12 +71,11 @@ class _Role(NamedTuple):
 
 def _read_role(url: str) -> _Role | None:
     """Read the role of a URL; None when the database is unavailable, which other code handles."""
-    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     query = """select current_user, r.rolsuper or r.rolbypassrls,
                       exists (select from pg_roles g where g.rolname = %s and pg_has_role(g.oid, 'usage'))
                  from pg_roles r where r.rolname = current_user"""
     try:
-        with psycopg.connect(address, connect_timeout=5) as connection:
+        with psycopg.connect(conninfo_of(url), connect_timeout=5) as connection:
             row = connection.execute(query, [WORKERS]).fetchone()
     except psycopg.OperationalError:
         return None

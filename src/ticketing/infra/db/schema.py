@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psycopg
 
+from ticketing.infra.db.conninfo import conninfo_of
+
 REQUESTS, WORKERS = "ticketing_requests", "ticketing_workers"
 """The groups with the rights of requests and of workers; see roles.py."""
 
@@ -46,7 +48,7 @@ def _texts() -> list[str]:
 def is_up_to_date(owner_url: str, groups_by_login_url: Mapping[str, str]) -> bool:
     """Whether `migrate` has nothing to do: the schema, the positions of the log and the roles' rights are right."""
     try:
-        with psycopg.connect(_driver_url(owner_url)) as connection:
+        with psycopg.connect(conninfo_of(owner_url)) as connection:
             row = connection.execute(_STATE).fetchone()
         return row == (newest(), True) and all(_has_rights(*login) for login in groups_by_login_url.items())
     except psycopg.Error:
@@ -54,9 +56,5 @@ def is_up_to_date(owner_url: str, groups_by_login_url: Mapping[str, str]) -> boo
 
 
 def _has_rights(url: str, group: str) -> bool:
-    with psycopg.connect(_driver_url(url)) as connection:
+    with psycopg.connect(conninfo_of(url)) as connection:
         return connection.execute(_MEMBER, [group]).fetchone() == (True,)
-
-
-def _driver_url(url: str) -> str:
-    return url.replace("+psycopg", "", 1)

@@ -12,10 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
-from sqlalchemy.engine import make_url
 
 from ticketing.infra.config import ConfigurationError
 from ticketing.infra.db import outage_log, timeouts
+from ticketing.infra.db.conninfo import conninfo_of
 
 VERSION_MIN = 17
 #: Rounds of the probe for a pooler: a busy pooler may by chance give a connection the same server twice.
@@ -63,10 +63,9 @@ def check_server(name: str, url: str, prepare_threshold: int) -> bool:
 @contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection that is lost after PROBE_SECONDS: a pooler lets a client wait for minutes without a word."""
-    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     arguments = timeouts.connect_arguments(PROBE_SECONDS) | {"prepare_threshold": None}
     del arguments["async_creator_fn"]
-    with psycopg.connect(address, autocommit=True, **arguments) as connection:
+    with psycopg.connect(conninfo_of(url), autocommit=True, **arguments) as connection:
         timer = threading.Timer(PROBE_SECONDS, timeouts.shut_down, (connection,))
         timer.start()
         try:
