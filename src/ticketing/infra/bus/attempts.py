@@ -1,8 +1,8 @@
 """Attempts to process messages: each has a time limit, outages do not count, and too many failures make poison."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from pydantic import ValidationError
 from sqlalchemy import text
@@ -53,23 +53,29 @@ async def bounded_attempt(database: Database) -> AsyncIterator[None]:
         DatabaseStuck: it failed for an unclear reason, and the database is stuck: this is an outage.
         TimeoutError, HandlerCancelled: it took too long, or was cancelled from inside.
     """
+    with cancellation_as_failure():
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                yield
+        except Exception as error:
+            if classify(error) is Failure.UNCLEAR and not await commits(database):
+                raise DatabaseStuck("it does not commit in time") from error
+            raise
+
+
+@contextmanager
+def cancellation_as_failure() -> Iterator[None]:
+    """Raise HandlerCancelled for a cancellation that comes from what the block called.
+
+    One of the current task itself, from outside, goes on as CancelledError.
+    """
     try:
-        async with asyncio.timeout(ATTEMPT_SECONDS):
-            yield
+        yield
     except asyncio.CancelledError:
-        if is_cancelled_from_outside():
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() > 0:
             raise
         raise HandlerCancelled from None
-    except Exception as error:
-        if classify(error) is Failure.UNCLEAR and not await commits(database):
-            raise DatabaseStuck("it does not commit in time") from error
-        raise
-
-
-def is_cancelled_from_outside() -> bool:
-    """Whether the current task is being cancelled; False if a CancelledError comes from what it called."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def commits(database: Database) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ticketing.infra import log, metrics
-from ticketing.infra.bus.attempts import Attempts, HandlerCancelled, Poison, bounded_attempt, is_cancelled_from_outside
+from ticketing.infra.bus.attempts import Attempts, Poison, bounded_attempt, cancellation_as_failure
 from ticketing.infra.bus.batches import Deliverer
 from ticketing.infra.bus.delivery import UNLIMITED, BatchGroup
 from ticketing.infra.db import Database
@@ -105,13 +105,8 @@ async def keep_running(group: str, run: Callable[[], Awaitable[None]], stop: asy
     """
 
     async def attempt() -> None:
-        try:
+        with cancellation_as_failure():  # a TaskGroup would take a cancellation for the regular end of the group
             await run()
-        except asyncio.CancelledError:
-            # A TaskGroup would take it for the regular end of the group.
-            if is_cancelled_from_outside():
-                raise
-            raise HandlerCancelled from None
 
     def on_error(error: Exception) -> None:
         metrics.GROUP_FAILURES.labels(group).inc()
