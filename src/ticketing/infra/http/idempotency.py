@@ -40,8 +40,8 @@ Fingerprint = list[bytes]
 
 _log = log.get_logger(__name__)
 
-#: Errors that are not stored, because the same request may succeed a moment later.
-_NOT_STORED_CODES = {"seat_contended", "invalid", "idempotency_mismatch", "idempotency_in_flight"}
+#: Errors that are not stored: the request was not carried out. Nor are those with a time after which to retry.
+_NOT_STORED_CODES = {"invalid", "idempotency_mismatch"}
 _NOT_STORED_STATUSES = {400, 401, 413, 415, 429}
 
 
