@@ -60,13 +60,16 @@ async def find_organization(session: AsyncSession, event_id: UUID) -> UUID | Non
     )
 
 
-# An event without an end time counts as over one day after its start.
-_EVENTS = """
+# The arguments of `_refusal`. An event without an end time counts as over one day after its start.
+_STATE = """
+       status, sales_start_at > now(),
+       sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()"""
+
+_EVENTS = f"""
 select id, organization_id, venue_id, plan_version, currency, max_per_order, max_per_buyer, max_held_per_buyer,
-       now() + make_interval(secs => hold_seconds), status, sales_start_at > now(),
-       sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()
+       now() + make_interval(secs => hold_seconds), {_STATE}
   from events
- where organization_id = %s and id = any(%s::uuid[]) and published_at is not null"""
+ where organization_id = %s and id = any(%s::uuid[]) and published_at is not null"""  # noqa: S608 (a constant)
 
 _OFFERS = """
 select t.event_id, array(select c.category from category_prices c
@@ -85,10 +88,7 @@ async def query_sale_terms(
     return PendingQuery(_parse, await send(connection, _EVENTS, *wanted), await send(connection, _OFFERS, *wanted))
 
 
-_SALE_NOW = """
-select status, sales_start_at > now(),
-       sales_end_at <= now() or coalesce(ends_at, starts_at + interval '1 day') <= now()
-  from events where organization_id = %s and id = %s"""
+_SALE_NOW = f"select {_STATE} from events where organization_id = %s and id = %s"  # noqa: S608 (a constant)
 
 
 async def check_on_sale(session: AsyncSession, organization_id: UUID, event_id: UUID) -> None:
