@@ -1,5 +1,6 @@
 """Export and erasure of an account. The row stays, because orders refer to it."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, delete, func, select, update
@@ -102,7 +103,7 @@ def _erased(user_id: UUID) -> dict[str, object]:
 
 async def list_recently_erased(session: AsyncSession, hours: int) -> list[UUID]:
     """Return the users erased within this many hours."""
-    is_recent = User.erased_at > func.now() - func.make_interval(0, 0, 0, 0, hours)
+    is_recent = User.erased_at > func.now() - timedelta(hours=hours)
     return list(await session.scalars(select(User.id).where(is_recent).order_by(User.erased_at)))
 
 

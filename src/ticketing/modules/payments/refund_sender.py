@@ -4,6 +4,7 @@ A claim moves `due_at` to the time at which the claim expires. After that, a ref
 recording is sent again. The provider refunds it once, because the refund's id is its idempotency key.
 """
 
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -93,7 +94,7 @@ async def _postpone(database: Database, provider: Provider, refund: Refund, erro
     else:
         _log.error("refund_failed", **name, exc_info=error)
     REFUNDS.labels(provider.name, "failed").inc()
-    pause = func.make_interval(0, 0, 0, 0, 0, 0, backoff_seconds(refund.tries, BACKOFF_MAX_SECONDS))
+    pause = timedelta(seconds=backoff_seconds(refund.tries, BACKOFF_MAX_SECONDS))
     # Only while this claim is the latest one, and the provider's webhook has not completed the refund.
     is_ours = (Refund.id == refund.id) & (Refund.tries == refund.tries) & (Refund.status == RefundStatus.REQUESTED)
     async with database.transaction() as session:

@@ -5,7 +5,7 @@ when the payment is inserted, and retried by the scheduler with exponential back
 marked as abandoned, which raises an alert.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -136,7 +136,7 @@ async def _retry(session: AsyncSession, row: PaymentEvent, pending: PendingPayme
         _log.error("webhook_retry_failed", **name, exc_info=error)
     await session.refresh(row)
     row.tries += 1
-    row.due_at = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, 2**row.tries)
+    row.due_at = func.now() + timedelta(seconds=2**row.tries)
     if row.tries >= TRIES_MAX:
         row.outcome, row.processed_at = "abandoned", await session.scalar(select(func.now()))
         _log.error("webhook_abandoned", **name)

@@ -3,6 +3,7 @@
 import base64
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -87,7 +88,7 @@ async def rotate_secret(
     secret = secrets.token_bytes(SECRET_BYTES)
     before = {"old_secret_until": _old_secret_until(endpoint)}
     endpoint.sealed_old_secret, endpoint.sealed_secret = endpoint.sealed_secret, security.seal(secret)
-    until = select(func.now() + func.make_interval(0, 0, 0, 0, OLD_SECRET_HOURS))
+    until = select(func.now() + timedelta(hours=OLD_SECRET_HOURS))
     endpoint.old_secret_until = (await session.execute(until)).scalar_one()
     after = {"old_secret_until": _old_secret_until(endpoint)}
     _record(session, access, "webhook.secret_rotated", endpoint, before, after, messages.WebhookSecretRotated)

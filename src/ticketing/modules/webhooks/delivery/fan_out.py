@@ -5,6 +5,7 @@ fan-out is the same with and without Kafka. An endpoint whose row is locked is b
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import func, literal, select
@@ -111,7 +112,7 @@ async def _rest(session: AsyncSession, endpoint: WebhookEndpoint) -> None:
     oldest = await found.fetchone()
     if oldest is not None and oldest[0]:
         await disable_endpoint(session, endpoint, f"its receiver is {BEHIND_DAYS_MAX} days behind")
-    endpoint.rests_until = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, REST_SECONDS)
+    endpoint.rests_until = func.now() + timedelta(seconds=REST_SECONDS)
 
 
 def _as_json(page: LogPage) -> str:
