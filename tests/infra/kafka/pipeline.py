@@ -136,14 +136,18 @@ class Pipeline:
 
     def records(self, count: int, topic: str = "", seconds: float = PATIENCE_SECONDS) -> list[KafkaMessage]:
         """The first `count` records, or fewer after `seconds`, by partition and offset. Blocking."""
-        found: list[KafkaMessage] = []
+        # By place: while the topic is being created, the reader may first know one partition of it. The rebalance after
+        # that reads it from its start again.
+        found: dict[tuple[int | None, int | None], KafkaMessage] = {}
         end = time.monotonic() + seconds
         with Consumer(self._reader_settings(f"reader.{uuid4().hex}")) as reader:
             reader.subscribe([topic or self.topic])
             while len(found) < count and time.monotonic() < end:
-                # A topic that does not exist yet is reported as an event in place of a record.
-                found += [each for each in reader.consume(count - len(found), timeout=0.1) if not each.error()]
-        return sorted(found, key=lambda record: (record.partition(), record.offset()))
+                for record in reader.consume(count - len(found), timeout=0.1):
+                    # A topic that does not exist yet is reported as an event in place of a record.
+                    if not record.error():
+                        found[record.partition(), record.offset()] = record
+        return [found[place] for place in sorted(found)]
 
     def all_records(self) -> list[KafkaMessage]:
         """All records of the topic. Blocking."""
