@@ -70,11 +70,11 @@ class PgbenchRounds:
         return done.stdout
 
     def _copy_a_hold(self) -> tuple[str, str]:
-        """The stored response and the message of a hold over HTTP."""
+        """The stored response, in hexadecimal, and the message of a hold over HTTP."""
         show = self.workload.show(100)
         self.workload.testbed.generator.run(self.workload.requests(show, seats=show.labels[:1]), 1).expect(201)
         row: Any = self.workload.database.execute(_A_HOLD, {"event": str(show.id)}).fetchone()
-        return bytes(row[0]).decode(), str(row[1])
+        return bytes(row[0]).hex(), str(row[1])
 
 
 def _find(pattern: str, text: str) -> str:
@@ -92,5 +92,5 @@ select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'rounds-' |
 
 _A_HOLD = """
 select k.body, o.payload::text from outbox o
-  join idempotency_keys k on convert_from(k.body, 'UTF8') like '%%' || o.key || '%%'
+  join idempotency_keys k on k.xmin = o.xmin
  where o.topic = 'reservation.created' and o.payload->>'event_id' = %(event)s"""

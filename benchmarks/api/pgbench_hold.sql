@@ -44,7 +44,7 @@ item as (
 response as (
     insert into idempotency_keys (caller, key, fingerprint, status, body)
     select 'user:' || w.buyer, md5((:round)::text || ' ' || (:number)::text)::uuid::text,
-           sha256(int8send(:number)), 201, convert_to(:body, 'UTF8') from hold w)
+           sha256(int8send(:number)), 201, decode(:body, 'hex') from hold w)
 insert into outbox (organization_id, message_id, topic, key, schema_version, payload, correlation_id, traceparent, actor)
 select w.organization, uuidv7(), 'reservation.created', w.id::text, 1, (:payload)::json, md5(w.id::text), '',
        'user:' || w.buyer from hold w;

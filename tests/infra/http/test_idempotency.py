@@ -11,6 +11,7 @@ from sqlalchemy import text
 from starlette.responses import Response
 
 from tests.support.world import API, PASSWORD, Tenant, World, data, refusal
+from ticketing.infra import security
 from ticketing.infra.db import Database, statements
 from ticketing.infra.errors import NotFound, TicketingError
 from ticketing.infra.http import error_handlers, idempotency
@@ -42,6 +43,44 @@ async def test_a_key_is_not_for_another_request(client: httpx2.AsyncClient, worl
     assert error["code"] == "idempotency_mismatch"
     other = await client.post(f"{API}/auth/login", json=ADA, headers={"Idempotency-Key": "first"})
     assert refusal(other, 422)["code"] == "idempotency_mismatch"
+
+
+@pytest.mark.parametrize("is_batched", [False, True], ids=["ordinary", "hold"])
+async def test_every_response_is_stored_encrypted(world: World, database: Database, is_batched: bool) -> None:
+    buyer = await world.person("ada")
+    if is_batched:
+        show = await world.show()
+        path, wanted = "/reservations", {"event_id": show.id, "seats": show.labels[:1]}
+    else:
+        path, wanted = "/orgs", {"name": "Hall", "slug": "hall"}
+    answer = data(await buyer.post(path, wanted, key="mine"), 201)
+    [body] = [body for key, _, body, _ in await _stored(database) if key == "mine"]
+    assert answer["id"].encode() not in body
+    assert b"success" not in body
+
+
+async def test_a_stored_response_cannot_be_read_in_the_row_of_another_caller(world: World, owner: Database) -> None:
+    ada, bob = await world.person("ada"), await world.person("bob")
+    body = {"name": "Hall", "slug": "hall"}
+    data(await ada.post("/orgs", body, key="mine"), 201)
+    [sealed] = [body for key, _, body, _ in await _stored(owner) if key == "mine"]
+    assert b"Hall" in idempotency.unseal_body(sealed, f"user:{ada.id}", "mine")
+    for caller, key in ((f"user:{bob.id}", "mine"), (f"user:{ada.id}", "other")):
+        with pytest.raises(security.SealUnknown):
+            idempotency.unseal_body(sealed, caller, key)
+
+
+async def test_a_response_stored_in_the_clear_is_still_replayed(world: World, owner: Database) -> None:
+    """As earlier versions stored it: a retry across an update must not create a second organization."""
+    ada = await world.person("ada")
+    body = {"name": "Hall", "slug": "hall"}
+    first = await ada.post("/orgs", body, key="mine")
+    async with owner.transaction() as session:
+        await session.execute(
+            text("update idempotency_keys set body = :body where key = 'mine'"), {"body": first.content}
+        )
+    again = await ada.post("/orgs", body, key="mine")
+    assert (again.content, again.headers["Idempotency-Replayed"]) == (first.content, "true")
 
 
 async def test_a_response_with_a_secret_is_stored_encrypted(client: httpx2.AsyncClient, database: Database) -> None:

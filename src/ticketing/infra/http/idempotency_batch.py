@@ -16,7 +16,7 @@ class KeyClaim(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The first response to a key."""
+    """The first response to a key; `body` is sealed."""
 
     fingerprint: bytes
     status: int
@@ -24,7 +24,7 @@ class Stored(NamedTuple):
 
 
 class ResponseRow(TypedDict):
-    """A response to store; `fingerprint` is in hexadecimal, `body` is JSON."""
+    """A response to store; `fingerprint` and the sealed `body` are in hexadecimal."""
 
     caller: str
     key: str
@@ -62,5 +62,5 @@ select w.n, k.fingerprint, k.status, k.body {_CLAIMS}
   join idempotency_keys k on k.caller = w.caller and k.key = w.key"""
 _STORE = """
 insert into idempotency_keys (caller, key, fingerprint, status, body)
-select caller, key, decode(fingerprint, 'hex'), status, convert_to(body, 'UTF8')
+select caller, key, decode(fingerprint, 'hex'), status, decode(body, 'hex')
   from json_to_recordset(%s::json) as w (caller text, key text, fingerprint text, status smallint, body text)"""

@@ -123,21 +123,24 @@ def needs_rehash(stored: str) -> bool:
 
 
 class SealUnknown(Exception):
-    """The value was encrypted with an unknown key, or is not a sealed value."""
+    """The value was encrypted with an unknown key or for another place, or is not a sealed value."""
 
 
-def seal(plain: bytes) -> bytes:
-    """Encrypt a value for the database with the newest key; the key's id is the prefix."""
+def seal(plain: bytes, place: bytes = b"") -> bytes:
+    """Encrypt a value for the database with the newest key; the key's id is the prefix.
+
+    `place` names the row that the value belongs to: a copy of it in another row cannot be decrypted.
+    """
     key, nonce = get_keyring().newest, os.urandom(12)
-    return bytes.fromhex(key.id) + nonce + AESGCM(key.derive("seal")).encrypt(nonce, plain, None)
+    return bytes.fromhex(key.id) + nonce + AESGCM(key.derive("seal")).encrypt(nonce, plain, place)
 
 
-def unseal(sealed: bytes) -> bytes:
-    """Decrypt a sealed value with the key it was sealed with. Raises SealUnknown."""
+def unseal(sealed: bytes, place: bytes = b"") -> bytes:
+    """Decrypt a sealed value with the key, and for the place, that it was sealed with. Raises SealUnknown."""
     key, rest = get_keyring().find(sealed[:ID_BYTES].hex()), sealed[ID_BYTES:]
     if key is None:
         raise SealUnknown
     try:
-        return AESGCM(key.derive("seal")).decrypt(rest[:12], rest[12:], None)
+        return AESGCM(key.derive("seal")).decrypt(rest[:12], rest[12:], place)
     except (InvalidTag, ValueError):
         raise SealUnknown from None

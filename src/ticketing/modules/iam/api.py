@@ -15,7 +15,7 @@ from ticketing.modules.iam.passwords import refuse_own_address
 from ticketing.modules.iam.schemas import LogIn, LogInOut, Refresh, Register
 from ticketing.modules.iam.second_factor import service as second_factor
 
-router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
+router = APIRouter(tags=["iam"], route_class=idempotency.Route)
 # Without idempotency keys: a refresh token has a rule of its own for a lost response, which ends after ten seconds.
 unkeyed = APIRouter(tags=["iam"])
 

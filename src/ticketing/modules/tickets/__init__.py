@@ -25,7 +25,6 @@ from ticketing.modules.tickets.service import issue_tickets, void_tickets
 router = APIRouter()
 router.include_router(api.router)
 router.include_router(door_api.router)
-router.include_router(devices_api.sealed)
 router.include_router(devices_api.router)
 
 __all__ = [

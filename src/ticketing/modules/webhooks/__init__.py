@@ -13,7 +13,7 @@ from ticketing.modules.webhooks.feed import api as feed_api
 from ticketing.modules.webhooks.feed.long_poll import LongPoll
 
 router = APIRouter()
-for each in (feed_api.router, api.router, api.sealed):
+for each in (feed_api.router, api.router):
     router.include_router(each)
 
 __all__ = [

@@ -28,10 +28,9 @@ Reader = Annotated[organizations.Access, organizations.may(organizations.Permiss
 Editor = Annotated[organizations.Access, organizations.may(organizations.Permission.EDIT_WEBHOOKS)]
 
 router = APIRouter(prefix=PATH, tags=["webhooks"], route_class=idempotency.Route)
-sealed = APIRouter(prefix=PATH, tags=["webhooks"], route_class=idempotency.SealedRoute)
 
 
-@sealed.post("", status_code=201)
+@router.post("", status_code=201)
 async def create_webhook(body: CreateWebhook, access: Editor, session: Db) -> Envelope[NewSecretOut]:
     """Register a URL for future messages. The secret is shown in this response only."""
     return _with_secret(*await endpoints.create_endpoint(session, access, body.url, list(body.types), body.description))
@@ -65,7 +64,7 @@ async def delete_webhook(webhook_id: UUID, access: Editor, session: Db) -> Envel
     return envelope(None, "Deleted.")
 
 
-@sealed.post("/{webhook_id}/rotate-secret")
+@router.post("/{webhook_id}/rotate-secret")
 async def rotate_secret(webhook_id: UUID, access: Editor, session: Db) -> Envelope[NewSecretOut]:
     """Create a new secret, shown once. For 24 hours, deliveries are signed with the old one as well."""
     return _with_secret(*await endpoints.rotate_secret(session, access, webhook_id))

@@ -19,7 +19,7 @@ from ticketing.modules.iam.second_factor.schemas import (
     RecoveryCodesOut,
 )
 
-router = APIRouter(tags=["iam"], route_class=idempotency.SealedRoute)
+router = APIRouter(tags=["iam"], route_class=idempotency.Route)
 
 
 # Both require the password, so that a browser left open cannot lock its owner out or disable the factor. As at login,

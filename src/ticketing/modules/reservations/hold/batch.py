@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from ticketing.infra.db import tenancy
 from ticketing.infra.db.pipeline import driver_connection, pipelined
 from ticketing.infra.errors import TicketingError
-from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_stored
+from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_stored, seal_body, unseal_body
 from ticketing.infra.http.idempotency_batch import KeyClaim, ResponseRow, Stored, claim_keys, store_responses
 from ticketing.infra.outbox.publish import append, message_row
 from ticketing.infra.system.outside_calls import transaction_scope
@@ -104,8 +104,10 @@ class Batch:
             self._holds[n].refusal = IdempotencyInFlight()
         for n, response in stored.items():
             hold = self._holds[n]
-            if response.fingerprint in hold.request.fingerprint:
-                self.responses[hold] = HoldResponse(response.status, response.body, "replayed", is_replay=True)
+            request = hold.request
+            if response.fingerprint in request.fingerprint:
+                body = unseal_body(response.body, request.caller, request.key)
+                self.responses[hold] = HoldResponse(response.status, body, "replayed", is_replay=True)
             else:
                 hold.refusal = IdempotencyMismatch()
 
@@ -215,7 +217,7 @@ def _response_row(hold: PendingHold, response: HoldResponse) -> ResponseRow:
         "key": request.key,
         "fingerprint": request.fingerprint[0].hex(),
         "status": response.status,
-        "body": response.body.decode(),
+        "body": seal_body(response.body, request.caller, request.key).hex(),
     }
 
 

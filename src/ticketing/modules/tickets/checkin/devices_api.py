@@ -20,10 +20,9 @@ Maker = Annotated[organizations.Access, organizations.may(organizations.Permissi
 Revoker = Annotated[organizations.Access, organizations.may(organizations.Permission.REVOKE_DEVICES)]
 
 router = APIRouter(prefix=PATH, tags=["devices"], route_class=idempotency.Route)
-sealed = APIRouter(prefix=PATH, tags=["devices"], route_class=idempotency.SealedRoute)
 
 
-@sealed.post("", status_code=201)
+@router.post("", status_code=201)
 async def make_device(
     event_id: UUID,
     body: MakeDevice,
