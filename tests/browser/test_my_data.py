@@ -40,3 +40,16 @@ async def test_a_user_exports_their_data_and_deletes_their_account(
     await visitor.page.wait_for_url(f"{visitor.url}/")
     gone = {"email": ada.email, "password": PASSWORD}
     refusal(await world.client.post(f"{API}/auth/login", json=gone), 401)
+
+
+async def test_orders_are_shown_while_the_rest_of_the_page_fails(world: World, visit: Visit) -> None:
+    show, ada = await world.show(), await world.person("ada")
+    order = await world.buy(ada, show, "Stalls-A-1")
+    visitor = await visit()
+    await visitor.log_in(ada)
+    visitor.expected += ["500"]
+    for path in ("/me", "/me/invitations", "/me/reservations"):
+        await visitor.page.route(f"**{API}{path}", lambda route: route.fulfill(status=500, body="{}"))
+        await visitor.page.reload()
+        await expect(visitor.by("my-order")).to_have_attribute("data-reference", order["reference"])
+        await visitor.page.unroute_all()

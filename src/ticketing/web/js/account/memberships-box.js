@@ -6,18 +6,18 @@ import { errorMessage } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-/** The box, or null if there is no organization to show. */
-export async function membershipsBox() {
+/** The box for the response to `/me`, or null if there is no organization to show. */
+export async function membershipsBox(me) {
   const box = el('section', { class: 'box stack', dataset: { testid: 'memberships' } });
-  return (await draw(box)) ? box : null;
+  return (await draw(box, me)) ? box : null;
 }
 
-async function draw(box) {
-  const [me, invitations] = await Promise.all([get('/me'), get('/me/invitations')]);
+async function draw(box, me) {
+  const invitations = await get('/me/invitations');
   const change = (work) => async () => {
     try {
       await work();
-      await draw(box);
+      await draw(box, await get('/me'));
     } catch (error) {
       showNotice(errorMessage(error), { kind: 'bad' });
     }

@@ -1,15 +1,14 @@
 // The box on /me for users with an unconfirmed email address, with a button to send the email again.
 
-import { get, post } from '../api/client.js';
+import { post } from '../api/client.js';
 import { el } from '../lib/dom.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-/** The box, or null if the address is confirmed. */
-export async function verifyEmailBox() {
-  const me = await get('/me').catch(() => null);
-  if (!me || me.email_verified) return null;
+/** The box for the response to `/me`, or null if the address is confirmed. */
+export function verifyEmailBox(me) {
+  if (me.email_verified) return null;
   const resend = async () => {
     try {
       await post('/me/verify-email');

@@ -15,8 +15,14 @@ export async function open(main) {
   const host = el('div', { class: 'stack' });
   fill(main, el('section', { class: 'narrow wide-narrow stack' }, el('h1', {}, t('me.title')), host));
   if (!(await ensureLogin(t('login.to_see')))) return location.assign('/');
-  const requests = [get('/me/orders'), get('/me/reservations').catch(() => []), verifyEmailBox(), membershipsBox()];
-  const [orders, holds, emailBox, memberships] = await Promise.all(requests);
+  const me = get('/me');
+  // Only the orders are worth an error page: the rest is left out while it cannot be loaded.
+  const [orders, holds, emailBox, memberships] = await Promise.all([
+    get('/me/orders'),
+    get('/me/reservations').catch(() => []),
+    me.then(verifyEmailBox).catch(() => null),
+    me.then(membershipsBox).catch(() => null),
+  ]);
   const active = (holds ?? []).filter((hold) => hold.status === 'active');
   return fill(
     host,
