@@ -1,11 +1,14 @@
 """Complete purchases: hold, order, payment, the provider's webhook, and the ticket that a worker issues."""
 
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from benchmarks.result import Result
 from benchmarks.rounds import SECONDS, hold_round, ratio_of, report
 from benchmarks.testbed import verification
+from benchmarks.testbed.cpu_time import cpu_seconds
 from benchmarks.testbed.workload import HOLD, Show, Workload, write_json
 
 CONNECTIONS = 64
@@ -18,29 +21,68 @@ TRIES = 100
 WEBHOOK = "/api/v1/payments/webhooks/mock"
 
 
+class _Round(NamedTuple):
+    """Purchases or holds per second, the CPU time of all processes that each took, and the wait for the last ticket."""
+
+    rate: float
+    cpu_seconds: float
+    lag_seconds: float = 0.0
+
+
 def run(workload: Workload) -> list[Result]:
     """Purchases alternately with holds."""
+    purchases: list[_Round] = []
+    holds: list[_Round] = []
     with workload.testbed.workers_running():
-        ratio = ratio_of(lambda: _purchases(workload), lambda: hold_round(workload, CONNECTIONS).rate)
+        ratio = ratio_of(
+            lambda: _append(purchases, _purchases(workload)).rate, lambda: _append(holds, _holds(workload)).rate
+        )
         verification.check_invariants(workload)
-    meaning = "purchases per second from the hold to the last ticket, relative to holds per second"
-    return [Result("journey_to_holds", ratio, 0.125, meaning, at_most=False)]
+    counted = list(zip(purchases[1:], holds[1:], strict=True))  # without the warm-up round
+    cpu = statistics.median(purchase.cpu_seconds / hold.cpu_seconds for purchase, hold in counted)
+    lag = max(purchase.lag_seconds for purchase, _ in counted)
+    return [
+        Result("journey_to_holds", ratio, 0.125, _MEANING, at_most=False),
+        Result("journey_cpu_to_hold_cpu", cpu, 10, "CPU time of all processes per purchase, relative to one hold"),
+        Result("last_ticket_seconds", lag, 2, "seconds from the last payment of a round to its last ticket, maximum"),
+    ]
 
 
-def _purchases(workload: Workload) -> float:
+def _append(rounds: list[_Round], new: _Round) -> _Round:
+    rounds.append(new)
+    return new
+
+
+def _holds(workload: Workload) -> _Round:
+    before = cpu_seconds(workload.testbed)
+    load = hold_round(workload, CONNECTIONS)
+    return _Round(load.rate, _report_cpu(workload, before, load.count(201), "hold"))
+
+
+def _purchases(workload: Workload) -> _Round:
     show = workload.show(int(SECONDS * PURCHASES_PER_SECOND))
-    requests = purchase_requests(workload, show, show.labels)
+    requests = workload.testbed.generator.write(purchase_requests(workload, show, show.labels))
+    before = cpu_seconds(workload.testbed)
     # Orders and payments wait for a pooled connection. After a timeout they get a 503, and are retried.
     load = workload.testbed.generator.run(requests, CONNECTIONS, seconds=SECONDS, retries=TRIES)
     paid = load.expect(200, 201).count(200, step=3)
     wait_for_tickets(workload, show, paid)
-    # Excludes the creation of requests and the start of the generator; includes the wait for the last ticket.
+    cpu = _report_cpu(workload, before, paid, "purchase")
+    # Excludes the start of the generator; includes the wait for the last ticket.
     seconds, lag = float(load.figures["seconds"]), _ticket_lag(workload, show)
     rate = paid / (seconds + lag)
     report("paid", paid / seconds)
     report("from the last payment to the last ticket", lag, " s")
     report(f"purchases x {CONNECTIONS}", rate)
-    return rate
+    return _Round(rate, cpu, lag)
+
+
+def _report_cpu(workload: Workload, before: Mapping[str, float], count: int, what: str) -> float:
+    """Returns the CPU seconds of all processes together, per purchase or hold."""
+    used = {name: (after - before[name]) / count for name, after in cpu_seconds(workload.testbed).items()}
+    for name, seconds in used.items():
+        report(f"CPU time per {what}: {name}", seconds * 1000, " ms")
+    return sum(used.values())
 
 
 def purchase_requests(workload: Workload, show: Show, seats: list[str]) -> Iterator[tuple[bytes, ...]]:
@@ -87,6 +129,7 @@ def _placeholder(what: str, width: int) -> str:
     return f"\1{what}".ljust(width, ".")
 
 
+_MEANING = "purchases per second from the hold to the last ticket, relative to holds per second"
 _ISSUED = "select count(*) from tickets where event_id = %s"
 _LAG = """
 select extract(epoch from (select max(created_at) from tickets where event_id = %(event)s)

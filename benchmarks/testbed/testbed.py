@@ -34,6 +34,7 @@ class Testbed:
     def __init__(self, folder: Path, environment: Mapping[str, str], owner_url: str, servers: Servers) -> None:
         self.folder, self.environment, self.owner_url, self.servers = folder, {**environment}, owner_url, servers
         self.worker: subprocess.Popen[bytes] | None = None
+        self.api_pid = 0
         self.port = int(self.environment["PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
         self.generator = Generator(folder, self.port, {"MOCK_WEBHOOK_SECRET": environment["MOCK_WEBHOOK_SECRET"]})
@@ -130,6 +131,7 @@ def open_testbed(
     testbed.run_once("migrate")
     with ExitStack() as stack:
         api = stack.enter_context(testbed.running("benchmarks.server", str(testbed.port), name="api"))
+        testbed.api_pid = api.pid
         if not kafka_bootstrap:
             testbed.worker = stack.enter_context(testbed.running("ticketing.cli", "worker", name="worker"))
         if not wait_for(lambda: testbed.is_ready() or api.poll() is not None, READY_SECONDS) or api.poll() is not None:
