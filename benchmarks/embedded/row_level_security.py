@@ -14,6 +14,7 @@ from benchmarks.result import Result
 from benchmarks.testbed.organizer import Organizer, connect
 from ticketing.infra.config import get_settings
 from ticketing.infra.db import Database
+from ticketing.infra.group_commit import GroupCommit
 from ticketing.modules.reservations import HoldRequest, HoldRules, Holds
 
 #: Short alternating rounds, so that other load on the machine affects both roles alike.
@@ -33,7 +34,7 @@ def run(url: str, folder: Path) -> list[Result]:
 
 async def _compare(bound: str, unbound: str, buyer: UUID, event: UUID, labels: Iterator[str]) -> float:
     databases = [Database(get_settings(), url=url) for url in (bound, unbound)]
-    holds = [Holds(database, HoldRules(1)) for database in databases]
+    holds = [Holds(database, GroupCommit(database), HoldRules(1)) for database in databases]
     seconds: list[list[float]] = [[], []]
     for number in range(ROUNDS + 2):
         for side in (0, 1) if number % 2 else (1, 0):

@@ -12,6 +12,7 @@ from ticketing.infra import app_state, crash_points, log, redis
 from ticketing.infra.app_state import AppState
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
+from ticketing.infra.group_commit import GroupCommit
 from ticketing.infra.http import api_docs, error_handlers, idempotency, openapi_links, security_headers
 from ticketing.infra.http.envelope import ErrorEnvelope
 from ticketing.infra.http.head_requests import HeadRequests
@@ -98,17 +99,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     client = redis.connect(settings)
     database = Database(settings, notifier=CommitNotifier(client))
     limits = (settings.reservation_extensions_max, settings.held_places_max, settings.seat_rest_seconds)
-    holds = reservations.Holds(database, reservations.HoldRules(*limits))
+    group_commit = GroupCommit(database)
+    holds = reservations.Holds(database, group_commit, reservations.HoldRules(*limits))
     monitor = health.HealthMonitor(health.Dependencies.of(settings, database, client), ALERTS)
     shutdown = Shutdown()
     long_poll = webhooks.LongPoll(database, CommitListener(client), shutdown)
-    state.provide(client, database, holds, monitor, shutdown, long_poll)
+    state.provide(client, database, group_commit, holds, monitor, shutdown, long_poll)
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:
         state.provide(limiter)
     async with iam.watch_revocations(database), realtime.running(state), long_poll.running():
         yield
-    await holds.close()
+    await group_commit.close()
     await database.close()
     await client.aclose()
     if limiter is not None:

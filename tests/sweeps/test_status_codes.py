@@ -18,6 +18,7 @@ from tests.support.world import API, PASSWORD, data, refusal
 from tests.sweeps.full_tenant import FullTenant
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database, new_id, statements
+from ticketing.infra.group_commit import GroupCommit
 from ticketing.infra.security import crypto
 from ticketing.infra.security.keyring import Key
 from ticketing.infra.system.fair_threads import FairThreads
@@ -217,7 +218,7 @@ async def test_503_too_many_concurrent_logins(client: httpx2.AsyncClient, tenant
 async def _without_database(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     nowhere = Database(settings.model_copy(update={"database_url": "postgresql+psycopg://nobody@127.0.0.1:9/none"}))
     here, holds = app.state.get(Database), app.state.get(Holds)
-    app.state.provide(nowhere, Holds(nowhere, HoldRules(1)))
+    app.state.provide(nowhere, Holds(nowhere, GroupCommit(nowhere), HoldRules(1)))
     yield
     app.state.provide(here, holds)
     await nowhere.close()

@@ -13,6 +13,8 @@ from ticketing.admission import Admission
 from ticketing.docgen.codebase import SOURCE
 from ticketing.infra.bus.log_consumer import LogConsumer
 from ticketing.infra.db import Database
+from ticketing.infra.group_commit import GroupCommit
+from ticketing.infra.group_commit.fair_queue import FairQueue
 from ticketing.infra.http.request_context import RequestContext
 from ticketing.infra.kafka import consumer as kafka_consumer
 from ticketing.infra.kafka.producer import KafkaProducer
@@ -29,7 +31,6 @@ from ticketing.modules.reservations import api
 from ticketing.modules.reservations.hold import writes
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.batcher import Holds
-from ticketing.modules.reservations.hold.fair_queue import FairQueue
 from ticketing.modules.reservations.hold.fast_path import FastPathHolds
 from ticketing.modules.reservations.hold.inventory import LockedInventory
 from ticketing.workers.relay import Relay
@@ -89,7 +90,7 @@ STEPS = (
         _API,
         "fair queue",
         "The request waits in a bounded queue of its organization. A full queue gives 503 `overloaded` at once.",
-        (Holds.submit, FairQueue.add),
+        (Holds.submit, GroupCommit.add, FairQueue.add),
         ("fast",),
     ),
     Step(
@@ -97,7 +98,7 @@ STEPS = (
         _API,
         "batch",
         "Requests that arrive while a batch commits form the next one; organizations take turns.",
-        (FairQueue.take, Holds._run_worker),
+        (FairQueue.take, GroupCommit._run_worker),
         ("queue",),
     ),
     Step(
@@ -121,7 +122,7 @@ STEPS = (
         _API,
         "201 or 409",
         "Only after the commit does each request of the batch get its response.",
-        (Holds._commit,),
+        (Holds.commit,),
         ("transaction",),
     ),
     Step(

@@ -194,11 +194,11 @@ NO_CLIENTS = {
 #: What else opens connections: with autocommit, or inside a `transaction_scope`.
 BEGIN = {
     "infra/bus/redelivery.py": "AUTOCOMMIT",
+    "infra/group_commit/group_commit.py": "committer.commit(",
+    "infra/group_commit/transaction.py": "transaction_scope",
     "infra/outbox/reader.py": "AUTOCOMMIT",
     "modules/health/alerts.py": "AUTOCOMMIT",
     "modules/health/checks.py": "probe",
-    "modules/reservations/hold/batch.py": "transaction_scope",
-    "modules/reservations/hold/batcher.py": "Batch(",
 }
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.exc import OperationalError
 from tests.support.world import Person, Show, World, data, refusal
 from ticketing import invariants
 from ticketing.infra.errors import Overloaded, Unavailable
+from ticketing.infra.group_commit import GroupCommit, fair_queue
+from ticketing.infra.group_commit.failures import client_error
 from ticketing.modules import reservations
-from ticketing.modules.reservations.hold import batcher, fair_queue
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.batcher import Holds
 from ticketing.modules.reservations.hold.pending import HoldResponse
@@ -95,7 +96,7 @@ async def test_a_cancelled_request_holds_everything_or_nothing(app: FastAPI, wor
             task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {r.status for r in results if isinstance(r, HoldResponse)} == {201}
-    await app.state.get(Holds).close()
+    await app.state.get(GroupCommit).close()
     held = await count(app, "select count(*) from event_seats where status = 'h'")
     assert held == 2 * await count(app, "select count(*) from reservations")
     assert await clean(app)
@@ -108,7 +109,7 @@ async def test_a_full_queue_says_so_at_once_and_serves_who_was_there(
     await app.state.get(Holds).submit(
         request_of(show, buyer, show.labels[0])
     )  # the event's owner is known from here on
-    monkeypatch.setattr(fair_queue, "PENDING_OF_EVENT_MAX", 5)
+    monkeypatch.setattr(fair_queue, "PENDING_OF_SUBJECT_MAX", 5)
     answers = await submit_all(app.state.get(Holds), [request_of(show, buyer, label) for label in show.labels[1:]])
     assert [a.status if isinstance(a, HoldResponse) else type(a) for a in answers] == [201] * 5 + [Overloaded] * 6
     body = {"event_id": show.id, "seats": [show.labels[-1]]}
@@ -125,7 +126,7 @@ async def test_closing_refuses_new_requests_and_decides_the_pending_ones(app: Fa
         asyncio.create_task(app.state.get(Holds).submit(request_of(show, buyer, label))) for label in show.labels[1:]
     ]
     await asyncio.sleep(0)
-    await app.state.get(Holds).close()
+    await app.state.get(GroupCommit).close()
     assert {task.result().status for task in tasks if task.done()} == {201}
     assert all(task.done() for task in tasks)
     with pytest.raises(Overloaded):
@@ -189,5 +190,5 @@ async def test_a_connection_lost_between_read_and_write_is_a_503(
 
 @pytest.mark.parametrize("full", [psycopg.errors.DiskFull(), OperationalError("insert", {}, psycopg.errors.DiskFull())])
 def test_a_full_disk_is_unavailable_with_or_without_sqlalchemy(full: Exception) -> None:
-    assert isinstance(batcher._client_error(full), Unavailable)
-    assert not isinstance(batcher._client_error(RuntimeError()), Unavailable)
+    assert isinstance(client_error(full), Unavailable)
+    assert not isinstance(client_error(RuntimeError()), Unavailable)

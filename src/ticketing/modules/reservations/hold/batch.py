@@ -17,12 +17,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ticketing.infra.db import tenancy
-from ticketing.infra.db.pipeline import driver_connection, pipelined
+from ticketing.infra.db.pipeline import pipelined
 from ticketing.infra.errors import TicketingError
+from ticketing.infra.group_commit import batch_transaction
 from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_stored, seal_body, unseal_body
 from ticketing.infra.http.idempotency_batch import KeyClaim, ResponseRow, Stored, claim_keys, store_responses
 from ticketing.infra.outbox.publish import append, message_row
-from ticketing.infra.system.outside_calls import transaction_scope
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import Lapsed, expire, lock_overtaken, query_lapsed_events
 from ticketing.modules.reservations.hold.best_available import choose_best
@@ -68,12 +68,7 @@ class Batch:
 
     async def run(self) -> None:
         """Decide and commit. If this raises, nothing was changed, unless the connection broke during the commit."""
-        with transaction_scope():
-            await self._run()
-
-    async def _run(self) -> None:
-        async with self._connection.begin():
-            self._driver = await driver_connection(self._connection)
+        async with batch_transaction(self._connection) as self._driver:
             free, lost = await self._read()
             inventory = await self._read_more(free, lost)
             granted = self._decide(inventory)

@@ -1,11 +1,11 @@
 """A request for a hold while it waits for its batch, and the response."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import NamedTuple
+from uuid import UUID
 
 from ticketing.infra.errors import TicketingError
-from ticketing.infra.log import Cause
+from ticketing.infra.group_commit import Pending
 from ticketing.modules.reservations.hold_request import HoldRequest
 
 
@@ -20,12 +20,9 @@ class HoldResponse(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class PendingHold:
+class PendingHold(Pending[HoldRequest, HoldResponse]):
     """A request that waits for its batch. `seats` are the requested labels, or those chosen as the best available."""
 
-    request: HoldRequest
-    cause: Cause
-    response: "asyncio.Future[HoldResponse]"
     seats: tuple[str, ...] = ()
     #: Number of attempts that failed because another transaction had locked a seat or an allowance.
     contended: int = 0
@@ -33,3 +30,7 @@ class PendingHold:
     has_swept: bool = False
     #: Why the batch did not decide it: to be retried, or refused without storing the response for its key.
     refusal: TicketingError | None = None
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.request.event_id
