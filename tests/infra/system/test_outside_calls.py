@@ -184,7 +184,7 @@ NO_CLIENTS = {
     "infra/redis/commit_notifications.py": "uses a client of infra/redis",
     "infra/system/ports.py": "looks for free ports",
     "infra/system/retry.py": "names of errors",
-    "infra/db/timeouts.py": "options of the connections to Postgres",
+    "infra/db/driver/connection.py": "shuts down connections to Postgres",
     "modules/realtime": "uses a client of infra/redis",
     "modules/webhooks/endpoints.py": "parses URLs",
     "modules/webhooks/url_policy.py": "parses URLs",

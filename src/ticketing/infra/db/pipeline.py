@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ticketing.infra.db.driver.connection import BoundedConnection
+from ticketing.infra.db.driver.round_trip import Result, RoundTrip
+
 #: psycopg's connection, which a pooled SQLAlchemy connection wraps.
-DriverConnection = psycopg.AsyncConnection[tuple[Any, ...]]
-Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
-#: Statements and their values, sent together with the next statement of their transaction.
-DeferredStatements = list[tuple[str, tuple[Any, ...]]]
+DriverConnection = BoundedConnection
+Cursor = Result
 
 
 async def driver_connection(pooled: AsyncConnection) -> DriverConnection:
@@ -28,22 +28,39 @@ async def driver_connection(pooled: AsyncConnection) -> DriverConnection:
 
 
 @asynccontextmanager
-async def pipelined(connection: DriverConnection) -> AsyncIterator[None]:
-    """Send the block's statements without waiting for results. The end of the block waits, and raises any error."""
-    async with connection.pipeline():
-        yield
+async def pipelined(connection: DriverConnection) -> AsyncIterator[RoundTrip]:
+    """Send the block's statements in one round trip at its end. Nothing is sent if the block raises.
+
+    Raises:
+        psycopg.Error: a statement failed; those after it have not been executed.
+    """
+    if connection.round_trip is not None:
+        raise RuntimeError("a round trip of this connection is open")
+    connection.round_trip = round_trip = RoundTrip(connection)
+    try:
+        yield round_trip
+    finally:
+        connection.round_trip = None
+    await connection.exchange(round_trip)
 
 
 async def send(connection: DriverConnection, query: str, *values: Any) -> Cursor:
-    """Execute a statement, prepared once per connection. `query` has a `%s` for each value."""
-    return await connection.execute(query.encode(), values, prepare=True)
+    """Execute a statement, prepared once per connection. `query` has a `%s` for each value.
+
+    Inside a `pipelined` block it is sent at the end of the block, and its result can be fetched after the block.
+    """
+    if (round_trip := connection.round_trip) is not None:
+        return round_trip.add(query, values)
+    round_trip = RoundTrip(connection)
+    result = round_trip.add(query, values)
+    await connection.exchange(round_trip)
+    return result
 
 
 async def send_deferred(connection: DriverConnection) -> None:
     """Send the deferred statements (see `statements.defer`) in their order, at the start of a `pipelined` block."""
-    deferred: DeferredStatements = connection.deferred  # type: ignore[attr-defined]
-    statements = deferred.copy()
-    deferred.clear()
+    statements = connection.deferred.copy()
+    connection.deferred.clear()
     for query, values in statements:
         await send(connection, query, *values)
 

@@ -16,6 +16,7 @@ import psycopg
 from ticketing.infra.config import ConfigurationError
 from ticketing.infra.db import outage_log, timeouts
 from ticketing.infra.db.conninfo import conninfo_of
+from ticketing.infra.db.driver.connection import shut_down
 
 VERSION_MIN = 17
 #: Rounds of the probe for a pooler: a busy pooler may by chance give a connection the same server twice.
@@ -66,7 +67,7 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
     arguments = timeouts.connect_arguments(PROBE_SECONDS) | {"prepare_threshold": None}
     del arguments["async_creator_fn"]
     with psycopg.connect(conninfo_of(url), autocommit=True, **arguments) as connection:
-        timer = threading.Timer(PROBE_SECONDS, timeouts.shut_down, (connection,))
+        timer = threading.Timer(PROBE_SECONDS, shut_down, (connection,))
         timer.start()
         try:
             yield connection

@@ -12,16 +12,17 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
+from ticketing.infra.db.driver.connection import DeferredStatements
+from ticketing.infra.db.driver.errors import sqlalchemy_error
 from ticketing.infra.db.pipeline import (
     Cursor,
-    DeferredStatements,
     DriverConnection,
     driver_connection,
+    pipelined,
     rows,
     send,
     send_deferred,
 )
-from ticketing.infra.db.session import sqlalchemy_error
 
 #: Deferred statements are sent when there are this many.
 DEFERRED_MAX = 100
@@ -41,7 +42,7 @@ async def round_trip(session: AsyncSession) -> AsyncIterator[DriverConnection]:
     last: dict[tuple[str, Any], list[Any]] = {}
     session.info["rows_of_round_trip"] = last
     try:
-        async with connection.pipeline():
+        async with pipelined(connection):
             await send_deferred(connection)
             yield connection
             for (query, key), added in last.items():
@@ -53,9 +54,7 @@ async def round_trip(session: AsyncSession) -> AsyncIterator[DriverConnection]:
 
 
 async def execute(session: AsyncSession, query: str, *values: Any) -> Cursor:
-    """Execute one statement without a pipeline, which costs half of what a `round_trip` does.
-
-    Meant for a statement that is not the first of its transaction.
+    """Execute one statement in a round trip of its own.
 
     Raises:
         DBAPIError: it failed, as the session itself would raise it.
@@ -105,8 +104,7 @@ def defer_row(session: AsyncSession, query: str, key: Any, row: Any) -> bool:
 
 
 def _deferred(connection: DriverConnection) -> DeferredStatements:
-    deferred: DeferredStatements = connection.deferred  # type: ignore[attr-defined]
-    return deferred
+    return connection.deferred
 
 
 async def _driver_connection(session: AsyncSession) -> DriverConnection:

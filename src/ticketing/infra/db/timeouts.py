@@ -5,23 +5,12 @@ A network that drops packets produces no error, and TCP retransmits for a quarte
 of its own: it shuts the socket down, every waiting call gets a lost connection, and the pool opens another one.
 """
 
-import asyncio
-import os
-import socket
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Any
 
-import psycopg
-from psycopg.abc import PQGen
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db import outage_log
-from ticketing.infra.db.pipeline import DeferredStatements, driver_connection
-from ticketing.infra.db.sqlstates import Effect, classified, effect_of
-
-T = TypeVar("T")
+from ticketing.infra.db.driver.connection import BoundedConnection
+from ticketing.infra.db.pipeline import driver_connection
 
 CONNECT_SECONDS = 3
 #: `statement_timeout`. A statement takes milliseconds; one that takes this long waits for something that is stuck.
@@ -65,61 +54,13 @@ def connect_arguments(statement_seconds: float, prepare_threshold: int = 5) -> d
     }
 
 
-class BoundedConnection(psycopg.AsyncConnection[Any]):
-    """psycopg's connection, closed when a result takes longer than `result_seconds`, or when its server is unusable.
-
-    Its errors have the classes that `sqlstates` says.
-    """
-
-    result_seconds = LONG_STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        #: Sent with the next statement, or before the commit.
-        self.deferred: DeferredStatements = []
-        self.opened_at = time.monotonic()
-        #: Called when the server is unusable: connections of the same age or older lead to the same server.
-        self.on_server_lost: Callable[[], None] = lambda: None
-
-    @classmethod
-    async def connect(cls, *arguments: Any, **options: Any) -> Self:
-        """As psycopg's; a failure is logged in the server's words."""
-        try:
-            return await super().connect(*arguments, **options)
-        except psycopg.Error as error:
-            outage_log.record_failed_connect(error)
-            raise
-
-    async def wait(self, gen: PQGen[T], *arguments: Any, **options: Any) -> T:
-        timer = asyncio.get_running_loop().call_later(self.result_seconds, shut_down, self)
-        try:
-            return await super().wait(gen, *arguments, **options)
-        except psycopg.Error as error:
-            outage_log.record_outage(error)
-            if error.sqlstate is not None and effect_of(error.sqlstate) is Effect.RECONNECT:
-                # A demoted primary keeps the connection open. Closed here, it is like any other lost connection.
-                self.pgconn.finish()
-                self.on_server_lost()
-            if (substitute := classified(error)) is not error:
-                raise substitute from None
-            raise
-        finally:
-            timer.cancel()
-
-
-def shut_down(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> None:
-    """Make waiting calls read the end of the stream at once. The file descriptor stays open for libpq to close."""
-    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as copy:
-        copy.shutdown(socket.SHUT_RDWR)
-
-
 async def allow_long_statements(session: AsyncSession) -> None:
     """Let the statements of this transaction take up to LONG_STATEMENT_SECONDS."""
     pooled = await session.connection()
     for limit in _LONG_LIMITS:
         await pooled.exec_driver_sql(limit)
     connection = await driver_connection(pooled)
-    connection.result_seconds = LONG_STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS  # type: ignore[attr-defined]
+    connection.result_seconds = LONG_STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS
 
 
 _LONG_LIMITS = (

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.responses import Response
 
 from ticketing.infra import log, security
-from ticketing.infra.db import Base, Database, Db, statements
+from ticketing.infra.db import Base, Database, Db, DriverDb, DriverTransaction, statements
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
@@ -100,9 +100,12 @@ class Claim:
     key: str
     fingerprint: Fingerprint
 
-    async def store(self, session: AsyncSession, response: Response) -> None:
+    async def store(self, session: AsyncSession | DriverTransaction, response: Response) -> None:
         """Store the response in the transaction that produced it."""
         if response.status_code in _NOT_STORED_STATUSES:
+            return
+        if isinstance(session, DriverTransaction):
+            session.defer(_STORE, *self._values(response).values())
             return
         async with statements.round_trip(session) as connection:
             await send(connection, _STORE, *self._values(response).values())
@@ -158,11 +161,25 @@ async def claim(
     idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
 ) -> None:
     """Claim the key of a POST that has one. Raises what `claim_of` and `query_claim` raise; for Replay see `Route`."""
+    await _claim(request, session, idempotency_key)
+
+
+async def claim_on_driver(
+    request: Request,
+    transaction: DriverDb,
+    idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
+) -> None:
+    """As `claim`, for a route whose transaction is a `DriverDb`."""
+    await _claim(request, transaction, idempotency_key)
+
+
+async def _claim(request: Request, session: AsyncSession | DriverTransaction, key: str | None) -> None:
     _replay.set(None)
-    if idempotency_key is None:
+    if key is None:
         return
-    wanted = await claim_of(request, idempotency_key)
-    async with statements.round_trip(session) as connection:
+    wanted = await claim_of(request, key)
+    in_one = session.round_trip() if isinstance(session, DriverTransaction) else statements.round_trip(session)
+    async with in_one as connection:
         pending = await query_claim(connection, wanted)
     try:
         hold_claim(request, await pending.fetch())
@@ -272,8 +289,8 @@ class Route(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         given = list(options.get("dependencies") or [])
         if "POST" in (options.get("methods") or ()):
-            if not any(d.dependency is claim for d in given):
-                options["dependencies"] = [Depends(claim), *given]
+            if not any(d.dependency in (claim, claim_on_driver) for d in given):
+                options["dependencies"] = [Depends(_claim_for(endpoint)), *given]
             endpoint = _replaying(endpoint)
         super().__init__(path, endpoint, **options)
 
@@ -288,6 +305,12 @@ class Route(APIRoute):
             return response
 
         return handle_once
+
+
+def _claim_for(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The claim in the transaction that the endpoint declares."""
+    hints = get_type_hints(endpoint, include_extras=True).values()
+    return claim_on_driver if DriverDb in hints else claim
 
 
 def _replaying(endpoint: Callable[..., Any]) -> Callable[..., Any]:

@@ -179,12 +179,12 @@ class Batch:
     async def _write(self, granted: list[GrantedHold]) -> None:
         connection = self._driver
         stored = [_response_row(hold, response) for hold, response in self.responses.items() if not response.is_replay]
-        async with pipelined(connection):
+        async with pipelined(connection) as round_trip:
             if granted:
                 await self._write_holds(granted)
             if stored:
                 await store_responses(connection, stored)
-            await connection.commit()
+            round_trip.commits = True
 
     async def _write_holds(self, granted: list[GrantedHold]) -> None:
         connection, organization_id = self._driver, self._organization_id
