@@ -10,11 +10,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from tests.crashes.processes import Processes
-from tests.modules.payments.purchases import order_of, rows, run
+from tests.modules.payments.purchases import contradictions, order_of, rows, run
 from tests.modules.reservations.test_expiry import let_lapse
 from tests.support.platform import eventually, tickets_of
 from tests.support.world import Person, Show, World, data
-from ticketing import invariants
 
 EFFECTS = "select consumer, message_id from inbox where consumer = 'tickets'"
 
@@ -23,11 +22,6 @@ async def sold(world: World, show: Show) -> tuple[Person, list[dict[str, Any]]]:
     """Every seat is bought in an order of its own; no tickets are issued yet."""
     buyer = await world.person()
     return buyer, [await world.buy(buyer, show, label) for label in show.labels]
-
-
-async def contradictions(app: FastAPI) -> list[str]:
-    async with app.state.worker_database.transaction() as session:
-        return [verdict.invariant.name for verdict in await invariants.check(session) if verdict.count]
 
 
 @pytest.mark.parametrize("point", ["before_effect_commits", "after_effect_before_cursor"])
@@ -90,6 +84,28 @@ async def test_a_refund_that_the_provider_has_and_no_row_records_is_paid_once(
     assert [row.status for row in await rows(app, "select status from refunds")] == ["succeeded"]
     assert (await rows(app, "select refunded_minor, amount_minor from payments"))[0] == (4500, 4500)
     assert len(await rows(app, "select from outbox where topic = 'refund.succeeded'")) == 1
+
+
+async def test_a_refusal_that_no_row_records_is_recorded_by_the_next_attempt(
+    app: FastAPI, world: World, processes: Processes
+) -> None:
+    show = await world.show(seats=1, rows=1)
+    buyer, (order,) = await sold(world, show)
+    path = f"/orders/{order['id']}/refunds"
+    data(await show.tenant.admin.post(path, {"amount": 4500, "reason": "mock: refuse"}), 201)
+    await processes.wait_for_crash(await processes.worker("consumers", "after_refusal_before_commit"))
+    assert [row.status for row in await rows(app, "select status from refunds")] == ["requested"]
+    await run(app, "update refunds set due_at = now()")  # its claim runs out
+    await processes.worker("consumers")
+
+    async def has_failed() -> bool:
+        return [row.status for row in await rows(app, "select status from refunds")] == ["failed"]
+
+    assert await eventually(has_failed)
+    assert (await rows(app, "select refunded_minor from payments"))[0] == (0,)
+    assert len(await rows(app, "select from outbox where topic = 'refund.failed'")) == 1
+    assert (await order_of(buyer, order))["status"] == "paid"
+    assert await contradictions(app) == []
 
 
 async def test_a_sweep_that_dies_before_its_commit_is_repeated(

@@ -161,7 +161,7 @@ PROVIDERS = (
         "Several processes send one refund at the same time.",
         (
             Edit(
-                f"{_SRC}/modules/payments/refund_sender.py",
+                f"{_SRC}/modules/payments/refunds/sender.py",
                 "set due_at = clock_timestamp() + make_interval(secs => %s)",
                 "set due_at = clock_timestamp() - make_interval(secs => %s)",
             ),

@@ -51,7 +51,8 @@ No transaction is open while a provider is called, and every call can be repeate
    publishes `order.paid`. One that arrives before step 3 is stored, and applied there or by the scheduler.
 5. A refund is a row with a message. A consumer makes it due; `workers/refunds.py` claims it, calls the provider with
    the refund's id as idempotency key, and records the answer. Providers do not wait for each other. The provider's
-   webhook completes the refund.
+   webhook completes the refund, and records those that begin at the provider, disputes included
+   (`payments/refunds/at_provider.py`).
 """
 
 _RULES = """\

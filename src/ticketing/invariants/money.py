@@ -59,11 +59,15 @@ ORDERS = (
 PAYMENTS = (
     Invariant(
         "payment_pays_or_is_refunded",
-        "A payment that arrived has paid its order, or is refunded in full.",
+        "A payment that arrived has paid its order, or is refunded in full unless a refund of it failed.",
         """select p.id::text from payments p
              join orders o on o.organization_id = p.organization_id and o.id = p.order_id
-            where p.status = 'succeeded' and o.paid_at is null
-               or p.status = 'refunded' and p.refunded_minor <> p.amount_minor""",
+            where p.arrived_at is not null and not p.is_returned and o.paid_at is null
+               or p.is_returned and p.status <> 'refunded'
+               or p.status = 'refunded' and p.refunded_minor <> p.amount_minor
+              and not (p.is_returned and exists (
+                       select from refunds r where r.organization_id = p.organization_id and r.payment_id = p.id
+                          and r.status = 'failed'))""",
     ),
     Invariant(
         "payment_amount_matches_its_order",
@@ -105,17 +109,13 @@ PAYMENTS = (
     ),
     Invariant(
         "order_refund_total_matches_its_refunds",
-        "The refunded amount of an order is the sum of its successful refunds, except those of duplicate payments.",
-        f"""select o.reference from orders o
-             join (select organization_id, order_id, count(*) as arrived from payments
-                    where status in ('succeeded', 'refunded') group by 1, 2) p
-               on p.organization_id = o.organization_id and p.order_id = o.id
-             left join (select organization_id, order_id, sum(amount_minor) as amount_minor from refunds
-                         where status = 'succeeded' group by 1, 2) r
+        "The refunded amount of an order is the sum of the refunds and chargebacks that were paid out of its payment.",
+        """select o.reference from orders o
+             left join (select r.organization_id, r.order_id, sum(r.amount_minor) as amount_minor from refunds r
+                          join payments p on p.organization_id = r.organization_id and p.id = r.payment_id
+                         where r.status in ('succeeded', 'disputed') and not p.is_returned group by 1, 2) r
                on r.organization_id = o.organization_id and r.order_id = o.id
-            where o.status in {SETTLED}
-              and (o.refunded_minor > coalesce(r.amount_minor, 0)
-                   or p.arrived = 1 and o.refunded_minor < coalesce(r.amount_minor, 0))""",  # noqa: S608
+            where o.refunded_minor <> coalesce(r.amount_minor, 0)""",
     ),
 )
 

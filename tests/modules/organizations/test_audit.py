@@ -19,7 +19,7 @@ async def test_each_change_is_audited_newest_first(world: World) -> None:
     data(await admin.delete(tenant.path(f"/api-keys/{key['id']}")))
     entries = data(await admin.get(tenant.path("/audit-log")))
     place, person, machine = f"organization:{tenant.id}", f"user:{bob.id}", f"api_key:{key['id']}"
-    old = {"name": "Tenant", "slug": tenant.slug, "buyer_data_days": None}
+    old = {"name": "Tenant", "slug": tenant.slug, "buyer_data_days": None, "provider_refund_tickets": "keep"}
     new = old | {"name": "New Hall"}
     till = {"name": "Till", "role": "ORG_STAFF"}
     assert [(e["action"], e["subject"], e["before"], e["after"]) for e in entries] == [

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from tests.support.world import Person, Show, World, data
+from ticketing import invariants
 
 
 async def rows(app: FastAPI, query: str, **values: Any) -> list[Any]:
@@ -16,6 +17,12 @@ async def rows(app: FastAPI, query: str, **values: Any) -> list[Any]:
 async def run(app: FastAPI, statement: str, **values: Any) -> None:
     async with app.state.owner_database.transaction() as session:
         await session.execute(text(statement), values)
+
+
+async def contradictions(app: FastAPI) -> list[str]:
+    """The names of the invariants that the database breaks."""
+    async with app.state.worker_database.transaction() as session:
+        return [verdict.invariant.name for verdict in await invariants.check(session) if verdict.count]
 
 
 async def message_counts(app: FastAPI, order: dict[str, Any]) -> dict[str, int]:

@@ -4,7 +4,8 @@ from fastapi import FastAPI
 
 from tests.modules.payments.purchases import order_with_payment, rows
 from tests.support.world import World
-from ticketing.modules.payments import locked_payment, refund_sender, webhooks
+from ticketing.modules.payments import locked_payment, webhooks
+from ticketing.modules.payments.refunds import sender
 
 ROWS = 20_000
 SEED = (
@@ -34,8 +35,7 @@ FIND_REFUND = """
 select r.* from refunds r join payments p on p.organization_id = r.organization_id and p.id = r.payment_id
  where p.provider = 'mock' and r.provider_ref = 'x'"""
 REFUNDS_OF_PAYMENT = """
-select * from refunds where payment_id = '00000000-0000-0000-0000-000000000000' and amount_minor = 1
-   and status in ('requested', 'sent') order by id limit 1 for update"""
+select * from refunds where payment_id = '00000000-0000-0000-0000-000000000000' order by id for update"""
 QUERIES = {
     "organization": ORGANIZATION,
     "refund": FIND_REFUND,
@@ -43,7 +43,7 @@ QUERIES = {
     "payment": locked_payment._LOCK_PAYMENT % ("'mock'", "'x'"),
     "repeated webhook": webhooks._LOCK_UNPROCESSED % ("'mock'", "'x'"),
     "waiting webhook": webhooks._NEXT_DUE,
-    "due refunds": refund_sender._CLAIM % ("'mock'", "8", "60"),
+    "due refunds": sender._CLAIM % ("'mock'", "8", "60"),
     "refunds not sent": "select provider, min(created_at) from watched_refunds where status = 'requested' group by 1",
 }
 

@@ -1,6 +1,7 @@
 """The mock provider's payment page: escaped output, and idempotent buttons."""
 
 import asyncio
+from functools import partial
 
 import httpx2
 import pytest
@@ -85,6 +86,25 @@ async def test_an_unreachable_webhook_endpoint_shows_an_error_and_a_retry_button
     payments.use_transport(httpx2.ASGITransport(app))
     assert (await world.client.post(page_of(payment), data={"action": "pay"})).status_code == 303
     assert (await order_of(buyer, order))["status"] == "paid"
+
+
+async def test_paid_money_is_refunded_or_disputed_by_buttons(app: FastAPI, world: World) -> None:
+    show = await world.show(rows=1, seats=2)
+    buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1")
+    press = partial(world.client.post, page_of(payment))
+    assert (await press(data={"action": "dispute"})).status_code == 422, "nothing is paid yet"
+    await press(data={"action": "pay"})
+    assert 'value="refund"' in (await world.client.get(page_of(payment))).text
+    await asyncio.gather(*(press(data={"action": "dispute"}) for _ in range(3)))
+    assert (await order_of(buyer, order))["status"] == "refunded"
+    page = (await world.client.get(page_of(payment))).text
+    assert 'value="win"' in page
+    assert 'value="refund"' not in page
+    assert (await press(data={"action": "win"})).headers["location"] == f"/o/{order['reference']}"
+    assert (await order_of(buyer, order))["status"] == "paid"
+    assert (await press(data={"action": "lose"})).status_code == 422, "the dispute is over"
+    await press(data={"action": "refund"})
+    assert (await order_of(buyer, order))["status"] == "refunded"
 
 
 @pytest.mark.parametrize("path", ["mock_unknown", "%00", "é", "a" * 5000, "%3Cscript%3E"])

@@ -53,7 +53,11 @@ async def bought(world: World, app: FastAPI) -> tuple[Person, Show, dict[str, An
 
 
 async def test_erasure_leaves_no_personal_data_anywhere(world: World, app: FastAPI) -> None:
-    ada, _, _ = await bought(world, app)
+    ada, _, order = await bought(world, app)
+    (payment,) = data(await ada.get(f"/orders/{order['id']}/payments"))
+    for number, kind in enumerate(("refund.created", "refund.failed", "dispute.created")):
+        words = {"object_ref": f"ref_{number}", "amount": 100, "reason": f"{kind} as {ada.email} wished"}
+        data(await world.webhook(kind, payment, **words))
     assert await traces(app, ada.email, "Zebedee", "Ada Byron") != []
     await erase(ada)
     await drain(app)

@@ -70,7 +70,7 @@ async def test_each_organization_has_its_own_retention_and_audit_entry(world: Wo
     assert sorted(await names(app)) == ["", "Ada Byron"]
 
 
-@pytest.mark.parametrize("state", ["pending order", "open payment", "open refund"])
+@pytest.mark.parametrize("state", ["pending order", "open payment", "open refund", "open dispute"])
 async def test_a_buyer_with_an_open_payment_or_refund_is_kept(world: World, app: FastAPI, state: str) -> None:
     tenant, show, order = await sold(world, app)
     if state == "pending order":
@@ -79,6 +79,9 @@ async def test_a_buyer_with_an_open_payment_or_refund_is_kept(world: World, app:
         await order_with_payment(world, show, "Stalls-A-2")
         await run(app, "update orders set status = 'cancelled' where status = 'pending'")
         await run(app, "update orders set buyer_name = '', buyer_email = '' where id = :id", id=order["id"])
+    elif state == "open dispute":
+        (payment,) = data(await tenant.admin.get(f"/orders/{order['id']}/payments"))
+        data(await world.webhook("dispute.created", payment, object_ref="dp_1"))
     else:
         data(await tenant.admin.post(f"/orders/{order['id']}/refunds", {"amount": 100}), 201)
     await run(app, DAY, days=400)

@@ -85,7 +85,12 @@ async def open_organization(tenant: FullTenant) -> Call:
 
 @example("PATCH /orgs/{org_id}")
 async def rename(tenant: FullTenant) -> Call:
-    changes = {"name": f"Renamed {uuid4().hex}", "slug": f"r-{uuid4().hex[:12]}", "buyer_data_days": 365}
+    changes = {
+        "name": f"Renamed {uuid4().hex}",
+        "slug": f"r-{uuid4().hex[:12]}",
+        "buyer_data_days": 365,
+        "provider_refund_tickets": "void",
+    }
     return Call(tenant.admin, ids(tenant), changes)
 
 

@@ -72,6 +72,12 @@ async def refund_tickets(tenant: FullTenant) -> Call:
     return Call(tenant.staff, {"order_id": order["id"]}, body)
 
 
+@example("POST /orders/{order_id}/refunds (of one payment)")
+async def refund_payment(tenant: FullTenant) -> Call:
+    order, payment, _ = await tenant.buy()
+    return Call(tenant.staff, {"order_id": order["id"]}, {"payment_id": payment["id"], "amount": 100})
+
+
 @example("POST /orgs/{org_id}/events/{event_id}/check-ins")
 async def admit(tenant: FullTenant) -> Call:
     _, _, tickets = await tenant.buy()

@@ -1,4 +1,4 @@
-"""Emails to buyers and account holders, each composed from a message."""
+"""Emails to buyers, account holders and organizers, each composed from a message."""
 
 from ticketing.modules.notifications.emails import (
     compose_invitation,
@@ -10,18 +10,22 @@ from ticketing.modules.notifications.emails import (
     request_tickets_emails,
 )
 from ticketing.modules.notifications.limits import clean_limits
-from ticketing.modules.notifications.messages import TicketsEmailRequested
+from ticketing.modules.notifications.messages import RefundNoticeRequested, TicketsEmailRequested
 from ticketing.modules.notifications.models import EmailLimit
+from ticketing.modules.notifications.refund_notices import compose_refund_notice, request_refund_notices
 
 __all__ = [
     "EmailLimit",
+    "RefundNoticeRequested",
     "TicketsEmailRequested",
     "clean_limits",
     "compose_invitation",
     "compose_password_changed",
     "compose_password_reset",
     "compose_refund",
+    "compose_refund_notice",
     "compose_tickets",
     "compose_verification",
+    "request_refund_notices",
     "request_tickets_emails",
 ]

@@ -29,7 +29,7 @@ async def compose_verification(session: AsyncSession, message: iam.EmailVerifica
         return None
     link = f"{get_settings().base_url}/account/verify#{iam.write_link(token)}"
     page = Page(texts.VERIFY_TEXT, texts.VERIFY_BUTTON, link)
-    return _email("verification", token.email, texts.VERIFY_SUBJECT, page)
+    return make_email("verification", token.email, texts.VERIFY_SUBJECT, page)
 
 
 async def compose_password_reset(session: AsyncSession, message: iam.PasswordResetRequested) -> OutgoingEmail | None:
@@ -39,16 +39,16 @@ async def compose_password_reset(session: AsyncSession, message: iam.PasswordRes
         return None
     link = f"{get_settings().base_url}/account/reset#{iam.write_link(token)}"
     page = Page(texts.RESET_TEXT, texts.RESET_BUTTON, link)
-    return _email("password_reset", token.email, texts.RESET_SUBJECT, page)
+    return make_email("password_reset", token.email, texts.RESET_SUBJECT, page)
 
 
 async def compose_password_changed(session: AsyncSession, message: iam.PasswordChanged) -> OutgoingEmail | None:
     """The notice of a changed password. It cannot be disabled, so that a hijacker cannot hide it from the owner."""
     user = (await iam.list_users(session, [message.user_id])).get(message.user_id)
-    if user is None or not await _may_tell(session, "password_changed", user.id, user.email):
+    if user is None or not await may_tell(session, "password_changed", user.id, user.email):
         return None
     page = Page(texts.CHANGED_TEXT, texts.CHANGED_BUTTON, f"{get_settings().base_url}/account/reset")
-    return _email("password_changed", user.email, texts.CHANGED_SUBJECT, page)
+    return make_email("password_changed", user.email, texts.CHANGED_SUBJECT, page)
 
 
 async def compose_tickets(
@@ -65,7 +65,7 @@ async def compose_tickets(
     order = await orders.get_order(session, message.order_id)
     if not await iam.is_recipient(session, order.user_id, address):
         return await _compose_confirmation(session, order)
-    if not await _may_tell(session, "tickets", order.user_id, address):
+    if not await may_tell(session, "tickets", order.user_id, address):
         return None
     has_pdf = len(passes) <= TICKETS_MAX
     explanation = texts.TICKETS_ENCLOSED if has_pdf else texts.TICKETS_ONLINE
@@ -73,7 +73,7 @@ async def compose_tickets(
     page = Page(texts.TICKETS_TEXT, texts.TICKETS_BUTTON, link, _rows(passes), [explanation])
     subject = texts.TICKETS_SUBJECT.format(title=texts.quote(passes[0].title), reference=passes[0].reference)
     draw_pdf = partial(_draw_pdf, passes) if has_pdf else None
-    return _email("tickets", address, subject, page, draw_pdf)
+    return make_email("tickets", address, subject, page, draw_pdf)
 
 
 async def _compose_confirmation(session: AsyncSession, order: orders.Order) -> OutgoingEmail | None:
@@ -82,7 +82,7 @@ async def _compose_confirmation(session: AsyncSession, order: orders.Order) -> O
         return None
     link = f"{get_settings().base_url}/account/verify#{iam.write_link(token)}"
     page = Page([each.format(reference=order.reference) for each in texts.CONFIRM_TEXT], texts.CONFIRM_BUTTON, link)
-    return _email("confirmation", token.email, texts.CONFIRM_SUBJECT.format(reference=order.reference), page)
+    return make_email("confirmation", token.email, texts.CONFIRM_SUBJECT.format(reference=order.reference), page)
 
 
 async def compose_invitation(session: AsyncSession, message: organizations.MemberInvited) -> OutgoingEmail | None:
@@ -92,7 +92,7 @@ async def compose_invitation(session: AsyncSession, message: organizations.Membe
         return None
     token = iam.write_token(message.invitation_id, organizations.INVITATION_PURPOSE)
     page = Page(texts.INVITED_TEXT, texts.INVITED_BUTTON, f"{get_settings().base_url}/account/invitation#{token}")
-    return _email("invitation", address, texts.INVITED_SUBJECT, page)
+    return make_email("invitation", address, texts.INVITED_SUBJECT, page)
 
 
 async def request_tickets_emails(session: AsyncSession, message: iam.EmailVerified | iam.RecipientConfirmed) -> None:
@@ -113,20 +113,20 @@ async def compose_refund(session: AsyncSession, message: payments.RefundSucceede
     order = await orders.get_order(session, message.order_id)
     event = await events.get_event(session, order.event_id)
     amount = orders.format_money(message.amount_minor, message.currency, texts.LOCALE)
-    if not await _may_tell(session, "refund", order.user_id, order.buyer_email):
+    if not await may_tell(session, "refund", order.user_id, order.buyer_email):
         return None
     is_recipient = await iam.is_recipient(session, order.user_id, order.buyer_email)
     title = texts.REFUND_TITLE.format(title=texts.quote(event.title)) if is_recipient else ""
     values = {"amount": amount, "reference": order.reference, "title": title}
     text = [paragraph.format(**values) for paragraph in texts.REFUND_TEXT]
-    # A reason entered by staff is internal. A reason of the platform is written for the buyer.
-    if message.requested_by is None:
+    # A reason entered by staff, or at the provider, is internal. A reason of the platform is written for the buyer.
+    if message.requested_by is None and message.origin == payments.RefundOrigin.PLATFORM:
         text.append(texts.REFUND_REASON.format(reason=message.reason))
     page = Page(text, texts.REFUND_BUTTON, _order_link(order.reference))
-    return _email("refund", order.buyer_email, texts.REFUND_SUBJECT.format(**values), page)
+    return make_email("refund", order.buyer_email, texts.REFUND_SUBJECT.format(**values), page)
 
 
-def _email(
+def make_email(
     kind: str, to: str, subject: str, page: Page, make_attachment: Callable[[], Awaitable[Attachment]] | None = None
 ) -> OutgoingEmail | None:
     """Return None for an erased address (the order outlives it) and for addresses of rehearsals."""
@@ -135,7 +135,7 @@ def _email(
     return OutgoingEmail(kind, to, subject, as_text(page), as_html(page), make_attachment)
 
 
-async def _may_tell(session: AsyncSession, kind: str, user_id: UUID, address: str) -> bool:
+async def may_tell(session: AsyncSession, kind: str, user_id: UUID, address: str) -> bool:
     """Whether this email may be sent: always to the person's own verified address, to others within the limits."""
     return await iam.is_own_address(session, user_id, address) or await may_send(session, kind, address)
 

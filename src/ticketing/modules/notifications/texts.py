@@ -2,6 +2,7 @@
 
 import unicodedata
 from datetime import datetime
+from typing import NamedTuple
 
 from babel.dates import format_date, format_datetime, format_time
 
@@ -66,6 +67,61 @@ REFUND_TEXT = (
 REFUND_TITLE = ": {title}"
 REFUND_REASON = "The reason: {reason}"
 REFUND_BUTTON = "Show the order"
+
+
+class Notice(NamedTuple):
+    """The texts of an email to an organization's admins."""
+
+    subject: str
+    paragraphs: tuple[str, ...]
+
+
+#: By the topic of what happened.
+REFUND_NOTICES = {
+    "refund.recorded": Notice(
+        "{amount} of order {reference} was refunded at the payment provider",
+        (
+            "{amount} of order {reference} for {title} was refunded at the payment provider, not from here. The order "
+            "counts it, and only the rest can be refunded from now on.",
+            "Tickets stay valid, unless all of the order's money is back and your organization has set that they are "
+            "voided then.",
+        ),
+    ),
+    "refund.failed": Notice(
+        "A refund of {amount} has failed ({reference})",
+        (
+            "the refund of {amount} for order {reference} ({title}) has failed: the payment provider or the buyer's "
+            "bank did not accept it.",
+            "The buyer does not get this money. You can refund the amount again, or return it in another way.",
+        ),
+    ),
+    "dispute.created": Notice(
+        "{amount} of order {reference} was charged back",
+        (
+            "the buyer's bank disputes the payment of order {reference} for {title}. The payment provider has taken "
+            "{amount} back until the dispute is decided; the order counts it as refunded.",
+            "Answer the dispute at the payment provider, within the time that it gives you. Tickets stay valid, unless "
+            "all of the order's money is back and your organization has set that they are voided then.",
+        ),
+    ),
+    "dispute.won": Notice(
+        "The dispute about order {reference} was won",
+        (
+            "the dispute about order {reference} for {title} was decided in your favour, and {amount} came back. The "
+            "order is paid again.",
+            "Tickets that were voided stay void: if the buyer is to attend, sell or give them new ones.",
+        ),
+    ),
+    "dispute.lost": Notice(
+        "The dispute about order {reference} was lost",
+        (
+            "the dispute about order {reference} for {title} was decided for the buyer. {amount} is gone; the order "
+            "has counted it as refunded since the dispute began.",
+        ),
+    ),
+}
+NOTICE_REASON = "The provider's reason: {reason}"
+NOTICE_BUTTON = "Show the orders"
 
 EVENT, WHEN, WHERE, ORDER, TICKETS = "Event", "When", "Where", "Order", "Tickets"
 

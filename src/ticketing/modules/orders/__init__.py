@@ -5,7 +5,14 @@ from ticketing.modules.orders.amounts import format_money, to_decimal
 from ticketing.modules.orders.api import router
 from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
 from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row
-from ticketing.modules.orders.messages import OrderCancelled, OrderCreated, OrderExpired, OrderPaid, OrderRefunded
+from ticketing.modules.orders.messages import (
+    OrderCancelled,
+    OrderCreated,
+    OrderExpired,
+    OrderPaid,
+    OrderRefunded,
+    OrderRefundReversed,
+)
 from ticketing.modules.orders.models import PAID_STATUSES, Order, OrderLine, OrderStatus
 from ticketing.modules.orders.queries import (
     describe,
@@ -28,6 +35,7 @@ from ticketing.modules.orders.service import (
     lock_sale,
     pay_order,
     record_refund,
+    reverse_refund,
 )
 
 __all__ = [
@@ -44,6 +52,7 @@ __all__ = [
     "OrderLine",
     "OrderOut",
     "OrderPaid",
+    "OrderRefundReversed",
     "OrderRefunded",
     "OrderStatus",
     "PendingSale",
@@ -66,6 +75,7 @@ __all__ = [
     "pay_order",
     "personal_data",
     "record_refund",
+    "reverse_refund",
     "router",
     "to_decimal",
 ]

@@ -60,10 +60,20 @@ class OrderCancelled(_OrderMessage):
 
 
 class OrderRefunded(_OrderMessage):
-    """A refund of `amount_minor` succeeded. `refunded_minor` is the sum of all refunds so far."""
+    """A refund of `amount_minor` succeeded, or the provider took it back in a dispute."""
 
     topic: ClassVar[str] = "order.refunded"
 
     amount_minor: int = Field(description="the amount of this refund")
     refunded_minor: int = Field(description="the sum of all refunds of this order so far")
+    status: str
+
+
+class OrderRefundReversed(_OrderMessage):
+    """The money of a refund or chargeback came back: the refund failed after all, or the dispute was won."""
+
+    topic: ClassVar[str] = "order.refund_reversed"
+
+    amount_minor: int = Field(description="the amount of this refund")
+    refunded_minor: int = Field(description="the sum of the order's other refunds")
     status: str

@@ -22,7 +22,10 @@ from ticketing.infra.db import Base, Identified
 
 
 class OrderStatus(StrEnum):
-    """pending -> paid -> partially_refunded -> refunded, or pending -> expired | cancelled."""
+    """pending -> paid -> partially_refunded -> refunded, or pending -> expired | cancelled.
+
+    The money of a refund may come back: the order is paid or partially refunded again.
+    """
 
     PENDING = "pending"
     PAID = "paid"

@@ -33,7 +33,13 @@ from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events, reservations
 from ticketing.modules.orders.locked_order import LockedOrder
-from ticketing.modules.orders.messages import OrderCancelled, OrderExpired, OrderPaid, OrderRefunded
+from ticketing.modules.orders.messages import (
+    OrderCancelled,
+    OrderExpired,
+    OrderPaid,
+    OrderRefunded,
+    OrderRefundReversed,
+)
 from ticketing.modules.orders.models import Order, OrderStatus
 from ticketing.modules.orders.queries import find_order_of
 from ticketing.modules.orders.sale_checks import EventOfSale, Unsold, find_refusal, query_event
@@ -164,6 +170,16 @@ async def record_refund(session: AsyncSession, order_id: UUID, amount_minor: int
     status = OrderStatus.REFUNDED if refunded == order.total_minor else OrderStatus.PARTIALLY_REFUNDED
     await _set(session, order, refunded_minor=refunded, status=status)
     outbox.publish(session, OrderRefunded.of(order, amount_minor=amount_minor))
+    return order
+
+
+async def reverse_refund(session: AsyncSession, order_id: UUID, amount_minor: int) -> Order:
+    """Subtract a refund whose money came back. `amount_minor` is in minor units of the order's currency."""
+    order = await lock_order(session, order_id)
+    refunded = order.refunded_minor - amount_minor
+    status = OrderStatus.PARTIALLY_REFUNDED if refunded else OrderStatus.PAID
+    await _set(session, order, refunded_minor=refunded, status=status)
+    outbox.publish(session, OrderRefundReversed.of(order, amount_minor=amount_minor))
     return order
 
 

@@ -3,7 +3,7 @@
 from ticketing.modules.organizations import models, personal_data
 from ticketing.modules.organizations.access import ApiKeyScheme, May, check_access, may, record_use
 from ticketing.modules.organizations.api import router
-from ticketing.modules.organizations.audit import clean_audit_log, record
+from ticketing.modules.organizations.audit import clean_audit_log, record, record_by
 from ticketing.modules.organizations.invitations import PURPOSE as INVITATION_PURPOSE
 from ticketing.modules.organizations.invitations import clean_invitations, find_address
 from ticketing.modules.organizations.messages import (
@@ -19,13 +19,14 @@ from ticketing.modules.organizations.messages import (
     SupportGranted,
     SupportRevoked,
 )
-from ticketing.modules.organizations.models import Organization, Role
+from ticketing.modules.organizations.models import Organization, ProviderRefundTickets, Role
 from ticketing.modules.organizations.permissions import Access, NonMember, Permission
 from ticketing.modules.organizations.queries import (
     find_access,
     find_role,
     get_organization,
     is_allowed,
+    list_admins,
     list_organizations,
     lock_membership,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "OrganizationCreated",
     "OrganizationUpdated",
     "Permission",
+    "ProviderRefundTickets",
     "Quota",
     "QuotaExceeded",
     "Role",
@@ -65,11 +67,13 @@ __all__ = [
     "get_organization",
     "grant_support",
     "is_allowed",
+    "list_admins",
     "list_organizations",
     "lock_membership",
     "may",
     "personal_data",
     "record",
+    "record_by",
     "record_use",
     "revoke_support",
     "router",

@@ -83,7 +83,7 @@ async def get_organization(access: Reader, session: Db) -> Envelope[Organization
 
 @router.patch("/orgs/{org_id}")
 async def update_organization(body: UpdateOrganization, access: Editor, session: Db) -> Envelope[OrganizationOut]:
-    """Change the name, the slug or the retention of buyers' data."""
+    """Change the name, the slug, the retention of buyers' data or what a refund at the provider does to tickets."""
     organization = await service.update_organization(session, access, body.model_dump(exclude_unset=True))
     return envelope(OrganizationOut.model_validate(organization))
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,10 +24,23 @@ def record(
     after: dict[str, Any] | None,
 ) -> None:
     """Append an entry, such as `member.added`, `user:<id>`. Ids instead of names, because entries cannot be erased."""
+    record_by(session, access.organization_id, access.actor, action, subject, before, after)
+
+
+def record_by(
+    session: AsyncSession,
+    organization_id: UUID,
+    actor: str,
+    action: str,
+    subject: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:
+    """Append an entry about a change by an actor without access, such as `provider:mock`."""
     session.add(
         AuditEntry(
-            organization_id=access.organization_id,
-            actor=access.actor,
+            organization_id=organization_id,
+            actor=actor,
             action=action,
             subject=subject,
             before=before,

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ticketing.infra.outbox import Message
-from ticketing.modules.organizations.models import Role
+from ticketing.modules.organizations.models import ProviderRefundTickets, Role
 
 
 class _TenantMessage(Message):
@@ -25,7 +25,7 @@ class OrganizationCreated(_TenantMessage):
 
 
 class OrganizationUpdated(_TenantMessage):
-    """The name, slug or retention of a tenant was changed."""
+    """The name, slug or a setting of a tenant was changed."""
 
     topic: ClassVar[str] = "organization.updated"
 
@@ -33,6 +33,10 @@ class OrganizationUpdated(_TenantMessage):
     slug: str
     buyer_data_days: int | None = Field(
         None, description="days after an event until its buyers' names are erased; null: kept"
+    )
+    provider_refund_tickets: ProviderRefundTickets = Field(
+        ProviderRefundTickets.KEEP,
+        description="what happens to the tickets of an order whose money has all gone back at the payment provider",
     )
 
 

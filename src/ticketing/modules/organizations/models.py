@@ -25,16 +25,31 @@ class Role(StrEnum):
 _ROLES = CheckConstraint("role in ('ORG_ADMIN', 'ORG_STAFF', 'ORG_SCANNER')", name="role")
 
 
+class ProviderRefundTickets(StrEnum):
+    """What happens to the tickets of an order whose money has all gone back at the payment provider."""
+
+    #: They stay valid until staff void them.
+    KEEP = "keep"
+    #: They are voided, and their seats and places are on sale again.
+    VOID = "void"
+
+
 class Organization(Identified, Base):
     """A tenant."""
 
     __tablename__ = "organizations"
-    __table_args__ = (CheckConstraint("buyer_data_days between 30 and 3650", name="buyer_data_days"),)
+    __table_args__ = (
+        CheckConstraint("buyer_data_days between 30 and 3650", name="buyer_data_days"),
+        CheckConstraint("provider_refund_tickets in ('keep', 'void')", name="provider_refund_tickets"),
+    )
 
     name: Mapped[str] = mapped_column(Text)
     slug: Mapped[str] = mapped_column(Text, unique=True)
     #: Days after an event's end until its buyers' names and addresses are erased; null keeps them.
     buyer_data_days: Mapped[int | None] = mapped_column(Integer)
+    provider_refund_tickets: Mapped[ProviderRefundTickets] = mapped_column(
+        Text, server_default="keep", default=ProviderRefundTickets.KEEP
+    )
 
 
 class Member(Base):

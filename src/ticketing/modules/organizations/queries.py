@@ -14,6 +14,8 @@ from ticketing.modules.organizations.permissions import HOLDERS, Access, Permiss
 
 #: Bound of an unpaged list; above the memberships of any user.
 MEMBERSHIPS_MAX = 1000
+#: Admins who are told about an event.
+ADMINS_MAX = 20
 
 
 async def find_role(session: AsyncSession, organization_id: UUID, user_id: UUID) -> Role | None:
@@ -91,6 +93,13 @@ async def list_members(session: AsyncSession, organization_id: UUID, page: PageQ
     if page.after is not None:
         query = query.where(Member.user_id > page.after_id())
     return list(await session.scalars(query.limit(page.limit + 1)))
+
+
+async def list_admins(session: AsyncSession, organization_id: UUID) -> list[UUID]:
+    """Return the users that are admins and have accepted it, up to ADMINS_MAX; for workers."""
+    is_admin = (Member.organization_id == organization_id) & (Member.role == Role.ORG_ADMIN)
+    query = select(Member.user_id).where(is_admin, Member.admin_accepted_at.is_not(None))
+    return list(await session.scalars(query.order_by(Member.created_at, Member.user_id).limit(ADMINS_MAX)))
 
 
 async def list_keys(session: AsyncSession, organization_id: UUID, page: PageQuery) -> list[ApiKey]:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from ticketing.infra.http.fields import Body, Email, Moment, Name, Out, Slug, Timestamp
 from ticketing.modules import iam
-from ticketing.modules.organizations.models import Invitation, Member, Organization, Role
+from ticketing.modules.organizations.models import Invitation, Member, Organization, ProviderRefundTickets, Role
 
 
 class CreateOrganization(Body):
@@ -22,11 +22,13 @@ class UpdateOrganization(Body):
     slug: Slug = Field(default="")
     #: Days after an event's end until its buyers' names and addresses are erased; null keeps them.
     buyer_data_days: Annotated[int, Field(strict=True, ge=30, le=3650)] | None = None
+    #: What happens to the tickets of an order whose money has all gone back at the payment provider.
+    provider_refund_tickets: ProviderRefundTickets = ProviderRefundTickets.KEEP
 
     @model_validator(mode="after")
     def _require_a_change(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("must have a name, a slug or buyer_data_days")
+            raise ValueError("must have a name, a slug, buyer_data_days or provider_refund_tickets")
         return self
 
 
@@ -53,6 +55,8 @@ class OrganizationOut(Out):
     slug: str
     #: Days after an event's end until its buyers' names and addresses are erased; null keeps them.
     buyer_data_days: int | None
+    #: What happens to the tickets of an order whose money has all gone back at the payment provider.
+    provider_refund_tickets: ProviderRefundTickets
     created_at: Moment
 
 

@@ -45,7 +45,7 @@ async def create_organization(session: AsyncSession, user: iam.Identity, name: s
 
 
 async def update_organization(session: AsyncSession, access: Access, changes: dict[str, Any]) -> Organization:
-    """Change the name, the slug or the retention of buyers' data. Raises SlugTaken."""
+    """Change the name, the slug or a setting. Raises SlugTaken."""
     organization = await lock_organization(session, access.organization_id)
     before = _audited(organization)
     after = before | changes
@@ -69,4 +69,6 @@ async def lock_organization(session: AsyncSession, organization_id: UUID) -> Org
 
 
 def _audited(organization: Organization) -> dict[str, Any]:
-    return {name: getattr(organization, name) for name in ("name", "slug", "buyer_data_days")}
+    return {
+        name: getattr(organization, name) for name in ("name", "slug", "buyer_data_days", "provider_refund_tickets")
+    }

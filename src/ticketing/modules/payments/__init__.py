@@ -4,23 +4,36 @@ from fastapi import APIRouter
 
 from ticketing.modules.payments import api, personal_data
 from ticketing.modules.payments.messages import (
+    DisputeCreated,
+    DisputeLost,
+    DisputeWon,
     PaymentCancelled,
     PaymentCreated,
     PaymentFailed,
     PaymentReturned,
     PaymentSucceeded,
     PaymentSuperseded,
+    RefundFailed,
+    RefundRecorded,
     RefundRequested,
     RefundSent,
     RefundSucceeded,
 )
 from ticketing.modules.payments.mock import use_transport
 from ticketing.modules.payments.mock_page import router as pages
-from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
+from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundKind, RefundOrigin, RefundStatus
 from ticketing.modules.payments.providers import Provider, list_providers
 from ticketing.modules.payments.queries import list_payments, list_refunds
-from ticketing.modules.payments.refund_sender import ClaimedRefund, claim_refunds, queue_refund, send_refund
-from ticketing.modules.payments.refunds import NothingToRefund, RefundTooLarge, refund_order, request_refund
+from ticketing.modules.payments.refunds import (
+    ClaimedRefund,
+    NothingToRefund,
+    RefundTooLarge,
+    claim_refunds,
+    queue_refund,
+    refund_order,
+    request_refund,
+    send_refund,
+)
 from ticketing.modules.payments.retention import clean_events
 from ticketing.modules.payments.schemas import PaymentOut, RefundOut
 from ticketing.modules.payments.settlement import close_payment
@@ -32,6 +45,9 @@ router.include_router(api.inbound)
 
 __all__ = [
     "ClaimedRefund",
+    "DisputeCreated",
+    "DisputeLost",
+    "DisputeWon",
     "NothingToRefund",
     "Payment",
     "PaymentCancelled",
@@ -44,7 +60,11 @@ __all__ = [
     "PaymentSuperseded",
     "Provider",
     "Refund",
+    "RefundFailed",
+    "RefundKind",
+    "RefundOrigin",
     "RefundOut",
+    "RefundRecorded",
     "RefundRequested",
     "RefundSent",
     "RefundStatus",

@@ -100,7 +100,7 @@ async def start_payment(
 async def get_payment(payment_id: UUID, viewer: iam.CurrentUser, request: Request, session: Db) -> Envelope[PaymentOut]:
     """Get a payment as its buyer or as staff of its organization."""
     payment = await queries.get_visible_payment(session, payment_id, viewer)
-    return envelope((await _out(session, [payment], request))[0])
+    return envelope((await _out(session, [payment], request, viewer))[0])
 
 
 @router.get("/orders/{order_id}/payments")
@@ -109,12 +109,15 @@ async def list_payments(
 ) -> Envelope[list[PaymentOut]]:
     """List all payments of an order, oldest first, with their refunds."""
     order = await orders.get_visible_order(session, order_id, viewer)
-    return envelope(await _out(session, await queries.list_payments(session, order), request))
+    return envelope(await _out(session, await queries.list_payments(session, order), request, viewer))
 
 
-async def _out(session: Db, payments: list[Payment], request: Request) -> list[PaymentOut]:
+async def _out(session: Db, payments: list[Payment], request: Request, viewer: iam.Identity) -> list[PaymentOut]:
+    """`payments` are those of one order, which the viewer may see."""
     refunds = await queries.list_refunds(session, payments)
-    return [PaymentOut.of(payment, refunds[payment.id], _site(request)) for payment in payments]
+    is_staff = bool(payments) and await queries.is_staff(session, payments[0].organization_id, viewer)
+    site = _site(request)
+    return [PaymentOut.of(payment, refunds[payment.id], site, is_for_staff=is_staff) for payment in payments]
 
 
 def _site(request: Request) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ticketing.infra import outbox
 from ticketing.modules.payments.locked_payment import LockedPayment
-from ticketing.modules.payments.models import Payment, Refund
+from ticketing.modules.payments.models import Payment, Refund, RefundOrigin
 
 
 class _PaymentMessage(outbox.Message):
@@ -77,14 +77,21 @@ class _RefundMessage(outbox.Message):
     order_id: UUID
     amount_minor: int
     currency: str
-    reason: str
-    requested_by: UUID | None = Field(description="the user who requested it; null for a refund by the system")
+    reason: str = Field(description="empty for one that began at the provider, whose words may be personal")
+    requested_by: UUID | None = Field(
+        description="the user who requested it; null for a refund by the system, or at the provider"
+    )
+    origin: RefundOrigin = Field(
+        RefundOrigin.PLATFORM, description="`platform`, or `provider` for one that began at the provider"
+    )
 
     @classmethod
     def of(cls, refund: Refund) -> Self:
         """Build the message from the refund's present state."""
         known = {name: getattr(refund, name) for name in cls.model_fields.keys() - {"refund_id"}}
-        return cls.model_validate({"refund_id": refund.id, **known})
+        # The log cannot be erased.
+        reason = refund.reason if refund.origin == RefundOrigin.PLATFORM else ""
+        return cls.model_validate({"refund_id": refund.id, **known, "reason": reason})
 
 
 class RefundRequested(_RefundMessage):
@@ -103,3 +110,33 @@ class RefundSucceeded(_RefundMessage):
     """The provider confirmed the refund."""
 
     topic: ClassVar[str] = "refund.succeeded"
+
+
+class RefundRecorded(_RefundMessage):
+    """A refund that began at the provider was recorded."""
+
+    topic: ClassVar[str] = "refund.recorded"
+
+
+class RefundFailed(_RefundMessage):
+    """The provider refused the refund, or the money came back. Its amount may be refunded again."""
+
+    topic: ClassVar[str] = "refund.failed"
+
+
+class DisputeCreated(_RefundMessage):
+    """A buyer disputed the payment, and the provider took the money back. `refund_id` is the row of the chargeback."""
+
+    topic: ClassVar[str] = "dispute.created"
+
+
+class DisputeWon(_RefundMessage):
+    """The dispute was won, and the money came back."""
+
+    topic: ClassVar[str] = "dispute.won"
+
+
+class DisputeLost(_RefundMessage):
+    """The dispute was lost: the money is gone."""
+
+    topic: ClassVar[str] = "dispute.lost"

@@ -11,16 +11,17 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
+from uuid import UUID
 
 import httpx2
 import orjson
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from ticketing.infra import log
 from ticketing.infra.config import Settings
 from ticketing.infra.errors import BadRequest
-from ticketing.infra.http.fields import AMOUNT_MAX, Body, Currency
+from ticketing.infra.http.fields import AMOUNT_MAX, Body, Currency, LongText
 from ticketing.infra.system.outside_calls import assert_no_transaction
 from ticketing.modules.payments.models import Payment, Refund
 from ticketing.modules.payments.providers import (
@@ -29,6 +30,7 @@ from ticketing.modules.payments.providers import (
     EventType,
     ProviderEvent,
     ProviderUnreachable,
+    RefundRefused,
     register,
 )
 
@@ -39,6 +41,8 @@ HEADER_LENGTH_MAX = 1000
 SEND_TRIES_MAX = 3
 SEND_TIMEOUT_SECONDS = 5
 BACKOFF_SECONDS = 0.2
+#: Reasons of refunds by which staff try out what a provider may do: refuse the refund, or accept it and fail later.
+REFUSE, FAIL = "mock: refuse", "mock: fail"
 
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
@@ -53,11 +57,23 @@ class MockEvent(Body):
     provider_ref: Identifier
     amount: int = Field(ge=0, le=AMOUNT_MAX, strict=True)
     currency: Currency
+    #: The reference of the refund or dispute. `refund.succeeded` without it is about a refund of the platform.
+    object_ref: Identifier | None = None
+    #: The platform's id of its refund.
+    refund_id: UUID | None = None
+    reason: LongText = ""
+
+    @model_validator(mode="after")
+    def _require_an_object(self) -> Self:
+        needs_object = self.type.startswith("dispute.") or self.type in ("refund.created", "refund.failed")
+        if needs_object and self.object_ref is None:
+            raise ValueError(f"needs an object_ref for {self.type}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class MockProvider:
-    """Pays, declines and refunds when a button of the mock page is pressed."""
+    """Pays, declines, refunds and disputes when a button of the mock page is pressed."""
 
     name: ClassVar[str] = "mock"
     secret: str
@@ -79,7 +95,8 @@ class MockProvider:
         except orjson.JSONDecodeError:
             raise BadRequest("The request body is not valid JSON.") from None
         event = MockEvent.model_validate(body)
-        return ProviderEvent(event.id, event.type, event.provider_ref, event.amount, event.currency, body)
+        names = (event.object_ref, event.refund_id, event.reason)
+        return ProviderEvent(event.id, event.type, event.provider_ref, event.amount, event.currency, body, *names)
 
     def _check_signature(self, header: str, raw: bytes) -> None:
         parts = [part.partition("=") for part in header[:HEADER_LENGTH_MAX].split(",")]
@@ -100,28 +117,51 @@ class MockProvider:
 
     async def pay(self, payment: Payment) -> None:
         """Send `payment.succeeded`. Raises ProviderUnreachable when the webhook endpoint does not accept it."""
-        await self._deliver(f"evt_{payment.id.hex}_paid", "payment.succeeded", payment, payment.amount_minor)
+        await self._report("payment.succeeded", payment, payment.amount_minor, f"evt_{payment.id.hex}_paid")
 
     async def decline(self, payment: Payment) -> None:
         """Send `payment.failed`. Raises ProviderUnreachable when the webhook endpoint does not accept it."""
-        await self._deliver(f"evt_{payment.id.hex}_declined", "payment.failed", payment, payment.amount_minor)
+        await self._report("payment.failed", payment, payment.amount_minor, f"evt_{payment.id.hex}_declined")
 
     async def refund(self, refund: Refund, payment: Payment) -> str:
-        """Send `refund.succeeded`. Raises ProviderUnreachable when the webhook endpoint does not accept it."""
-        await self._deliver(f"evt_{refund.id.hex}", "refund.succeeded", payment, refund.amount_minor)
-        return f"re_{refund.id.hex}"
+        """Send `refund.succeeded`, or what the refund's reason asks for: see REFUSE and FAIL.
 
-    async def _deliver(self, event_id: str, kind: EventType, payment: Payment, amount_minor: int) -> None:
+        Raises:
+            ProviderUnreachable: the webhook endpoint does not accept it.
+            RefundRefused.
+        """
+        if refund.reason == REFUSE:
+            raise RefundRefused("The mock provider refuses a refund with this reason.")
+        kind: EventType = "refund.failed" if refund.reason == FAIL else "refund.succeeded"
+        names = {"object_ref": (reference := f"re_{refund.id.hex}"), "refund_id": str(refund.id)}
+        await self._report(kind, payment, refund.amount_minor, f"evt_{refund.id.hex}", **names)
+        return reference
+
+    async def refund_at_provider(self, payment: Payment) -> None:
+        """Refund what is left of the payment, as in a provider's dashboard. Raises ProviderUnreachable."""
+        left, reference = payment.amount_minor - payment.refunded_minor, f"re_{payment.id.hex}"
+        await self._report("refund.succeeded", payment, left, f"evt_{reference}", object_ref=reference)
+
+    async def dispute(self, payment: Payment) -> None:
+        """Take what is left of the payment back, as a buyer's bank does. Raises ProviderUnreachable."""
+        await self._report_dispute("dispute.created", payment, payment.amount_minor - payment.refunded_minor)
+
+    async def end_dispute(self, payment: Payment, chargeback: Refund, is_won: bool) -> None:
+        """Decide the dispute of a payment. Raises ProviderUnreachable."""
+        await self._report_dispute("dispute.won" if is_won else "dispute.lost", payment, chargeback.amount_minor)
+
+    async def _report_dispute(self, kind: EventType, payment: Payment, amount_minor: int) -> None:
+        reference = f"dp_{payment.id.hex}"
+        event_id = f"evt_{reference}_{kind.removeprefix('dispute.')}"
+        await self._report(kind, payment, amount_minor, event_id, object_ref=reference)
+
+    async def _report(self, kind: EventType, payment: Payment, amount_minor: int, event_id: str, **names: str) -> None:
+        money = {"amount": amount_minor, "currency": payment.currency}
+        body = {"id": event_id, "type": kind, "provider_ref": payment.provider_ref, **money, **names}
+        await self._deliver(kind, orjson.dumps(body))
+
+    async def _deliver(self, kind: EventType, raw: bytes) -> None:
         assert_no_transaction("the mock provider")
-        raw = orjson.dumps(
-            {
-                "id": event_id,
-                "type": kind,
-                "provider_ref": payment.provider_ref,
-                "amount": amount_minor,
-                "currency": payment.currency,
-            }
-        )
         # Ignore proxy settings of the environment: the target is this host or the platform's own public URL.
         async with httpx2.AsyncClient(
             transport=self.transport, timeout=SEND_TIMEOUT_SECONDS, trust_env=False

@@ -1,6 +1,11 @@
-"""The mock provider's payment page: the amount, Pay, Decline, and delivery errors. Plain HTML without scripts."""
+"""The mock provider's page of a payment: Pay and Decline, then what happens to paid money at a provider.
 
+Plain HTML without scripts.
+"""
+
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
@@ -15,9 +20,9 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.modules import events, orders
 from ticketing.modules.payments.mock import MockProvider, create_provider
-from ticketing.modules.payments.models import Payment, PaymentStatus
+from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
 from ticketing.modules.payments.providers import ProviderUnreachable
-from ticketing.modules.payments.queries import enter_by_reference, find_payment
+from ticketing.modules.payments.queries import enter_by_reference, find_payment, list_refunds
 
 FORM_BYTES_MAX = 4096
 HEADERS = {
@@ -37,6 +42,13 @@ class Bill:
     payment: Payment
     reference: str
     event_title: str
+    #: The chargeback whose dispute is open.
+    chargeback: Refund | None
+
+    @property
+    def is_refundable(self) -> bool:
+        payment = self.payment
+        return payment.status == PaymentStatus.SUCCEEDED and payment.refunded_minor < payment.amount_minor
 
     @property
     def amount(self) -> str:
@@ -61,7 +73,9 @@ async def find_bill(provider_ref: str, request: Request) -> Bill | None:
             return None
         order = await orders.get_order(session, payment.order_id)
         event = await events.get_event(session, order.event_id)
-        return Bill(payment, order.reference, event.title)
+        refunds = (await list_refunds(session, [payment]))[payment.id]
+        disputed = next((refund for refund in refunds if refund.status == RefundStatus.DISPUTED), None)
+        return Bill(payment, order.reference, event.title, disputed)
 
 
 FoundBill = Annotated[Bill | None, Depends(find_bill)]
@@ -80,16 +94,31 @@ async def choose(bill: FoundBill, request: Request) -> Response:
     if bill is None or provider is None:
         return _not_found()
     action = parse_qs((await request.body()).decode("utf-8", "replace")).get("action", [""])[0]
-    send = {"pay": provider.pay, "decline": provider.decline}.get(action)
+    send = _actions(provider, bill).get(action)
     if send is None:
-        return _page("Pay your order", _summary(bill) + _note("Choose Pay or Decline.") + _choice(bill), 422)
+        return _page("Pay your order", _summary(bill) + _note("Press one of the buttons.") + _choice(bill), 422)
     if bill.payment.status == PaymentStatus.CANCELLED:
         return _page("Pay your order", _summary(bill) + _choice(bill), 409)
     try:
-        await send(bill.payment)
+        await send()
     except ProviderUnreachable:
         return _page("That did not get through", _summary(bill) + _delivery_error(action), 502)
     return RedirectResponse(f"/o/{bill.reference}", 303)
+
+
+def _actions(provider: MockProvider, bill: Bill) -> dict[str, Callable[[], Awaitable[None]]]:
+    """The buttons of the page with what they do."""
+    payment, chargeback = bill.payment, bill.chargeback
+    # Pressed again, Pay and Decline send an event that has been seen.
+    actions: dict[str, Callable[[], Awaitable[None]]]
+    actions = {"pay": partial(provider.pay, payment), "decline": partial(provider.decline, payment)}
+    if bill.is_refundable:
+        actions["refund"] = partial(provider.refund_at_provider, payment)
+        actions["dispute"] = partial(provider.dispute, payment)
+    if chargeback is not None:
+        actions["win"] = partial(provider.end_dispute, payment, chargeback, True)
+        actions["lose"] = partial(provider.end_dispute, payment, chargeback, False)
+    return actions
 
 
 def _summary(bill: Bill) -> str:
@@ -102,14 +131,24 @@ def _summary(bill: Bill) -> str:
 def _choice(bill: Bill) -> str:
     if bill.payment.status in {PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED}:
         back = f'<a class="button primary wide" href="/o/{escape(bill.reference)}">Back to your order</a>'
-        return _note("This has been paid already.") + back
+        return _note("This has been paid already.") + back + _afterwards(bill)
     if bill.payment.status == PaymentStatus.CANCELLED:
         return _note("This payment was cancelled: its seats were given back, or the event was cancelled.")
     return _form(_button("pay", "Pay", "primary wide") + _button("decline", "Decline", "wide"))
 
 
+def _afterwards(bill: Bill) -> str:
+    """What may happen at a provider after a payment; a real one shows it to the organizer only."""
+    if bill.chargeback is not None:
+        return _form(_button("win", "Win the dispute", "wide") + _button("lose", "Lose the dispute", "wide"))
+    if bill.is_refundable:
+        return _form(_button("refund", "Refund at the provider", "wide") + _button("dispute", "Dispute", "wide"))
+    return ""
+
+
 def _delivery_error(action: str) -> str:
-    outcome = "The payment was not confirmed" if action == "pay" else "The refusal was not passed on"
+    outcomes = {"pay": "The payment was not confirmed", "decline": "The refusal was not passed on"}
+    outcome = outcomes.get(action, "The webhook was not delivered")
     note = _note(f"{outcome}: the ticket shop did not answer. Your order has not changed. You can safely try again.")
     return note + _form(_button(action, "Try again", "primary wide"))
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
 )
@@ -24,7 +25,10 @@ from ticketing.infra.db import Base, Identified
 
 
 class PaymentStatus(StrEnum):
-    """pending -> failed | superseded | cancelled -> succeeded -> refunded. Only forward: see `settlement`."""
+    """pending -> failed | superseded | cancelled -> succeeded -> refunded. Only forward: see `settlement`.
+
+    The exception: a payment whose refund failed, or whose dispute was won, is succeeded again.
+    """
 
     PENDING = "pending"
     FAILED = "failed"
@@ -39,14 +43,48 @@ class PaymentStatus(StrEnum):
 
 
 class RefundStatus(StrEnum):
-    """requested -> sent -> succeeded | failed."""
+    """requested -> sent -> succeeded -> failed; of a chargeback: disputed -> succeeded -> failed. Only forward."""
 
     #: Decided, and not sent to the provider yet.
     REQUESTED = "requested"
     #: Accepted by the provider.
     SENT = "sent"
+    #: The provider has taken the money of a disputed payment, and the dispute is open.
+    DISPUTED = "disputed"
+    #: The buyer has the money; the dispute of a chargeback was lost.
     SUCCEEDED = "succeeded"
+    #: The buyer does not get the money: the provider or the bank refused it, or the dispute was won. Its amount may be
+    #: refunded again. Final: providers begin another refund instead of repeating one.
     FAILED = "failed"
+
+
+#: Refunds whose outcome is not known yet.
+INCOMPLETE = frozenset({RefundStatus.REQUESTED, RefundStatus.SENT})
+#: Refunds whose money has left, which the order's refunded amount counts.
+PAID_OUT = frozenset({RefundStatus.SUCCEEDED, RefundStatus.DISPUTED})
+
+
+class RefundOrigin(StrEnum):
+    """Where a refund began."""
+
+    #: Requested by staff or by the platform.
+    PLATFORM = "platform"
+    #: Begun at the provider: in its dashboard, or by a dispute.
+    PROVIDER = "provider"
+
+
+class RefundKind(StrEnum):
+    """Who asked for the money: its owner gives it back, or the buyer's bank takes it back."""
+
+    REFUND = "refund"
+    CHARGEBACK = "chargeback"
+
+
+#: The effect of a webhook: applied; seen (nothing new); mismatch (it contradicts the payment or its refunds).
+Outcome = Literal["applied", "seen", "mismatch"]
+
+#: Limit on a provider's text about a refund, in characters.
+FAILURE_REASON_MAX = 500
 
 
 class Payment(Identified, Base):
@@ -80,10 +118,12 @@ class Payment(Identified, Base):
     currency: Mapped[str] = mapped_column(Text)
     checkout_url: Mapped[str | None] = mapped_column(Text)
     arrived_at: Mapped[datetime | None]
+    #: The payment arrived and did not pay the order: its refunds do not change the order.
+    is_returned: Mapped[bool] = mapped_column(server_default=false(), default=False)
 
 
 class Refund(Identified, Base):
-    """One attempt to refund a payment, in full or in part."""
+    """One attempt to refund a payment, in full or in part, or a chargeback: the money of a disputed payment."""
 
     __tablename__ = "refunds"
     __table_args__ = (
@@ -95,17 +135,31 @@ class Refund(Identified, Base):
         Index("ix_refunds_requested", "created_at", postgresql_where=text("status = 'requested'")),
         Index("ix_refunds_provider_ref", "provider_ref"),
         Index("ix_refunds_due", "due_at", postgresql_where=text("status = 'requested'")),
-        CheckConstraint("status in ('requested', 'sent', 'succeeded', 'failed')", name="status"),
+        # A provider's refund or dispute is counted once, whatever the number of its events.
+        Index("uq_refunds_provider_ref", "payment_id", "kind", "provider_ref", unique=True),
+        CheckConstraint("status in ('requested', 'sent', 'disputed', 'succeeded', 'failed')", name="status"),
         CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("origin in ('platform', 'provider')", name="origin"),
+        CheckConstraint("origin = 'platform' or provider_ref is not null", name="provider_ref"),
+        CheckConstraint("kind = 'refund' or kind = 'chargeback' and origin = 'provider'", name="kind"),
+        CheckConstraint("(status = 'disputed') <= (kind = 'chargeback')", name="disputed"),
+        CheckConstraint(
+            f"(status = 'failed') = (failure_reason is not null) and length(failure_reason) <= {FAILURE_REASON_MAX}",
+            name="failure_reason",
+        ),
     )
 
     organization_id: Mapped[UUID]
     payment_id: Mapped[UUID]
     order_id: Mapped[UUID]
     status: Mapped[RefundStatus] = mapped_column(Text, default=RefundStatus.REQUESTED)
+    origin: Mapped[RefundOrigin] = mapped_column(Text, server_default="platform", default=RefundOrigin.PLATFORM)
+    kind: Mapped[RefundKind] = mapped_column(Text, server_default="refund", default=RefundKind.REFUND)
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
+    #: Why it failed, in the provider's words; empty when the provider gave no reason, or the buyer was erased.
+    failure_reason: Mapped[str | None] = mapped_column(Text)
     requested_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     provider_ref: Mapped[str | None] = mapped_column(Text)
     #: While the status is `requested`: when the next attempt is due, None until its message is consumed. A claim moves
@@ -135,10 +189,15 @@ class PaymentEvent(Base):
     provider_ref: Mapped[str] = mapped_column(Text)
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(Text)
+    #: The provider's reference of the refund or dispute; see `providers.ProviderEvent`.
+    object_ref: Mapped[str | None] = mapped_column(Text)
+    refund_id: Mapped[UUID | None]
+    #: At most FAILURE_REASON_MAX characters.
+    reason: Mapped[str] = mapped_column(Text, server_default="", default="")
     body: Mapped[dict[str, Any]]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
     processed_at: Mapped[datetime | None]
-    #: "applied", "seen", "mismatch" or "abandoned"; see `settlement.Outcome`.
+    #: "applied", "seen", "mismatch" or "abandoned"; see `Outcome`.
     outcome: Mapped[str | None] = mapped_column(Text)
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0", default=0)
     #: While it waits for its payment: when the next try is due.

@@ -6,12 +6,12 @@ Erasure keeps amounts, which bookkeeping needs, and removes the provider's data 
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Boolean, Select, Update, func, literal_column, select, tuple_, update
+from sqlalchemy import Boolean, Select, Update, case, func, literal_column, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.modules import orders
-from ticketing.modules.payments.models import Payment, PaymentEvent, Refund
+from ticketing.modules.payments.models import Payment, PaymentEvent, Refund, RefundOrigin
 
 CLEAN_ROWS = 1000
 
@@ -27,15 +27,17 @@ def _payments(user_id: UUID) -> Rows:
 
 
 def _refunds(user_id: UUID) -> Rows:
-    columns = (Refund.organization_id, Refund.id, Refund.order_id, Refund.payment_id, Refund.status, Refund.reason)
-    money = (Refund.amount_minor, Refund.currency, Refund.created_at)
-    return select(*columns, *money).where(Refund.order_id.in_(_own_orders(user_id))).order_by(Refund.id)
+    r = Refund
+    columns = (r.organization_id, r.id, r.order_id, r.payment_id, r.status, r.origin, r.kind, r.provider_ref)
+    texts = (r.reason, r.failure_reason)
+    money = (r.amount_minor, r.currency, r.created_at)
+    return select(*columns, *texts, *money).where(Refund.order_id.in_(_own_orders(user_id))).order_by(Refund.id)
 
 
 def _webhooks(user_id: UUID) -> Rows:
     e = PaymentEvent
     same = (e.provider == Payment.provider) & (e.provider_ref == Payment.provider_ref)
-    columns = (Payment.organization_id, Payment.id.label("payment_id"), e.type, e.received_at, e.body)
+    columns = (Payment.organization_id, Payment.id.label("payment_id"), e.type, e.received_at, e.reason, e.body)
     query = select(*columns).join(Payment, same).where(Payment.order_id.in_(_own_orders(user_id)))
     return query.order_by(e.received_at, e.event_id)
 
@@ -52,11 +54,24 @@ PARTS = (
 
 
 async def forget_payer(session: AsyncSession, user_id: UUID) -> None:
-    """Empty the bodies of all processed webhooks about this user's payments. Type and amount stay."""
+    """Erase what providers have said about this user's payments: bodies of processed webhooks, and reasons.
+
+    Types, amounts and statuses stay.
+    """
     own = select(orders.Order.organization_id, orders.Order.id).where(orders.Order.user_id == user_id)
     mine = select(Payment.provider, Payment.provider_ref)
     mine = mine.where(tuple_(Payment.organization_id, Payment.order_id).in_(own))
     await session.execute(_empty().where(tuple_(PaymentEvent.provider, PaymentEvent.provider_ref).in_(mine)))
+    begun_there = Refund.origin == RefundOrigin.PROVIDER
+    has_words = or_(begun_there & (Refund.reason != ""), Refund.failure_reason != "")
+    theirs = select(Refund.id).where(tuple_(Refund.organization_id, Refund.order_id).in_(own), has_words)
+    no_words = {
+        "reason": case((begun_there, ""), else_=Refund.reason),
+        "failure_reason": case((Refund.failure_reason.is_not(None), "")),
+    }
+    # Refunds are locked by id, as webhooks lock them.
+    locked = theirs.order_by(Refund.id).with_for_update()
+    await session.execute(update(Refund).where(Refund.id.in_(locked)).values(no_words))
 
 
 async def empty_old_webhooks(session: AsyncSession, days: int) -> int:
@@ -70,4 +85,4 @@ async def empty_old_webhooks(session: AsyncSession, days: int) -> int:
 
 def _empty() -> Update:
     # A webhook that has not been processed keeps its body: processing it may still need an operator.
-    return update(PaymentEvent).where(PaymentEvent.processed_at.is_not(None), _HAS_BODY).values(body={})
+    return update(PaymentEvent).where(PaymentEvent.processed_at.is_not(None), _HAS_BODY).values(body={}, reason="")

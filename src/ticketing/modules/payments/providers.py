@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
+from uuid import UUID
 
 from ticketing.infra.config import Settings
 from ticketing.infra.errors import Invalid, NotFound, Unauthenticated
@@ -17,7 +18,18 @@ from ticketing.modules.payments.models import Payment, Refund
 #: Limit of one call of a provider. Much longer than an ordinary answer takes, and shorter than a claim on a refund.
 CALL_SECONDS = 10.0
 
-EventType = Literal["payment.succeeded", "payment.failed", "refund.succeeded"]
+#: `refund.created`: the provider has accepted a refund, the platform's or another. `dispute.created`: it has taken the
+#: money of a disputed payment. `dispute.won`: it has given the money back. `dispute.lost`: the money is gone.
+EventType = Literal[
+    "payment.succeeded",
+    "payment.failed",
+    "refund.created",
+    "refund.succeeded",
+    "refund.failed",
+    "dispute.created",
+    "dispute.won",
+    "dispute.lost",
+]
 
 
 class BadSignature(Unauthenticated):
@@ -28,6 +40,10 @@ class BadSignature(Unauthenticated):
 
 class ProviderUnreachable(Exception):
     """The provider did not respond. The request may or may not have had an effect there."""
+
+
+class RefundRefused(Exception):
+    """The provider refuses this refund, and would refuse it again. The text is the provider's reason."""
 
 
 class ProviderNotSetUp(Invalid):
@@ -45,14 +61,24 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """A verified webhook in a provider-independent form. `amount_minor` is in minor units of `currency`."""
+    """A verified webhook in a provider-independent form. `amount_minor` is in minor units of `currency`.
+
+    An event about a refund or dispute has the amount of this one refund or dispute, never a sum over several.
+    """
 
     event_id: str
     type: EventType
+    #: The provider's reference of the payment.
     provider_ref: str
     amount_minor: int
     currency: str
     body: dict[str, Any]
+    #: The provider's reference of the refund or dispute. A refund's is the one that `Provider.refund` returns.
+    object_ref: str | None = None
+    #: The id of the platform's refund, if the provider repeats it.
+    refund_id: UUID | None = None
+    #: Why a refund failed, or a refund or dispute was begun.
+    reason: str = ""
 
 
 class Provider(Protocol):
@@ -82,6 +108,7 @@ class Provider(Protocol):
 
         Raises:
             ProviderUnreachable: retry later.
+            RefundRefused: it will never be accepted, and has had no effect.
         """
         ...
 
@@ -93,7 +120,11 @@ async def start(provider: Provider, payment: Payment) -> Checkout:
 
 
 async def send_refund(provider: Provider, refund: Refund, payment: Payment) -> str:
-    """`Provider.refund`, within CALL_SECONDS and outside of any transaction. Raises ProviderUnreachable."""
+    """`Provider.refund`, within CALL_SECONDS and outside of any transaction.
+
+    Raises:
+        ProviderUnreachable, RefundRefused.
+    """
     async with _call(provider):
         return await provider.refund(refund, payment)
 

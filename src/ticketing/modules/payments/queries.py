@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
 from ticketing.infra.errors import NotFound
-from ticketing.modules import iam, orders
+from ticketing.modules import iam, orders, organizations
 from ticketing.modules.payments.models import Payment, Refund
 
 
@@ -19,6 +19,12 @@ async def get_visible_payment(session: AsyncSession, payment_id: UUID, viewer: i
         raise NotFound
     await orders.get_visible_order(session, payment.order_id, viewer)
     return payment
+
+
+async def is_staff(session: AsyncSession, organization_id: UUID, viewer: iam.Identity) -> bool:
+    """Whether the viewer may read all payments of this organization."""
+    may_read = organizations.Permission.READ_ORDERS
+    return await organizations.is_allowed(session, organization_id, viewer.user_id, may_read)
 
 
 async def enter_by_reference(session: AsyncSession, provider: str, provider_ref: str) -> UUID | None:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from uuid import UUID
 
 from ticketing.infra.http.fields import Body, Moment, Money, Out
-from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus
+from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundKind, RefundOrigin, RefundStatus
 
 
 class StartPayment(Body):
@@ -18,19 +18,28 @@ class RefundOut(Out):
     order_id: UUID
     payment_id: UUID
     status: RefundStatus
+    #: `provider` for one that began at the provider: in its dashboard, or by a dispute.
+    origin: RefundOrigin
+    #: `chargeback` for the money of a disputed payment.
+    kind: RefundKind
     amount: Money
     reason: str
+    #: Why it failed, for staff; null for the buyer, and unless the status is `failed`.
+    failure_reason: str | None
     created_at: Moment
 
     @classmethod
-    def of(cls, refund: Refund) -> Self:
+    def of(cls, refund: Refund, *, is_for_staff: bool = False) -> Self:
         return cls(
             id=refund.id,
             order_id=refund.order_id,
             payment_id=refund.payment_id,
             status=refund.status,
+            origin=refund.origin,
+            kind=refund.kind,
             amount=Money(amount=refund.amount_minor, currency=refund.currency),
             reason=refund.reason,
+            failure_reason=refund.failure_reason if is_for_staff else None,
             created_at=refund.created_at,
         )
 
@@ -51,7 +60,15 @@ class PaymentOut(Out):
     client_secret: str | None
 
     @classmethod
-    def of(cls, payment: Payment, refunds: Iterable[Refund], site: str, client_secret: str | None = None) -> Self:
+    def of(
+        cls,
+        payment: Payment,
+        refunds: Iterable[Refund],
+        site: str,
+        client_secret: str | None = None,
+        *,
+        is_for_staff: bool = False,
+    ) -> Self:
         """`site` is the platform's base URL as the caller sees it: relative checkout URLs are resolved against it."""
         assert payment.provider_ref is not None  # queries leave out payments that no provider is known to have
         url = payment.checkout_url
@@ -63,7 +80,7 @@ class PaymentOut(Out):
             status=payment.status,
             amount=Money(amount=payment.amount_minor, currency=payment.currency),
             refunded=Money(amount=payment.refunded_minor, currency=payment.currency),
-            refunds=[RefundOut.of(refund) for refund in refunds],
+            refunds=[RefundOut.of(refund, is_for_staff=is_for_staff) for refund in refunds],
             created_at=payment.created_at,
             arrived_at=payment.arrived_at,
             checkout_url=site + url if url and url.startswith("/") else url,

@@ -1,4 +1,4 @@
-"""Apply webhooks: a payment succeeded or failed, or a refund succeeded; close payments. Statuses only move forward.
+"""Apply webhooks about payments, and pass on those about refunds; close payments. Statuses only move forward.
 
 Every path locks the order first and then the payment, so webhooks of one order are applied one after another.
 Success after failure is applied, because the money has arrived. Failure after success is ignored: money that has
@@ -6,7 +6,6 @@ arrived is returned by a refund only.
 """
 
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,11 +22,8 @@ from ticketing.modules.payments.messages import (
     PaymentSucceeded,
     PaymentSuperseded,
 )
-from ticketing.modules.payments.models import PaymentEvent, PaymentStatus
-from ticketing.modules.payments.queries import find_payment, lock_payment
-
-#: The effect of a webhook: applied; seen (nothing new); mismatch (amount or currency differ from the payment's).
-Outcome = Literal["applied", "seen", "mismatch"]
+from ticketing.modules.payments.models import Outcome, PaymentEvent, PaymentStatus
+from ticketing.modules.payments.queries import lock_payment
 
 PAID_TWICE = "This order had been paid already."
 #: The reason of the refund, as the buyer reads it.
@@ -47,21 +43,27 @@ _log = log.get_logger(__name__)
 
 
 async def apply(session: AsyncSession, event: PaymentEvent, pending: PendingPayment) -> Outcome | None:
-    """Apply the webhook. Returns None when its reference is unknown."""
-    if event.type == "refund.succeeded":
-        return await _apply_refund(session, event)
+    """Apply the webhook. Returns None when its reference is unknown, or it has to wait (see `refunds.at_provider`)."""
+    is_of_payment = event.type in ("payment.succeeded", "payment.failed")
+    outcome = await (_apply(session, event, pending) if is_of_payment else refunds.apply_event(session, event))
+    if outcome == "mismatch":
+        _report_mismatch(event)
+    return outcome
+
+
+async def _apply(session: AsyncSession, event: PaymentEvent, pending: PendingPayment) -> Outcome | None:
     order, payment = await pending.order.fetch(), await pending.payment.fetch()
     if order is None or payment is None:
         return None
     if (event.amount_minor, event.currency) != (payment.amount_minor, payment.currency):
-        return _mismatch(event)
+        return "mismatch"
     if event.type == "payment.succeeded":
         return await _apply_success(session, order, payment, pending.sale, event.received_at)
     return await _apply_failure(session, payment)
 
 
-def _mismatch(event: PaymentEvent) -> Outcome:
-    """Log for an operator, and change nothing: a webhook with a wrong amount is not trusted."""
+def _report_mismatch(event: PaymentEvent) -> None:
+    """Log for an operator: a webhook with a wrong amount is not trusted, and has changed nothing."""
     _log.error(
         "payment_mismatch",
         provider=event.provider,
@@ -70,7 +72,6 @@ def _mismatch(event: PaymentEvent) -> Outcome:
         amount_minor=event.amount_minor,
         currency=event.currency,
     )
-    return "mismatch"
 
 
 async def _apply_success(
@@ -101,7 +102,7 @@ async def _apply_success(
 
 async def _return_payment(session: AsyncSession, locked: LockedPayment, reason: str, arrived_at: datetime) -> None:
     payment = await lock_payment(session, locked.id)
-    payment.status, payment.arrived_at = PaymentStatus.REFUNDED, arrived_at
+    payment.status, payment.arrived_at, payment.is_returned = PaymentStatus.REFUNDED, arrived_at, True
     outbox.publish(session, PaymentReturned.of(payment, reason=reason))
     await refunds.request_refund(session, payment, payment.amount_minor, reason, None)
 
@@ -137,22 +138,6 @@ async def _apply_failure(session: AsyncSession, payment: LockedPayment) -> Outco
         await send(connection, _MARK_FAILED, payment.id)
         outbox.publish(session, PaymentFailed.of(payment))
     return "applied"
-
-
-async def _apply_refund(session: AsyncSession, event: PaymentEvent) -> Outcome | None:
-    """The webhook may carry the reference of the refund, or of the payment (see `refunds.lock_refund`)."""
-    named = await refunds.find_refund(session, event.provider, event.provider_ref)
-    payment_id = named.payment_id if named else None
-    if payment_id is None:
-        found = await find_payment(session, event.provider, event.provider_ref)
-        if found is None:
-            return None
-        payment_id = found.id
-    payment = await refunds.lock_with_order(session, payment_id)
-    refund = await refunds.lock_refund(session, payment, event.amount_minor, named)
-    if refund is None or event.currency != refund.currency or event.amount_minor != refund.amount_minor:
-        return _mismatch(event)
-    return "applied" if await refunds.complete_refund(session, payment, refund) else "seen"
 
 
 _CANCEL = f"""

@@ -1,10 +1,11 @@
 """Store each webhook once and apply it once, in the transaction that receives it.
 
 A webhook whose payment is not known yet has arrived before the payment's transaction committed. It is stored, applied
-when the payment is inserted, and retried by the scheduler with exponential back-off. After TRIES_MAX tries it is
-marked as abandoned, which raises an alert.
+when the payment is inserted, and retried by the scheduler with exponential back-off, as is a webhook about a refund
+that has to wait (see `refunds.at_provider`). After TRIES_MAX tries it is marked as abandoned, which raises an alert.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from ticketing.infra import log
 from ticketing.infra.db import statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.metrics import Counter
-from ticketing.modules.payments import settlement
+from ticketing.modules.payments import refunds, settlement
 from ticketing.modules.payments.locked_payment import PendingPayment, lock_payment_of
 from ticketing.modules.payments.models import Payment, PaymentEvent
 from ticketing.modules.payments.providers import ProviderEvent
@@ -32,14 +33,17 @@ _log = log.get_logger(__name__)
 
 
 _INSERT = """
-insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, body)
-values (%s, %s, %s, %s, %s, %s, %s::jsonb) on conflict do nothing
+insert into payment_events (provider, event_id, type, provider_ref, amount_minor, currency, object_ref, refund_id,
+                            reason, body)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb) on conflict do nothing
 returning received_at"""
 
 
 async def receive_event(session: AsyncSession, provider: str, event: ProviderEvent) -> bool:
-    """Store a verified webhook and apply it. Returns False when its payment is not known yet."""
-    values = (event.type, event.provider_ref, event.amount_minor, event.currency)
+    """Store a verified webhook and apply it. Returns False when it has to wait: see `settlement.apply`."""
+    event = replace(event, reason=refunds.bounded(event.reason))
+    money = (event.amount_minor, event.currency)
+    values = (event.type, event.provider_ref, *money, event.object_ref, event.refund_id, event.reason)
     body = orjson.dumps(event.body).decode()
     async with statements.round_trip(session) as connection:
         # ON CONFLICT waits for a concurrent insert of the same webhook, without aborting this transaction.
@@ -69,6 +73,9 @@ def _stored_event(provider: str, event: ProviderEvent, received_at: datetime) ->
         provider_ref=event.provider_ref,
         amount_minor=event.amount_minor,
         currency=event.currency,
+        object_ref=event.object_ref,
+        refund_id=event.refund_id,
+        reason=event.reason,
         received_at=received_at,
     )
 

@@ -71,7 +71,8 @@ async def _forget(session: AsyncSession, user_ids: Collection[UUID]) -> None:
     # then copies the name from it.
     await orders.personal_data.forget_buyer(session, user_ids)
     await tickets.personal_data.forget_holder(session, user_ids)
-    await reservations.personal_data.forget_buyer(session, user_ids)
     for user_id in user_ids:
         await payments.personal_data.forget_payer(session, user_id)
+    await reservations.personal_data.forget_buyer(session, user_ids)
+    for user_id in user_ids:
         await idempotency.forget(session, f"user:{user_id}")

@@ -37,6 +37,7 @@ NOT_EXPORTED = {
     "orders.buyer_identity": _DIGEST,
     "refunds.requested_by": "a staff member, whose actions are exported as audit entries",
     "organizations.buyer_data_days": _SETTING,
+    "organizations.provider_refund_tickets": _SETTING,
     "events.max_per_buyer": _SETTING,
     "events.max_held_per_buyer": _SETTING,
     "idempotency_keys.caller": "a response that its caller already received, kept for IDEMPOTENCY_RETENTION_HOURS",

@@ -46,7 +46,8 @@ def _has_open_money() -> ColumnElement[bool]:
     payment, refund = payments.Payment, payments.Refund
     is_paying = (payment.order_id == orders.Order.id) & (payment.status == payments.PaymentStatus.PENDING)
     is_paying &= payment.provider_ref.is_not(None)  # else its buyer never saw a checkout
-    under_way = [payments.RefundStatus.REQUESTED, payments.RefundStatus.SENT]
+    status = payments.RefundStatus
+    under_way = [status.REQUESTED, status.SENT, status.DISPUTED]
     is_returning = (refund.order_id == orders.Order.id) & refund.status.in_(under_way)
     own = payment.organization_id == orders.Order.organization_id
     own_refund = refund.organization_id == orders.Order.organization_id

@@ -20,6 +20,7 @@ from ticketing.modules.tickets.messages import (
     TicketTransferred,
 )
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
+from ticketing.modules.tickets.provider_refunds import void_refunded
 from ticketing.modules.tickets.service import issue_tickets, void_tickets
 
 router = APIRouter()
@@ -46,6 +47,7 @@ __all__ = [
     "personal_data",
     "revoke_devices_of_member",
     "router",
+    "void_refunded",
     "void_tickets",
     "well_known",
 ]

@@ -42,13 +42,14 @@ async def refund(session: AsyncSession, order_id: UUID, staff: iam.Identity, bod
     order = await orders.get_order(session, order_id)
     access = await _enter(session, order, staff)
     order = await orders.lock_order(session, order_id)
-    if order.status not in orders.PAID_STATUSES:
+    if order.status in orders.PAID_STATUSES:
+        # The consumer of OrderPaid may not have issued the tickets yet. Issue them now, so that they can be voided;
+        # otherwise the consumer would issue valid tickets for a refunded order.
+        await issue_for_order(session, order.id)
+    elif body.payment_id is None:
         raise NotPaid
-    # The consumer of OrderPaid may not have issued the tickets yet. Issue them now, so that they can be voided;
-    # otherwise the consumer would issue valid tickets for a refunded order.
-    await issue_for_order(session, order.id)
     plan = await _plan_refund(session, order, body)
-    made = await _request_refund(session, order, plan, body.reason, staff.user_id)
+    made = await _request_refund(session, order, plan, body, staff.user_id)
     if plan.tickets:
         await void_tickets(session, order, list(plan.tickets))
     result = _result(order, plan, made, body.reason)
@@ -66,7 +67,7 @@ async def _enter(session: AsyncSession, order: orders.Order, user: iam.Identity)
 
 
 async def _plan_refund(session: AsyncSession, order: orders.Order, body: RefundOrder) -> _RefundPlan:
-    if body.ticket_ids is None and body.amount is not None:
+    if body.payment_id is not None or (body.ticket_ids is None and body.amount is not None):
         return _RefundPlan([], body.amount)
     tickets = await list_of_order(session, order, is_locked=True)
     if body.ticket_ids is None:
@@ -89,12 +90,14 @@ def _choose(tickets: Sequence[Ticket], ids: Collection[UUID]) -> list[Ticket]:
 
 
 async def _request_refund(
-    session: AsyncSession, order: orders.Order, plan: _RefundPlan, reason: str, requested_by: UUID
+    session: AsyncSession, order: orders.Order, plan: _RefundPlan, body: RefundOrder, requested_by: UUID
 ) -> payments.Refund | None:
     if plan.amount_minor == 0:
         return None
     try:
-        return await payments.refund_order(session, order, plan.amount_minor, reason, requested_by)
+        return await payments.refund_order(
+            session, order, plan.amount_minor, body.reason, requested_by, body.payment_id
+        )
     except payments.NothingToRefund:
         # A full refund of an order that was free, or is fully refunded already, only voids its tickets.
         if plan.amount_minor is not None or not plan.tickets:

@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ticketing.infra.http.fields import AMOUNT_MAX, Body, Email, LongText, Moment, Money, Out
 from ticketing.modules import events
@@ -91,14 +91,22 @@ class RefundOrder(Body):
 
     Without `amount` and `ticket_ids`: refund the whole remainder and void every ticket. With `amount` alone: refund
     money, and leave the tickets valid. With `ticket_ids`: void these tickets and refund their prices, or `amount` when
-    it is given, which may be 0.
+    it is given, which may be 0. With `payment_id`: refund money of this payment of the order, and void nothing; a
+    payment that arrived twice or too late, whose refund failed, is refunded again this way.
     """
 
     ticket_ids: Annotated[list[UUID], Field(min_length=1, max_length=TICKETS_MAX), AfterValidator(_unique)] | None = (
         None
     )
     amount: Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)] | None = None
+    payment_id: UUID | None = None
     reason: LongText = ""
+
+    @model_validator(mode="after")
+    def _is_about_money_or_tickets(self) -> Self:
+        if self.payment_id is not None and self.ticket_ids is not None:
+            raise ValueError("must have ticket_ids or payment_id, not both")
+        return self
 
     @field_validator("amount")
     @classmethod

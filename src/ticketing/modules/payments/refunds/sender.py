@@ -1,7 +1,8 @@
 """Send requested refunds to their providers: queue, claim, call while no transaction is open, record.
 
 A claim moves `due_at` to the time at which the claim expires. After that, a refund whose process was killed before
-recording is sent again. The provider refunds it once, because the refund's id is its idempotency key.
+recording is sent again. The provider refunds it once, because the refund's id is its idempotency key. A refund that the
+provider refuses for good has failed, and its amount may be refunded again; any other failure is retried.
 """
 
 from datetime import timedelta
@@ -11,20 +12,22 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra import crash_points, log, outbox
+from ticketing.infra import crash_points, log
 from ticketing.infra.db import Database, statements
 from ticketing.infra.metrics import Counter
 from ticketing.infra.system.retry import backoff_seconds
 from ticketing.modules.payments import providers
-from ticketing.modules.payments.messages import RefundRequested, RefundSent
+from ticketing.modules.payments.messages import RefundRequested
 from ticketing.modules.payments.models import Payment, Refund, RefundStatus
-from ticketing.modules.payments.providers import Provider, ProviderUnreachable
+from ticketing.modules.payments.providers import Provider, ProviderUnreachable, RefundRefused
+from ticketing.modules.payments.refunds import outcomes
 
 crash_points.register("after_refund_before_commit", "a provider has paid a refund, and it is not recorded here")
+crash_points.register("after_refusal_before_commit", "a provider has refused a refund, and it is not recorded here")
 
 #: Longer than a call and its recording take.
 CLAIM_SECONDS = 60
-#: The longest pause between two attempts. There is no last attempt: the money is owed.
+#: The longest pause between two attempts. Only a refusal ends them: the money is owed.
 BACKOFF_MAX_SECONDS = 300.0
 
 REFUNDS = Counter("ticketing_refund_attempts_total", "Attempts to send a refund, by outcome", ["provider", "outcome"])
@@ -69,7 +72,7 @@ async def claim_refunds(database: Database, provider: Provider, limit: int) -> l
 
 
 async def send_refund(database: Database, provider: Provider, claimed: ClaimedRefund) -> bool:
-    """Send a refund and record the provider's reference. Returns False when the attempt failed: it is due again later.
+    """Send a refund and record the provider's answer. Returns False when there was none: it is due again later.
 
     Raises:
         DBAPIError: the result could not be recorded; the refund is sent again after its claim.
@@ -77,6 +80,9 @@ async def send_refund(database: Database, provider: Provider, claimed: ClaimedRe
     refund, payment = claimed
     try:
         provider_ref = await providers.send_refund(provider, refund, payment)
+    except RefundRefused as refusal:
+        await _record_refusal(database, provider, claimed, str(refusal))
+        return True
     except Exception as error:
         await _postpone(database, provider, refund, error)
         return False
@@ -101,10 +107,19 @@ async def _postpone(database: Database, provider: Provider, refund: Refund, erro
         await session.execute(update(Refund).where(is_ours).values(due_at=func.clock_timestamp() + pause))
 
 
+async def _record_refusal(database: Database, provider: Provider, claimed: ClaimedRefund, reason: str) -> None:
+    crash_points.at("after_refusal_before_commit")
+    async with database.transaction() as session:
+        payment = await outcomes.lock_with_order(session, claimed.payment.id)
+        (refund,) = [each for each in await outcomes.lock_refunds(session, payment) if each.id == claimed.refund.id]
+        # A webhook may have completed it, and a process that was suspended may be refused what another one has sent.
+        if refund.status == RefundStatus.REQUESTED:
+            await outcomes.fail_refund(session, payment, refund, reason)
+    REFUNDS.labels(provider.name, "refused").inc()
+    _log.error("refund_refused", provider=provider.name, refund_id=str(claimed.refund.id))
+
+
 async def _record_sent(session: AsyncSession, refund_id: UUID, provider_ref: str) -> None:
     """Store the reference. The provider's webhook may have completed the refund already."""
     store_ref = update(Refund).where(Refund.id == refund_id).values(provider_ref=provider_ref).returning(Refund)
-    refund = (await session.scalars(store_ref)).one()
-    if refund.status == RefundStatus.REQUESTED:
-        refund.status = RefundStatus.SENT
-        outbox.publish(session, RefundSent.of(refund))
+    outcomes.accept_refund(session, (await session.scalars(store_ref)).one())
