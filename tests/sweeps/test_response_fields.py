@@ -108,7 +108,7 @@ async def test_seats_are_numbered_from_zero_and_labelled_by_section_row_and_numb
     assert set(statuses) <= set("ahsb")
     assert statuses[tenant.show.labels.index(tenant.reservation["items"][0]["seat"])] == "h"
     assert statuses[tenant.show.labels.index(tenant.ticket["seat"])] == "s"
-    assert all(seat["price"] == {"amount": 4500, "currency": "EUR"} for seat in seats)
+    assert all(seat["price"] == {"amount": 4500, "currency": "EUR", "digits": 2} for seat in seats)
     assert not {"status", "version"} & plan[0].keys(), "the layout has no status"
 
 
@@ -136,7 +136,7 @@ async def test_the_responses_from_hold_to_payment_agree(tenant: FullTenant) -> N
     ends = datetime.fromisoformat(hold["expires_at"])
     assert ends - datetime.now(UTC) == pytest.approx(timedelta(seconds=3600), abs=timedelta(seconds=60))
     assert hold["items"][0].keys() >= {"seat", "ticket_type_id", "quantity", "price"}
-    assert hold["total"] == {"amount": 4500, "currency": "EUR"}
+    assert hold["total"] == {"amount": 4500, "currency": "EUR", "digits": 2}
     order = await tenant.world.order(tenant.buyer, hold)
     assert re.fullmatch(r"[0-9A-Z]{4}-[0-9A-Z]{4}", order["reference"])
     assert (order["status"], order["total"]) == ("pending", hold["total"])

@@ -9,10 +9,11 @@ from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ticketing.infra import currencies
+
 SEARCH_ICON = "M11 4a7 7 0 1 0 0 14a7 7 0 0 0 0-14M16.5 16.5L21 21"
 
 Event = Mapping[str, Any]
-ZERO_DECIMAL_CURRENCIES = {"JPY", "KRW", "CLP", "ISK", "VND", "XAF", "XOF", "XPF", "UGX", "PYG"}
 
 
 def event_list(events: Sequence[Event], query: str) -> str:
@@ -53,11 +54,8 @@ def not_found_page() -> str:
 
 
 def format_money(price: Mapping[str, Any] | None) -> str:
-    """Format `{"amount": 4500, "currency": "EUR"}` as `EUR 45.00`."""
-    if not price:
-        return ""
-    digits = 0 if price["currency"] in ZERO_DECIMAL_CURRENCIES else 2
-    return f"{escape(price['currency'])} {price['amount'] / 10**digits:,.{digits}f}"
+    """Format `{"amount": 4500, "currency": "EUR", "digits": 2}` as `€45.00`, like the page's script."""
+    return escape(currencies.format_money(price["amount"], price["currency"], "en")) if price else ""
 
 
 def _card(event: Event) -> str:

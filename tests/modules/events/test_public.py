@@ -26,7 +26,7 @@ async def test_an_event_shows_its_ticket_types_and_availability(world: World, da
     data(await show.tenant.admin.post(show.path("/seats/block"), {"seats": show.labels[9:]}))
     event = data(await world.client.get(f"{API}/events/{show.id}"))
     assert event["availability"] == {"capacity": 17, "available": 11, "held": 3, "sold": 2, "blocked": 1}
-    assert event["price_from"] == {"amount": 900, "currency": "EUR"}
+    assert event["price_from"] == {"amount": 900, "currency": "EUR", "digits": 2}
     assert event["has_seats"] is True
     assert event["organization"] == {"id": show.tenant.id, "name": "Tenant", "slug": show.tenant.slug}
     venue = {"id": show.venue_id, "name": "Hall", "city": "Utrecht", "country": "NL", "timezone": "Europe/Amsterdam"}
@@ -164,7 +164,7 @@ async def test_seats_are_listed_with_their_status_and_price(world: World, databa
     seats = data(await world.client.get(path))
     assert [seat["status"] for seat in seats] == ["sold", "held", "available", "available"]
     second = {"number": 1, "label": "Stalls-A-2", "section": "Stalls", "row": "A", "seat": "2", "category": "Stalls"}
-    price = {"amount": 4500, "currency": "EUR"}
+    price = {"amount": 4500, "currency": "EUR", "digits": 2}
     kept = {key: seats[1][key] for key in second}
     assert (kept, seats[1]["price"], seats[1]["version"]) == (second, price, 1)
     assert [seat["number"] for seat in data(await world.client.get(path, params={"status": "available"}))] == [2, 3]

@@ -14,7 +14,7 @@ from ticketing.modules import events
 async def test_a_type_prices_the_seats_of_its_categories(world: World, database: Database) -> None:
     show = await world.show(publish=False)
     (listed,) = data(await show.tenant.admin.get(show.path("/ticket-types")))
-    assert (listed["name"], listed["price"]) == ("Seat", {"amount": 4500, "currency": "EUR"})
+    assert (listed["name"], listed["price"]) == ("Seat", {"amount": 4500, "currency": "EUR", "digits": 2})
     assert (listed["categories"], listed["capacity"], listed["available"]) == (["Stalls"], None, None)
     async with Stage(database, show).batch() as connection:
         asked = await events.query_sale_terms(connection, UUID(show.tenant.id), [UUID(show.id)])

@@ -53,8 +53,8 @@ async def test_an_order_has_its_lines_and_its_expiry(app: FastAPI, world: World)
     assert sorted(lines, key=str) == sorted(
         [("Stalls-A-1", "Seat", 1, 4500), ("Stalls-A-2", "Seat", 1, 4500), (None, "Standing", 3, 2500)], key=str
     )
-    assert order["total"] == {"amount": 16_500, "currency": "EUR"}
-    assert order["refunded"] == {"amount": 0, "currency": "EUR"}
+    assert order["total"] == {"amount": 16_500, "currency": "EUR", "digits": 2}
+    assert order["refunded"] == {"amount": 0, "currency": "EUR", "digits": 2}
     assert order["paid_at"] is None
     assert order["created_at"].endswith("Z")
     assert data(await buyer.get(f"/orders/{order['id']}")) == order

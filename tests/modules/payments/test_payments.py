@@ -15,7 +15,7 @@ async def test_a_payment_has_a_checkout_url(app: FastAPI, world: World) -> None:
     buyer, order, payment = await order_with_payment(world, show, "Stalls-A-1", "Stalls-A-2")
     assert payment["order_id"] == order["id"]
     assert (payment["provider"], payment["status"]) == ("mock", "pending")
-    assert payment["amount"] == {"amount": 9000, "currency": "EUR"}
+    assert payment["amount"] == {"amount": 9000, "currency": "EUR", "digits": 2}
     assert payment["checkout_url"] == f"http://test/mock-pay/{payment['provider_ref']}"
     assert payment["client_secret"] is None
     assert await payment_of(buyer, payment) == payment

@@ -2,11 +2,9 @@
 
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from babel.numbers import list_currencies
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -18,8 +16,10 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    computed_field,
 )
 
+from ticketing.infra.currencies import DIGITS, digits_of
 from ticketing.infra.http.characters import check_line, check_text
 
 #: Largest amount in minor units: of a price, of the total of an order, of a payment and of a refund. It is below 2^53,
@@ -69,14 +69,9 @@ def find_email(value: object) -> str | None:
         return None
 
 
-@lru_cache(maxsize=1)
-def _currencies() -> frozenset[str]:
-    return frozenset(list_currencies())
-
-
 def _currency(code: str) -> str:
-    if code not in _currencies():
-        raise ValueError("must be an ISO 4217 code, such as EUR")
+    if code not in DIGITS:
+        raise ValueError("must be the ISO 4217 code of a currency in use, such as EUR")
     return code
 
 
@@ -116,7 +111,13 @@ def rfc3339(moment: datetime) -> str:
 
 
 class Money(Out):
-    """An amount in minor units (cents) of an ISO 4217 currency."""
+    """An amount in minor units of an ISO 4217 currency: 4500 with two digits is 45.00."""
 
     amount: int
     currency: str
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy does not know this order, which Pydantic requires
+    @property
+    def digits(self) -> int:
+        """The number of digits of the currency's minor unit."""
+        return digits_of(self.currency)

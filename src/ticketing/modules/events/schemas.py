@@ -144,6 +144,7 @@ class EventOut(Out):
     starts_at: Moment
     ends_at: Moment | None
     currency: str
+    digits: int
     venue: VenueBrief | None
     sales_start_at: Moment | None
     sales_end_at: Moment | None

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.config import get_settings
+from ticketing.infra.currencies import format_money
 from ticketing.infra.email_addresses import is_undeliverable
 from ticketing.infra.mail import Attachment, OutgoingEmail
 from ticketing.modules import events, iam, orders, organizations, payments, tickets
@@ -112,7 +113,7 @@ async def compose_refund(session: AsyncSession, message: payments.RefundSucceede
     """The notice of a refund, including the refund of a payment that arrived twice or too late."""
     order = await orders.get_order(session, message.order_id)
     event = await events.get_event(session, order.event_id)
-    amount = orders.format_money(message.amount_minor, message.currency, texts.LOCALE)
+    amount = format_money(message.amount_minor, message.currency, texts.LOCALE)
     if not await may_tell(session, "refund", order.user_id, order.buyer_email):
         return None
     is_recipient = await iam.is_recipient(session, order.user_id, order.buyer_email)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.config import get_settings
+from ticketing.infra.currencies import format_money
 from ticketing.infra.mail import OutgoingEmail
 from ticketing.modules import events, iam, orders, organizations, payments
 from ticketing.modules.notifications import texts
@@ -41,7 +42,7 @@ async def compose_refund_notice(session: AsyncSession, message: RefundNoticeRequ
         return None
     order = await orders.get_order(session, refund.order_id)
     event = await events.get_event(session, order.event_id)
-    amount = orders.format_money(refund.amount_minor, refund.currency, texts.LOCALE)
+    amount = format_money(refund.amount_minor, refund.currency, texts.LOCALE)
     values = {"amount": amount, "reference": order.reference, "title": texts.quote(event.title)}
     notice = texts.REFUND_NOTICES[message.about]
     text = [paragraph.format(**values) for paragraph in notice.paragraphs]

@@ -1,7 +1,6 @@
 """Orders: what was bought, by which buyer, under which reference, and the state of its payment and refunds."""
 
 from ticketing.modules.orders import personal_data
-from ticketing.modules.orders.amounts import format_money, to_decimal
 from ticketing.modules.orders.api import router
 from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
 from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row
@@ -63,7 +62,6 @@ __all__ = [
     "create_order",
     "describe",
     "expire_order",
-    "format_money",
     "get_order",
     "get_order_by_reference",
     "get_visible_order",
@@ -77,5 +75,4 @@ __all__ = [
     "record_refund",
     "reverse_refund",
     "router",
-    "to_decimal",
 ]

@@ -5,9 +5,9 @@ import io
 from collections.abc import AsyncIterator, Iterable
 from uuid import UUID
 
+from ticketing.infra.currencies import to_decimal
 from ticketing.infra.db import Database
 from ticketing.infra.http.fields import Money, rfc3339
-from ticketing.modules.orders.amounts import to_decimal
 from ticketing.modules.orders.queries import OrderFilter, iterate_pages
 from ticketing.modules.orders.schemas import OrderOut
 

@@ -21,7 +21,7 @@ from pydantic import Field, StringConstraints, model_validator
 from ticketing.infra import log
 from ticketing.infra.config import Settings
 from ticketing.infra.errors import BadRequest
-from ticketing.infra.http.fields import AMOUNT_MAX, Body, Currency, LongText
+from ticketing.infra.http.fields import AMOUNT_MAX, Body, LongText
 from ticketing.infra.system.outside_calls import assert_no_transaction
 from ticketing.modules.payments.models import Payment, Refund
 from ticketing.modules.payments.providers import (
@@ -56,7 +56,10 @@ class MockEvent(Body):
     type: EventType
     provider_ref: Identifier
     amount: int = Field(ge=0, le=AMOUNT_MAX, strict=True)
-    currency: Currency
+    #: Compared with the payment's, which may have been withdrawn since.
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    #: Ignored: a client may copy the payment's amount as a whole.
+    digits: int | None = None
     #: The reference of the refund or dispute. `refund.succeeded` without it is about a refund of the platform.
     object_ref: Identifier | None = None
     #: The platform's id of its refund.

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ticketing.infra import app_state
 from ticketing.infra.config import Settings
+from ticketing.infra.currencies import format_money
 from ticketing.infra.db import Database
 from ticketing.modules import events, orders
 from ticketing.modules.payments.mock import MockProvider, create_provider
@@ -52,7 +53,7 @@ class Bill:
 
     @property
     def amount(self) -> str:
-        return orders.format_money(self.payment.amount_minor, self.payment.currency, "en")
+        return format_money(self.payment.amount_minor, self.payment.currency, "en")
 
 
 async def find_bill(provider_ref: str, request: Request) -> Bill | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ticketing.infra.errors import Invalid, NotFound, TicketingError
-from ticketing.infra.http.fields import AMOUNT_MAX
+from ticketing.infra.http.fields import AMOUNT_MAX, Money
 from ticketing.modules import events
 from ticketing.modules.reservations.hold.held_places import HeldPlaces
 from ticketing.modules.reservations.hold.pending import PendingHold
@@ -150,7 +150,7 @@ def _check_total(items: Iterable[GrantedItem], currency: str, field: str) -> Non
     # A larger amount is refused by the providers' webhooks: the order could never be paid.
     total = sum(item.offer.price_minor * item.quantity for item in items)
     if total > AMOUNT_MAX:
-        limit, asked = ({"amount": amount, "currency": currency} for amount in (AMOUNT_MAX, total))
+        limit, asked = (Money(amount=amount, currency=currency).model_dump() for amount in (AMOUNT_MAX, total))
         message = f"One order may cost at most {AMOUNT_MAX} minor units of {currency}; choose fewer tickets."
         raise LimitExceeded(message, field=field, limit=limit, total=asked)
 

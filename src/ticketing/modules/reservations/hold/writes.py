@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 
+from ticketing.infra.currencies import digits_of
 from ticketing.infra.db import new_id
 from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import TicketingError
@@ -36,7 +37,7 @@ class GrantedHold(NamedTuple):
 
 def response_to(hold: GrantedHold, extensions_max: int) -> HoldResponse:
     """201 with the reservation, as `ReservationOut` describes it."""
-    currency = hold.sale.currency
+    scale = {"currency": hold.sale.currency, "digits": digits_of(hold.sale.currency)}
     reservation = {
         "id": hold.id,
         "event_id": hold.sale.event_id,
@@ -48,11 +49,11 @@ def response_to(hold: GrantedHold, extensions_max: int) -> HoldResponse:
                 "seat": item.seat_label,
                 "ticket_type_id": item.offer.id,
                 "quantity": item.quantity,
-                "price": {"amount": item.offer.price_minor, "currency": currency},
+                "price": {"amount": item.offer.price_minor, **scale},
             }
             for item in hold.items
         ],
-        "total": {"amount": hold.total_minor, "currency": currency},
+        "total": {"amount": hold.total_minor, **scale},
     }
     body = {"success": True, "message": "Held for you", "data": reservation, "meta": None}
     return HoldResponse(201, orjson.dumps(body), "held")

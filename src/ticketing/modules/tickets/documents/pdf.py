@@ -8,7 +8,7 @@ from babel.dates import format_date, format_time
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
-from ticketing.modules import orders
+from ticketing.infra.currencies import format_money, to_decimal
 from ticketing.modules.tickets.documents import qr
 from ticketing.modules.tickets.documents.passes import Pass
 from ticketing.modules.tickets.documents.text_layout import FAMILY, can_draw, fit, load_fonts, visual_order, width, wrap
@@ -189,7 +189,5 @@ def price(p: Pass) -> str:
     """Format the price: `€45.00`. A currency symbol that no font contains is replaced by the currency code."""
     if p.price_minor == 0:
         return "Free"
-    text = orders.format_money(p.price_minor, p.currency, LOCALE)
-    if text.startswith(p.currency):
-        return text.replace(p.currency, f"{p.currency} ", 1)
-    return text if can_draw(text) else f"{p.currency} {orders.to_decimal(p.price_minor, p.currency)}"
+    text = format_money(p.price_minor, p.currency, LOCALE)
+    return text if can_draw(text) else f"{p.currency} {to_decimal(p.price_minor, p.currency)}"

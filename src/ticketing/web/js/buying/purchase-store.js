@@ -82,7 +82,7 @@ export class PurchaseStore extends EventTarget {
   get total() {
     const prices = [...this.picks].map((number) => this.seats.priceOf(number));
     for (const type of this.areaTypes) prices.push(multiplyMoney(type.price, this.quantities.get(type.id) ?? 0));
-    return sumMoney(prices, this.event.currency);
+    return sumMoney(prices, this.event);
   }
 
   /** Picks or drops a seat; a refusal is reported with its reason by the `refused` event. */

@@ -3,7 +3,8 @@
 import { get, getPage, post } from '../api/client.js';
 import { formatShortDateTime } from '../lib/dates.js';
 import { el, fill } from '../lib/dom.js';
-import { formatMoney, parseMinorUnits } from '../lib/money.js';
+import { formatMoney } from '../lib/money.js';
+import { amountField } from '../ui/amount-field.js';
 import { input, labelled, options, runWithNotice } from '../ui/form-controls.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
@@ -118,21 +119,20 @@ async function drawPrices(org, eventId, body) {
 
 function priceForm(org, event, categories, refresh) {
   const choices = [['', t('console.without_seat')], ...categories.map((name) => [name, name])];
+  const price = amountField('price', t('console.price'), event);
   const form = el(
     'form',
     { class: 'form-grid', dataset: { testid: 'price-form' } },
     labelled('console.price_name', input('name', { required: true, maxlength: 50 })),
-    labelled('console.price', input('price', { required: true, inputmode: 'decimal' })),
+    price.field,
     labelled('console.price_for', el('select', { name: 'category' }, options(choices, categories[0] ?? ''))),
     labelled('console.capacity', input('capacity', { type: 'number', min: 1, max: 1_000_000 })),
     el('button', { class: 'button' }, t('console.price_add')),
   );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
-    const { name, price, category, capacity } = Object.fromEntries(new FormData(form));
-    const minor = parseMinorUnits(price, event.currency);
-    if (minor === null) return showNotice(t('console.price_wrong'), { kind: 'bad' });
-    const body = { name, price: minor, ...(category ? { categories: [category] } : { capacity: Number(capacity) }) };
+    const { name, category, capacity } = Object.fromEntries(new FormData(form));
+    const body = { name, price: price.read(), ...(category ? { categories: [category] } : { capacity: Number(capacity) }) };
     return runWithNotice(async () => {
       await post(`/orgs/${org.id}/events/${event.id}/ticket-types`, body);
       await refresh();

@@ -1,32 +1,28 @@
-// Amounts are integers in minor units with an ISO 4217 currency code; they are formatted only here.
+// Amounts are integers in minor units with an ISO 4217 currency code and its number of digits, as the API sends them.
+// Intl formats them only: it drops the digits of some currencies (HUF), so it must not decide what an amount is.
 
 import { locale } from './dates.js';
 
 const formats = new Map();
 
-function formatFor(currency) {
-  if (!formats.has(currency)) {
-    formats.set(currency, new Intl.NumberFormat(locale(), { style: 'currency', currency }));
+function formatFor(currency, digits) {
+  const name = `${currency} ${digits}`;
+  if (!formats.has(name)) {
+    const options = { style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits };
+    formats.set(name, new Intl.NumberFormat(locale(), options));
   }
-  return formats.get(currency);
+  return formats.get(name);
 }
 
-/** `{amount: 4500, currency: "EUR"}` → "€45.00". Currencies without minor units (JPY) are handled by Intl. */
+/** `{amount: 4500, currency: "EUR", digits: 2}` → "€45.00". */
 export function formatMoney(money) {
   if (!money?.currency) return '';
-  const format = formatFor(money.currency);
-  return format.format(money.amount / 10 ** format.resolvedOptions().maximumFractionDigits);
+  return formatFor(money.currency, money.digits).format(money.amount / 10 ** money.digits);
 }
 
-export function sumMoney(prices, currency) {
-  return { amount: prices.reduce((sum, price) => sum + (price?.amount ?? 0), 0), currency };
+/** The sum of prices in one currency; `scale` has the currency and its digits. */
+export function sumMoney(prices, { currency, digits }) {
+  return { amount: prices.reduce((sum, price) => sum + (price?.amount ?? 0), 0), currency, digits };
 }
 
-export const multiplyMoney = (price, quantity) => ({ amount: price.amount * quantity, currency: price.currency });
-
-/** Parses user input ("45", "45.50" or "45,50") into minor units; null if it is not an amount. */
-export function parseMinorUnits(text, currency) {
-  const digits = formatFor(currency).resolvedOptions().maximumFractionDigits;
-  const number = Number(String(text).replace(',', '.'));
-  return Number.isFinite(number) && number >= 0 ? Math.round(number * 10 ** digits) : null;
-}
+export const multiplyMoney = (price, quantity) => ({ ...price, amount: price.amount * quantity });
