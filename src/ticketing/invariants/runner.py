@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from ticketing.infra.db.planning import plan_for_sets
 from ticketing.invariants import counters, money, outbox, seats, tenants, tickets
 from ticketing.invariants.invariant import Invariant, InvariantResult
 
@@ -23,7 +24,6 @@ _SETTINGS = (
     "set transaction isolation level repeatable read, read only",
     "set local work_mem = '128MB'",
     "set local enable_nestloop = off",
-    "set local jit = off",
 )
 
 
@@ -32,6 +32,7 @@ async def check(session: AsyncSession) -> list[InvariantResult]:
     connection = await session.connection()
     for setting in _SETTINGS:
         await connection.exec_driver_sql(setting)
+    await plan_for_sets(session)
     return await check_in_transaction(session)
 
 

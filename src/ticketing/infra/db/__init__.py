@@ -1,8 +1,8 @@
 """Engine, session and transaction: what every module uses of the database."""
 
-from ticketing.infra.db.constant import constant
 from ticketing.infra.db.driver.errors import sqlalchemy_error
 from ticketing.infra.db.driver_transactions import DriverReads, DriverTransaction
+from ticketing.infra.db.planning import constant
 from ticketing.infra.db.session import (
     Base,
     Database,

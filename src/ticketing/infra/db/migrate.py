@@ -3,13 +3,14 @@
 from alembic import command
 from alembic.config import Config
 
-from ticketing.infra.db import log_cluster, schema
+from ticketing.infra.db import log_cluster, planning, schema
 
 
 def upgrade(url: str) -> None:
     """Run the missing migrations, as the owner of the tables, and adopt the log of another cluster."""
     command.upgrade(config(url), "head")
     log_cluster.adopt_as_owner(url)
+    planning.stabilize_plans(url)
 
 
 def config(url: str) -> Config:

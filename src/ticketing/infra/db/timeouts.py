@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db import planning
 from ticketing.infra.db.driver.connection import BoundedConnection
 from ticketing.infra.db.pipeline import driver_connection
 
@@ -50,7 +51,7 @@ def connect_arguments(statement_seconds: float, prepare_threshold: int = 5) -> d
         "keepalives_interval": 2,
         "keepalives_count": 3,
         "tcp_user_timeout": int((STATEMENT_SECONDS + CLIENT_MARGIN_SECONDS) * 1000),
-        "options": " ".join(["-c timezone=UTC", *options]),
+        "options": " ".join(["-c timezone=UTC", *options, *planning.options()]),
     }
 
 

@@ -56,6 +56,8 @@ class Event(Identified, Base):
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
         CheckConstraint("ends_at is null or ends_at > starts_at", name="ends_after_start"),
         CheckConstraint("sales_end_at > sales_start_at", name="sale_window"),
+        # For the policy that shows venues of published events.
+        Index("ix_events_organization_id_venue_id", "organization_id", "venue_id"),
         Index("ix_events_public", "starts_at", "id", postgresql_where=text("status = 'published'")),
     )
 

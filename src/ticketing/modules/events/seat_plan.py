@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import statements
+from ticketing.infra.db.planning import plan_for_sets
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import organizations, venues
@@ -69,6 +70,7 @@ async def sync_seats(session: AsyncSession, access: organizations.Access, event:
     if event.venue_id is None:
         raise Invalid("This event has no venue, so it has no seats.", field="venue_id")
     await allow_long_statements(session)
+    await plan_for_sets(session)
     venue = await venues.get_venue(session, event.organization_id, event.venue_id)
     if event.plan_version == venue.plan_version:
         return await _count(session, event)

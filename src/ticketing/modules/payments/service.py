@@ -139,8 +139,10 @@ async def open_payment(provider: Provider, payment: Payment) -> Checkout:
 
 _SELECT_PAYMENT = f"select {', '.join(_COLUMNS)} from payments where id = %s for update"  # noqa: S608 (constants)
 _RECORD = "update payments set provider_ref = %s, checkout_url = %s where id = %s"
+# COALESCE keeps the planner from the partial index on events that wait: it would read all of them.
 _HAS_WAITING_EVENTS = """
-select exists (select from payment_events where provider = %s and provider_ref = %s and processed_at is null)"""
+select exists (select from payment_events
+                where provider = %s and provider_ref = %s and coalesce(processed_at, 'infinity') = 'infinity')"""
 
 
 async def record_payment(session: AsyncSession, user_id: UUID, reserved: Payment, checkout: Checkout | None) -> Payment:

@@ -60,22 +60,34 @@ tried as materialized (
     select key, pg_try_advisory_xact_lock(key) as is_ours from (select distinct key from b) as keys)
 select b.n from b join tried using (key) where not is_ours"""  # noqa: S608 (only constants)
 
-_PLACES = """
-select coalesce(sum(i.quantity - i.returned), 0)
-  from reservations r
-  join reservation_items i on i.organization_id = r.organization_id and i.reservation_id = r.id
- where (r.status = 'confirmed' or r.status = 'active' and r.expires_at >= now())"""
+_COUNTS = "(r.status = 'confirmed' or r.status = 'active' and r.expires_at >= now())"
+_ITEMS = """
+select coalesce(sum(i.quantity - i.returned), 0)::integer from reservation_items i"""
+
+# Two queries with an index each: for an OR, the planner may read all reservations of the event. CASE keeps it from the
+# index on the event in the first one.
+_PLACES_OF_BUYER = f"""{_ITEMS} join (
+    select r.organization_id, r.id from reservations r
+     where r.user_id = b.user_id and case when r.organization_id = b.organization_id and r.event_id = b.event_id then
+           {_COUNTS} end
+    union
+    select r.organization_id, r.id from reservations r
+     where r.organization_id = b.organization_id and r.event_id = b.event_id and r.buyer_identity = b.identity
+       and {_COUNTS}) as r
+  on i.organization_id = r.organization_id and i.reservation_id = r.id and r.id is distinct from b.but"""  # noqa: S608
 
 _COUNT = f"""
-select b.n, b.identity, ({_PLACES} and r.organization_id = %s and r.event_id = b.event_id
-                         and (r.user_id = b.user_id or r.buyer_identity = b.identity))::integer
-  from ({_BUYERS}) as b"""  # noqa: S608 (only constants)
+select b.n, b.identity, ({_PLACES_OF_BUYER})
+  from (select *, %s::uuid as organization_id, null::uuid as but from ({_BUYERS}) as buyers) as b"""  # noqa: S608
 
-_COUNT_OF_BUYER = f"""{_PLACES}
-   and r.organization_id = %s and r.event_id = %s and (r.user_id = %s or r.buyer_identity = %s) and r.id <> %s"""
+_COUNT_OF_BUYER = f"""
+select ({_PLACES_OF_BUYER})
+  from (select %s::uuid as organization_id, %s::uuid as event_id, %s::uuid as user_id, %s::bytea as identity,
+               %s::uuid as but) as b"""  # noqa: S608 (only constants)
 
-_COUNT_OF_RESERVATIONS = f"""{_PLACES}
-   and r.organization_id = %s and r.id = any(%s::uuid[])"""
+_COUNT_OF_RESERVATIONS = f"""{_ITEMS}
+  join reservations r on i.organization_id = r.organization_id and i.reservation_id = r.id
+ where {_COUNTS} and r.organization_id = %s and r.id = any(%s::uuid[])"""
 
 
 async def lock_allowances(

@@ -50,12 +50,13 @@ class ClaimedRefund(NamedTuple):
     payment: Payment
 
 
+# A subquery instead of a join: the planner might read all payments of the provider.
 _CLAIM = """
 with due as materialized (
     select r.id from refunds r
-      join payments p on p.organization_id = r.organization_id and p.id = r.payment_id
-     where r.status = 'requested' and r.due_at <= clock_timestamp() and p.provider = %s
-     order by r.due_at limit %s for update of r skip locked)
+     where r.status = 'requested' and r.due_at <= clock_timestamp()
+       and (select p.provider from payments p where p.organization_id = r.organization_id and p.id = r.payment_id) = %s
+     order by r.due_at limit %s for update skip locked)
 update refunds r set due_at = clock_timestamp() + make_interval(secs => %s), tries = r.tries + 1
   from due where r.id = due.id
 returning r.id"""
