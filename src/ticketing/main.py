@@ -104,6 +104,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     monitor = health.HealthMonitor(health.Dependencies.of(settings, database, client), ALERTS)
     shutdown = Shutdown()
     long_poll = webhooks.LongPoll(database, CommitListener(client), shutdown)
+    state.provide(orders.OrderBatches(database, group_commit))
+    state.provide(payments.Settlements(database, group_commit))
+    state.provide(payments.PaymentReservations(group_commit), payments.PaymentRecords(database, group_commit))
     state.provide(client, database, group_commit, holds, monitor, shutdown, long_poll)
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:

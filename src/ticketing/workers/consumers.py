@@ -27,6 +27,9 @@ from ticketing.modules import (
 )
 from ticketing.workers import refunds
 
+#: Orders whose tickets are issued in one transaction, in two round trips whatever their number.
+TICKETS_BATCH_MAX = 128
+
 _log = log.get_logger(__name__)
 
 
@@ -57,6 +60,7 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 payments.RefundSucceeded: tickets.void_refunded,
                 payments.DisputeCreated: tickets.void_refunded,
             },
+            batch_max=TICKETS_BATCH_MAX,
         ),
         ExternalGroup(
             "notifications",

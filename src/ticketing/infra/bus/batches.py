@@ -20,11 +20,14 @@ from ticketing.infra.bus import delivery as bus
 from ticketing.infra.bus.attempts import bounded_attempt
 from ticketing.infra.bus.delivery import (
     UNLIMITED,
+    Caused,
     ExternalGroup,
     Group,
     Handler,
     OwnershipCheck,
+    Together,
     always_owned,
+    cause_of,
     caused_by,
     record_outcome,
 )
@@ -167,14 +170,18 @@ async def _deliver_together(database: Database, group: Group, batch: Sequence[De
     outcomes: list[bool] = []
     async with database.transaction() as session:
         new = await _mark_all_done(session, group, [d.message_id for d, one in zip(batch, read, strict=True) if one])
-        for delivery, one in zip(batch, read, strict=True):
+        while len(outcomes) < len(batch):
             if outcomes and time.monotonic() > began + BATCH_SECONDS:
                 break
-            outcomes.append(one is not None and delivery.message_id in new)
-            if one is not None and outcomes[-1]:
-                # A batch may contain the same message twice.
-                new.remove(delivery.message_id)
-                await _react(session, delivery, *one)
+            first, fresh = len(outcomes), []
+            for delivery, one in zip(batch[first:], read[first : _end_of_run(read, first)], strict=False):
+                outcomes.append(one is not None and delivery.message_id in new)
+                if one is not None and outcomes[-1]:
+                    # A batch may contain the same message twice.
+                    new.remove(delivery.message_id)
+                    fresh.append((delivery, *one))
+            if fresh:
+                await _react(session, fresh)
         if new:
             # Messages that were left over have not been processed.
             async with statements.round_trip(session) as connection:
@@ -191,9 +198,23 @@ async def _mark_all_done(session: AsyncSession, group: Group, message_ids: list[
     return {row[0] for row in await written.fetchall()}
 
 
-async def _react(session: AsyncSession, delivery: Delivery, handler: Handler, message: Message) -> None:
-    with caused_by(delivery):
-        await handler(session, message)
+def _end_of_run(read: Sequence[tuple[Handler, Message] | None], first: int) -> int:
+    """The end of the messages that are handled together with the first one."""
+    one, end = read[first], first + 1
+    if one is not None and isinstance(one[0], Together):
+        while end < len(read) and (other := read[end]) is not None and other[0] is one[0]:
+            end += 1
+    return end
+
+
+async def _react(session: AsyncSession, run: Sequence[tuple[Delivery, Handler, Message]]) -> None:
+    """Handle one message, or several that share a handler of the class `Together`."""
+    delivery, handler, message = run[0]
+    if isinstance(handler, Together):
+        await handler.handle_all(session, [Caused(message, cause_of(delivery)) for delivery, _, message in run])
+    else:
+        with caused_by(delivery):
+            await handler(session, message)
     # The next handler finds the state of a new transaction: everything is flushed, and the identity map is empty.
     if session.new or session.dirty or session.deleted:
         await session.flush()

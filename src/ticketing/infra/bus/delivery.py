@@ -4,11 +4,11 @@ It is the same for messages read from the outbox log and from Kafka. See batches
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Text, func
@@ -19,12 +19,30 @@ from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus.attempts import Attempts, UnknownVersion, WrongOrganization, bounded_attempt
 from ticketing.infra.db import Base, Database, statements
 from ticketing.infra.db.pipeline import send
+from ticketing.infra.log import Cause
 from ticketing.infra.outbox import Delivery, Message
 from ticketing.infra.system.retry import Stopped, retry
 
 Handler = Callable[[AsyncSession, Any], Awaitable[object]]
 
 _log = log.get_logger(__name__)
+
+
+class Caused(NamedTuple):
+    """A message with the context that its effect's own messages and log lines get."""
+
+    message: Any
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A handler that takes consecutive messages of a batch at once, in as few statements as if they were one."""
+
+    handle_all: Callable[[AsyncSession, Sequence[Caused]], Awaitable[None]]
+
+    async def __call__(self, session: AsyncSession, message: Message) -> None:
+        await self.handle_all(session, [Caused(message, Cause.here())])
 
 
 #: No limit on concurrent transactions.
@@ -236,11 +254,14 @@ def record_outcome(group: Group, delivery: Delivery, is_done: bool) -> None:
     log.log_message("message_done" if is_done else "message_seen", group.name, delivery.topic)
 
 
+def cause_of(delivery: Delivery) -> Cause:
+    return Cause(delivery.correlation_id, delivery.traceparent, delivery.actor)
+
+
 @contextmanager
 def caused_by(delivery: Delivery) -> Iterator[None]:
     """Give the block's log lines and messages the correlation id, trace and actor of this message."""
-    values = (delivery.correlation_id, delivery.traceparent, delivery.actor)
-    tokens = [variable.set(value) for variable, value in zip(_CAUSE, values, strict=True)]
+    tokens = [variable.set(value) for variable, value in zip(_CAUSE, cause_of(delivery), strict=True)]
     try:
         yield
     finally:

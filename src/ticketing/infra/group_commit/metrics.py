@@ -11,3 +11,9 @@ BATCH_SECONDS = Histogram(
 BATCH_SIZE = Histogram(
     "ticketing_batch_size", "Requests decided in one batch", ["kind"], buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
+
+
+def observe_batch(kind: str, size: int, seconds: float) -> None:
+    """Record a batch that was committed."""
+    BATCH_SECONDS.labels(kind).observe(seconds)
+    BATCH_SIZE.labels(kind).observe(size)

@@ -42,6 +42,11 @@ def envelope(data: T, message: str = "OK", **meta: Any) -> Envelope[T]:
     return Envelope(message=message, data=data, meta=meta or None)
 
 
+def as_json(body: Envelope[Any]) -> bytes:
+    """The JSON of a response that a route builds itself, to store it in a batch."""
+    return body.model_dump_json().encode()
+
+
 def error_response(status: int, message: str, errors: list[dict[str, Any]]) -> Response:
     """Build an error response with the correlation id of the current request."""
     body = error_body(message, errors, log.correlation_id.get())

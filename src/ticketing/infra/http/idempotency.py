@@ -4,12 +4,13 @@ A claim is a transaction-level advisory lock, so a crashed process releases it: 
 response is sent after the route's dependencies, which authorize the caller, and before the route itself.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
+from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
@@ -20,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.responses import Response
 
-from ticketing.infra import log, security
+from ticketing.infra import app_state, crash_points, log, security
 from ticketing.infra.db import Base, Database, Db, DriverDb, DriverTransaction, statements
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
@@ -254,6 +255,25 @@ async def query_claim(connection: DriverConnection, claim: Claim) -> PendingQuer
         raise Replay(status, unseal_body(body, claim.caller, claim.key))
 
     return PendingQuery(parse, lock, found)
+
+
+async def respond_once(
+    request: Request, claim: Claim, user_id: UUID, work: Callable[[AsyncSession], Awaitable[Response]]
+) -> Response:
+    """Do what a batch does not decide (see `group_commit.Unusual`): claim the key, work, and store the response.
+
+    Raises what `query_claim` and `work` raise. An error is stored for the key by the error handlers.
+    """
+    hold_claim(request, claim)
+    async with app_state.of(request.app).get(Database).transaction(user_id) as session:
+        async with statements.round_trip(session) as connection:
+            pending = await query_claim(connection, claim)
+        await pending.fetch()
+        response = await work(session)
+        await claim.store(session, response)
+    if "changed_topics" in session.info:
+        crash_points.at("after_commit_before_ack")
+    return response
 
 
 def check_key(key: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, rows, send
-from ticketing.infra.http.idempotency import LOCK_OF_KEY
+from ticketing.infra.http.idempotency import LOCK_OF_KEY, Claim, seal_body
 
 
 class KeyClaim(NamedTuple):
@@ -45,6 +45,17 @@ async def claim_keys(connection: DriverConnection, claims: Collection[KeyClaim])
 
 def _claimed(locks: Iterable[tuple[Any, ...]], stored: Iterable[tuple[Any, ...]]) -> ClaimedKeys:
     return {n for (n,) in locks}, {n: Stored(*response) for n, *response in stored}
+
+
+def response_row(claim: Claim, status: int, body: bytes) -> ResponseRow:
+    """The row of a response, sealed for its caller and key."""
+    return {
+        "caller": claim.caller,
+        "key": claim.key,
+        "fingerprint": claim.fingerprint[0].hex(),
+        "status": status,
+        "body": seal_body(body, claim.caller, claim.key).hex(),
+    }
 
 
 async def store_responses(connection: DriverConnection, responses: list[ResponseRow]) -> None:

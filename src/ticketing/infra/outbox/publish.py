@@ -51,12 +51,20 @@ def message_row(kind: type[Message], key: UUID | str, payload: dict[str, Any], c
     }
 
 
-def publish(session: AsyncSession | DriverTransaction, *messages: Message) -> None:
-    """Append messages in this order; they are published if and only if the transaction commits."""
-    cause = Cause.here()
+def message_of(message: Message, cause: Cause) -> MessageRow:
+    """The row of a message that a batch appends for one of its requests."""
+    return message_row(type(message), message.key, message.model_dump(mode="json"), cause)
+
+
+def publish(session: AsyncSession | DriverTransaction, *messages: Message, cause: Cause | None = None) -> None:
+    """Append messages in this order; they are published if and only if the transaction commits.
+
+    `cause` is that of the current request or message, unless it is given.
+    """
+    cause = cause or Cause.here()
     for message in messages:
         notify_on_commit(session, message)
-        row = message_row(type(message), message.key, message.model_dump(mode="json"), cause)
+        row = message_of(message, cause)
         if isinstance(session, DriverTransaction):
             session.defer_row(APPEND, message.organization_id, row)
         elif not statements.defer_row(session, APPEND, message.organization_id, row):

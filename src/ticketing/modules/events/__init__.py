@@ -12,7 +12,7 @@ from ticketing.modules.events.inventory.general_admission import (
     release_places,
     retake_places,
 )
-from ticketing.modules.events.inventory.general_admission_batch import hold_places, lock_places
+from ticketing.modules.events.inventory.general_admission_batch import hold_places, lock_places, sell_places
 from ticketing.modules.events.inventory.offers import (
     EventNotOnSale,
     Offer,
@@ -21,7 +21,15 @@ from ticketing.modules.events.inventory.offers import (
     find_organization,
     query_sale_terms,
 )
-from ticketing.modules.events.inventory.seat_batch import FreeSeat, SeatHold, SeatKey, hold_locked, lock_seats
+from ticketing.modules.events.inventory.seat_batch import (
+    FreeSeat,
+    SeatHold,
+    SeatKey,
+    SeatSale,
+    hold_locked,
+    lock_seats,
+    sell_held,
+)
 from ticketing.modules.events.inventory.seat_rows import SeatRows, rows_of_plan
 from ticketing.modules.events.inventory.seats import (
     Retaken,
@@ -82,6 +90,7 @@ __all__ = [
     "SeatHold",
     "SeatKey",
     "SeatRows",
+    "SeatSale",
     "SeatStatus",
     "SeatTaken",
     "SeatUnknown",
@@ -123,5 +132,7 @@ __all__ = [
     "retake_seats",
     "router",
     "rows_of_plan",
+    "sell_held",
+    "sell_places",
     "sell_seats",
 ]

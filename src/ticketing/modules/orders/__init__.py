@@ -3,7 +3,8 @@
 from ticketing.modules.orders import personal_data
 from ticketing.modules.orders.api import router
 from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
-from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row
+from ticketing.modules.orders.checkout_batch import OrderBatches
+from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row, lock_order_rows, lock_orders_of_all
 from ticketing.modules.orders.messages import (
     OrderCancelled,
     OrderCreated,
@@ -13,6 +14,7 @@ from ticketing.modules.orders.messages import (
     OrderRefundReversed,
 )
 from ticketing.modules.orders.models import PAID_STATUSES, Order, OrderLine, OrderStatus
+from ticketing.modules.orders.payment_batch import UsualSale, lock_sales, paid_messages, pay_orders
 from ticketing.modules.orders.queries import (
     describe,
     get_order,
@@ -26,13 +28,14 @@ from ticketing.modules.orders.sale_checks import Unsold
 from ticketing.modules.orders.schemas import Buyer, CreateOrder, OrderOut
 from ticketing.modules.orders.service import (
     HoldHasEnded,
+    Payable,
     PendingSale,
     cancel_order,
-    check_payable,
     expire_order,
     lock_order,
     lock_sale,
     pay_order,
+    query_payable,
     record_refund,
     reverse_refund,
 )
@@ -45,6 +48,7 @@ __all__ = [
     "HoldHasEnded",
     "LockedOrder",
     "Order",
+    "OrderBatches",
     "OrderCancelled",
     "OrderCreated",
     "OrderExpired",
@@ -54,10 +58,11 @@ __all__ = [
     "OrderRefundReversed",
     "OrderRefunded",
     "OrderStatus",
+    "Payable",
     "PendingSale",
     "Unsold",
+    "UsualSale",
     "cancel_order",
-    "check_payable",
     "clean_reservations",
     "create_order",
     "describe",
@@ -69,9 +74,15 @@ __all__ = [
     "list_paid_for",
     "lock_order",
     "lock_order_row",
+    "lock_order_rows",
+    "lock_orders_of_all",
     "lock_sale",
+    "lock_sales",
+    "paid_messages",
     "pay_order",
+    "pay_orders",
     "personal_data",
+    "query_payable",
     "record_refund",
     "reverse_refund",
     "router",

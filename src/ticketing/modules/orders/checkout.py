@@ -4,15 +4,16 @@ The reservation is locked before the order exists, which reverses the lock order
 cannot deadlock: the order row is new, so no other transaction can be waiting for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id, statements
+from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import iam, reservations
@@ -37,16 +38,20 @@ class PromoCodeUnknown(Invalid):
     """This code is not valid for this event."""
 
 
-_SELECT_CONTEXT = """
-select now(), organization_of_order(%s) is not null, o.id, e.status, e.max_per_buyer, e.title, e.starts_at, v.name
-  from reservations r
-  join events e on e.id = r.event_id
-  left join venues v on v.id = e.venue_id
-  left join orders o on o.organization_id = r.organization_id and o.reservation_id = r.id
- where r.id = %s"""
+# Lateral queries are looked up one after the other by their keys, whatever the planner knows about the tables.
+_SELECT_CONTEXTS = """
+select w.id, now(), organization_of_order(w.reference) is not null, o.id, e.status, e.max_per_buyer, e.title,
+       e.starts_at, v.name
+  from json_to_recordset(%s::json) as w (id uuid, reference text)
+ cross join lateral (select organization_id, event_id from reservations where id = w.id offset 0) as r
+ cross join lateral (select status, max_per_buyer, title, starts_at, venue_id, organization_id
+                       from events where id = r.event_id offset 0) as e
+  left join lateral (select name from venues where id = e.venue_id offset 0) as v on true
+  left join lateral (select id from orders
+                      where organization_id = r.organization_id and reservation_id = w.id offset 0) as o on true"""
 
 
-class _OrderContext(NamedTuple):
+class OrderContext(NamedTuple):
     """What checkout needs to know beside the hold. `now` is the transaction's time."""
 
     now: datetime
@@ -57,6 +62,18 @@ class _OrderContext(NamedTuple):
     title: str
     starts_at: datetime
     venue_name: str | None
+
+
+async def query_contexts(
+    connection: DriverConnection, references: Mapping[UUID, str]
+) -> PendingQuery[dict[UUID, OrderContext]]:
+    """Read the contexts of reservations that are locked; `references` has the one that each order would get."""
+    wanted = rows([{"id": one, "reference": reference} for one, reference in references.items()])
+    return PendingQuery(_contexts, await send(connection, _SELECT_CONTEXTS, wanted))
+
+
+def _contexts(found: Iterable[tuple[Any, ...]]) -> dict[UUID, OrderContext]:
+    return {row[0]: OrderContext(*row[1:]) for row in found}
 
 
 async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder) -> OrderOut:
@@ -70,33 +87,32 @@ async def create_order(session: AsyncSession, user_id: UUID, wanted: CreateOrder
     reference = new_reference()
     async with statements.round_trip(session) as connection:
         locked = await reservations.lock_own_hold(connection, wanted.reservation_id, user_id)
-        selected = await send(connection, _SELECT_CONTEXT, reference, wanted.reservation_id)
+        selected = await query_contexts(connection, {wanted.reservation_id: reference})
     hold, items = await locked.fetch()
-    context = _OrderContext(*(await selected.fetchall())[0])
+    context = (await selected.fetch())[hold.id]
     _check(hold, context, wanted)
     if context.max_per_buyer is not None:
         await _check_email_limit(session, hold, iam.normalize_email(wanted.buyer.email), context.max_per_buyer)
     if context.is_reference_taken:
         reference = await _find_free_reference(session)
-    order = await _insert(session, hold, items, wanted, reference)
+    order = new_order(hold, wanted, reference)
+    async with statements.round_trip(session) as connection:
+        await insert_orders(connection, [(order, items)])
+        outbox.publish(session, OrderCreated.of(order))
     if order.total_minor == 0:
         async with statements.round_trip(session) as connection:
             sale = await lock_sale(connection, "%s", order.id)
         if await pay_order(session, order, sale, _no_payment) is not None:
             raise HoldHasEnded
         order.status, order.paid_at = OrderStatus.PAID, context.now
-    order.created_at = context.now
-    event = OrderEventOut(
-        id=hold.event_id, title=context.title, starts_at=context.starts_at, venue_name=context.venue_name
-    )
-    return OrderOut.of(order, items, event, hold.expires_at)
+    return describe_new(order, hold, items, context)
 
 
 async def _no_payment(connection: DriverConnection) -> None:
     """A free order has no payment to update."""
 
 
-def _check(hold: reservations.HoldRow, context: _OrderContext, wanted: CreateOrder) -> None:
+def _check(hold: reservations.HoldRow, context: OrderContext, wanted: CreateOrder) -> None:
     if context.order_id is not None:
         raise AlreadyOrdered(order_id=context.order_id)
     if not hold.is_running:
@@ -150,27 +166,23 @@ _COLUMNS = (
     "currency",
 )
 _INSERT = f"""
-with made as (
-    insert into orders ({", ".join(_COLUMNS)}) values ({", ".join(["%s"] * len(_COLUMNS))})
-    returning organization_id, id)
+insert into orders ({", ".join(_COLUMNS)})
+select {", ".join(_COLUMNS)}
+  from json_to_recordset(%s::json) as w (id uuid, organization_id uuid, event_id uuid, reservation_id uuid,
+                                         user_id uuid, reference text, status text, buyer_email text,
+                                         buyer_name text, total_minor bigint, currency text)"""  # noqa: S608
+_INSERT_LINES = """
 insert into order_lines (organization_id, order_id, position, seat_number, seat_label, ticket_type_id, name, quantity,
                          price_minor)
-select made.organization_id, made.id, w.position, w.seat_number, w.seat_label, w.ticket_type_id, w.name, w.quantity,
-       w.price_minor
-  from made, json_to_recordset(%s::json) as w (position smallint, seat_number integer, seat_label text,
-                                               ticket_type_id uuid, name text, quantity integer, price_minor bigint)
-"""  # noqa: S608 (constant column names)
+select organization_id, order_id, position, seat_number, seat_label, ticket_type_id, name, quantity, price_minor
+  from json_to_recordset(%s::json) as w (organization_id uuid, order_id uuid, position smallint, seat_number integer,
+                                         seat_label text, ticket_type_id uuid, name text, quantity integer,
+                                         price_minor bigint)"""
 
 
-async def _insert(
-    session: AsyncSession,
-    hold: reservations.HoldRow,
-    items: Sequence[reservations.HeldItem],
-    wanted: CreateOrder,
-    reference: str,
-) -> Order:
-    """Insert the order and its lines. The returned model is detached: it is not in any session."""
-    order = Order(
+def new_order(hold: reservations.HoldRow, wanted: CreateOrder, reference: str) -> Order:
+    """The pending order of a hold. The model is detached: it is not in any session."""
+    return Order(
         id=new_id(),
         organization_id=hold.organization_id,
         event_id=hold.event_id,
@@ -184,8 +196,27 @@ async def _insert(
         refunded_minor=0,
         currency=hold.currency,
     )
-    async with statements.round_trip(session) as connection:
-        values = [getattr(order, name) for name in _COLUMNS]
-        await send(connection, _INSERT, *values, rows([item._asdict() for item in items]))
-        outbox.publish(session, OrderCreated.of(order))
-    return order
+
+
+async def insert_orders(
+    connection: DriverConnection, orders: Sequence[tuple[Order, Sequence[reservations.HeldItem]]]
+) -> None:
+    """Insert orders with their lines, in the round trip of the caller."""
+    await send(connection, _INSERT, rows([{name: getattr(order, name) for name in _COLUMNS} for order, _ in orders]))
+    lines = [
+        {"organization_id": order.organization_id, "order_id": order.id, **item._asdict()}
+        for order, items in orders
+        for item in items
+    ]
+    await send(connection, _INSERT_LINES, rows(lines))
+
+
+def describe_new(
+    order: Order, hold: reservations.HoldRow, items: Sequence[reservations.HeldItem], context: OrderContext
+) -> OrderOut:
+    """The order as reading it back would describe it."""
+    order.created_at = context.now
+    event = OrderEventOut(
+        id=hold.event_id, title=context.title, starts_at=context.starts_at, venue_name=context.venue_name
+    )
+    return OrderOut.of(order, items, event, hold.expires_at)

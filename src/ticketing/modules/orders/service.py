@@ -19,8 +19,8 @@ choose an event's best seats, which only batches take. Consumers that process se
 their orders in the order of the log; after a deadlock they process the same messages one by one.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox
 from ticketing.infra.db import statements
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import DriverConnection, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.modules import events, reservations
 from ticketing.modules.orders.locked_order import LockedOrder
@@ -51,30 +51,37 @@ class HoldHasEnded(Conflict):
     code = "reservation_expired"
 
 
+# Lateral queries are looked up one after the other by their keys, whatever the planner knows about the tables.
 _SELECT_PAYABLE = """
-select o.status = 'pending' and r.status = 'active' and r.expires_at >= now(), e.status
-  from orders o
-  join reservations r on r.id = o.reservation_id
-  join events e on e.id = o.event_id
- where o.id = %s"""
+select w.id::uuid, o.is_pending and r.is_running, e.status
+  from json_array_elements_text(%s::json) as w (id)
+ cross join lateral (select reservation_id, event_id, status = 'pending' as is_pending
+                       from orders where id = w.id::uuid offset 0) as o
+ cross join lateral (select status = 'active' and expires_at >= now() as is_running
+                       from reservations where id = o.reservation_id offset 0) as r
+ cross join lateral (select status from events where id = o.event_id offset 0) as e"""
 
 
-async def check_payable(connection: DriverConnection, order_id: UUID) -> PendingQuery[None]:
-    """Check that a payment arriving now would find the order's seats held. The fetch raises.
+class Payable(NamedTuple):
+    """Whether a payment arriving now would find an order's seats held."""
 
-    Sent in the round trip that locks the order, and fetched after the checks of the order itself.
+    is_held: bool
+    event_status: str
 
-    Raises:
-        HoldHasEnded, events.EventNotOnSale.
-    """
-    return PendingQuery(_check_payable, await send(connection, _SELECT_PAYABLE, order_id))
+    def check(self) -> None:
+        """Raises HoldHasEnded or events.EventNotOnSale."""
+        if not self.is_held:
+            raise HoldHasEnded
+        check_open(self.event_status)
 
 
-def _check_payable(found: Sequence[tuple[bool, str]]) -> None:
-    (is_payable, event_status) = found[0]
-    if not is_payable:
-        raise HoldHasEnded
-    check_open(event_status)
+async def query_payable(connection: DriverConnection, order_ids: Collection[UUID]) -> PendingQuery[dict[UUID, Payable]]:
+    """Check whether orders can be paid. Sent in the round trip that locks them."""
+    return PendingQuery(_payable, await send(connection, _SELECT_PAYABLE, rows(list(order_ids))))
+
+
+def _payable(found: Iterable[tuple[Any, ...]]) -> dict[UUID, Payable]:
+    return {order_id: Payable(*state) for order_id, *state in found}
 
 
 def check_open(event_status: str) -> None:

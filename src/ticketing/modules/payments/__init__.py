@@ -35,6 +35,9 @@ from ticketing.modules.payments.refunds import (
     send_refund,
 )
 from ticketing.modules.payments.retention import clean_events
+from ticketing.modules.payments.sale.record_batch import PaymentRecords
+from ticketing.modules.payments.sale.reserve_batch import PaymentReservations
+from ticketing.modules.payments.sale.settlement_batch import Settlements
 from ticketing.modules.payments.schemas import PaymentOut, RefundOut
 from ticketing.modules.payments.settlement import close_payment
 from ticketing.modules.payments.webhooks import retry_waiting_event
@@ -54,6 +57,8 @@ __all__ = [
     "PaymentCreated",
     "PaymentFailed",
     "PaymentOut",
+    "PaymentRecords",
+    "PaymentReservations",
     "PaymentReturned",
     "PaymentStatus",
     "PaymentSucceeded",
@@ -70,6 +75,7 @@ __all__ = [
     "RefundStatus",
     "RefundSucceeded",
     "RefundTooLarge",
+    "Settlements",
     "claim_refunds",
     "clean_events",
     "close_payment",

@@ -5,7 +5,7 @@ No transaction is open during the second step. Between the first and the third, 
 request for the order continues with the same row, hence with the same idempotency key towards the provider.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +39,7 @@ class ProviderDown(Unavailable):
     """The payment provider is not answering; please try again in a moment."""
 
 
-_COLUMNS = (
+COLUMNS = (
     "id",
     "organization_id",
     "order_id",
@@ -53,7 +53,7 @@ _COLUMNS = (
     "created_at",
 )
 _SELECT_OPEN = f"""
-select {", ".join(_COLUMNS)} from payments where order_id = %s and status = 'pending'"""  # noqa: S608 (constants)
+select {", ".join(COLUMNS)} from payments where order_id = %s and status = 'pending'"""  # noqa: S608 (constants)
 _INSERT = """
 insert into payments (id, organization_id, order_id, provider, status, amount_minor, currency)
 values (%s, %s, %s, %s, 'pending', %s, %s) returning created_at"""
@@ -77,13 +77,13 @@ async def reserve_payment(
         claimed = await idempotency.query_claim(connection, claim)
         await tenancy.enter_owner_of(connection, "orders where id = %s and user_id = %s", order_id, user_id)
         locked = await orders.lock_order_row(connection, "%s", order_id)
-        payable = await orders.check_payable(connection, order_id)
+        payable = await orders.query_payable(connection, [order_id])
         selected = PendingQuery(_first, await send(connection, _SELECT_OPEN, order_id))
     await claimed.fetch()
     order = await locked.fetch()
     if order is None or order.user_id != user_id:
         raise NotFound
-    await _check_payable(order, payable)
+    _check_payable(order, await payable.fetch())
     payment = await selected.fetch()
     if payment is None:
         return await _insert(session, order, provider)
@@ -93,18 +93,29 @@ async def reserve_payment(
     return payment
 
 
-async def _check_payable(order: orders.LockedOrder, payable: PendingQuery[None]) -> None:
+def _check_payable(order: orders.LockedOrder, payable: Mapping[UUID, orders.Payable]) -> None:
     if order.status in orders.PAID_STATUSES:
         raise AlreadyPaid
-    await payable.fetch()
+    payable[order.id].check()
 
 
 def _first(found: Sequence[tuple[Any, ...]]) -> Payment | None:
-    return Payment(**dict(zip(_COLUMNS, found[0], strict=True))) if found else None
+    return Payment(**dict(zip(COLUMNS, found[0], strict=True))) if found else None
 
 
 async def _insert(session: AsyncSession, order: orders.LockedOrder, provider: str) -> Payment:
-    payment = Payment(
+    payment = new_payment(order, provider)
+    values = (payment.id, order.organization_id, order.id, provider, order.total_minor, order.currency)
+    # The lock on the order keeps concurrent requests from inserting a second open payment, which the index rejects.
+    created_at = await (await statements.execute(session, _INSERT, *values)).fetchone()
+    assert created_at is not None
+    payment.created_at = created_at[0]
+    return payment
+
+
+def new_payment(order: orders.LockedOrder, provider: str) -> Payment:
+    """A payment that no provider has yet. The model is detached: it is not in any session."""
+    return Payment(
         id=new_id(),
         organization_id=order.organization_id,
         order_id=order.id,
@@ -114,12 +125,6 @@ async def _insert(session: AsyncSession, order: orders.LockedOrder, provider: st
         refunded_minor=0,
         currency=order.currency,
     )
-    values = (payment.id, order.organization_id, order.id, provider, order.total_minor, order.currency)
-    # The lock on the order keeps concurrent requests from inserting a second open payment, which the index rejects.
-    created_at = await (await statements.execute(session, _INSERT, *values)).fetchone()
-    assert created_at is not None
-    payment.created_at = created_at[0]
-    return payment
 
 
 async def open_payment(provider: Provider, payment: Payment) -> Checkout:
@@ -137,7 +142,7 @@ async def open_payment(provider: Provider, payment: Payment) -> Checkout:
     return checkout
 
 
-_SELECT_PAYMENT = f"select {', '.join(_COLUMNS)} from payments where id = %s for update"  # noqa: S608 (constants)
+_SELECT_PAYMENT = f"select {', '.join(COLUMNS)} from payments where id = %s for update"  # noqa: S608 (constants)
 _RECORD = "update payments set provider_ref = %s, checkout_url = %s where id = %s"
 # COALESCE keeps the planner from the partial index on events that wait: it would read all of them.
 _HAS_WAITING_EVENTS = """
@@ -159,7 +164,7 @@ async def record_payment(session: AsyncSession, user_id: UUID, reserved: Payment
         await tenancy.enter_owner_of(connection, "orders where id = %s and user_id = %s", reserved.order_id, user_id)
         locked = await orders.lock_order_row(connection, "%s", reserved.order_id)
         selected = PendingQuery(_first, await send(connection, _SELECT_PAYMENT, reserved.id))
-        payable = await orders.check_payable(connection, reserved.order_id)
+        payable = await orders.query_payable(connection, [reserved.order_id])
     order, payment = await locked.fetch(), await selected.fetch()
     if order is None or payment is None:
         raise NotFound
@@ -171,7 +176,7 @@ async def record_payment(session: AsyncSession, user_id: UUID, reserved: Payment
         await apply_waiting(session, await lock_payment(session, payment.id))
         payment = await lock_payment(session, payment.id)
     if payment.status in (PaymentStatus.PENDING, PaymentStatus.SUPERSEDED, PaymentStatus.CANCELLED):
-        await _check_payable(order, payable)
+        _check_payable(order, await payable.fetch())
     return payment
 
 

@@ -3,6 +3,7 @@
 from ticketing.modules.reservations import personal_data, retention
 from ticketing.modules.reservations.api import router
 from ticketing.modules.reservations.confirmation import confirm, release_confirmed
+from ticketing.modules.reservations.confirmation_batch import confirm_holds, confirmed_message
 from ticketing.modules.reservations.expiry import end_holds_of_cancelled_events, expire_due
 from ticketing.modules.reservations.hold.batcher import Holds
 from ticketing.modules.reservations.hold.buyers_now import HoldRules
@@ -30,6 +31,7 @@ from ticketing.modules.reservations.queries import (
     has_lapsed,
     lapsed_places,
     lock_hold,
+    lock_holds,
     lock_own_hold,
 )
 
@@ -51,6 +53,8 @@ __all__ = [
     "ReservationStatus",
     "check_limit",
     "confirm",
+    "confirm_holds",
+    "confirmed_message",
     "count_places",
     "count_places_of_buyer",
     "end_holds_of_cancelled_events",
@@ -60,6 +64,7 @@ __all__ = [
     "lapsed_places",
     "lock_address",
     "lock_hold",
+    "lock_holds",
     "lock_identities",
     "lock_own_hold",
     "personal_data",

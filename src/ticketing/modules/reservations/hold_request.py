@@ -47,3 +47,7 @@ class HoldRequest:
     def caller(self) -> str:
         """The caller, as `security.identify` names it."""
         return f"user:{self.user_id}"
+
+    @property
+    def claim(self) -> idempotency.Claim:
+        return idempotency.Claim(self.caller, self.key, self.fingerprint)

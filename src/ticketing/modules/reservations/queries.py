@@ -1,6 +1,6 @@
 """Queries of reservations."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import statements, tenancy
 from ticketing.infra.db.pending_query import PendingQuery
-from ticketing.infra.db.pipeline import DriverConnection, send
+from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules.reservations.items import HeldItem, HoldRow, LapsedHold
@@ -65,6 +65,36 @@ async def lock_hold(connection: DriverConnection, which: str, *values: object) -
     )
 
 
+_LOCK_EACH = f"""
+select r.* from json_array_elements_text(%s::json) as w (id)
+ cross join lateral ({_SELECT} where organization_id = %s and id = w.id::uuid for update skip locked) as r"""  # noqa: S608
+_ITEMS_OF_EACH = f"""
+select w.id::uuid, i.* from json_array_elements_text(%s::json) as w (id)
+ cross join lateral ({_ITEMS} where r.organization_id = %s and r.id = w.id::uuid order by i.position) as i"""  # noqa: S608
+
+
+async def lock_holds(
+    connection: DriverConnection, organization_id: UUID, reservation_ids: Collection[UUID]
+) -> PendingQuery[dict[UUID, LockedHold]]:
+    """Lock reservations of one organization in order of their ids, and read their items.
+
+    Those that another transaction has locked are missing: a batch waits for none of them. The lateral queries are
+    looked up one after the other by their keys, whatever the planner knows about the tables.
+    """
+    ids = rows(sorted(set(reservation_ids)))
+    locked = await send(connection, _LOCK_EACH, ids, organization_id)
+    # As in `lock_hold`: a second statement, for a newer snapshot.
+    return PendingQuery(_each_locked, locked, await send(connection, _ITEMS_OF_EACH, ids, organization_id))
+
+
+def _each_locked(found: Iterable[tuple[Any, ...]], items: Iterable[tuple[Any, ...]]) -> dict[UUID, LockedHold]:
+    holds: dict[UUID, LockedHold] = {row[0]: (HoldRow(*row), []) for row in found}
+    for reservation_id, *item in items:
+        if reservation_id in holds:
+            holds[reservation_id][1].append(HeldItem(*item))
+    return holds
+
+
 async def lock_own_hold(connection: DriverConnection, reservation_id: UUID, user_id: UUID) -> PendingQuery[LockedHold]:
     """Like `lock_hold`, for a buyer's own reservation: enters its organization. Another buyer's is not found."""
     await tenancy.enter_owner_of(connection, "reservations where id = %s and user_id = %s", reservation_id, user_id)
@@ -116,8 +146,8 @@ async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) ->
     query = select(Reservation).where(Reservation.user_id == user_id).order_by(Reservation.id.desc())
     if page.after:
         query = query.where(Reservation.id < page.after_id())
-    rows = (await session.scalars(query.limit(page.limit + 1))).all()
-    return page.cut(rows, lambda r: [str(r.id)])
+    found = (await session.scalars(query.limit(page.limit + 1))).all()
+    return page.cut(found, lambda r: [str(r.id)])
 
 
 async def statuses_now(session: AsyncSession, reservations: Sequence[Reservation]) -> dict[UUID, ReservationStatus]:

@@ -1,16 +1,18 @@
 """Issue, transfer and void tickets. Issuing is idempotent: a repeated OrderPaid message issues nothing."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
+from ticketing.infra.bus import Caused, Together
 from ticketing.infra.db import new_id, statements, tenancy
 from ticketing.infra.db.pipeline import rows, send
 from ticketing.infra.errors import Conflict, Invalid, NotFound
+from ticketing.infra.log import Cause
 from ticketing.infra.metrics import Counter
 from ticketing.modules import iam, orders, organizations, reservations
 from ticketing.modules.tickets.messages import TicketsIssued, TicketsVoided, TicketTransferred
@@ -56,55 +58,97 @@ class _MissingTicket(NamedTuple):
     name: str
 
 
-async def issue_tickets(session: AsyncSession, message: orders.OrderPaid) -> None:
-    """Issue the tickets of a paid order. Raises NotFound."""
-    await issue_for_order(session, message.order_id)
+async def _issue_tickets(session: AsyncSession, paid: Sequence[Caused]) -> None:
+    """Issue the tickets of paid orders, all of them in one round trip. Raises NotFound."""
+    await issue_for_orders(session, {one.message.order_id: one.cause for one in paid})
 
 
+#: The handler of OrderPaid.
+issue_tickets = Together(_issue_tickets)
+
+
+# Lateral queries are looked up one after the other by their keys, whatever the planner knows about the tables.
 _SELECT_MISSING = """
-select l.position, u.unit, l.seat_number, l.seat_label, l.ticket_type_id, l.name
-  from order_lines l
- cross join generate_series(1, l.quantity) as u (unit)
-  left join tickets t on t.organization_id = l.organization_id and t.order_id = l.order_id
-                     and t.position = l.position and t.unit = u.unit
- where l.organization_id = (select organization_id from orders where id = %s) and l.order_id = %s and t.id is null
- order by l.position, u.unit"""
+select w.id::uuid, m.*
+  from json_array_elements_text(%s::json) as w (id)
+ cross join lateral (select organization_id from orders where id = w.id::uuid offset 0) as o
+ cross join lateral (
+       select l.position, u.unit, l.seat_number, l.seat_label, l.ticket_type_id, l.name
+         from order_lines l
+        cross join generate_series(1, l.quantity) as u (unit)
+         left join tickets t on t.organization_id = l.organization_id and t.order_id = l.order_id
+                            and t.position = l.position and t.unit = u.unit
+        where l.organization_id = o.organization_id and l.order_id = w.id::uuid and t.id is null
+        order by l.position, u.unit offset 0) as m"""
 
 
-async def issue_for_order(session: AsyncSession, order_id: UUID) -> None:
-    """Issue one ticket per unit of each order line that has none yet. Idempotent. Raises NotFound."""
+async def issue_for_orders(session: AsyncSession, causes: Mapping[UUID, Cause]) -> None:
+    """Issue one ticket per unit of each order line that has none yet; by order. Idempotent. Raises NotFound."""
     async with statements.round_trip(session) as connection:
         # The lock on the order serializes issuing with itself and with erasure. An erasure that runs first has removed
         # the buyer's name from the order; one that runs later finds the issued tickets.
-        locked = await orders.lock_order_row(connection, "%s", order_id)
-        missing = await send(connection, _SELECT_MISSING, order_id, order_id)
-    if (order := await locked.fetch()) is None:
+        locked = await orders.lock_orders_of_all(connection, causes)
+        missing = await send(connection, _SELECT_MISSING, rows(list(causes)))
+    found = await locked.fetch()
+    if len(found) < len(causes):
         raise NotFound
-    if units := [_MissingTicket(*unit) for unit in await missing.fetchall()]:
-        await _issue(session, order, units)
+    units: dict[UUID, list[_MissingTicket]] = {}
+    for order_id, *unit in await missing.fetchall():
+        units.setdefault(order_id, []).append(_MissingTicket(*unit))
+    # In the order of the messages, so that those about tickets keep it.
+    issued = [(found[order_id], units[order_id], cause) for order_id, cause in causes.items() if order_id in units]
+    if issued:
+        await _issue(session, issued)
+
+
+async def issue_for_order(session: AsyncSession, order_id: UUID) -> None:
+    """`issue_for_orders`, for one. Raises NotFound."""
+    await issue_for_orders(session, {order_id: Cause.here()})
 
 
 _INSERT = """
 insert into tickets (organization_id, order_id, event_id, user_id, holder_name, id, position, unit, seat_number,
                      seat_label, ticket_type_id, name, status)
-select %s, %s, %s, %s, %s, id, position, unit, seat_number, seat_label, ticket_type_id, name, 'issued'
-  from json_to_recordset(%s::json) as w (id uuid, position smallint, unit smallint, seat_number integer,
-                                         seat_label text, ticket_type_id uuid, name text)"""
+select organization_id, order_id, event_id, user_id, holder_name, id, position, unit, seat_number, seat_label,
+       ticket_type_id, name, 'issued'
+  from json_to_recordset(%s::json) as w (organization_id uuid, order_id uuid, event_id uuid, user_id uuid,
+                                         holder_name text, id uuid, position smallint, unit smallint,
+                                         seat_number integer, seat_label text, ticket_type_id uuid, name text)"""
 
 
-async def _issue(session: AsyncSession, order: orders.LockedOrder, units: Sequence[_MissingTicket]) -> None:
-    issued = [{"id": new_id(), **unit._asdict()} for unit in units]
-    message = TicketsIssued(
+async def _issue(
+    session: AsyncSession, issued: Sequence[tuple[orders.LockedOrder, Sequence[_MissingTicket], Cause]]
+) -> None:
+    tickets = []
+    async with statements.round_trip(session) as connection:
+        for order, units, cause in issued:
+            of_order = [_ticket_row(order, unit) for unit in units]
+            tickets += of_order
+            outbox.publish(session, _issued(order, of_order), cause=cause)
+        await send(connection, _INSERT, rows(tickets))
+    TICKETS_ISSUED.inc(len(tickets))
+
+
+def _ticket_row(order: orders.LockedOrder, unit: _MissingTicket) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "organization_id": order.organization_id,
+        "order_id": order.id,
+        "event_id": order.event_id,
+        "user_id": order.user_id,
+        "holder_name": order.buyer_name,
+        **unit._asdict(),
+    }
+
+
+def _issued(order: orders.LockedOrder, tickets: Sequence[Mapping[str, Any]]) -> TicketsIssued:
+    return TicketsIssued(
         organization_id=order.organization_id,
         order_id=order.id,
         event_id=order.event_id,
         user_id=order.user_id,
-        ticket_ids=[ticket["id"] for ticket in issued],
+        ticket_ids=[ticket["id"] for ticket in tickets],
     )
-    shared = (order.organization_id, order.id, order.event_id, order.user_id, order.buyer_name)
-    await statements.defer(session, _INSERT, *shared, rows(issued))
-    outbox.publish(session, message)
-    TICKETS_ISSUED.inc(len(issued))
 
 
 async def transfer_ticket(session: AsyncSession, ticket_id: UUID, caller: iam.Identity, email: str) -> Ticket:

@@ -92,3 +92,33 @@ select 1 / cast(count(*) = %s as integer) from held"""  # noqa: S608 (only const
 async def hold_locked(connection: DriverConnection, organization_id: UUID, seats: list[SeatHold]) -> None:
     """Hold seats that `lock_seats` found free. The transaction fails if one of them is not."""
     await send(connection, _HOLD, rows(seats), organization_id, len(seats))
+
+
+class SeatSale(TypedDict):
+    """A held seat that is sold to the reservation that holds it."""
+
+    event_id: UUID
+    number: int
+    reservation_id: UUID
+
+
+# The lateral query locks the seats one after the other, in the order in which they are given. A different count is a
+# bug, which aborts the transaction on the server as above.
+_SELL = """
+with mine as materialized (
+    select s.event_id, s.number
+      from json_to_recordset(%s::json) as w (event_id uuid, number integer, reservation_id uuid)
+     cross join lateral (select event_id, number from event_seats
+                          where organization_id = %s and event_id = w.event_id and number = w.number
+                            and reservation_id = w.reservation_id and status = 'h' for update) as s),
+sold as (
+    update event_seats s set status = 's', held_until = null, version = s.version + 1
+      from mine where s.organization_id = %s and s.event_id = mine.event_id and s.number = mine.number
+ returning 1)
+select 1 / cast(count(*) = %s as integer) from sold"""
+
+
+async def sell_held(connection: DriverConnection, organization_id: UUID, seats: Iterable[SeatSale]) -> None:
+    """Sell held seats, locked in key order. The transaction fails if one of them is not held by its reservation."""
+    ordered = sorted(seats, key=lambda seat: (seat["event_id"], seat["number"]))
+    await send(connection, _SELL, rows(ordered), organization_id, organization_id, len(ordered))

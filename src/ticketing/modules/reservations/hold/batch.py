@@ -20,8 +20,8 @@ from ticketing.infra.db import tenancy
 from ticketing.infra.db.pipeline import pipelined
 from ticketing.infra.errors import TicketingError
 from ticketing.infra.group_commit import batch_transaction
-from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_stored, seal_body, unseal_body
-from ticketing.infra.http.idempotency_batch import KeyClaim, ResponseRow, Stored, claim_keys, store_responses
+from ticketing.infra.http.idempotency import IdempotencyInFlight, IdempotencyMismatch, is_stored, unseal_body
+from ticketing.infra.http.idempotency_batch import KeyClaim, Stored, claim_keys, response_row, store_responses
 from ticketing.infra.outbox.publish import append, message_row
 from ticketing.modules import events
 from ticketing.modules.reservations.expiry import Lapsed, expire, lock_overtaken, query_lapsed_events
@@ -178,7 +178,8 @@ class Batch:
 
     async def _write(self, granted: list[GrantedHold]) -> None:
         connection = self._driver
-        stored = [_response_row(hold, response) for hold, response in self.responses.items() if not response.is_replay]
+        new = [(hold.request.claim, r) for hold, r in self.responses.items() if not r.is_replay]
+        stored = [response_row(claim, response.status, response.body) for claim, response in new]
         async with pipelined(connection) as round_trip:
             if granted:
                 await self._write_holds(granted)
@@ -203,17 +204,6 @@ def _buyer(hold: PendingHold) -> Buyer:
 
 def _seat_keys(holds: Iterable[PendingHold]) -> list[events.SeatKey]:
     return [(hold.request.event_id, label) for hold in holds for label in hold.seats]
-
-
-def _response_row(hold: PendingHold, response: HoldResponse) -> ResponseRow:
-    request = hold.request
-    return {
-        "caller": request.caller,
-        "key": request.key,
-        "fingerprint": request.fingerprint[0].hex(),
-        "status": response.status,
-        "body": seal_body(response.body, request.caller, request.key).hex(),
-    }
 
 
 def _seat_rows(granted: Iterable[GrantedHold]) -> Iterator[events.SeatHold]:
