@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from ticketing.infra.db import Database
+from ticketing.infra.db.driver.connection import BoundedConnection
 
 #: Parts of the statements that a running application polls with: when they come depends on the speed of the machine.
 POLLED = ("sessions.revoked_at > ", "EXTRACT(epoch FROM clock_timestamp())")
@@ -22,14 +23,21 @@ def recorded_statements(*databases: Database) -> Iterator[list[str]]:
     """
     recorded: list[str] = []
     connections: set[int] = set()
-    execute = psycopg.AsyncCursor.execute
+    execute, exchange = psycopg.AsyncCursor.execute, BoundedConnection.exchange
+
+    def add(connection: Any, query: Any) -> None:
+        text = query.decode() if isinstance(query, bytes) else str(query)
+        if id(connection) in connections and not any(part in text for part in POLLED):
+            recorded.append(text)
 
     async def record(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
-        if id(cursor.connection) in connections:
-            text = query.decode() if isinstance(query, bytes) else str(query)
-            if not any(part in text for part in POLLED):
-                recorded.append(text)
+        add(cursor.connection, query)
         return await execute(cursor, query, *arguments, **options)
+
+    async def record_round_trip(connection: Any, round_trip: Any) -> None:
+        for statement in round_trip._statements:
+            add(connection, statement.query)
+        await exchange(connection, round_trip)
 
     def on_checkout(connection: Any, *_: Any) -> None:
         connections.add(id(connection.driver_connection))
@@ -40,6 +48,7 @@ def recorded_statements(*databases: Database) -> Iterator[list[str]]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(psycopg.AsyncCursor, "execute", record)
+            patch.setattr(BoundedConnection, "exchange", record_round_trip)
             yield recorded
     finally:
         for engine in engines:
