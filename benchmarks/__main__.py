@@ -12,6 +12,7 @@ from tests.support.kafka_broker import kafka_available
 
 from benchmarks.api import (
     availability_reads,
+    cached_pages,
     concurrency,
     database_size,
     generator_accuracy,
@@ -49,6 +50,7 @@ API: Mapping[str, Callable[[Workload], list[Result]]] = {
     "pressure": concurrency.run,
     "neighbour": noisy_neighbour.run,
     "reads": availability_reads.run,
+    "pages": cached_pages.run,
     "journeys": purchases.run,
     "herd": herd.run,
     "growth": database_size.run,

@@ -18,7 +18,6 @@ from ticketing.infra.http.envelope import ErrorEnvelope
 from ticketing.infra.http.head_requests import HeadRequests
 from ticketing.infra.http.rate_limiter import RateLimiter
 from ticketing.infra.http.request_context import RequestContext
-from ticketing.infra.http.routing import RouteTable
 from ticketing.infra.http.server import Shutdown
 from ticketing.infra.redis.commit_notifications import CommitListener, CommitNotifier
 from ticketing.modules import (
@@ -35,10 +34,11 @@ from ticketing.modules import (
     venues,
     webhooks,
 )
-from ticketing.web import mount_web
+from ticketing.web import mount_web, render_event, render_home
 
 # In order of traffic during a rush: routes are matched one after the other.
 MODULES = (reservations, realtime, events, orders, payments, tickets, iam, organizations, venues, webhooks, privacy)
+_PAGES = realtime.PageRenderers(render_home, render_event)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -66,7 +66,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api_docs.install(app)
     openapi_links.install(app)
     _mount_pages(app)
-    app.add_middleware(RouteTable, routes_of=app)
     app.add_middleware(reservations.FastPathHolds)
     app.add_middleware(Admission)
     app.add_middleware(realtime.ResponseCacheMiddleware)
@@ -113,7 +112,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:
         state.provide(limiter)
-    async with iam.watch_revocations(database), realtime.running(state), long_poll.running():
+    async with iam.watch_revocations(database), realtime.running(state, _PAGES), long_poll.running():
         yield
     await group_commit.close()
     await database.close()

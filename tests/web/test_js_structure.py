@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ticketing.web.assets import FOLDER, Assets
-from ticketing.web.pages import PAGE_MODULES
+from ticketing.web.shell import PAGE_MODULES
 
 ROOT = FOLDER / "js"
 ENTRY = "main.js"

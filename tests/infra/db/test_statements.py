@@ -99,7 +99,7 @@ async def test_a_lost_connection_is_an_outage_and_is_replaced(database: Database
 
 async def test_messages_are_published_in_order_and_readers_are_notified(database: Database) -> None:
     changed: list[object] = []
-    database.on_changed.append(changed.append)
+    database.on_changed.append(lambda subject_ids, _: changed.append(subject_ids))
     organization_id, event_id, reservation_ids = uuid4(), uuid4(), [uuid4() for _ in range(3)]
     messages = [
         reservations.ReservationExpired(

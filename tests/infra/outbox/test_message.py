@@ -33,7 +33,7 @@ def test_every_message_about_an_event_has_it_as_its_subject() -> None:
 
 async def test_a_commit_notification_carries_the_subjects_of_the_messages(database: Database) -> None:
     changed: list[set[UUID]] = []
-    database.on_changed.append(lambda subject_ids: changed.append(set(subject_ids)))
+    database.on_changed.append(lambda subject_ids, _: changed.append(set(subject_ids)))
     doors = [uuid4(), uuid4()]
     async with database.transaction() as session:
         outbox.publish(session, *(DoorOpened(house_id=uuid4(), door_id=door) for door in doors))

@@ -22,7 +22,9 @@ from ticketing.modules.realtime.response_cache.cache import ResponseCache
 from ticketing.modules.realtime.response_cache.loaders import Loaders
 
 #: Long enough that nothing expires in a test.
-LONG_SECONDS = 60.0
+LONG_SECONDS = 600.0
+#: A header with which a request takes the ordinary route.
+ORDINARY = {"If-Unmodified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}
 
 
 async def statuses(client: httpx2.AsyncClient, show: Show, **headers: str) -> str:

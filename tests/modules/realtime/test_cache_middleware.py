@@ -10,13 +10,13 @@ from prometheus_client import REGISTRY
 from starlette.types import Scope
 
 from tests.modules.events.test_seat_plan import renew_plan
-from tests.modules.realtime.caching import LONG_SECONDS, queries_of, served_from, warm_up
+from tests.modules.realtime.caching import LONG_SECONDS, ORDINARY, queries_of, served_from, warm_up
 from tests.support.world import API, Show, World, data, refusal
 from ticketing.infra.db import Database
+from ticketing.infra.http.caching.representations import accepts_gzip
 from ticketing.modules.realtime.response_cache import cache
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
 from ticketing.modules.realtime.response_cache.middleware import parse_request
-from ticketing.modules.realtime.response_cache.responses import accepts_gzip
 
 PLAIN, GZIP = {"Accept-Encoding": "identity"}, {"Accept-Encoding": "br, gzip"}
 
@@ -52,7 +52,7 @@ async def test_the_cache_and_the_ordinary_route_respond_alike(
     world: World, show: Show, resource: str, encoding: dict[str, str]
 ) -> None:
     path = path_of(show, resource)
-    ordinary = await world.client.get(f"{path}?ordinary=1", headers=encoding)
+    ordinary = await world.client.get(path, headers={**ORDINARY, **encoding})
     answer = await world.client.get(path, headers=encoding)
     assert (answer.status_code, answer.content) == (200, ordinary.content)
     assert without_names(answer) == without_names(ordinary)
@@ -62,20 +62,10 @@ async def test_the_cache_and_the_ordinary_route_respond_alike(
     for tag in (etag, "*", f'"other", {etag}', f"W/{etag.removeprefix('W/')}"):
         known = await world.client.get(path, headers={"If-None-Match": tag, **encoding})
         assert (known.status_code, known.content, known.headers["ETag"]) == (304, b"", etag)
-        before = await world.client.get(f"{path}?ordinary=1", headers={"If-None-Match": tag, **encoding})
+        before = await world.client.get(path, headers={**ORDINARY, "If-None-Match": tag, **encoding})
         assert (before.status_code, without_names(before)) == (304, without_names(known))
     other = await world.client.get(path, headers={"If-None-Match": '"other"', **encoding})
     assert (other.status_code, other.content) == (200, answer.content)
-
-
-async def test_a_cached_event_equals_that_of_the_ordinary_route(world: World, show: Show) -> None:
-    path = f"{API}/events/{show.id}"
-    first = await world.client.get(path)
-    before = served_from("memory", "event"), served_from("database", "event")
-    again = [await world.client.get(path, headers={"If-None-Match": "*"}) for _ in range(2)]
-    assert [(one.status_code, one.content) for one in again] == [(200, first.content)] * 2
-    assert without_names(again[0]) == without_names(await world.client.get(f"{path}?ordinary=1"))
-    assert served_from("memory", "event") + served_from("database", "event") == sum(before) + 2
 
 
 async def test_a_cached_event_follows_its_organizer_and_its_buyers(world: World) -> None:
@@ -139,7 +129,9 @@ def request_for(resource: str, query: bytes = b"", method: str = "GET", **header
 @pytest.mark.parametrize("resource", ["availability", "seatmap"])
 def test_a_plain_request_for_a_map_is_served_from_the_cache(resource: str) -> None:
     scope = request_for(resource, accept=b"*/*", accept_encoding=b"gzip", if_none_match=b'"x"', cookie=b"a=b")
-    assert parse_request(scope) == (resource, b"gzip", b'"x"')
+    wanted = parse_request(scope)
+    assert wanted is not None
+    assert (wanted.target.route.name, *wanted[1:]) == (resource, b"gzip", b'"x"')
 
 
 @pytest.mark.parametrize(
@@ -152,12 +144,14 @@ def test_a_plain_request_for_a_map_is_served_from_the_cache(resource: str) -> No
         request_for("availability", transfer_encoding=b"chunked"),
         request_for("availability", long=b"x" * 20_000),
         request_for("availability", **{f"h{n}": b"" for n in range(101)}),
-        request_for("availability", b"x=1"),
-        request_for("availability", b"plan=1"),
-        request_for("seatmap", b"plan=1&x=1"),
-        request_for("seatmap", b"plan=one"),
+        request_for("availability", b"x=" + b"1" * 500),
+        request_for("seats", b"section=Stalls"),
+        request_for("seats", b"status=held"),
+        request_for("seats", b"cursor=abc"),
+        request_for("seats", b"limit=21"),
+        request_for("seats", b"limit=20&limit=20"),
         request_for("availability", method="HEAD"),
-        request_for("seats"),
+        request_for("stream"),
     ],
     ids=lambda scope: f"{scope['method']}-{scope['query_string'].decode()}-{dict(scope['headers'][:1])}"[:60],
 )
@@ -166,7 +160,7 @@ def test_unusual_requests_take_the_ordinary_route(scope: Scope) -> None:
 
 
 def test_a_layout_with_a_version_is_served_from_the_cache() -> None:
-    assert parse_request(request_for("seatmap", b"plan=12")) == ("seatmap", b"", b"")
+    assert parse_request(request_for("seatmap", b"plan=12")) == parse_request(request_for("seatmap"))
 
 
 async def test_a_logged_in_buyer_is_served_from_the_cache_until_logout(world: World, show: Show) -> None:
@@ -218,7 +212,8 @@ async def test_only_the_canonical_spelling_of_an_id_is_cached(app: FastAPI, worl
     path = path_of(show, "availability")
     for spelling in (show.id.upper(), show.id.replace("-", "")):
         assert data(await world.client.get(path.replace(show.id, spelling)))["seats"] == "a" * 30
-    assert {path.split("/")[4] for path in app.state.get(ResponseCache)._entries} == {show.id}
+    assert {path.split("/")[4] for path in app.state.get(ResponseCache)._entries if show.id in path} == {show.id}
+    assert len(app.state.get(ResponseCache)._entries) == 2
 
 
 async def test_drafts_are_never_cached(app: FastAPI, world: World) -> None:

@@ -164,8 +164,8 @@ class Database:
         `adopts_log`: connections may change the database as log_cluster.py says.
         """
         self.notifier = notifier
-        #: Called with the subject ids of committed messages; must neither raise nor block.
-        self.on_changed: list[Callable[[Collection[UUID]], None]] = []
+        #: Called with the subject ids and the topics of committed messages; must neither raise nor block.
+        self.on_changed: list[Callable[[Collection[UUID], Collection[str]], None]] = []
         self.engine = create_async_engine(
             url or settings.database_url,
             pool_size=settings.database_pool_size,
@@ -231,7 +231,7 @@ class Database:
         The caches of this process are invalidated at once, readers of the topics and other processes soon after.
         """
         for callback in self.on_changed:
-            callback(subject_ids)
+            callback(subject_ids, topics)
         if self.notifier is not None:
             self.notifier.send(subject_ids, topics)
 

@@ -73,20 +73,21 @@ class CommitNotifier:
             self._is_requested = False
             is_sent = await self._send()
             await pause(INTERVAL_SECONDS if is_sent else RETRY_SECONDS, self._closing)
-            if not (self._is_requested or self._pending):
+            if not (self._is_requested or self._pending or self._topics):
                 return
-        if is_sent and self._pending:
+        if is_sent and (self._pending or self._topics):
             await self._send()
 
     async def _send(self) -> bool:
         subject_ids, self._pending = self._pending, set()
-        notification = CommitNotification(self.sender, list(subject_ids), sorted(self._topics))
-        self._topics.clear()  # readers poll, so a lost notification need not be sent again for its topics
+        topics, self._topics = self._topics, set()
+        notification = CommitNotification(self.sender, list(subject_ids), sorted(topics))
         try:
             await self._redis.publish(CHANNEL, encode(notification))
         except (RedisError, OSError) as error:
             _log.debug("nudge_lost", error=type(error).__name__)
             self._pending |= subject_ids
+            self._topics |= topics
             return False
         return True
 

@@ -56,7 +56,13 @@ from ticketing.modules.events.messages import (
     TicketTypeCreated,
 )
 from ticketing.modules.events.models import Event, EventSeat, EventStatus, SeatStatus, TicketType
-from ticketing.modules.events.public_pages import describe_upcoming, find_published
+from ticketing.modules.events.public_pages import (
+    describe_upcoming,
+    find_published,
+    render_event,
+    render_list,
+    render_seats,
+)
 from ticketing.modules.events.queries import (
     ends_at,
     get_event,
@@ -65,8 +71,8 @@ from ticketing.modules.events.queries import (
     is_finished,
     list_ticket_types,
 )
+from ticketing.modules.events.search import EventQuery, find_query
 from ticketing.modules.events.service import complete_past_events
-from ticketing.modules.events.views import describe_event
 
 __all__ = [
     "PUBLIC_LAYOUT",
@@ -76,6 +82,7 @@ __all__ = [
     "EventCreated",
     "EventNotOnSale",
     "EventPublished",
+    "EventQuery",
     "EventSeat",
     "EventStatus",
     "EventUpdated",
@@ -103,13 +110,13 @@ __all__ = [
     "TicketTypeCreated",
     "check_on_sale",
     "complete_past_events",
-    "describe_event",
     "describe_upcoming",
     "ends_at",
     "extend_seats",
     "find_lapsed_owners",
     "find_organization",
     "find_published",
+    "find_query",
     "get_event",
     "get_layout",
     "get_own_event",
@@ -128,6 +135,9 @@ __all__ = [
     "release_held",
     "release_places",
     "release_seats",
+    "render_event",
+    "render_list",
+    "render_seats",
     "retake_places",
     "retake_seats",
     "router",

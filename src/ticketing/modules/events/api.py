@@ -1,19 +1,20 @@
 """Public routes of events."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
-from ticketing.infra.http.envelope import Envelope, envelope
+from ticketing.infra.http.caching.representations import represent
+from ticketing.infra.http.envelope import Envelope
 from ticketing.infra.http.fields import Label
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.events import layout, queries, search, seat_list, staff_api, views
-from ticketing.modules.events.inventory.counts import count_recent, count_shared
+from ticketing.modules.events import layout, public_pages, queries, search, seat_list, staff_api
+from ticketing.modules.events.inventory.counts import count_shared
 from ticketing.modules.events.models import Event
 from ticketing.modules.events.schemas import EventOut, SeatmapOut, SeatOut
 
@@ -27,34 +28,37 @@ async def _visible_event(event_id: UUID, session: Db, viewer: iam.OptionalUser) 
 
 VisibleEvent = Annotated[Event, Depends(_visible_event)]
 
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing has changed since the response with this ETag"}
+}
 
-@router.get("/events")
+
+@router.get("/events", response_model=Envelope[list[EventOut]], responses=_UNCHANGED)
 async def list_events(
-    wanted: Annotated[search.EventQuery, Depends()], page: Page, session: Db
-) -> Envelope[list[EventOut]]:
+    wanted: Annotated[search.EventQuery, Depends()], page: Page, session: Db, request: Request
+) -> Response:
     """List published events by start time."""
-    rows = await search.list_published(session, wanted, page)
-    kept, cursor = page.cut(rows, lambda event: search.position_of(event, wanted.sort))
-    return envelope(await views.describe_events(session, kept, count_recent), next_cursor=cursor)
+    return represent(await public_pages.render_list(session, wanted, page)).respond(request)
 
 
-@router.get("/events/{event_id}")
-async def get_event(event: VisibleEvent, session: Db) -> Envelope[EventOut]:
+@router.get("/events/{event_id}", response_model=Envelope[EventOut], responses=_UNCHANGED)
+async def get_event(event: VisibleEvent, session: Db, request: Request) -> Response:
     """Get an event with its current availability."""
-    return envelope(await views.describe_event(session, event, count_shared))
+    return represent(await public_pages.render_event(session, event, count_shared)).respond(request)
 
 
-@router.get("/events/{event_id}/seats")
+@router.get("/events/{event_id}/seats", response_model=Envelope[list[SeatOut]], responses=_UNCHANGED)
 async def list_seats(
     event: VisibleEvent,
     page: Page,
     session: Db,
+    request: Request,
     section: Label | None = None,
     status: seat_list.Status | None = None,
-) -> Envelope[list[SeatOut]]:
+) -> Response:
     """List the event's seats with their status in order of number, optionally of one section or status."""
-    seats, cursor = await seat_list.list_seats(session, event, section, status, page)
-    return envelope(seats, next_cursor=cursor)
+    body, _ = await public_pages.render_seats(session, event, page, section, status)
+    return represent(body).respond(request)
 
 
 @router.get("/events/{event_id}/seatmap", responses={200: {"model": Envelope[SeatmapOut]}, 304: {}})

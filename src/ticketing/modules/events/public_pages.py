@@ -1,18 +1,49 @@
-"""Data for the server-rendered pages: the same objects that the API returns."""
+"""What everybody may read of events: bodies of the API's responses, and the same objects for the pages."""
 
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import NotFound
+from ticketing.infra.http.envelope import envelope
 from ticketing.infra.http.pagination import PageQuery
-from ticketing.modules.events.inventory.counts import count_recent
+from ticketing.modules.events import seat_list
+from ticketing.modules.events.inventory.counts import Count, count_now, count_recent
+from ticketing.modules.events.models import Event
 from ticketing.modules.events.queries import get_public_event
 from ticketing.modules.events.schemas import EventOut
-from ticketing.modules.events.search import EventQuery, list_published
+from ticketing.modules.events.search import EventQuery, list_published, position_of
 from ticketing.modules.events.views import describe_event, describe_events
 
 SHOWN = 50
+
+
+async def render_event(session: AsyncSession, event: Event, count: Count = count_now) -> bytes:
+    """The response of `GET /events/{event_id}`."""
+    return envelope(await describe_event(session, event, count)).model_dump_json().encode()
+
+
+async def render_list(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> bytes:
+    """The response of `GET /events`. Raises Invalid for a cursor of another search."""
+    kept, cursor = page.cut(await list_published(session, wanted, page), lambda event: position_of(event, wanted.sort))
+    described = await describe_events(session, kept, count_recent)
+    return envelope(described, next_cursor=cursor).model_dump_json().encode()
+
+
+async def render_seats(
+    session: AsyncSession,
+    event: Event,
+    page: PageQuery,
+    section: str | None = None,
+    status: seat_list.Status | None = None,
+) -> tuple[bytes, float | None]:
+    """The response of `GET /events/{event_id}/seats`, and the seconds until the first hold on its seats lapses.
+
+    Raises Invalid for a wrong cursor.
+    """
+    seats, cursor = await seat_list.list_seats(session, event, section, status, page)
+    lapses_in = await seat_list.find_lapse(session, event, [seat.number for seat in seats if seat.status == "held"])
+    return envelope(seats, next_cursor=cursor).model_dump_json().encode(), lapses_in
 
 
 async def describe_upcoming(session: AsyncSession) -> list[EventOut]:
@@ -27,4 +58,4 @@ async def find_published(session: AsyncSession, event_id: str) -> EventOut | Non
         event = await get_public_event(session, UUID(event_id), None)
     except (NotFound, ValueError):
         return None
-    return await describe_event(session, event, count_recent)
+    return await describe_event(session, event)

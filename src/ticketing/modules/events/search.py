@@ -1,12 +1,13 @@
 """Search of published events."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import StringConstraints
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +21,7 @@ from ticketing.modules.events.models import Event, EventStatus
 #: Later than any start that the API accepts (see `fields.Timestamp`): events of rehearsals, which are never listed.
 UNLISTED_FROM = datetime(2201, 1, 1, tzinfo=UTC)
 
+Sort = Literal["starts_at", "-starts_at"]
 Words = Annotated[LongText, StringConstraints(max_length=200)]
 
 
@@ -32,7 +34,26 @@ class EventQuery:
     starts_from: Annotated[Timestamp | None, Query(alias="from")] = None
     starts_before: Annotated[Timestamp | None, Query(alias="to")] = None
     organization: Annotated[Words | None, Query(description="An id or a slug")] = None
-    sort: Annotated[Literal["starts_at", "-starts_at"], Query()] = "starts_at"
+    sort: Annotated[Sort, Query()] = "starts_at"
+
+
+_SORTS: Mapping[str, Sort] = {sort: sort for sort in get_args(Sort)}
+_words = TypeAdapter(Words)
+
+
+def find_query(parameters: Mapping[str, str]) -> EventQuery | None:
+    """The search of these parameters, as the route reads them; None for one that it refuses.
+
+    Periods are left out: a client that asks for what begins from now on never sends the same one twice.
+    """
+    try:
+        q, city, organization = [_words.validate_python(parameters.get(n, "")) for n in ("q", "city", "organization")]
+    except ValidationError:
+        return None
+    sort = _SORTS.get(parameters.get("sort", "starts_at"))
+    if sort is None:
+        return None
+    return EventQuery(q=q or None, city=city or None, organization=organization or None, sort=sort)
 
 
 async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> list[Event]:

@@ -52,6 +52,10 @@ _ONE_SECTION = f"""
                    and (%s::text is null or {_STATUS} = %s)
                 offset 0) e on true{_PRICED}"""  # noqa: S608 (only constants)
 
+_LAPSE = """
+select extract(epoch from min(held_until) - now()) from event_seats
+ where organization_id = %s and event_id = %s and number = any(%s::integer[]) and held_until > now()"""
+
 
 async def list_seats(
     session: AsyncSession, event: Event, section: str | None, status: Status | None, page: PageQuery
@@ -69,6 +73,15 @@ async def list_seats(
         )
     kept = [_seat(event.currency, *row) for row in await found.fetchall()]
     return page.cut(kept, lambda seat: [event.plan_version, seat.number])
+
+
+async def find_lapse(session: AsyncSession, event: Event, numbers: list[int]) -> float | None:
+    """Seconds from the start of the transaction until the first hold on these seats lapses; None without holds."""
+    if not numbers:
+        return None
+    found = await statements.execute(session, _LAPSE, event.organization_id, event.id, numbers)
+    ((seconds,),) = await found.fetchall()
+    return None if seconds is None else float(seconds)
 
 
 def _after(page: PageQuery, event: Event) -> int:

@@ -28,6 +28,7 @@ class OrganizationUpdated(_TenantMessage):
     """The name, slug or a setting of a tenant was changed."""
 
     topic: ClassVar[str] = "organization.updated"
+    subject_field: ClassVar[str | None] = "organization_id"
 
     name: str
     slug: str

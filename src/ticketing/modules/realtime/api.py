@@ -10,15 +10,16 @@ from fastapi import APIRouter, Header, Request, Response
 from ticketing.infra import app_state, log
 from ticketing.infra.db import Database
 from ticketing.infra.http import idempotency
+from ticketing.infra.http.caching.representations import Representations
 from ticketing.infra.http.envelope import Envelope
 from ticketing.infra.security.client_network import network_of
 from ticketing.modules import events, iam
 from ticketing.modules.realtime import metrics, queries
 from ticketing.modules.realtime.channel import Channel
 from ticketing.modules.realtime.hub import Hub
-from ticketing.modules.realtime.response_cache.cache import ROOT, ResponseCache
+from ticketing.modules.realtime.response_cache.cache import ResponseCache
 from ticketing.modules.realtime.response_cache.loaders import render_map
-from ticketing.modules.realtime.response_cache.responses import CachedResponse, respond
+from ticketing.modules.realtime.response_cache.targets import AVAILABILITY, target_of
 from ticketing.modules.realtime.schemas import AvailabilityOut
 from ticketing.modules.realtime.stream import SeatStream, begin_stream
 
@@ -38,12 +39,10 @@ async def get_availability(
     accept_encoding: Annotated[str, Header()] = "",
 ) -> Response:
     """The seat map as one string with one letter per seat. A lapsed hold counts as available."""
-    response = await app_state.of(request.app).get(ResponseCache).get(f"{ROOT}{event_id}/availability")
-    if response is None:
-        response = await _read(app_state.of(request.app).get(Database), event_id, viewer)
-    representation = response.select(accept_encoding.encode(), if_none_match.encode())
-    assert representation is not None  # a map is cached in both representations
-    return respond(representation)
+    cached = await app_state.of(request.app).get(ResponseCache).get(target_of(event_id, AVAILABILITY).key)
+    if cached is not None:
+        return cached.representations.respond(request)
+    return (await _read(app_state.of(request.app).get(Database), event_id, viewer)).respond(request)
 
 
 @router.get("/events/{event_id}/stream", status_code=200, response_class=SeatStream, responses=_STREAM)
@@ -73,11 +72,11 @@ async def _open(hub: Hub, database: Database, event_id: UUID, viewer: iam.Identi
         return channel
 
 
-async def _read(database: Database, event_id: UUID, viewer: iam.Identity | None) -> CachedResponse:
+async def _read(database: Database, event_id: UUID, viewer: iam.Identity | None) -> Representations:
     # Its own transaction: a request that waits for the cache must not occupy a connection.
     async with database.transaction(viewer.user_id if viewer else None) as session:
         event = await events.get_public_event(session, event_id, viewer)
         map_ = await queries.get_availability(session, event.organization_id, event.id)
-    response = await asyncio.to_thread(render_map, map_, 0)
+    response = await asyncio.to_thread(render_map, map_)
     metrics.CACHE_RESPONSES.labels("availability", "database").inc()
     return response

@@ -29,7 +29,7 @@ from ticketing.modules.realtime.channel import Channel, Frame
 from ticketing.modules.realtime.frames import CHANNEL
 from ticketing.modules.realtime.queries import Availability, Position
 from ticketing.modules.realtime.response_cache.cache import ResponseCache
-from ticketing.modules.realtime.response_cache.loaders import Loaders
+from ticketing.modules.realtime.response_cache.loaders import FACTS, Loaders, PageRenderers
 from ticketing.modules.realtime.streams_by_address import StreamsByAddress
 
 #: A stream costs about 50 KiB; more of them need another process.
@@ -166,7 +166,7 @@ class Hub:
             return
         # Changes of this process were invalidated at their commit; the entries may have been loaded again since.
         if self._database.notifier is None or news.sender != self._database.notifier.sender:
-            self._cache.invalidate(news.subject_ids)
+            self._cache.invalidate(news.subject_ids, news.topics)
 
     def _take(self, name: bytes, data: bytes) -> None:
         try:
@@ -227,7 +227,7 @@ def _is_behind(known: Position, actual: Position) -> bool:
 
 
 @asynccontextmanager
-async def running(state: AppState) -> AsyncIterator[None]:
+async def running(state: AppState, pages: PageRenderers) -> AsyncIterator[None]:
     """Provide `Hub`, `ResponseCache` and `Loaders` in `state` and run them until the block ends.
 
     Uses the `Settings`, `Database` and `Redis` that `state` has.
@@ -235,8 +235,8 @@ async def running(state: AppState) -> AsyncIterator[None]:
     settings, database, redis = state.get(Settings), state.get(Database), state.get(Redis)
     # A pool of its own: one load serves every viewer, and must not queue behind the requests of buyers.
     loading = Database(settings.model_copy(update={"database_pool_size": LOADER_CONNECTIONS}))
-    loaders = Loaders(loading)
-    cache = ResponseCache({"": loaders.event, "availability": loaders.availability, "seatmap": loaders.seatmap})
+    loaders = Loaders(loading, pages)
+    cache = ResponseCache(loaders.by_route(), FACTS)
     database.on_changed.append(cache.invalidate)
     hub = Hub(redis, database, settings, cache)
     state.provide(loaders, cache, hub)

@@ -1,6 +1,6 @@
 """Serve cached responses before rate limits, routing and the database."""
 
-import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -8,13 +8,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ticketing.infra import app_state, log
 from ticketing.infra.errors import TicketingError, Unauthenticated
 from ticketing.infra.http import error_handlers, request_limits
+from ticketing.infra.http.caching.representations import Representation
 from ticketing.infra.security import access_tokens
 from ticketing.modules.realtime import metrics
-from ticketing.modules.realtime.response_cache.cache import ROOT, ResponseCache
-from ticketing.modules.realtime.response_cache.responses import Representation
+from ticketing.modules.realtime.response_cache.cache import ResponseCache
+from ticketing.modules.realtime.response_cache.targets import Target, find_target
 
-#: Pages append the plan's version to the layout's URL, so that browsers cache versions separately. Ignored here.
-_QUERY = re.compile(rb"(plan=[0-9]{1,9})?")
 #: Headers of requests for the ordinary route: ranges, conditions, bodies.
 _UNCACHEABLE_HEADERS = frozenset(
     {
@@ -29,16 +28,10 @@ _UNCACHEABLE_HEADERS = frozenset(
 )
 
 
-class Route(NamedTuple):
-    """The route that metrics and the access log name."""
-
-    path: str
-
-
 class CacheableRequest(NamedTuple):
-    """A request that a cached response can serve: the resource, and the headers that select the representation."""
+    """A request that a cached response can serve: its target, and the headers that select the representation."""
 
-    resource: str
+    target: Target
     accept_encoding: bytes
     if_none_match: bytes
 
@@ -55,27 +48,35 @@ class ResponseCacheMiddleware:
         if wanted is None or cache is None:
             await self.app(scope, receive, send)
             return
+        target = wanted.target
         try:
-            response = await cache.get(scope["path"])
+            representation = await _find(cache, wanted)
         except TicketingError as error:
-            scope["route"] = _route(wanted)
+            scope["route"] = target.route
             await error_handlers.render(error)(scope, receive, send)
             return
-        representation = response.select(wanted.accept_encoding, wanted.if_none_match) if response else None
         if representation is not None:
-            scope["route"] = _route(wanted)
-            await _send(representation, wanted.resource, send)
+            scope["route"] = target.route
+            await _send(representation, target, send)
             return
-        await self.app(scope, receive, _caching_after(cache, scope["path"], wanted.resource, send))
+        with cache.first_request(target.key) as is_served:
+            await self.app(scope, receive, _caching_after(cache, target, is_served, send))
+
+
+async def _find(cache: ResponseCache, wanted: CacheableRequest) -> Representation | None:
+    key = wanted.target.key
+    response = await cache.get(key)
+    if response is None and await cache.wait_for_first_request(key):
+        response = await cache.get(key)
+    return response and response.representations.select(wanted.accept_encoding, wanted.if_none_match)
 
 
 def parse_request(scope: Scope) -> CacheableRequest | None:
     """None for a request that a cached response can't serve."""
-    if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(ROOT):
+    if scope["type"] != "http" or scope["method"] != "GET":
         return None
-    resource = scope["path"].removeprefix(ROOT).partition("/")[2]
-    query = scope["query_string"]
-    if resource not in _ROUTES or (query and not (resource == "seatmap" and _QUERY.fullmatch(query))):
+    target = find_target(scope["path"], scope["query_string"])
+    if target is None:
         return None
     accept_encoding = if_none_match = token = b""
     for name, value in scope["headers"]:
@@ -93,11 +94,11 @@ def parse_request(scope: Scope) -> CacheableRequest | None:
         return None  # the admission middleware refuses it
     if token and not _is_valid(token):
         return None
-    return CacheableRequest(resource, accept_encoding, if_none_match)
+    return CacheableRequest(target, accept_encoding, if_none_match)
 
 
 def _is_valid(credentials: bytes) -> bool:
-    """Whether the token is valid: logged-in users get the same public map."""
+    """Whether the token is valid: logged-in users get the same public data."""
     scheme, _, token = credentials.decode("latin-1").partition(" ")
     if scheme != "Bearer":
         return False
@@ -109,31 +110,22 @@ def _is_valid(credentials: bytes) -> bool:
     return True
 
 
-_ROUTES = {
-    "": Route(f"{ROOT}{{event_id}}"),
-    "availability": Route(f"{ROOT}{{event_id}}/availability"),
-    "seatmap": Route(f"{ROOT}{{event_id}}/seatmap"),
-}
-
-
-def _route(wanted: CacheableRequest) -> Route:
-    return _ROUTES[wanted.resource]
-
-
-async def _send(representation: Representation, resource: str, send: Send) -> None:
+async def _send(representation: Representation, target: Target, send: Send) -> None:
     if representation.status == 304:
-        metrics.NOT_MODIFIED.labels(resource).inc()
+        metrics.NOT_MODIFIED.labels(target.route.name).inc()
     await send({"type": "http.response.start", "status": representation.status, "headers": representation.headers})
     await send({"type": "http.response.body", "body": representation.body})
 
 
-def _caching_after(cache: ResponseCache, path: str, resource: str, send: Send) -> Send:
-    """Start to cache a path once the ordinary route has served it."""
+def _caching_after(cache: ResponseCache, target: Target, is_served: Callable[[], None], send: Send) -> Send:
+    """Start to cache a target once the ordinary route has served it."""
 
     async def watched_send(message: Message) -> None:
-        is_success = message["type"] == "http.response.start" and message["status"] in (200, 304)
-        if is_success and (not resource or any(name == b"etag" for name, _ in message["headers"])):
-            cache.add(path)
+        if message["type"] == "http.response.start":
+            # A response without an ETag is one that the route could not fill.
+            if message["status"] in (200, 304) and any(name == b"etag" for name, _ in message["headers"]):
+                cache.add(target)
+            is_served()
         await send(message)
 
     return watched_send

@@ -1,0 +1,1 @@
+"""Responses that clients may keep, and validate before they use them again."""
