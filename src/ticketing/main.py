@@ -18,6 +18,7 @@ from ticketing.infra.http.envelope import ErrorEnvelope
 from ticketing.infra.http.head_requests import HeadRequests
 from ticketing.infra.http.rate_limiter import RateLimiter
 from ticketing.infra.http.request_context import RequestContext
+from ticketing.infra.http.routing import RouteTable
 from ticketing.infra.http.server import Shutdown
 from ticketing.infra.redis.commit_notifications import CommitListener, CommitNotifier
 from ticketing.modules import (
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     api_docs.install(app)
     openapi_links.install(app)
     _mount_pages(app)
+    app.add_middleware(RouteTable, routes_of=app)
     app.add_middleware(reservations.FastPathHolds)
     app.add_middleware(Admission)
     app.add_middleware(realtime.ResponseCacheMiddleware)

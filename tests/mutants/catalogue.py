@@ -169,6 +169,33 @@ PROVIDERS = (
         ("tests/modules/payments/test_refunds.py::test_a_refund_that_several_processes_send_is_paid_once",),
     ),
     Mutant(
+        "an echo of a refund that is being sent is a second refund",
+        "Staff refund once, and the order counts the money twice.",
+        (
+            Edit(
+                f"{_SRC}/modules/payments/refunds/at_provider.py",
+                "    if _may_be_echo(refunds, event):",
+                "    if False:",
+            ),
+        ),
+        (
+            "tests/modules/payments/test_provider_refunds.py::"
+            "test_an_echo_without_our_id_waits_while_the_refund_is_sent",
+        ),
+    ),
+    Mutant(
+        "a refusal fails a refund that was paid",
+        "The buyer has the money, and staff can refund it a second time.",
+        (
+            Edit(
+                f"{_SRC}/modules/payments/refunds/sender.py",
+                "        if refund.status == RefundStatus.REQUESTED:",
+                "        if True:",
+            ),
+        ),
+        ("tests/modules/payments/test_refused_refunds.py::test_a_refusal_after_the_success_changes_nothing",),
+    ),
+    Mutant(
         "a payment that no provider has is shown",
         "A buyer sees a payment without a reference.",
         (

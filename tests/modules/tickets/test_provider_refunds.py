@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.payments.purchases import contradictions
+from tests.modules.payments.purchases import contradictions, rows
 from tests.modules.tickets.ticket_sale import TicketSale, sell_tickets, tickets_of
 from tests.support.drain import drain
 from tests.support.world import World, data, refusal
+from ticketing.modules import payments, tickets
 
 
 @pytest.fixture
@@ -23,6 +24,14 @@ async def sale(app: FastAPI, world: World) -> TicketSale:
 async def report(sale: TicketSale, kind: str, ref: str = "re_1", **changes: Any) -> None:
     (payment,) = data(await sale.buyer.get(f"/orders/{sale.order['id']}/payments"))
     data(await sale.world.webhook(kind, payment, object_ref=ref, **changes))
+
+
+async def deliver_again(app: FastAPI) -> None:
+    """Handle the messages that void tickets once more."""
+    for kind in (payments.RefundSucceeded, payments.DisputeCreated):
+        for row in await rows(app, "select payload from outbox where topic = :topic", topic=kind.topic):
+            async with app.state.worker_database.transaction() as session:
+                await tickets.void_refunded(session, kind.model_validate(row.payload))
 
 
 async def statuses(sale: TicketSale) -> list[str]:
@@ -41,6 +50,9 @@ async def test_all_of_the_money_voids_all_tickets(app: FastAPI, sale: TicketSale
     assert (entry["actor"], entry["subject"]) == ("provider:mock", f"order:{sale.order['id']}")
     assert len(entry["after"]["ticket_ids"]) == 2
     assert again["status"] == "paid"
+    await deliver_again(app)
+    assert await statuses(sale) == ["voided", "voided"]
+    assert len(await rows(app, "select from outbox where topic = 'tickets.voided'")) == 1
     assert await contradictions(app) == []
 
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any, get_type_hints
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request
-from fastapi.routing import APIRoute
 from sqlalchemy import LargeBinary, SmallInteger, Text, delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +25,7 @@ from ticketing.infra.db import Base, Database, Db, DriverDb, DriverTransaction, 
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
+from ticketing.infra.http.routing import PreparedRoute
 
 KEY_LENGTH_MAX = 255
 
@@ -303,7 +303,7 @@ async def require_key(
 IdempotencyKey = Annotated[str, Depends(require_key)]
 
 
-class Route(APIRoute):
+class Route(PreparedRoute):
     """A route whose POST honours Idempotency-Key: the route class of every module's router."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:

@@ -82,14 +82,15 @@ def _find_refund(refunds: Sequence[Refund], event: PaymentEvent) -> Refund | Non
     kind = _kind_of(event)
     of_kind = [refund for refund in refunds if refund.kind == kind]
     reference = event.object_ref or event.provider_ref
-    for refund in of_kind:
-        if refund.provider_ref == reference or (refund.id == event.refund_id and refund.provider_ref is None):
-            return refund
-    if event.object_ref is not None or event.refund_id is not None:
-        return None
-    # A webhook that names the payment alone is about the oldest refund of its amount.
-    same = (each for each in of_kind if each.amount_minor == event.amount_minor and each.status in INCOMPLETE)
-    return next(same, None)
+    named = [refund for refund in of_kind if refund.provider_ref == reference]
+    # A refund with another reference is not the one that a provider means by both.
+    named += [
+        refund for refund in of_kind if refund.id == event.refund_id and None in (refund.provider_ref, event.object_ref)
+    ]
+    if event.object_ref is None and event.refund_id is None:
+        # A webhook that names the payment alone is about the oldest refund of its amount.
+        named += [each for each in of_kind if each.amount_minor == event.amount_minor and each.status in INCOMPLETE]
+    return next(iter(named), None)
 
 
 def _kind_of(event: PaymentEvent) -> RefundKind:
