@@ -10,11 +10,13 @@ from benchmarks.rounds import SECONDS, hold_round, ratio_of, report
 from benchmarks.testbed import verification
 from benchmarks.testbed.cpu_time import cpu_seconds
 from benchmarks.testbed.workload import HOLD, Show, Workload, write_json
+from ticketing.infra.outbox.status import UNREAD
 
 CONNECTIONS = 64
+
 #: More than can be completed in a second.
 PURCHASES_PER_SECOND = 2000
-TICKETS_SECONDS = 120
+TICKETS_SECONDS, READERS_SECONDS = 120, 120
 #: How often a request is retried after 503.
 TRIES = 100
 
@@ -48,12 +50,22 @@ def run(workload: Workload) -> list[Result]:
     ]
 
 
+def wait_for_readers(workload: Workload) -> None:
+    """Wait until the log's readers have nothing left: emails of a round must not slow down the next one."""
+    deadline = time.monotonic() + READERS_SECONDS
+    while workload.database.execute(_HAS_UNREAD).fetchone() != (False,):
+        if time.monotonic() > deadline:
+            raise SystemExit("the readers of the log do not catch up")
+        time.sleep(0.05)
+
+
 def _append(rounds: list[_Round], new: _Round) -> _Round:
     rounds.append(new)
     return new
 
 
 def _holds(workload: Workload) -> _Round:
+    wait_for_readers(workload)
     before = cpu_seconds(workload.testbed)
     load = hold_round(workload, CONNECTIONS)
     return _Round(load.rate, _report_cpu(workload, before, load.count(201), "hold"))
@@ -62,6 +74,7 @@ def _holds(workload: Workload) -> _Round:
 def _purchases(workload: Workload) -> _Round:
     show = workload.show(int(SECONDS * PURCHASES_PER_SECOND))
     requests = workload.testbed.generator.write(purchase_requests(workload, show, show.labels))
+    wait_for_readers(workload)
     before = cpu_seconds(workload.testbed)
     # Orders and payments wait for a pooled connection. After a timeout they get a 503, and are retried.
     load = workload.testbed.generator.run(requests, CONNECTIONS, seconds=SECONDS, retries=TRIES)
@@ -130,6 +143,7 @@ def _placeholder(what: str, width: int) -> str:
 
 
 _MEANING = "purchases per second from the hold to the last ticket, relative to holds per second"
+_HAS_UNREAD = f"select exists (select from outbox_readers r where exists (select from outbox o where {UNREAD}))"  # noqa: S608
 _ISSUED = "select count(*) from tickets where event_id = %s"
 _LAG = """
 select extract(epoch from (select max(created_at) from tickets where event_id = %(event)s)

@@ -9,6 +9,7 @@ from ticketing.infra import bus, log, mail, redis
 from ticketing.infra.bus import ExternalGroup, Group
 from ticketing.infra.bus.containment import keep_running
 from ticketing.infra.bus.log_consumer import LogConsumer
+from ticketing.infra.bus.pace import Pace
 from ticketing.infra.config import Settings
 from ticketing.infra.db import Database
 from ticketing.infra.kafka import consumer as kafka_consumer
@@ -29,6 +30,9 @@ from ticketing.workers import refunds
 
 #: Orders whose tickets are issued in one transaction, in two round trips whatever their number.
 TICKETS_BATCH_MAX = 128
+#: Emails with tickets can wait: drawing and sending them while a sale runs would slow it down. None waits longer than
+#: EMAILS_DEFERRED_SECONDS, which is less than the threshold of the alert on the log's lag.
+EMAILS_PER_SECOND, EMAILS_BURST, EMAILS_DEFERRED_SECONDS = 5, 20, 25
 
 _log = log.get_logger(__name__)
 
@@ -82,6 +86,7 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 notifications.RefundNoticeRequested: notifications.compose_refund_notice,
             },
             mailer.send,
+            pace=Pace({tickets.TicketsIssued}, EMAILS_PER_SECOND, EMAILS_BURST, EMAILS_DEFERRED_SECONDS),
         ),
         # One per transaction: each locks all orders of a person.
         Group(

@@ -146,6 +146,8 @@ class Deliverer:
             if delivered := await batcher.deliver(batch):
                 return delivered
             self._one_by_one = len(batch)
+        if isinstance(batcher.group, ExternalGroup) and batcher.group.pace is not None:
+            await batcher.group.pace.wait(deliveries[0], self._stop)
         self._one_by_one -= 1
         await bus.deliver_with_retries(
             batcher.database,

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from ticketing.infra import crash_points, log, metrics
 from ticketing.infra.bus.attempts import Attempts, UnknownVersion, WrongOrganization, bounded_attempt
+from ticketing.infra.bus.pace import Pace
 from ticketing.infra.db import Base, Database, statements
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.log import Cause
@@ -103,6 +104,8 @@ class ExternalGroup(Group):
     """
 
     run: Callable[[Any, UUID], Awaitable[None]]
+    #: Which effects can wait, if any.
+    pace: Pace | None = field(default=None, kw_only=True)
 
 
 class BatchGroup(Protocol):

@@ -17,9 +17,7 @@ select w.id::uuid, e.status from json_array_elements_text(%s::json) as w (id)
  cross join lateral (select event_id from orders where organization_id = %s and id = w.id::uuid offset 0) as o
  cross join lateral (select status from events where id = o.event_id offset 0) as e"""
 
-_MARK_PAID = """
-update orders o set status = 'paid', paid_at = now()
-  from json_array_elements_text(%s::json) as w (id) where o.organization_id = %s and o.id = w.id::uuid"""
+_MARK_PAID = "update orders set status = 'paid', paid_at = now() where id = any(%s::uuid[])"
 
 
 class UsualSale(NamedTuple):
@@ -61,7 +59,7 @@ async def lock_sales(
 
 async def pay_orders(connection: DriverConnection, organization_id: UUID, sales: Sequence[UsualSale]) -> None:
     """Sell what the orders' holds have, in the round trip of the caller. The transaction fails if anything is gone."""
-    await send(connection, _MARK_PAID, rows([sale.order.id for sale in sales]), organization_id)
+    await send(connection, _MARK_PAID, [sale.order.id for sale in sales])
     await reservations.confirm_holds(connection, organization_id, [(sale.hold, sale.items) for sale in sales])
 
 

@@ -95,7 +95,7 @@ _AWAITED = """
 select w.id from json_to_recordset(%s::json) as w (id uuid, provider text, provider_ref text)
  where exists (select from payment_events e
                 where e.provider = w.provider and e.provider_ref = w.provider_ref
-                  and e.processed_at is null offset 0)"""
+                  and coalesce(e.processed_at, 'infinity') = 'infinity' offset 0)"""
 _RECORD = """
 update payments p set provider_ref = w.provider_ref, checkout_url = w.checkout_url
   from json_to_recordset(%s::json) as w (id uuid, provider_ref text, checkout_url text)
