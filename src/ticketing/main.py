@@ -15,12 +15,14 @@ from ticketing.infra.db import Database
 from ticketing.infra.group_commit import GroupCommit
 from ticketing.infra.http import api_docs, error_handlers, idempotency, openapi_links, security_headers
 from ticketing.infra.http.envelope import ErrorEnvelope
+from ticketing.infra.http.gate import Gate, GateLimits, GateMiddleware
 from ticketing.infra.http.head_requests import HeadRequests
 from ticketing.infra.http.rate_limiter import RateLimiter
 from ticketing.infra.http.request_context import RequestContext
 from ticketing.infra.http.routing import RouteTable
 from ticketing.infra.http.server import Shutdown
 from ticketing.infra.redis.commit_notifications import CommitListener, CommitNotifier
+from ticketing.lanes import turn_of
 from ticketing.modules import (
     events,
     health,
@@ -71,12 +73,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(reservations.FastPathHolds)
     app.add_middleware(Admission)
     app.add_middleware(realtime.ResponseCacheMiddleware)
+    app.add_middleware(GateMiddleware, gate=Gate(_gate_limits(settings)), classify=turn_of)
     if settings.allowed_origins:
         app.add_middleware(security_headers.allow_origins, origins=settings.allowed_origins)
     app.add_middleware(HeadRequests)
     app.add_middleware(RequestContext, settings=settings)
     crash_points.check_armed()
     return app
+
+
+def _gate_limits(settings: Settings) -> GateLimits:
+    return GateLimits(
+        settings.gate_key_running_max,
+        settings.gate_lane_running_max,
+        settings.gate_key_waiting_max,
+        settings.gate_wait_seconds,
+    )
 
 
 def _mount_pages(app: FastAPI) -> None:

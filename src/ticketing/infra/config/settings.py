@@ -63,6 +63,15 @@ class Settings(BaseSettings):
     #: A query is prepared on its connection after this many executions, and one of the hot paths at the first. 0:
     #: nothing is prepared, for a connection pooler in transaction mode that does not support it.
     database_prepare_threshold: int = Field(5, ge=0, le=1000)
+    #: Requests of one event (or organization, or provider) that an API process works on at one time while others of the
+    #: same lane are active. More wait at the gate; see `lanes.py`.
+    gate_key_running_max: int = Field(16, ge=1, le=10_000)
+    #: Requests of one lane that an API process works on at one time.
+    gate_lane_running_max: int = Field(64, ge=1, le=10_000)
+    #: Requests of one key that wait at the gate; further ones get 503. A lane has four times as many.
+    gate_key_waiting_max: int = Field(2000, ge=1, le=100_000)
+    #: Longest wait at the gate; after it the response is 503.
+    gate_wait_seconds: float = Field(5, gt=0, le=60)
     #: Redis or Valkey: rate limits, commit notifications and live frames. Its data may be lost at any time. Unset:
     #: `ticketing up` starts Valkey.
     redis_url: str = ""
