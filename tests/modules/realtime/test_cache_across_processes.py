@@ -147,10 +147,10 @@ async def test_a_notification_that_redis_did_not_take_is_sent_again(monkeypatch:
             return 1
 
     event_id, sending = uuid4(), CommitNotifier(UnreliableRedis())
-    sending.send([event_id])
+    sending.send([event_id], ["event.updated"])
     await asyncio.wait_for(is_taken.wait(), PATIENCE_SECONDS)
     await sending.close()
-    assert [notification.subject_ids for notification in sent] == [[event_id]] * 3
+    assert [notification[1:] for notification in sent] == [([event_id], ["event.updated"])] * 3
 
 
 async def test_many_commits_are_few_notifications_that_miss_no_event(app: FastAPI, hear: "Hear") -> None:

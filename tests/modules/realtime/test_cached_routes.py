@@ -418,7 +418,7 @@ async def test_pages_do_without_the_loaders_database_and_lists_say_so(
     app: FastAPI, stage: Stage, settings: Settings
 ) -> None:
     kept, loading = app.state.get(ResponseCache), app.state.get(Loaders)
-    nowhere = Database(settings, url=settings.database_url.replace(f":{settings.port}", ":1").replace("@", "@nowhere."))
+    nowhere = Database(settings, url="postgresql+psycopg://nobody@127.0.0.1:9/nothing")
     working, loading.database = loading.database, nowhere
     kept.invalidate([UUID(stage.show.id)], loaders.FACTS)
     for path in PATHS:
