@@ -1,6 +1,7 @@
 """The effect of many connections: on throughput, and on latency below the peak rate."""
 
 import statistics
+from collections.abc import Mapping
 
 from benchmarks.result import Result
 from benchmarks.rounds import ROUNDS, SECONDS, hold_round, ratio_of, report, show_for_round
@@ -40,9 +41,15 @@ def _latency(workload: Workload, rate: float) -> float:
     load = workload.testbed.generator.run(workload.requests(show), MANY, seconds=SECONDS, rate=rate).expect(201)
     after = workload.testbed.read_metrics()
     verification.check_holds(workload, show, load)
-    if f"{BATCH}_count" not in after:
-        raise SystemExit(f"/metrics does not contain {BATCH}, to which the p99 is compared")
-    seconds, count = (after[f"{BATCH}_{part}"] - before.get(f"{BATCH}_{part}", 0) for part in ("sum", "count"))
+    commit = mean_commit_seconds(before, after)
     report(f"p99 at {rate:,.0f} holds/s", load.p99 * 1000, " ms")
-    report("mean commit of a batch", seconds / count * 1000, " ms")
-    return load.p99 / (seconds / count)
+    report("mean commit of a batch", commit * 1000, " ms")
+    return load.p99 / commit
+
+
+def mean_commit_seconds(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """The mean duration of a batch commit between two readings of /metrics."""
+    if f"{BATCH}_count" not in after:
+        raise SystemExit(f"/metrics does not contain {BATCH}, to which latencies are compared")
+    seconds, count = (after[f"{BATCH}_{part}"] - before.get(f"{BATCH}_{part}", 0) for part in ("sum", "count"))
+    return seconds / count

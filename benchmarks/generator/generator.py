@@ -33,6 +33,10 @@ class Load:
         return float(self.figures["in_window"]) / max(float(self.figures["window_seconds"]), 1e-9)
 
     @property
+    def p50(self) -> float:
+        return float(self.figures["p50"])
+
+    @property
     def p99(self) -> float:
         return float(self.figures["p99"])
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import psycopg
@@ -48,6 +48,13 @@ class Organizer:
         self.post(f"{event}/seats/sync")
         self.post(f"{event}/publish")
         return event.rpartition("/")[2]
+
+    def general_admission(self, places: int) -> tuple[UUID, UUID]:
+        """Create and publish an event with one counter of places. Returns the IDs of both."""
+        event = self.event(self.venue(1), hold_seconds=3600)
+        counter = self.post(f"{event}/ticket-types", {"name": "Place", "price": 4500, "capacity": places})["id"]
+        self.post(f"{event}/publish")
+        return UUID(event.rpartition("/")[2]), UUID(counter)
 
     def post(self, path: str, body: Any = None) -> Any:
         response = self._client.post(path, json=body, headers=self._headers)
