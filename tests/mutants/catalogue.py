@@ -399,7 +399,7 @@ MESSAGES = (
         (
             Edit(
                 f"{_SRC}/modules/reservations/hold/batch.py",
-                "if response.fingerprint in hold.request.fingerprint:",
+                "if response.fingerprint in request.fingerprint:",
                 "if True:",
             ),
         ),

@@ -91,7 +91,13 @@ SEATS = (
     Mutant(
         "the version of a seat is not incremented",
         "Clients that compare versions take an old state for a new one.",
-        (Edit(f"{_SRC}/modules/events/inventory/seat_batch.py", "version = s.version + 1", "version = s.version"),),
+        (
+            Edit(
+                f"{_SRC}/modules/events/inventory/seat_batch.py",
+                "held_until = w.hold_until, version = s.version + 1",
+                "held_until = w.hold_until, version = s.version",
+            ),
+        ),
         (CHECK,),
     ),
     Mutant(

@@ -158,6 +158,7 @@ class World:
             "starts_at": "2030-06-01T19:00:00Z",
             "currency": "EUR",
             "venue_id": venue["id"],
+            "timezone": None if seats else "UTC",
             **event,
         }
         created = data(await admin.post(tenant.path("/events"), body), 201)

@@ -65,20 +65,21 @@ def check_success(route: Route, response: httpx2.Response) -> None:
     assert body["message"]
     assert schema_errors(schema, body) == []
     if route.name not in RECORDS:
-        assert list(currencies_without_digits(body)) == []
+        assert list(objects_without(body, "currency", "digits")) == []
+        assert list(objects_without(body, "starts_at", "timezone")) == []
     if route.is_list:
         assert body["meta"].keys() == {"next_cursor"}
 
 
-def currencies_without_digits(part: Any) -> Iterator[dict[str, Any]]:
-    """The objects with a currency and without its digits, which a client would have to guess."""
+def objects_without(part: Any, name: str, companion: str) -> Iterator[dict[str, Any]]:
+    """The objects that have one field without the other, which a client would have to guess."""
     if isinstance(part, dict):
-        if "currency" in part and "digits" not in part:
+        if name in part and companion not in part:
             yield part
         part = list(part.values())
     if isinstance(part, list):
         for each in part:
-            yield from currencies_without_digits(each)
+            yield from objects_without(each, name, companion)
 
 
 def check_refusal(response: httpx2.Response) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from ticketing.infra import currencies
+from ticketing.infra.formats import currencies
+from ticketing.infra.formats.local_time import clock, to_zone, zone_label
 
 SEARCH_ICON = "M11 4a7 7 0 1 0 0 14a7 7 0 0 0 0-14M16.5 16.5L21 21"
 
@@ -40,7 +40,7 @@ def event_page(event: Event) -> str:
     return f"""
 <article class="facts-only stack" data-testid="event-facts" data-plan="{escape(str(event.get("plan_version") or ""))}">
 <header class="event-head"><h1>{escape(event["title"])}</h1>
-<p class="muted">{_format_start(event, "%A, %d %B %Y, %H:%M")} · {_place(event)}</p></header>
+<p class="muted">{_start_and_zone(event)} · {_place(event)}</p></header>
 {description}<ul class="plain-prices">{prices}</ul><p>{_availability(event)}</p>
 <noscript><p>Choosing seats needs JavaScript, which is switched off in this browser.</p></noscript></article>"""
 
@@ -71,13 +71,19 @@ def _card(event: Event) -> str:
 
 
 def _format_start(event: Event, pattern: str) -> str:
+    return escape(_local_start(event).strftime(pattern))
+
+
+def _start_and_zone(event: Event) -> str:
+    """The zone is always named: the server does not know the reader's."""
+    start = _local_start(event)
+    return escape(f"{start:%A, %-d %B %Y} at {clock(start)} ({zone_label(event['timezone'])})")
+
+
+def _local_start(event: Event) -> datetime:
     starts_at = event["starts_at"]
     instant = starts_at if isinstance(starts_at, datetime) else datetime.fromisoformat(str(starts_at))
-    try:
-        zone = ZoneInfo((event.get("venue") or {}).get("timezone") or "UTC")
-    except (KeyError, ValueError):
-        zone = ZoneInfo("UTC")
-    return escape(instant.astimezone(zone).strftime(pattern))
+    return to_zone(instant, event["timezone"])
 
 
 def _place(event: Event) -> str:

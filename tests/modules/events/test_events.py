@@ -12,7 +12,7 @@ from ticketing.infra.db import Database
 from ticketing.infra.outbox import OutboxRow
 from ticketing.modules import events
 
-EVENT = {"title": "Show", "starts_at": "2030-06-01T19:00:00Z", "currency": "EUR"}
+EVENT = {"title": "Show", "starts_at": "2030-06-01T19:00:00Z", "timezone": "Europe/Amsterdam", "currency": "EUR"}
 
 
 async def create(tenant: Tenant, **changes: Any) -> dict[str, Any]:
@@ -140,6 +140,32 @@ async def test_venue_and_currency_are_fixed_once_there_is_a_ticket_type(world: W
         show.tenant.path(f"/events/{event['id']}"), {"currency": "USD", "venue_id": other["id"]}
     )
     assert (data(changed)["currency"], data(changed)["venue"]["id"]) == ("USD", other["id"])
+
+
+async def test_an_event_without_a_venue_needs_a_time_zone(world: World) -> None:
+    tenant = await world.tenant()
+    for timezone in (None, "", "Mars/Olympus", "CEST+1"):
+        answer = await tenant.admin.post(tenant.path("/events"), {**EVENT, "timezone": timezone})
+        assert refusal(answer, 422)["field"] == "timezone"
+    event = await create(tenant, timezone="Asia/Tokyo")
+    path = tenant.path(f"/events/{event['id']}")
+    assert refusal(await tenant.admin.patch(path, {"timezone": None}), 422)["field"] == "timezone"
+    assert data(await tenant.admin.patch(path, {"timezone": "Asia/Seoul"}))["timezone"] == "Asia/Seoul"
+
+
+async def test_an_event_follows_the_time_zone_of_its_venue(world: World) -> None:
+    tenant = await world.tenant()
+    venue = await world.venue(tenant)
+    event = await create(tenant, timezone="Asia/Tokyo")
+    path = tenant.path(f"/events/{event['id']}")
+    other = {"venue_id": venue["id"], "timezone": "Asia/Tokyo"}
+    assert refusal(await tenant.admin.patch(path, other), 422)["field"] == "timezone"
+    assert data(await tenant.admin.patch(path, {"venue_id": venue["id"]}))["timezone"] == "Europe/Amsterdam"
+    assert refusal(await tenant.admin.patch(path, {"timezone": "Asia/Tokyo"}), 422)["field"] == "timezone"
+    newest = data(await tenant.admin.get(tenant.path("/audit-log")))[0]
+    assert newest["after"] == {"venue_id": venue["id"], "timezone": "Europe/Amsterdam"}
+    without = data(await tenant.admin.patch(path, {"venue_id": None}))
+    assert (without["venue"], without["timezone"]) == (None, "Europe/Amsterdam")
 
 
 async def test_a_venue_of_another_organization_is_unknown(world: World) -> None:

@@ -44,6 +44,7 @@ async def test_an_order_has_its_lines_and_its_expiry(app: FastAPI, world: World)
         "id": show.id,
         "title": "Show",
         "starts_at": "2030-06-01T19:00:00Z",
+        "timezone": "Europe/Amsterdam",
         "venue_name": "Hall",
     }
     assert order["reservation_id"] == reservation["id"]

@@ -33,7 +33,7 @@ def _name() -> str:
 
 async def _case(world: World, show: Show, quota: Quota) -> Case:
     tenant, admin = show.tenant, show.tenant.admin
-    draft = {"title": "Draft", "starts_at": "2030-01-01T00:00:00Z", "currency": "EUR"}
+    draft = {"title": "Draft", "starts_at": "2030-01-01T00:00:00Z", "timezone": "Europe/Amsterdam", "currency": "EUR"}
     match quota:
         case Quota.ORGANIZATIONS:
             return Case(lambda: admin.post("/orgs", {"name": "More", "slug": f"m-{_name()}"}), 1)
@@ -106,7 +106,7 @@ async def test_what_is_given_back_can_be_used_again(world: World, set_limit: Cal
         Quota.WEBHOOKS: (tenant.path("/webhooks"), {"url": "https://hooks.example.com/"}, "delete"),
         Quota.DRAFTS: (
             tenant.path("/events"),
-            {"title": "Draft", "starts_at": "2030-01-01T00:00:00Z", "currency": "EUR"},
+            {"title": "Draft", "starts_at": "2030-01-01T00:00:00Z", "timezone": "UTC", "currency": "EUR"},
             "cancel",
         ),
     }

@@ -1,9 +1,10 @@
 """Calendar entries and QR codes of tickets."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+import pytest
 import segno
 from icalendar import Calendar
 
@@ -46,3 +47,22 @@ def test_dark_runs_cover_exactly_the_dark_modules() -> None:
     matrix = segno.make_qr(SEAT.code, error="m", boost_error=False).matrix
     assert dark == {(x, y) for y, row in enumerate(matrix) for x, module in enumerate(row) if module}
     assert size == 45
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "expected"),
+    [
+        ("2030-10-27T00:30", "2030-10-27T01:30", ("20301027T003000Z", "20301027T013000Z")),
+        ("2030-10-26T22:30", "2030-10-27T00:30", ("20301026T223000Z", "20301027T003000Z")),
+        ("2030-10-26T20:00", "2030-10-26T22:00", ("20301026T220000", "20301027T000000")),
+        ("2030-03-31T00:30", "2030-03-31T01:30", ("20300331T013000", "20300331T033000")),
+    ],
+)
+def test_a_calendar_entry_keeps_its_length_where_clocks_change(
+    starts_at: str, ends_at: str, expected: tuple[str, str]
+) -> None:
+    start, end = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (starts_at, ends_at))
+    show = replace(SEAT, starts_at=start, ends_at=end, timezone="Europe/Vienna")
+    [event] = Calendar.from_ical(ics.as_calendar(show, "")).walk("VEVENT")
+    assert (event["DTSTART"].dt, event["DTEND"].dt) == (start, end)
+    assert tuple(event[name].to_ical().decode() for name in ("DTSTART", "DTEND")) == expected

@@ -96,3 +96,9 @@ def test_long_texts_and_missing_glyphs_still_make_one_page() -> None:
 def test_prices_have_as_many_digits_as_their_currency(minor: int, currency: str, price: str) -> None:
     text = pdf.price(replace(SEAT, price_minor=minor, currency=currency))
     assert text.replace("\N{NO-BREAK SPACE}", " ") == price
+
+
+def test_hours_name_their_half_where_clocks_go_back() -> None:
+    start, end = datetime(2030, 10, 27, 0, 30, tzinfo=UTC), datetime(2030, 10, 27, 1, 30, tzinfo=UTC)
+    night = replace(SEAT, starts_at=start, ends_at=end, timezone="Europe/Vienna")
+    assert pdf.hours(night) == "02:30 CEST \N{EN DASH} 02:30 CET, Vienna time"

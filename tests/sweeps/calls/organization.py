@@ -52,7 +52,13 @@ async def fresh_draft(tenant: FullTenant) -> dict[str, str]:
 
 async def bare_draft(tenant: FullTenant, venue_id: str | None) -> dict[str, str]:
     """An event with a venue, without prices and seats."""
-    body = {"title": "Bare", "starts_at": "2030-06-01T19:00:00Z", "currency": "EUR", "venue_id": venue_id}
+    body = {
+        "title": "Bare",
+        "venue_id": venue_id,
+        "starts_at": "2030-06-01T19:00:00Z",
+        "timezone": "Europe/Amsterdam",
+        "currency": "EUR",
+    }
     made = (await tenant.admin.post(tenant.organization.path("/events"), body)).json()["data"]
     return ids(tenant, event_id=made["id"])
 

@@ -19,7 +19,7 @@ from pydantic import (
     computed_field,
 )
 
-from ticketing.infra.currencies import DIGITS, digits_of
+from ticketing.infra.formats.currencies import DIGITS, digits_of
 from ticketing.infra.http.characters import check_line, check_text
 
 #: Largest amount in minor units: of a price, of the total of an order, of a payment and of a refund. It is below 2^53,

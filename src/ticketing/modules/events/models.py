@@ -69,6 +69,8 @@ class Event(Identified, Base):
     description: Mapped[str | None] = mapped_column(Text)
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime | None]
+    #: IANA name; the venue's, if there is one. The event's times are meant and shown in it.
+    timezone: Mapped[str] = mapped_column(Text)
     currency: Mapped[str] = mapped_column(Text)
     sales_start_at: Mapped[datetime | None]
     sales_end_at: Mapped[datetime | None]

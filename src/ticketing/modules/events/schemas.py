@@ -17,6 +17,7 @@ from ticketing.infra.http.fields import (
     Out,
     ShortName,
     Timestamp,
+    Timezone,
 )
 from ticketing.modules.events.models import EventStatus
 
@@ -39,6 +40,7 @@ class CreateEvent(Body):
 
     title: Name
     venue_id: UUID | None = None
+    timezone: Timezone | None = Field(None, description="Required without a venue, whose time zone it is otherwise")
     starts_at: Timestamp
     ends_at: Timestamp | None = None
     currency: Currency
@@ -56,6 +58,7 @@ class UpdateEvent(Body):
 
     title: Name | None = None
     venue_id: UUID | None = None
+    timezone: Timezone | None = None
     starts_at: Timestamp | None = None
     ends_at: Timestamp | None = None
     currency: Currency | None = None
@@ -67,7 +70,7 @@ class UpdateEvent(Body):
     max_per_buyer: PerBuyer | None = None
     max_held_per_buyer: PerHolder | None = None
 
-    @field_validator("title", "starts_at", "currency", "hold_seconds", "max_per_order")
+    @field_validator("title", "timezone", "starts_at", "currency", "hold_seconds", "max_per_order")
     @classmethod
     def _not_empty(cls, given: Any) -> Any:
         if given is None:
@@ -143,6 +146,7 @@ class EventOut(Out):
     status: EventStatus
     starts_at: Moment
     ends_at: Moment | None
+    timezone: str
     currency: str
     digits: int
     venue: VenueBrief | None

@@ -24,7 +24,7 @@ from ticketing.modules.events.models import Event, EventSeat, EventStatus, Ticke
 #: Events completed per run of the scheduler; the next run continues.
 COMPLETED_MAX = 500
 
-_CHECKED = ("venue_id", "starts_at", "ends_at", "sales_start_at", "sales_end_at")
+_CHECKED = ("venue_id", "timezone", "starts_at", "ends_at", "sales_start_at", "sales_end_at")
 
 
 class WrongStatus(Conflict):
@@ -43,10 +43,10 @@ async def create_event(session: AsyncSession, access: organizations.Access, fiel
     """Create a draft.
 
     Raises:
-        Invalid: the venue is unknown, or an end is not after its start.
+        Invalid: the venue is unknown, the time zone is missing or another one, or an end is not after its start.
         organizations.QuotaExceeded: the organization has as many events or drafts as it may have.
     """
-    await _check(session, access.organization_id, fields)
+    fields |= {"timezone": await _check(session, access.organization_id, fields)}
     event = Event(id=new_id(), organization_id=access.organization_id, status=EventStatus.DRAFT, **fields)
     session.add(event)
     await session.flush()  # later rows reference it, and the response has its created_at
@@ -69,12 +69,18 @@ async def update_event(
         NotFound, WrongStatus, EventInUse, Invalid: see the classes.
     """
     event = await get_open_event(session, access, event_id)
-    before = _audited(event, fields)
     changed = [name for name, value in fields.items() if getattr(event, name) != value]
     if {"venue_id", "currency"} & set(changed) and await _is_in_use(session, event):
         raise EventInUse(field="venue_id" if "venue_id" in changed else "currency")
     # Checked before any field is set: the next query flushes the row, and a constraint violation names no field.
-    await _check(session, event.organization_id, {name: fields.get(name, getattr(event, name)) for name in _CHECKED})
+    checked = {name: fields.get(name, getattr(event, name)) for name in _CHECKED}
+    if fields.get("venue_id") is not None:
+        checked["timezone"] = fields.get("timezone")
+    timezone = await _check(session, event.organization_id, checked)
+    if timezone != event.timezone and "timezone" not in changed:  # that of another venue
+        fields = fields | {"timezone": timezone}
+        changed.append("timezone")
+    before = _audited(event, fields)
     for name in changed:
         setattr(event, name, fields[name])
     if "venue_id" in changed:
@@ -164,16 +170,35 @@ async def _is_in_use(session: AsyncSession, event: Event) -> bool:
     return False
 
 
-async def _check(session: AsyncSession, organization_id: UUID, fields: dict[str, Any]) -> None:
-    """Raise Invalid if the venue is unknown in this organization, or if an end is not after its start."""
+async def _check(session: AsyncSession, organization_id: UUID, fields: dict[str, Any]) -> str:
+    """The time zone of an event with these fields.
+
+    Raises:
+        Invalid: the venue is unknown in this organization, the time zone is missing or not the venue's, or an end is
+            not after its start.
+    """
     venue_id, ends_at = fields["venue_id"], fields["ends_at"]
     sales_start_at, sales_end_at = fields["sales_start_at"], fields["sales_end_at"]
     if ends_at is not None and ends_at <= fields["starts_at"]:
         raise Invalid("An event ends after it starts.", field="ends_at")
     if sales_start_at is not None and sales_end_at is not None and sales_end_at <= sales_start_at:
         raise Invalid("A sale ends after it starts.", field="sales_end_at")
-    if venue_id is not None and await venues.find_venue(session, organization_id, venue_id) is None:
+    return await _timezone_of(session, organization_id, venue_id, fields["timezone"])
+
+
+async def _timezone_of(
+    session: AsyncSession, organization_id: UUID, venue_id: UUID | None, timezone: str | None
+) -> str:
+    if venue_id is None:
+        if timezone is None:
+            raise Invalid("An event without a venue needs a time zone, such as Europe/Amsterdam.", field="timezone")
+        return timezone
+    venue = await venues.find_venue(session, organization_id, venue_id)
+    if venue is None:
         raise Invalid("There is no such venue here.", field="venue_id")
+    if timezone not in (None, venue.timezone):
+        raise Invalid(f"The venue's time zone is {venue.timezone}; send that or leave it out.", field="timezone")
+    return venue.timezone
 
 
 def _audited(event: Event, fields: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.currencies import digits_of
+from ticketing.infra.formats.currencies import digits_of
 from ticketing.infra.http.fields import Money
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.inventory.counts import Count, SeatCounts, count_now
@@ -104,6 +104,7 @@ def _describe(
         status=event.status,
         starts_at=event.starts_at,
         ends_at=event.ends_at,
+        timezone=event.timezone,
         currency=event.currency,
         digits=digits_of(event.currency),
         venue=venue,

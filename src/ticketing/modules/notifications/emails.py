@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.config import get_settings
-from ticketing.infra.currencies import format_money
 from ticketing.infra.email_addresses import is_undeliverable
+from ticketing.infra.formats.currencies import format_money
 from ticketing.infra.mail import Attachment, OutgoingEmail
 from ticketing.modules import events, iam, orders, organizations, payments, tickets
 from ticketing.modules.notifications import texts
@@ -152,7 +152,7 @@ def _rows(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:
         lines.append(texts.TICKETS_MORE.format(count=len(passes) - TICKETS_MAX))
     return [
         (texts.EVENT, texts.clean(first.title)),
-        (texts.WHEN, texts.when(first.starts_here, first.ends_here, first.zone_label)),
+        (texts.WHEN, texts.when(first.starts_here, first.ends_here, first.timezone)),
         *([(texts.WHERE, texts.clean(first.where))] if first.where else []),
         (texts.ORDER, first.reference),
         *((texts.TICKETS if n == 0 else "", line) for n, line in enumerate(lines)),

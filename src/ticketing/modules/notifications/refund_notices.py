@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.config import get_settings
-from ticketing.infra.currencies import format_money
+from ticketing.infra.formats.currencies import format_money
 from ticketing.infra.mail import OutgoingEmail
 from ticketing.modules import events, iam, orders, organizations, payments
 from ticketing.modules.notifications import texts

@@ -4,7 +4,9 @@ import unicodedata
 from datetime import datetime
 from typing import NamedTuple
 
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date
+
+from ticketing.infra.formats.local_time import clock, zone_label
 
 LOCALE = "en_GB"
 
@@ -153,14 +155,14 @@ def seat(section: str, row: str, number: str) -> str:
     return f"{section}, row {row}, seat {number}"
 
 
-def when(start: datetime, end: datetime | None, zone_label: str) -> str:
-    """`Saturday, 1 June 2030, 21:00 (Amsterdam time)`. Both times are in the venue's local time."""
+def when(start: datetime, end: datetime | None, timezone: str) -> str:
+    """`Saturday, 1 June 2030, 21:00 (Amsterdam time)`. Both times are local, `timezone` is their zone's IANA name."""
     day = format_date(start, "EEEE, d MMMM y", locale=LOCALE)
     until = f" \N{EN DASH} {_until(start, end)}" if end else ""
-    return f"{day}, {format_time(start, 'HH:mm', locale=LOCALE)}{until} ({zone_label})"
+    return f"{day}, {clock(start)}{until} ({zone_label(timezone)})"
 
 
 def _until(start: datetime, end: datetime) -> str:
     if start.date() == end.date():
-        return str(format_time(end, "HH:mm", locale=LOCALE))
-    return str(format_datetime(end, "EEEE, d MMMM y, HH:mm", tzinfo=end.tzinfo, locale=LOCALE))
+        return clock(end)
+    return f"{format_date(end, 'EEEE, d MMMM y', locale=LOCALE)}, {clock(end)}"

@@ -41,10 +41,11 @@ class PromoCodeUnknown(Invalid):
 # Lateral queries are looked up one after the other by their keys, whatever the planner knows about the tables.
 _SELECT_CONTEXTS = """
 select w.id, now(), organization_of_order(w.reference) is not null, o.id, e.status, e.max_per_buyer, e.title,
-       e.starts_at, v.name
+       e.starts_at, e.timezone, v.name
   from json_to_recordset(%s::json) as w (id uuid, reference text)
  cross join lateral (select organization_id, event_id from reservations where id = w.id offset 0) as r
- cross join lateral (select status, max_per_buyer, title, starts_at, venue_id, organization_id
+ cross join lateral (select status, max_per_buyer, title, starts_at, timezone, venue_id,
+                           organization_id
                        from events where id = r.event_id offset 0) as e
   left join lateral (select name from venues where id = e.venue_id offset 0) as v on true
   left join lateral (select id from orders
@@ -61,6 +62,7 @@ class OrderContext(NamedTuple):
     max_per_buyer: int | None
     title: str
     starts_at: datetime
+    timezone: str
     venue_name: str | None
 
 
@@ -217,6 +219,10 @@ def describe_new(
     """The order as reading it back would describe it."""
     order.created_at = context.now
     event = OrderEventOut(
-        id=hold.event_id, title=context.title, starts_at=context.starts_at, venue_name=context.venue_name
+        id=hold.event_id,
+        title=context.title,
+        starts_at=context.starts_at,
+        timezone=context.timezone,
+        venue_name=context.venue_name,
     )
     return OrderOut.of(order, items, event, hold.expires_at)

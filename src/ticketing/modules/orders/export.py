@@ -5,8 +5,8 @@ import io
 from collections.abc import AsyncIterator, Iterable
 from uuid import UUID
 
-from ticketing.infra.currencies import to_decimal
 from ticketing.infra.db import Database
+from ticketing.infra.formats.currencies import to_decimal
 from ticketing.infra.http.fields import Money, rfc3339
 from ticketing.modules.orders.queries import OrderFilter, iterate_pages
 from ticketing.modules.orders.schemas import OrderOut

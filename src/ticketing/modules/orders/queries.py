@@ -171,6 +171,7 @@ async def _events_of(session: AsyncSession, orders: Sequence[Order]) -> dict[UUI
             id=event.id,
             title=event.title,
             starts_at=event.starts_at,
+            timezone=event.timezone,
             venue_name=venues_by_id[event.venue_id].name if event.venue_id in venues_by_id else None,
         )
         for event in found

@@ -33,6 +33,7 @@ class OrderEventOut(Out):
     id: UUID
     title: str
     starts_at: Moment
+    timezone: str
     venue_name: str | None
 
 

@@ -59,7 +59,7 @@ class MockEvent(Body):
     #: Compared with the payment's, which may have been withdrawn since.
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     #: Ignored: a client may copy the payment's amount as a whole.
-    digits: int | None = None
+    digits: int | None = Field(None, ge=0, le=4, strict=True)
     #: The reference of the refund or dispute. `refund.succeeded` without it is about a refund of the platform.
     object_ref: Identifier | None = None
     #: The platform's id of its refund.

@@ -17,8 +17,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from ticketing.infra import app_state
 from ticketing.infra.config import Settings
-from ticketing.infra.currencies import format_money
 from ticketing.infra.db import Database
+from ticketing.infra.formats.currencies import format_money
 from ticketing.modules import events, orders
 from ticketing.modules.payments.mock import MockProvider, create_provider
 from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundStatus

@@ -105,6 +105,6 @@ def _event_out(event: events.Event, venue: venues.Venue | None) -> TicketEventOu
         status=event.status,
         starts_at=event.starts_at,
         ends_at=event.ends_at,
-        timezone=venue.timezone if venue else "UTC",
+        timezone=event.timezone,
         venue=TicketVenueOut(name=venue.name, city=venue.city) if venue else None,
     )

@@ -21,7 +21,7 @@ class TicketVenueOut(Out):
 
 
 class TicketEventOut(Out):
-    """The event of a ticket. Times are in UTC; `timezone` is the venue's IANA time zone."""
+    """The event of a ticket. Times are in UTC; `timezone` is an IANA name."""
 
     id: UUID
     title: str

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import orjson
 
-from ticketing.infra.currencies import digits_of
 from ticketing.infra.db import new_id
 from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import TicketingError
+from ticketing.infra.formats.currencies import digits_of
 from ticketing.infra.http.envelope import error_body
 from ticketing.infra.http.fields import rfc3339
 from ticketing.modules import events

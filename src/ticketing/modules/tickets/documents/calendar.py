@@ -1,8 +1,8 @@
-"""A ticket's event as a calendar entry, in the venue's time zone."""
+"""A ticket's event as a calendar entry, in the event's time zone."""
 
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
 
+from ticketing.infra.formats.local_time import is_repeated
 from ticketing.modules.tickets.documents.passes import Pass
 
 
@@ -18,9 +18,8 @@ def as_calendar(p: Pass, url: str) -> bytes:
     event.add("uid", f"{p.ticket_id}@ticketing")
     event.add("dtstamp", datetime.now(UTC))
     event.add("summary", p.title)
-    event.add("dtstart", _at_venue(p, p.starts_at))
-    if p.ends_at:
-        event.add("dtend", _at_venue(p, p.ends_at))
+    for name, moment in _times(p).items():
+        event.add(name, moment)
     if p.where:
         event.add("location", p.where)
     event.add("description", _describe(p))
@@ -36,8 +35,15 @@ def as_calendar(p: Pass, url: str) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def _at_venue(p: Pass, moment: datetime) -> datetime:
-    return moment.astimezone(UTC if p.timezone == "UTC" else ZoneInfo(p.timezone))
+def _times(p: Pass) -> dict[str, datetime]:
+    """Start and end in the event's time zone.
+
+    In UTC if the clock there shows one of the two times twice: RFC 5545 (3.3.5) reads such a time as the first one.
+    """
+    local = {"dtstart": p.starts_here} | ({"dtend": p.ends_here} if p.ends_here else {})
+    if p.timezone != "UTC" and not any(is_repeated(each) for each in local.values()):
+        return local
+    return {name: each.astimezone(UTC) for name, each in local.items()}
 
 
 def _describe(p: Pass) -> str:

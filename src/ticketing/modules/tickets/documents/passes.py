@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
+
+from ticketing.infra.formats.local_time import to_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Pass:
     title: str
     starts_at: datetime
     ends_at: datetime | None
-    #: IANA name of the venue's time zone; UTC without a venue.
+    #: IANA name of the event's time zone.
     timezone: str
     venue: str | None
     city: str | None
@@ -39,19 +40,14 @@ class Pass:
 
     @property
     def starts_here(self) -> datetime:
-        """Start of the event in the venue's local time."""
-        return self.starts_at.astimezone(ZoneInfo(self.timezone))
+        """Start of the event in its time zone."""
+        return to_zone(self.starts_at, self.timezone)
 
     @property
     def ends_here(self) -> datetime | None:
-        return self.ends_at.astimezone(ZoneInfo(self.timezone)) if self.ends_at else None
+        return to_zone(self.ends_at, self.timezone) if self.ends_at else None
 
     @property
     def where(self) -> str:
         """The venue and its city on one line."""
         return ", ".join(part for part in (self.venue, self.city) if part)
-
-    @property
-    def zone_label(self) -> str:
-        """The time zone as buyers read it: `Amsterdam time`."""
-        return "UTC" if self.timezone == "UTC" else f"{self.timezone.rpartition('/')[2].replace('_', ' ')} time"

@@ -4,11 +4,12 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
-from ticketing.infra.currencies import format_money, to_decimal
+from ticketing.infra.formats.currencies import format_money, to_decimal
+from ticketing.infra.formats.local_time import clock, zone_label
 from ticketing.modules.tickets.documents import qr
 from ticketing.modules.tickets.documents.passes import Pass
 from ticketing.modules.tickets.documents.text_layout import FAMILY, can_draw, fit, load_fonts, visual_order, width, wrap
@@ -174,15 +175,14 @@ def _rule(pdf: FPDF, y: float) -> float:
 
 
 def day(p: Pass) -> str:
-    """Format the date in the venue's local time: `Saturday, 1 June 2030`."""
+    """Format the local date: `Saturday, 1 June 2030`."""
     return str(format_date(p.starts_here, "EEEE, d MMMM y", locale=LOCALE))
 
 
 def hours(p: Pass) -> str:
-    """Format the start, and the end if it is known, in the venue's local time: `21:00, Amsterdam time`."""
-    end = p.ends_here
-    until = f" \N{EN DASH} {format_time(end, 'HH:mm', locale=LOCALE)}" if end else ""
-    return f"{format_time(p.starts_here, 'HH:mm', locale=LOCALE)}{until}, {p.zone_label}"
+    """Format the local time of the start, and of the end if it is known: `21:00, Amsterdam time`."""
+    until = f" \N{EN DASH} {clock(p.ends_here)}" if p.ends_here else ""
+    return f"{clock(p.starts_here)}{until}, {zone_label(p.timezone)}"
 
 
 def price(p: Pass) -> str:

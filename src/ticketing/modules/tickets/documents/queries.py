@@ -64,7 +64,7 @@ class _Line(NamedTuple):
 
 
 _SELECT_DETAILS = """
-select g.name, e.title, e.status, e.starts_at, e.ends_at, coalesce(v.timezone, 'UTC'), v.name, v.city, o.reference,
+select g.name, e.title, e.status, e.starts_at, e.ends_at, e.timezone, v.name, v.city, o.reference,
        o.currency, o.buyer_email
   from orders o
   join events e on e.id = o.event_id

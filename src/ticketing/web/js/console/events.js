@@ -1,12 +1,14 @@
 // The organizer's events: availability, prices, publishing and cancelling, and the form for a new event.
 
 import { get, getPage, post } from '../api/client.js';
-import { formatShortDateTime } from '../lib/dates.js';
+import { formatShortDateTime, ownZone } from '../lib/dates.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
+import { isZone } from '../lib/zoned-time.js';
 import { amountField } from '../ui/amount-field.js';
 import { input, labelled, options, runWithNotice } from '../ui/form-controls.js';
 import { showNotice } from '../ui/notice.js';
+import { timeField } from '../ui/time-field.js';
 import { t } from '../words/translate.js';
 
 export function eventsBox(org) {
@@ -59,7 +61,7 @@ function eventRow(org, event, refresh) {
           'div',
           { class: 'muted small-text' },
           [
-            formatShortDateTime(event.starts_at, event.venue?.timezone),
+            formatShortDateTime(event.starts_at, event.timezone),
             event.venue?.name,
             counts?.capacity && t('home.left', counts),
           ]
@@ -144,6 +146,20 @@ function priceForm(org, event, categories, refresh) {
 /** The form for a new event. The seats of its venue are created right away, so that prices can be set per category. */
 export function newEventBox(org, refresh) {
   const venue = el('select', { name: 'venue_id', dataset: { testid: 'event-venue' } });
+  const zoneControl = input('timezone', { value: ownZone(), required: true });
+  const ownZoneField = labelled('console.timezone', zoneControl);
+  let zones = new Map();
+  const zone = () => zones.get(venue.value) ?? (isZone(zoneControl.value) ? zoneControl.value : 'UTC');
+  const startsAt = timeField('starts_at', t('console.starts'), zone, { required: true });
+  const followVenue = () => {
+    ownZoneField.hidden = zoneControl.disabled = zones.has(venue.value);
+    startsAt.refresh();
+  };
+  venue.addEventListener('change', followVenue);
+  zoneControl.addEventListener('input', () => {
+    zoneControl.setCustomValidity(isZone(zoneControl.value) ? '' : t('console.timezone_wrong'));
+    startsAt.refresh();
+  });
   const form = el(
     'form',
     { class: 'stack', dataset: { testid: 'event-form' } },
@@ -152,7 +168,8 @@ export function newEventBox(org, refresh) {
       { class: 'form-grid' },
       labelled('console.event_title', input('title', { required: true, maxlength: 200 })),
       labelled('console.venue', venue),
-      labelled('console.starts', input('starts_at', { type: 'datetime-local', required: true })),
+      ownZoneField,
+      startsAt.field,
       labelled('console.currency', input('currency', { value: 'EUR', pattern: '[A-Z]{3}', required: true, maxlength: 3 })),
       labelled('console.max_per_buyer', input('max_per_buyer', { type: 'number', min: 1, max: 1000 })),
     ),
@@ -161,7 +178,7 @@ export function newEventBox(org, refresh) {
   );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
-    runWithNotice(() => createEvent(org, form, refresh));
+    runWithNotice(() => createEvent(org, form, startsAt, refresh));
   });
   const loadVenues = async () => {
     const venues = await get(`/orgs/${org.id}/venues?limit=100`);
@@ -172,23 +189,26 @@ export function newEventBox(org, refresh) {
         venues[0]?.id ?? '',
       ),
     );
+    zones = new Map(venues.map(({ id, timezone }) => [id, timezone]));
+    followVenue();
   };
   return { box: el('details', { class: 'box' }, el('summary', {}, t('console.new_event')), form), loadVenues };
 }
 
-async function createEvent(org, form, refresh) {
-  const { title, venue_id, starts_at, currency, description, max_per_buyer } = Object.fromEntries(new FormData(form));
+async function createEvent(org, form, startsAt, refresh) {
+  const { title, venue_id, timezone, currency, description, max_per_buyer } = Object.fromEntries(new FormData(form));
   const body = {
     title,
-    starts_at: new Date(starts_at).toISOString(),
+    starts_at: startsAt.read(),
     currency,
-    ...(venue_id && { venue_id }),
+    ...(venue_id ? { venue_id } : { timezone }),
     ...(description && { description }),
     ...(max_per_buyer && { max_per_buyer: Number(max_per_buyer) }),
   };
   const event = await post(`/orgs/${org.id}/events`, body);
   // The draft exists now. If the next request fails, the form must not create a second one.
   form.reset();
+  startsAt.refresh();
   try {
     if (venue_id) await post(`/orgs/${org.id}/events/${event.id}/seats/sync`);
     showNotice(t('console.event_created', { title }), { kind: 'good' });

@@ -1,6 +1,7 @@
 // The form for a new venue: sections of equal rows, or an imported seating plan.
 
 import { post } from '../api/client.js';
+import { ownZone } from '../lib/dates.js';
 import { el } from '../lib/dom.js';
 import { input, labelled, runWithNotice } from '../ui/form-controls.js';
 import { showNotice } from '../ui/notice.js';
@@ -11,7 +12,6 @@ const MAX_SEATS_PER_ROW = 1000;
 
 export function newVenueBox(org, done) {
   const lines = el('div', { class: 'stack' }, sectionLine());
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'UTC';
   const file = input('plan', { type: 'file', accept: '.json,application/json' });
   const form = el(
     'form',
@@ -21,7 +21,7 @@ export function newVenueBox(org, done) {
       { class: 'form-grid' },
       labelled('console.venue_name', input('name', { required: true, maxlength: 200 })),
       labelled('console.city', input('city', { maxlength: 200 })),
-      labelled('console.timezone', input('timezone', { value: zone, required: true })),
+      labelled('console.timezone', input('timezone', { value: ownZone(), required: true })),
     ),
     lines,
     el(

@@ -12,8 +12,8 @@ const KIND_BY_ERROR = {
   invalid_code: 'bad',
 };
 
-/** Returns `{kind, result, title, text}` for the response or the error of a check-in; one of the two is null. */
-export function checkInResult(response, error) {
+/** Returns `{kind, result, title, text}` for the response or the error of a check-in, one of which is null. */
+export function checkInResult(response, error, zone) {
   if (response)
     return {
       kind: 'good',
@@ -23,7 +23,7 @@ export function checkInResult(response, error) {
     };
   const kind = KIND_BY_ERROR[error.code];
   if (error.code === 'already_checked_in')
-    return { kind, result: error.code, title: t('door.already'), text: t('door.already_text', firstScan(error)) };
+    return { kind, result: error.code, title: t('door.already'), text: t('door.already_text', firstScan(error, zone)) };
   // The server's message may say more, for example that the code was replaced when the ticket was transferred.
   if (error.code === 'invalid_code')
     return { kind, result: error.code, title: t('door.invalid'), text: error.message || t('door.invalid_text') };
@@ -37,7 +37,7 @@ function ticketDetails(ticket) {
     .join(' · ');
 }
 
-function firstScan(error) {
+function firstScan(error, zone) {
   const first = error.errors[0] ?? {};
-  return { time: first.first_scanned_at ? formatTime(first.first_scanned_at) : '', gate: first.gate ?? '' };
+  return { time: first.first_scanned_at ? formatTime(first.first_scanned_at, zone) : '', gate: first.gate ?? '' };
 }

@@ -55,7 +55,7 @@ function orderHead(order, tickets) {
         {},
         el('strong', {}, order.event.title),
         el('br'),
-        [formatLongDateTime(order.event.starts_at, order.venue?.timezone), order.event.venue_name, order.venue?.city]
+        [formatLongDateTime(order.event.starts_at, order.event.timezone), order.event.venue_name]
           .filter(Boolean)
           .join(' · '),
       ),

@@ -64,10 +64,7 @@ async function loadEvents(org, event, checkInForm) {
   const open = data.filter(({ status }) => status === 'published');
   fill(
     event,
-    options(
-      open.map(({ id, title }) => [id, title]),
-      open[0]?.id,
-    ),
+    open.map(({ id, title, timezone }) => el('option', { value: id, dataset: { zone: timezone } }, title)),
   );
   if (open.length === 0) showNotice(t('door.no_event'));
   await checkInForm.showStats();
@@ -103,7 +100,8 @@ function createCheckInForm(org, event) {
     if (numbers) stats.textContent = statsText(numbers);
   };
   const check = async (text) => {
-    showResult(result, await scan(path(), { code: text, ...(gate.value.trim() && { gate: gate.value.trim() }) }));
+    const body = { code: text, ...(gate.value.trim() && { gate: gate.value.trim() }) };
+    showResult(result, await scan(path(), body, event.selectedOptions[0]?.dataset.zone));
     showStats();
   };
   form.addEventListener('submit', (submitted) => {
@@ -116,11 +114,11 @@ function createCheckInForm(org, event) {
 }
 
 /** The nonce identifies the scan: a retried request is the same scan, a second scan of the same ticket is not. */
-async function scan(path, body) {
+async function scan(path, body, zone) {
   try {
-    return checkInResult(await post(path, { ...body, nonce: randomKey() }), null);
+    return checkInResult(await post(path, { ...body, nonce: randomKey() }), null, zone);
   } catch (error) {
-    return checkInResult(null, error);
+    return checkInResult(null, error, zone);
   }
 }
 

@@ -7,7 +7,7 @@ import { t } from '../words/translate.js';
 import { formatVenue } from './event-header.js';
 
 export function eventCard(event) {
-  const zone = event.venue?.timezone;
+  const zone = event.timezone;
   const { weekday, day, month } = dateBlockParts(event.starts_at, zone);
   return el(
     'a',

@@ -9,7 +9,7 @@ export const formatVenue = (event) => [event.venue?.name, event.venue?.city].fil
 
 export function eventHeader(event) {
   const details = [
-    ['calendar', formatLongDateTime(event.starts_at, event.venue?.timezone)],
+    ['calendar', formatLongDateTime(event.starts_at, event.timezone)],
     ['place', formatVenue(event)],
     ['ticket', event.organization?.name && t('event.by', { name: event.organization.name })],
   ];
@@ -32,7 +32,7 @@ export function salesClosedReason(event, now) {
   if (event.status === 'draft') return t('event.draft');
   if (event.status !== 'published') return t('event.not_on_sale');
   if (event.sales_start_at && Date.parse(event.sales_start_at) > now)
-    return t('event.not_yet', { date: formatLongDateTime(event.sales_start_at, event.venue?.timezone) });
+    return t('event.not_yet', { date: formatLongDateTime(event.sales_start_at, event.timezone) });
   if (event.sales_end_at && Date.parse(event.sales_end_at) < now) return t('event.over');
   if (event.availability?.capacity > 0 && event.availability.available === 0) return t('event.sold_out');
   return '';

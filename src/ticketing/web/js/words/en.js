@@ -275,6 +275,8 @@ export default {
   'amount.too_fine': ({ currency, digits }) =>
     digits === 0 ? `${currency} has no decimals.` : `${currency} has at most ${digits} decimals.`,
   'amount.too_large': 'This amount is too large.',
+  'time.skipped': 'The clock skips this time: it goes forward that night.',
+  'time.twice': 'The clock shows this time twice that night. This is the first: {time}.',
   'console.prices': 'Prices',
   'console.price_name': 'Name',
   'console.price': 'Price',
@@ -288,6 +290,7 @@ export default {
   'console.venue_name': 'Name',
   'console.city': 'City',
   'console.timezone': 'Time zone',
+  'console.timezone_wrong': 'Write the name of a time zone, such as Europe/Amsterdam.',
   'console.section': 'Section',
   'console.category': 'Category',
   'console.rows': 'Rows',

@@ -1,4 +1,4 @@
-"""Amounts of money on the pages: written with the digits that the API sends, and read strictly."""
+"""Amounts and times on the pages: shown as the API means them, and read strictly."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.support.world import World, data
-from ticketing.infra.currencies import DIGITS, format_money
+from ticketing.infra.formats.currencies import DIGITS, format_money
 
 CALL = (
     "async ([path, name, lists]) => { const f = (await import(path))[name]; return lists.map((each) => f(...each)); }"
@@ -60,6 +60,17 @@ READINGS = [
     ("9" * 400, 2, "en", "too_large"),
 ]
 
+#: Typed time, zone, and the moments at which the clock there shows it.
+MOMENTS = [
+    ("2030-06-01T19:30", "Europe/Berlin", ["2030-06-01T17:30:00.000Z"]),
+    ("2030-06-01T19:30", "America/New_York", ["2030-06-01T23:30:00.000Z"]),
+    ("2030-10-27T02:30", "Europe/Vienna", ["2030-10-27T00:30:00.000Z", "2030-10-27T01:30:00.000Z"]),
+    ("2030-03-31T02:30", "Europe/Vienna", []),
+    ("2031-04-06T01:45", "Australia/Lord_Howe", ["2031-04-05T14:45:00.000Z", "2031-04-05T15:15:00.000Z"]),
+    ("2030-12-31T23:59", "Pacific/Kiritimati", ["2030-12-31T09:59:00.000Z"]),
+    ("", "UTC", []),
+]
+
 
 async def _call(page: Page, module: str, name: str, lists: list[Any]) -> list[Any]:
     """The results of a function of a module, one for each list of arguments."""
@@ -73,7 +84,10 @@ async def _call(page: Page, module: str, name: str, lists: list[Any]) -> list[An
 async def test_every_currency_is_written_as_on_the_server(visit: Visit, locale: str) -> None:
     visitor = await visit(locale=locale)
     await visitor.open("/")
-    prices = [{"amount": 1234567, "currency": currency, "digits": digits} for currency, digits in DIGITS.items()]
+    prices = [
+        {"amount": 1234567, "timezone": "UTC", "currency": currency, "digits": digits}
+        for currency, digits in DIGITS.items()
+    ]
     shown = await _call(visitor.page, "money", "formatMoney", [[price] for price in prices])
     for price, text in zip(prices, shown, strict=True):
         server = format_money(price["amount"], price["currency"], "en")
@@ -99,7 +113,7 @@ async def test_a_price_is_shown_before_it_is_saved(
     visit: Visit, world: World, currency: str, typed: str, shown: str
 ) -> None:
     tenant = await world.tenant()
-    body = {"title": "Late show", "starts_at": "2031-05-01T19:30:00Z", "currency": currency}
+    body = {"title": "Late show", "starts_at": "2031-05-01T19:30:00Z", "timezone": "UTC", "currency": currency}
     event = data(await tenant.admin.post(tenant.path("/events"), body), 201)
     visitor = await visit(locale="en-US")
     await visitor.log_in(tenant.admin)
@@ -119,6 +133,62 @@ async def test_a_price_is_shown_before_it_is_saved(
     [saved] = data(await tenant.admin.get(tenant.path(f"/events/{event['id']}")))["ticket_types"]
     assert saved["price"] == {
         "amount": 450000 if currency == "HUF" else 4500,
+        "timezone": "UTC",
         "currency": currency,
         "digits": DIGITS[currency],
+    }
+
+
+async def test_an_events_times_name_their_zone_where_the_readers_clock_differs(visit: Visit, world: World) -> None:
+    show, ada = await world.show(title="Late show", rows=1, seats=6), await world.person("ada")
+    order = await world.buy(ada, show, "Stalls-A-1")
+    for timezone, expected in (("Europe/Amsterdam", "21:00"), ("America/New_York", "21:00 (Amsterdam time)")):
+        visitor = await visit(timezone_id=timezone)
+        await visitor.open_event(show.id)
+        shown = visitor.page.locator(".event-head .facts span").first
+        await expect(shown).to_have_text(f"Saturday, 1 June 2030 at {expected}")
+        await visitor.log_in(ada)
+        await visitor.open("/me")
+        await expect(visitor.by("my-order")).to_contain_text(f"Sat 1 Jun, {expected} · Hall")
+        await visitor.open(f"/o/{order['reference']}")
+        await expect(visitor.page.locator(".order-head")).to_contain_text(f"{expected} · Hall")
+
+
+async def test_the_browser_knows_every_moment_of_a_local_time(visit: Visit) -> None:
+    visitor = await visit()
+    await visitor.open("/")
+    found = await _call(visitor.page, "zoned-time", "momentsOf", [[wall, zone] for wall, zone, _ in MOMENTS])
+    assert found == [moments for *_, moments in MOMENTS]
+
+
+async def test_the_console_reads_times_in_the_zone_of_the_venue(visit: Visit, world: World) -> None:
+    show = await world.show()  # its venue is in Amsterdam
+    visitor = await visit(timezone_id="America/New_York")
+    await visitor.log_in(show.tenant.admin)
+    await visitor.open("/console")
+    form = visitor.by("event-form")
+    await visitor.page.locator("details", has=form).locator("summary").first.click()
+    await form.locator("[name=title]").fill("Typed abroad")
+    await expect(form.locator("[name=timezone]")).to_be_hidden()
+    starts = form.locator("[name=starts_at]")
+    await expect(form).to_contain_text("Starts (Amsterdam time)")
+    await starts.fill("2030-03-31T02:30")
+    await expect(visitor.by("starts_at-read")).to_contain_text("The clock skips this time")
+    await visitor.by("event-create").click()
+    assert not await form.evaluate("form => form.checkValidity()")
+    await starts.fill("2030-06-01T19:30")
+    await expect(visitor.by("starts_at-read")).to_have_text("Saturday, 1 June 2030 at 19:30 (Amsterdam time)")
+    await visitor.by("event-create").click()
+    await expect(visitor.by("notice")).to_contain_text("“Typed abroad” is a draft.")
+
+    await visitor.by("event-venue").select_option("")
+    await form.locator("[name=timezone]").fill("Asia/Tokyo")
+    await form.locator("[name=title]").fill("Without a venue")
+    await starts.fill("2030-06-01T19:30")
+    await visitor.by("event-create").click()
+    await expect(visitor.by("notice")).to_contain_text("“Without a venue” is a draft.")
+    listed = data(await show.tenant.admin.get(show.tenant.path("/events")))
+    assert {each["title"]: (each["starts_at"], each["timezone"]) for each in listed if each["id"] != show.id} == {
+        "Typed abroad": ("2030-06-01T17:30:00Z", "Europe/Amsterdam"),
+        "Without a venue": ("2030-06-01T10:30:00Z", "Asia/Tokyo"),
     }

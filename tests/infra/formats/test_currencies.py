@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ticketing.infra.currencies import DIGITS, digits_of, format_money, to_decimal
+from ticketing.infra.formats.currencies import DIGITS, digits_of, format_money, to_decimal
 from ticketing.infra.http.fields import Currency, Money
 
 #: Codes, minor units and the mark of a fund of the standard's list one.
