@@ -58,9 +58,9 @@ class Workload:
         # Tokens are signed here, as the API process of this testbed signs them.
         os.environ.update({name: testbed.environment[name] for name in ("JWT_SECRET", "ACCESS_TOKEN_SECONDS")})
         get_settings.cache_clear()
-        users = [new_id() for _ in range(buyers)]
-        self.database.execute(_USERS, [users])
-        self.buyers = [_headers(number, user) for number, user in enumerate(users)]
+        self.buyer_ids = [new_id() for _ in range(buyers)]
+        self.database.execute(_USERS, [self.buyer_ids])
+        self.buyers = [_headers(number, user) for number, user in enumerate(self.buyer_ids)]
         with httpx2.Client(base_url=f"{testbed.url}/api/v1", timeout=120) as client:
             self.template = UUID(Organizer(client).show(1))
 

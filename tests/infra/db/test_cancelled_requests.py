@@ -44,7 +44,7 @@ def cancel_at(work: Coroutine[Any, Any, Any], at: int) -> Generator[Any, Any, bo
                     pause.cancel()
                 try:
                     yield pause
-                except asyncio.CancelledError as error:
+                except (asyncio.CancelledError, Exception) as error:  # the second is that of an awaited future
                     pause = work.throw(error)
                 else:
                     pause = work.throw(asyncio.CancelledError()) if number == at else work.send(None)

@@ -72,6 +72,15 @@ async def show_on(connection: DriverConnection, organization_ids: Collection[UUI
     await send(connection, SHOW, array_of(organization_ids))
 
 
+async def show_owners_of(connection: DriverConnection, rows: str, *values: object) -> None:
+    """Send `show` for the organizations that own the rows that are found; shows none without any.
+
+    `rows` is the text after FROM, with a `%s` for each value. Row-level security restricts it.
+    """
+    owners = f"select set_config('{_SHOWN}', coalesce(array_agg(distinct organization_id)::text, ''), true) from {rows}"  # noqa: S608 (constants)
+    await send(connection, owners, *values)
+
+
 def array_of(ids: Collection[UUID]) -> str:
     """The value of SHOW."""
     return "{" + ",".join(sorted(map(str, ids))) + "}"

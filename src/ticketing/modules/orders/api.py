@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from ticketing.infra import app_state
-from ticketing.infra.db import Database, Db
+from ticketing.infra.db import Database, Db, ReadDb
 from ticketing.infra.group_commit import Unusual
 from ticketing.infra.group_commit.keyed_batch import Answer
 from ticketing.infra.http import idempotency
@@ -17,7 +17,7 @@ from ticketing.infra.http.envelope import Envelope, as_json, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
-from ticketing.modules.orders import checkout, queries
+from ticketing.modules.orders import checkout, order_rows, queries
 from ticketing.modules.orders.checkout_batch import OrderBatches, OrderRequest
 from ticketing.modules.orders.export import write_csv
 from ticketing.modules.orders.models import Order
@@ -58,9 +58,9 @@ async def get_order_by_reference(
 
 
 @router.get("/orders/{order_id}")
-async def get_order(order_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[OrderOut]:
+async def get_order(order_id: UUID, viewer: iam.CurrentUser, reads: ReadDb) -> Envelope[OrderOut]:
     """Get an order as its buyer or as staff of its organization."""
-    return envelope(await _out(session, await queries.get_visible_order(session, order_id, viewer)))
+    return envelope(await order_rows.describe_visible_order(reads, order_id, viewer))
 
 
 @router.get("/me/orders")

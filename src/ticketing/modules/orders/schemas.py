@@ -1,7 +1,8 @@
 """Request and response bodies of orders."""
 
 from collections.abc import Iterable
-from typing import Self
+from datetime import datetime
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from ticketing.infra.http.fields import Body, Email, Moment, Money, Name, Out, ShortName
@@ -37,6 +38,34 @@ class OrderEventOut(Out):
     venue_name: str | None
 
 
+class OrderRow(NamedTuple):
+    """The columns of an order that its response needs."""
+
+    id: UUID
+    reference: str
+    status: OrderStatus
+    organization_id: UUID
+    event_id: UUID
+    reservation_id: UUID
+    buyer_email: str
+    buyer_name: str
+    total_minor: int
+    refunded_minor: int
+    currency: str
+    created_at: datetime
+    paid_at: datetime | None
+
+
+class LineRow(NamedTuple):
+    """The columns of an order's line that its response needs."""
+
+    seat_label: str | None
+    ticket_type_id: UUID
+    name: str
+    quantity: int
+    price_minor: int
+
+
 class OrderLineOut(Out):
     """A seat, or a quantity of a ticket type. `price` is the price of one unit."""
 
@@ -47,7 +76,7 @@ class OrderLineOut(Out):
     price: Money
 
     @classmethod
-    def of(cls, line: OrderLine | reservations.HeldItem, currency: str) -> Self:
+    def of(cls, line: OrderLine | LineRow | reservations.HeldItem, currency: str) -> Self:
         return cls(
             seat=line.seat_label,
             ticket_type_id=line.ticket_type_id,
@@ -78,8 +107,8 @@ class OrderOut(Out):
     @classmethod
     def of(
         cls,
-        order: Order,
-        lines: Iterable[OrderLine | reservations.HeldItem],
+        order: Order | OrderRow,
+        lines: Iterable[OrderLine | LineRow | reservations.HeldItem],
         event: OrderEventOut,
         expires_at: Moment,
     ) -> Self:

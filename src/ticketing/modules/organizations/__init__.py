@@ -29,6 +29,7 @@ from ticketing.modules.organizations.queries import (
     list_admins,
     list_organizations,
     lock_membership,
+    role_allows,
 )
 from ticketing.modules.organizations.quotas import Quota, QuotaExceeded, check_quota, foresee_quota
 from ticketing.modules.organizations.support import grant_support, revoke_support
@@ -76,5 +77,6 @@ __all__ = [
     "record_by",
     "record_use",
     "revoke_support",
+    "role_allows",
     "router",
 ]

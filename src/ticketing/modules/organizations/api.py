@@ -1,16 +1,16 @@
 """Routes of organizations, their members, API keys and audit logs."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from ticketing.infra.db import Db
+from ticketing.infra.db import Db, ReadDb
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.organizations import api_keys, invitations, invitations_api, members, queries, service, support
+from ticketing.modules.organizations import api_keys, invitations, invitations_api, members, queries, service
 from ticketing.modules.organizations.access import MayOrSelf, may
 from ticketing.modules.organizations.permissions import Access, Permission
 from ticketing.modules.organizations.schemas import (
@@ -22,7 +22,6 @@ from ticketing.modules.organizations.schemas import (
     CreateOrganization,
     InvitationOut,
     MemberOut,
-    MembershipOut,
     MeOut,
     MyOrganizationOut,
     NewApiKeyOut,
@@ -44,17 +43,9 @@ router = APIRouter(tags=["organizations"], route_class=idempotency.Route)
 
 
 @router.get("/me", tags=["iam"])
-async def get_me(identity: iam.CurrentUser, session: Db) -> Envelope[MeOut]:
+async def get_me(identity: iam.CurrentUser, reads: ReadDb) -> Envelope[MeOut]:
     """The caller's account and memberships."""
-    user = await iam.get_user(session, identity.user_id)
-    memberships = [MembershipOut.of(*row) for row in await queries.list_memberships(session, user.id)]
-    platform_role: Literal["SUPPORT"] | None = "SUPPORT" if await support.is_support(session, user.id) else None
-    person = {"id": user.id, "email": user.email, "display_name": user.display_name}
-    proofs = {
-        "email_verified": user.email_verified_at is not None,
-        "has_second_factor": await iam.has_second_factor(session, user.id),
-    }
-    return envelope(MeOut(**person, **proofs, memberships=memberships, platform_role=platform_role))
+    return envelope(await queries.describe_me(reads, identity.user_id))
 
 
 @router.post("/orgs", status_code=201)

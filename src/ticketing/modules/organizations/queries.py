@@ -6,14 +6,27 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from ticketing.infra.db import DriverReads
+from ticketing.infra.db.pipeline import send
 from ticketing.infra.errors import Forbidden, NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import iam
 from ticketing.modules.organizations.models import ApiKey, AuditEntry, Member, Organization, Role
 from ticketing.modules.organizations.permissions import HOLDERS, Access, Permission
+from ticketing.modules.organizations.schemas import MembershipOut, MeOut, OrganizationBrief
 
 #: Bound of an unpaged list; above the memberships of any user.
 MEMBERSHIPS_MAX = 1000
+
+_PERSON = """
+select u.email, u.display_name, u.email_verified_at is not null,
+       exists (select from second_factors f where f.user_id = u.id and f.confirmed_at is not null),
+       exists (select from support_people a where a.user_id = u.id)
+  from users u where u.id = %s"""
+_MEMBERSHIPS = """
+select m.role, o.id, o.name, o.slug
+  from members m join organizations o on o.id = m.organization_id
+ where m.user_id = %s order by o.id limit %s"""
 #: Admins who are told about an event.
 ADMINS_MAX = 20
 
@@ -53,6 +66,11 @@ def is_in_use() -> ColumnElement[bool]:
 async def is_allowed(session: AsyncSession, organization_id: UUID, user_id: UUID, permission: Permission) -> bool:
     """Whether a member has the permission; for routes whose path does not name the organization."""
     return await find_role(session, organization_id, user_id) in HOLDERS[permission]
+
+
+def role_allows(role: str | None, permission: Permission) -> bool:
+    """Whether the role of a member, None for others, has the permission."""
+    return role is not None and Role(role) in HOLDERS[permission]
 
 
 async def find_access(session: AsyncSession, organization_id: UUID, user: iam.Identity) -> Access | None:
@@ -116,3 +134,28 @@ async def list_audit(session: AsyncSession, organization_id: UUID, page: PageQue
     if page.after is not None:
         query = query.where(AuditEntry.id < page.after_id())
     return list(await session.scalars(query.limit(page.limit + 1)))
+
+
+async def describe_me(reads: DriverReads, user_id: UUID) -> MeOut:
+    """The caller's account and memberships, in one round trip. Raises UserUnknown."""
+    async with reads.round_trip() as connection:
+        person = await send(connection, _PERSON, user_id)
+        memberships = await send(connection, _MEMBERSHIPS, user_id, MEMBERSHIPS_MAX)
+    row = await person.fetchone()
+    if row is None:
+        raise iam.UserUnknown
+    email, display_name, is_verified, has_second_factor, is_support = row
+    return MeOut(
+        id=user_id,
+        email=email,
+        email_verified=is_verified,
+        has_second_factor=has_second_factor,
+        display_name=display_name,
+        memberships=[_membership(*each) for each in await memberships.fetchall()],
+        platform_role="SUPPORT" if is_support else None,
+    )
+
+
+def _membership(role: str, id: UUID, name: str, slug: str) -> MembershipOut:
+    organization = OrganizationBrief(id=id, name=name, slug=slug)
+    return MembershipOut.model_validate({"organization_id": id, "organization": organization, "role": role})

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from ticketing.infra import app_state
-from ticketing.infra.db import Database, Db
+from ticketing.infra.db import Database, Db, ReadDb
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam
-from ticketing.modules.tickets import queries, refunds, service
+from ticketing.modules.tickets import queries, refunds, service, ticket_rows
 from ticketing.modules.tickets.codes import keyring
 from ticketing.modules.tickets.documents import files as documents
 from ticketing.modules.tickets.documents.files import File
@@ -26,17 +26,16 @@ well_known = APIRouter(tags=["tickets"])
 
 
 @router.get("/me/tickets")
-async def list_mine(holder: iam.CurrentUser, page: Page, session: Db) -> Envelope[list[TicketOut]]:
+async def list_mine(holder: iam.CurrentUser, page: Page, reads: ReadDb) -> Envelope[list[TicketOut]]:
     """List the tickets that the caller holds, newest first."""
-    rows, cursor = await queries.list_of_user(session, holder.user_id, page)
-    return envelope(await queries.describe(session, rows), next_cursor=cursor)
+    tickets, cursor = await ticket_rows.describe_of_user(reads, holder.user_id, page)
+    return envelope(tickets, next_cursor=cursor)
 
 
 @router.get("/tickets/{ticket_id}")
-async def get_ticket(ticket_id: UUID, viewer: iam.CurrentUser, session: Db) -> Envelope[TicketOut]:
+async def get_ticket(ticket_id: UUID, viewer: iam.CurrentUser, reads: ReadDb) -> Envelope[TicketOut]:
     """Get a ticket as its holder or as staff of its organization."""
-    ticket = await queries.get_visible_ticket(session, ticket_id, viewer)
-    return envelope((await queries.describe(session, [ticket]))[0])
+    return envelope(await ticket_rows.describe_visible_ticket(reads, ticket_id, viewer))
 
 
 @router.get("/orders/{order_id}/tickets")

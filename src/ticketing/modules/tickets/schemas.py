@@ -1,6 +1,7 @@
 """Request and response bodies of tickets."""
 
-from typing import Annotated, Self
+from datetime import datetime
+from typing import Annotated, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -32,6 +33,20 @@ class TicketEventOut(Out):
     venue: TicketVenueOut | None
 
 
+class TicketRow(NamedTuple):
+    """The columns of a ticket that its response needs."""
+
+    id: UUID
+    order_id: UUID
+    event_id: UUID
+    ticket_type_id: UUID
+    name: str
+    seat_label: str | None
+    holder_name: str
+    status: TicketStatus
+    checked_in_at: datetime | None
+
+
 class TicketOut(Out):
     """A ticket. `code` and `qr` are null unless the caller is its holder or staff, and for voided tickets."""
 
@@ -50,7 +65,7 @@ class TicketOut(Out):
     event: TicketEventOut
 
     @classmethod
-    def of(cls, ticket: Ticket, event: TicketEventOut, code: str | None) -> Self:
+    def of(cls, ticket: Ticket | TicketRow, event: TicketEventOut, code: str | None) -> Self:
         return cls(
             id=ticket.id,
             order_id=ticket.order_id,
