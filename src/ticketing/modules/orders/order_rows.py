@@ -11,7 +11,7 @@ from ticketing.modules.orders.schemas import LineRow, OrderEventOut, OrderOut, O
 _ORDER = """
 select o.id, o.reference, o.status, o.organization_id, o.event_id, o.reservation_id, o.buyer_email, o.buyer_name,
        o.total_minor, o.refunded_minor, o.currency, o.created_at, o.paid_at,
-       o.user_id, m.role, e.title, e.starts_at, v.name, r.expires_at
+       o.user_id, m.role, e.title, e.starts_at, e.timezone, v.name, r.expires_at
   from orders o
   join events e on e.organization_id = o.organization_id and e.id = o.event_id
   join reservations r on r.organization_id = o.organization_id and r.id = o.reservation_id
@@ -36,9 +36,9 @@ async def describe_visible_order(reads: DriverReads, order_id: UUID, viewer: iam
     row = await found.fetchone()
     if row is None:
         raise NotFound
-    (user_id, role, title, starts_at, venue_name, expires_at) = row[13:]
+    user_id, role, title, starts_at, timezone, venue_name, expires_at = row[13:]
     if user_id != viewer.user_id and not organizations.role_allows(role, organizations.Permission.READ_ORDERS):
         raise NotFound
     order = OrderRow(*row[:13])
-    event = OrderEventOut(id=order.event_id, title=title, starts_at=starts_at, venue_name=venue_name)
+    event = OrderEventOut(id=order.event_id, title=title, starts_at=starts_at, timezone=timezone, venue_name=venue_name)
     return OrderOut.of(order, [LineRow(*line) for line in await lines.fetchall()], event, expires_at)

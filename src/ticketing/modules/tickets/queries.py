@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import tenancy
 from ticketing.infra.errors import NotFound
-from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, iam, orders, organizations, venues
 from ticketing.modules.tickets.codes import code_of
 from ticketing.modules.tickets.models import Ticket, TicketStatus
@@ -38,15 +37,6 @@ async def is_staff(session: AsyncSession, organization_id: UUID, viewer: iam.Ide
     """Return whether the viewer may read all tickets of this organization."""
     may_read = organizations.Permission.READ_TICKETS
     return await organizations.is_allowed(session, organization_id, viewer.user_id, may_read)
-
-
-async def list_of_user(session: AsyncSession, user_id: UUID, page: PageQuery) -> tuple[list[Ticket], str | None]:
-    """Return one page of the tickets that a user holds, newest first, and the cursor of the next page."""
-    query = select(Ticket).where(Ticket.user_id == user_id)
-    if page.after:
-        query = query.where(Ticket.id < page.after_id())
-    rows = (await session.scalars(query.order_by(Ticket.id.desc()).limit(page.limit + 1))).all()
-    return page.cut(rows, lambda ticket: [str(ticket.id)])
 
 
 async def list_of_order(session: AsyncSession, order: orders.Order, *, is_locked: bool = False) -> list[Ticket]:

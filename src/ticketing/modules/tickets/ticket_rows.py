@@ -15,7 +15,7 @@ from ticketing.modules.tickets.schemas import TicketEventOut, TicketOut, TicketR
 
 _COLUMNS = """
 select t.id, t.order_id, t.event_id, t.ticket_type_id, t.name, t.seat_label, t.holder_name, t.status, t.checked_in_at,
-       t.code_version, t.user_id, m.role, e.title, e.status, e.starts_at, e.ends_at, v.timezone, v.name, v.city
+       t.code_version, t.user_id, m.role, e.title, e.status, e.starts_at, e.ends_at, e.timezone, v.name, v.city
   from tickets t
   join events e on e.organization_id = t.organization_id and e.id = t.event_id
   left join venues v on v.organization_id = e.organization_id and v.id = e.venue_id
@@ -62,7 +62,7 @@ def _describe(row: Sequence[Any]) -> TicketOut:
         status=status,
         starts_at=starts_at,
         ends_at=ends_at,
-        timezone=timezone or "UTC",
+        timezone=timezone,
         venue=TicketVenueOut(name=venue, city=city) if venue is not None else None,
     )
     is_void = ticket.status == TicketStatus.VOIDED
