@@ -32,7 +32,7 @@ from ticketing.workers import refunds
 TICKETS_BATCH_MAX = 128
 #: Emails with tickets can wait: drawing and sending them while a sale runs would slow it down. None waits longer than
 #: EMAILS_DEFERRED_SECONDS, which is less than the threshold of the alert on the log's lag.
-EMAILS_PER_SECOND, EMAILS_BURST, EMAILS_DEFERRED_SECONDS = 5, 20, 25
+EMAILS_PER_SECOND, EMAILS_BURST, EMAILS_DEFERRED_SECONDS = 2, 10, 25
 
 _log = log.get_logger(__name__)
 

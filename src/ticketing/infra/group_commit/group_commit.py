@@ -76,7 +76,13 @@ class GroupCommit:
             # Its own context: the request that starts a worker must not lend it an open transaction.
             worker = asyncio.get_running_loop().create_task(self._run_worker(), context=free_context())
             self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            worker.add_done_callback(self._on_worker_done)
+
+    def _on_worker_done(self, worker: "asyncio.Task[None]") -> None:
+        self._workers.discard(worker)
+        # A request that arrived while this worker returned its connection has started no other.
+        if not worker.cancelled():
+            self._start_worker()
 
     async def _run_worker(self) -> None:
         """Run batch after batch on one connection, until the queue has none that this worker may take."""

@@ -1,7 +1,7 @@
 """Find the organizations of rows that requests name: all requests that wait share one statement.
 
 A batch belongs to one organization, and a request names a row by its id. The look-ups are the database functions
-`organization_of_…`, the only queries that cross tenants: each reveals an organization only to somebody who may know it.
+`organization_of_…`, the only queries that cross tenants: each reveals an organization only to a caller who may know it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ticketing.infra.db.pipeline import rows, send
+from ticketing.infra.db.pipeline import pipelined, rows, send
 from ticketing.infra.group_commit.failures import client_error
 from ticketing.infra.group_commit.group_commit import GroupCommit
 from ticketing.infra.group_commit.metrics import WAITING
@@ -41,8 +41,9 @@ class OwnerLookup:
         self, connection: AsyncConnection, _: UUID, batch: Sequence[Pending[dict[str, Any], UUID | None]]
     ) -> None:
         wanted = rows([{"n": n, **pending.request} for n, pending in enumerate(batch)])
-        async with batch_transaction(connection) as driver:
+        async with batch_transaction(connection) as driver, pipelined(driver) as round_trip:
             cursor = await send(driver, self._query, wanted)
+            round_trip.commits = True
         owners: dict[int, UUID] = dict(await cursor.fetchall())
         for n, pending in enumerate(batch):
             pending.answer(owners.get(n))
