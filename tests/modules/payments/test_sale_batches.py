@@ -178,7 +178,9 @@ async def test_two_different_webhooks_of_one_payment_at_once_pay_once(app: FastA
     await assert_consistent(app)
 
 
-async def test_a_locked_order_delays_no_other_webhook(app: FastAPI, world: World) -> None:
+async def test_a_locked_order_delays_no_other_webhook(
+    app: FastAPI, world: World, decided: dict[str, list[int]]
+) -> None:
     show, buyer = await world.show(seats=6, rows=1), await world.person()
     locked, *others = await payments_for(world, show, buyer, show.labels)
     async with app.state.owner_database.transaction() as session:
@@ -188,6 +190,7 @@ async def test_a_locked_order_delays_no_other_webhook(app: FastAPI, world: World
         assert [answer.status_code for answer in answers] == [200] * 5
         assert not waiting.done()
     assert data(await waiting) == {"is_applied": True}
+    assert sum(decided["Settlements"]) == 6, "no batch waited for the lock until it failed and was rerun one by one"
     await assert_consistent(app)
 
 
