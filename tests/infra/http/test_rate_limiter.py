@@ -79,8 +79,8 @@ async def test_a_refilled_bucket_expires(limiter: RateLimiter, settings: Setting
 
 
 async def test_two_processes_at_ten_times_the_rate_are_exact_to_two_percent(settings: Settings) -> None:
-    # 100 per second; a machine that stalls for less than the burst lasts does not change the result.
-    rate, seconds = Rate(per_minute=6_000, burst=100), 4
+    # 20 per second; a machine that stalls for less than the five seconds of the burst does not change the result.
+    rate, seconds = Rate(per_minute=1_200, burst=100), 4
     arguments = (f"limit:test:{uuid4().hex}", rate.per_minute, rate.burst, seconds, rate.per_minute / 60 * 5)
     command = [sys.executable, "-m", "tests.infra.http.rate_limit_client", *map(str, arguments)]
     environment = {**os.environ, "REDIS_URL": settings.redis_url}
@@ -88,7 +88,7 @@ async def test_two_processes_at_ten_times_the_rate_are_exact_to_two_percent(sett
     found = [json.loads((await client.communicate())[0]) for client in clients]
     lasted = max(one["ended"] for one in found) - min(one["begun"] for one in found)
     fair = rate.burst + lasted * rate.per_minute / 60
-    assert sum(one["sent"] for one in found) > 7 * fair
+    assert sum(one["sent"] for one in found) > 3 * fair
     assert sum(one["allowed"] for one in found) == pytest.approx(fair, rel=0.02)
 
 
