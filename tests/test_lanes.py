@@ -18,6 +18,7 @@ HOLD = f'{{"event_id": "{EVENT}", "seats": ["A-1-1"]}}'.encode()
         ("DELETE", f"/api/v1/reservations/{EVENT}", b"", Turn("sale", "reservations")),
         ("POST", "/api/v1/orders", b"{}", Turn("sale", "orders")),
         ("POST", "/api/v1/payments", b"{}", Turn("sale", "payments")),
+        ("POST", "/api/v1/checkout", b"{}", Turn("sale", "checkout")),
         ("POST", "/api/v1/payments/webhooks/mock", b"{}", Turn("provider", "mock")),
         ("POST", f"/api/v1/orgs/o/events/{EVENT}/check-ins", b"{}", Turn("scan", EVENT)),
         ("POST", f"/api/v1/orgs/o/events/{EVENT}/check-ins/sync", b"{}", Turn("scan", EVENT)),

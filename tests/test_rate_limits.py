@@ -52,6 +52,7 @@ def counted(method: str, path: str, caller: str = USER, named: str = "") -> set[
         ("DELETE", f"/reservations/{ID}", SALE),
         ("POST", "/orders", SALE),
         ("POST", "/payments", SALE),
+        ("POST", "/checkout", SALE),
         ("POST", "/payments/webhooks/mock", None),
         ("POST", f"/orgs/{ID}/events/{ID}/check-ins", SCAN),
         ("GET", f"/orgs/{ID}/events/{ID}/check-ins/offline-list", SCAN),

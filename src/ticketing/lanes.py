@@ -35,7 +35,7 @@ def turn_of(scope: Scope, arrived: bytes | bytearray) -> Turn | None:
         case ["reservations"] if not is_reading:
             found = _EVENT.search(arrived, 0, _BODY_BYTES_MAX)
             return Turn("sale", found[1].decode() if found else "other")
-        case ["reservations" | "orders" | "payments" as kind, *_] if not is_reading:
+        case ["reservations" | "orders" | "payments" | "checkout" as kind, *_] if not is_reading:
             return Turn("sale", kind)
         case ["events"]:
             return Turn("read", "events")

@@ -143,7 +143,7 @@ def _api(segments: list[str], is_reading: bool) -> RequestPolicy:
             return RequestPolicy(SIGN_IN)  # reference and address together open an order without a log-in
         case ["reservations"] if not is_reading:
             return RequestPolicy(SALE, counted_field="event_id")
-        case ["reservations" | "orders" | "payments", *_] if not is_reading:
+        case ["reservations" | "orders" | "payments" | "checkout", *_] if not is_reading:
             return RequestPolicy(SALE)
         case ["orgs", tenant, "events", event, "check-ins", *_]:
             return RequestPolicy(SCAN, tenant, event)

@@ -27,7 +27,13 @@ ENDS_ITS_CALLER = {"POST /me/erase"}
 #: Each has its own rule for a repeated request.
 WITHOUT_KEYS = {WEBHOOK, "POST /auth/refresh"}
 UNAUTHENTICATED = {f"GET {path}" for path in reads.UNAUTHENTICATED}
-KEY_REQUIRED = {"POST /reservations", "POST /orders", "POST /payments", "POST /orders/{order_id}/refunds"}
+KEY_REQUIRED = {
+    "POST /reservations",
+    "POST /orders",
+    "POST /payments",
+    "POST /checkout",
+    "POST /orders/{order_id}/refunds",
+}
 
 
 @pytest.mark.parametrize("route", PUBLISHED)

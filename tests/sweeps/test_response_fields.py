@@ -58,6 +58,7 @@ PROMISED_FIELDS = {
     "GET /me/orders": ORDER,
     "GET /orgs/{org_id}/orders": ORDER,
     "POST /payments": PAYMENT,
+    "POST /checkout": "order payment",
     "GET /payments/{payment_id}": PAYMENT,
     "POST /orders/{order_id}/refunds": "id order_id amount status",
     "GET /me/tickets": TICKET,

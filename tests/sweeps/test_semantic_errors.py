@@ -50,6 +50,8 @@ INVALID_REQUESTS = (
     InvalidRequest(HOLD, {"event_id": UNKNOWN}, 404, "not_found", None),
     InvalidRequest("POST /orders", {"promo_code": "HALF"}, 422, "invalid", "promo_code"),
     InvalidRequest("POST /orders", {"reservation_id": UNKNOWN}, 404, "not_found", None),
+    InvalidRequest("POST /checkout", {"reservation_id": UNKNOWN}, 404, "not_found", None),
+    InvalidRequest("POST /checkout", {"provider": "stripe"}, 422, "invalid", "provider"),
     InvalidRequest("POST /payments", {"order_id": UNKNOWN}, 404, "not_found", None),
     InvalidRequest("POST /payments", {"provider": "stripe"}, 422, "invalid", "provider"),
     InvalidRequest("POST /payments", {"provider": "paypal"}, 422, "invalid", "provider"),

@@ -47,6 +47,13 @@ async def create_payment(tenant: FullTenant) -> Call:
     return Call(tenant.buyer, body={"order_id": (await tenant.create_order())["id"], "provider": "mock"})
 
 
+@example("POST /checkout")
+async def check_out(tenant: FullTenant) -> Call:
+    buyer = {"email": tenant.buyer.email, "name": "Ada Byron"}
+    hold = await tenant.hold()
+    return Call(tenant.buyer, body={"reservation_id": hold["id"], "buyer": buyer, "provider": "mock"})
+
+
 @example("POST /payments/webhooks/{provider}")
 async def receive_webhook(tenant: FullTenant) -> Call:
     payment = await tenant.world.payment(tenant.buyer, await tenant.create_order())

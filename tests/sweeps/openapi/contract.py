@@ -73,6 +73,7 @@ GET /orgs/{org_id}/webhooks/{webhook_id}/deliveries 200
 GET /orgs/{org_id}/webhooks/{webhook_id}/deliveries/{message_id} 200
 POST /orgs/{org_id}/webhooks/{webhook_id}/deliveries/{message_id}/redeliver 200
 POST /payments 201
+POST /checkout 201
 GET /payments/{payment_id} 200
 POST /orders/{order_id}/refunds 201
 POST /payments/webhooks/{provider} 200

@@ -49,7 +49,13 @@ MAY_READ_ALL = {
 #: Statements of functions that cannot be planned without the types of their arguments.
 UNEXPLAINED = {"select w.id from unnest(ids, since) as w (id, since)"}
 #: What a buyer's purchase executes. The consumers' work follows from it.
-SALE = {"POST /reservations", "POST /orders", "POST /payments", "POST /payments/webhooks/{provider}"}
+SALE = {
+    "POST /reservations",
+    "POST /orders",
+    "POST /payments",
+    "POST /checkout",
+    "POST /payments/webhooks/{provider}",
+}
 SALE_JOBS = {"expire_reservations"}
 
 Plans = dict[Statement, list[Scan]]

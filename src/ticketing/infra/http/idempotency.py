@@ -6,7 +6,7 @@ response is sent after the route's dependencies, which authorize the caller, and
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
@@ -100,6 +100,10 @@ class Claim:
     caller: str
     key: str
     fingerprint: Fingerprint
+
+    def of_step(self, name: str) -> "Claim":
+        """The claim of one step of a request that commits in several; no client can send its key."""
+        return replace(self, key=f"{self.key}\n{name}")
 
     async def store(self, session: AsyncSession | DriverTransaction, response: Response) -> None:
         """Store the response in the transaction that produced it."""

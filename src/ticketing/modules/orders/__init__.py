@@ -3,7 +3,7 @@
 from ticketing.modules.orders import personal_data
 from ticketing.modules.orders.api import router
 from ticketing.modules.orders.checkout import AlreadyOrdered, create_order
-from ticketing.modules.orders.checkout_batch import OrderBatches
+from ticketing.modules.orders.checkout_batch import OrderBatches, OrderRequest, place_order
 from ticketing.modules.orders.locked_order import LockedOrder, lock_order_row, lock_order_rows, lock_orders_of_all
 from ticketing.modules.orders.messages import (
     OrderCancelled,
@@ -57,6 +57,7 @@ __all__ = [
     "OrderPaid",
     "OrderRefundReversed",
     "OrderRefunded",
+    "OrderRequest",
     "OrderStatus",
     "Payable",
     "PendingSale",
@@ -82,6 +83,7 @@ __all__ = [
     "pay_order",
     "pay_orders",
     "personal_data",
+    "place_order",
     "query_payable",
     "record_refund",
     "reverse_refund",

@@ -5,20 +5,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from ticketing.infra import app_state
 from ticketing.infra.db import Database, Db, ReadDb
-from ticketing.infra.group_commit import Unusual
-from ticketing.infra.group_commit.keyed_batch import Answer
 from ticketing.infra.http import idempotency
-from ticketing.infra.http.envelope import Envelope, as_json, envelope
+from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
-from ticketing.modules.orders import checkout, order_rows, queries
-from ticketing.modules.orders.checkout_batch import OrderBatches, OrderRequest
+from ticketing.modules.orders import checkout_batch, order_rows, queries
+from ticketing.modules.orders.checkout_batch import OrderRequest
 from ticketing.modules.orders.export import write_csv
 from ticketing.modules.orders.models import Order
 from ticketing.modules.orders.queries import OrderFilterQuery
@@ -36,17 +33,7 @@ creation = APIRouter()
 async def create_order(body: CreateOrder, key: IdempotencyKey, buyer: iam.CurrentUser, request: Request) -> Response:
     """Turn an active reservation into an order. An order with a total of 0 is paid immediately."""
     claim = await idempotency.claim_of(request, key)
-    try:
-        batches = app_state.of(request.app).get(OrderBatches)
-        return (await batches.submit(OrderRequest(claim, buyer.user_id, body))).as_response()
-    except Unusual:
-        pass
-
-    async def create(session: AsyncSession) -> Response:
-        order = await checkout.create_order(session, buyer.user_id, body)
-        return Answer(201, as_json(envelope(order, "Ordered"))).as_response()
-
-    return await idempotency.respond_once(request, claim, buyer.user_id, create)
+    return await checkout_batch.place_order(request, OrderRequest(claim, buyer.user_id, body))
 
 
 @router.get("/orders/by-reference/{reference}")

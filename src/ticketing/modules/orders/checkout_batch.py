@@ -12,19 +12,29 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from starlette.requests import Request
+from starlette.responses import Response
 
-from ticketing.infra import crash_points
+from ticketing.infra import app_state, crash_points
 from ticketing.infra.db import Database, tenancy
 from ticketing.infra.db.pipeline import DriverConnection, pipelined
 from ticketing.infra.group_commit import GroupCommit, OwnerLookup, Pending, Unusual, batch_transaction
 from ticketing.infra.group_commit.keyed_batch import Answer, KeyedBatch, RunningKeys, pend
 from ticketing.infra.group_commit.metrics import WAITING, observe_batch
+from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import as_json, envelope
 from ticketing.infra.http.idempotency import Claim
 from ticketing.infra.outbox.publish import append, message_of
 from ticketing.modules import events, reservations
-from ticketing.modules.orders.checkout import OrderContext, describe_new, insert_orders, new_order, query_contexts
+from ticketing.modules.orders.checkout import (
+    OrderContext,
+    create_order,
+    describe_new,
+    insert_orders,
+    new_order,
+    query_contexts,
+)
 from ticketing.modules.orders.messages import OrderCreated
 from ticketing.modules.orders.models import Order
 from ticketing.modules.orders.references import new_reference
@@ -147,3 +157,21 @@ def _is_usual(request: OrderRequest, hold: reservations.HoldRow, context: OrderC
         and context.max_per_buyer is None
         and request.wanted.promo_code is None
     )
+
+
+async def place_order(request: Request, wanted: OrderRequest) -> Response:
+    """201 with the order, committed in a batch or alone.
+
+    Raises:
+        Replay, and errors of `OrderBatches.submit` and `checkout.create_order`.
+    """
+    try:
+        return (await app_state.of(request.app).get(OrderBatches).submit(wanted)).as_response()
+    except Unusual:
+        pass
+
+    async def create(session: AsyncSession) -> Response:
+        order = await create_order(session, wanted.user_id, wanted.wanted)
+        return Answer(201, as_json(envelope(order, "Ordered"))).as_response()
+
+    return await idempotency.respond_once(request, wanted.claim, wanted.user_id, create)

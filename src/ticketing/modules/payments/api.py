@@ -17,10 +17,10 @@ from ticketing.modules import iam, orders
 from ticketing.modules.payments import queries, webhooks
 from ticketing.modules.payments.models import Payment
 from ticketing.modules.payments.providers import Provider, ProviderEvent, choose_provider, get_provider
-from ticketing.modules.payments.sale import opening
+from ticketing.modules.payments.sale import checkout, opening
 from ticketing.modules.payments.sale.reserve_batch import StartRequest
 from ticketing.modules.payments.sale.settlement_batch import Settlements, Webhook
-from ticketing.modules.payments.schemas import PaymentOut, StartPayment
+from ticketing.modules.payments.schemas import CheckoutOut, PaymentOut, StartCheckout, StartPayment
 
 WEBHOOK_BYTES_MAX = 64 * 1024
 
@@ -84,6 +84,17 @@ async def start_payment(body: StartPayment, key: IdempotencyKey, buyer: iam.Curr
     provider = choose_provider(app_state.of(request.app).get(Settings), body.provider)
     claim = await idempotency.claim_of(request, key)
     return await opening.start_payment(request, provider, StartRequest(claim, buyer.user_id, body.order_id))
+
+
+@starting.post("/checkout", status_code=201, response_model=Envelope[CheckoutOut])
+async def check_out(body: StartCheckout, key: IdempotencyKey, buyer: iam.CurrentUser, request: Request) -> Response:
+    """Turn an active reservation into an order, and start its payment.
+
+    If the payment fails to start, the order stays: repeat the request with the same key, or start a payment of it.
+    """
+    provider = choose_provider(app_state.of(request.app).get(Settings), body.provider)
+    claim = await idempotency.claim_of(request, key)
+    return await checkout.check_out(request, provider, claim, buyer, body)
 
 
 @router.get("/payments/{payment_id}")

@@ -4,13 +4,23 @@ from collections.abc import Iterable
 from typing import Literal, Self
 from uuid import UUID
 
-from ticketing.infra.http.fields import Body, Moment, Money, Out
+from ticketing.infra.http.fields import Body, Moment, Money, Out, ShortName
+from ticketing.modules import orders
 from ticketing.modules.payments.models import Payment, PaymentStatus, Refund, RefundKind, RefundOrigin, RefundStatus
 
 
 class StartPayment(Body):
     order_id: UUID
     provider: Literal["mock", "stripe"]
+
+
+class StartCheckout(Body):
+    """An order and its payment in one request; see `orders.CreateOrder` and `StartPayment`."""
+
+    reservation_id: UUID
+    buyer: orders.Buyer
+    provider: Literal["mock", "stripe"]
+    promo_code: ShortName | None = None
 
 
 class RefundOut(Out):
@@ -86,3 +96,10 @@ class PaymentOut(Out):
             checkout_url=site + url if url and url.startswith("/") else url,
             client_secret=client_secret,
         )
+
+
+class CheckoutOut(Out):
+    """`payment` is null for an order with a total of 0, which is paid at once."""
+
+    order: orders.OrderOut
+    payment: PaymentOut | None
