@@ -20,7 +20,7 @@ async def test_events_are_readable_without_javascript(visit: Visit, world: World
     await expect(card).to_contain_text("from €25.00")
     await card.click()
     page = visitor.by("event-facts")
-    for text in ("Quiet evening", "Saturday, 01 June 2030, 21:00", "Hall, Utrecht", "Bring a book."):
+    for text in ("Quiet evening", "Saturday, 1 June 2030 at 21:00 (Amsterdam time)", "Hall, Utrecht", "Bring a book."):
         await expect(page).to_contain_text(text)
     for text in ("€45.00", "€25.00", "50 of 50 left"):
         await expect(page).to_contain_text(text)

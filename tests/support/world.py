@@ -158,9 +158,10 @@ class World:
             "starts_at": "2030-06-01T19:00:00Z",
             "currency": "EUR",
             "venue_id": venue["id"],
-            "timezone": None if seats else "UTC",
             **event,
         }
+        if body["venue_id"] is None:
+            body.setdefault("timezone", "UTC")
         created = data(await admin.post(tenant.path("/events"), body), 201)
         show = Show(tenant, created["id"], venue["id"], None, None)
         if seats:

@@ -84,6 +84,8 @@ def test_functions_that_cross_tenants_are_listed_here(database_url: str) -> None
         "organization_of_device",
         "organization_of_invitation",
         "organization_of_order",
+        "organization_of_own_hold",
+        "organization_of_own_order",
         "organization_of_payment",
         "organizations_of_trace",
         "organizations_with_news",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.modules.payments.purchases import order_of, rows
 from tests.support.drain import drain
 from tests.support.world import Person, Show, World, data, refusal
+from ticketing.infra.formats.currencies import digits_of
 from ticketing.infra.http.fields import AMOUNT_MAX
 
 #: Largest integer that JavaScript, and so every page, represents exactly: `Number.MAX_SAFE_INTEGER`.
@@ -40,8 +41,8 @@ async def test_whatever_can_be_ordered_can_be_paid_and_refunded(
         error = refusal(held, 422)
         assert (error["code"], error["field"]) == ("limit_exceeded", "items")
         assert (error["limit"], error["total"]) == (
-            {"amount": AMOUNT_MAX, "currency": currency},
-            {"amount": total, "currency": currency},
+            {"amount": AMOUNT_MAX, "currency": currency, "digits": digits_of(currency)},
+            {"amount": total, "currency": currency, "digits": digits_of(currency)},
         )
         left = await rows(app, "select sum(held) as held from ticket_types where event_id = :id", id=show.id)
         assert left[0].held == 0

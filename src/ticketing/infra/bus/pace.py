@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Collection
-from datetime import UTC, datetime
 
 from ticketing.infra.outbox import Delivery, Message
+from ticketing.infra.system import database_clock
 from ticketing.infra.system.retry import Stopped
 from ticketing.infra.system.sleep import pause
 
@@ -24,8 +24,7 @@ class Pace:
 
     async def wait(self, delivery: Delivery, stop: asyncio.Event) -> None:
         """Wait until the message may be delivered. Raises Stopped when `stop` is set meanwhile."""
-        # The clocks of this machine and of the server may differ, which only makes the pace less exact.
-        age = (datetime.now(UTC) - delivery.occurred_at).total_seconds()
+        age = database_clock.now() - delivery.occurred_at.timestamp()
         if seconds := self.reserve(delivery.topic, age, time.monotonic()):
             await pause(seconds, stop)
             if stop.is_set():

@@ -205,7 +205,7 @@ async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_is_usab
 
 async def test_messages_are_published_in_order_with_the_commit_and_readers_are_notified(database: Database) -> None:
     changed: list[object] = []
-    database.on_changed.append(changed.append)
+    database.on_changed.append(lambda subjects, _: changed.append(subjects))
     event_id, called = uuid4(), []
     messages = [message(event_id) for _ in range(3)]
     reader = LogReader(database, "test", "test")
@@ -257,3 +257,26 @@ async def test_percent_signs_and_many_values(narrow: Database) -> None:
         async with driver.round_trip() as connection:
             results += [await send(connection, "select %s::text", large) for _ in range(4)]
     assert {len(str((await result.fetchone() or [""])[0])) for result in results} == {len(large)}
+
+
+async def test_statements_stay_usable_after_a_savepoint_is_rolled_back(narrow: Database) -> None:
+    """psycopg then discards everything that the connection has prepared, also what it has not prepared itself."""
+    reads = narrow.driver_reads()
+    assert await reads.fetch_one("select 'prepared'") == ("prepared",)
+    async with narrow.transaction() as session:
+        for _ in range(10):  # often enough for psycopg to prepare it
+            await session.execute(text("select 1"))
+        async with session.begin_nested() as savepoint:
+            await session.execute(text("select 2"))
+            await savepoint.rollback()
+        await session.execute(text("select 3"))
+    assert await reads.fetch_one("select 'prepared'") == ("prepared",)
+
+
+async def test_a_server_that_is_down_raises_the_error_of_a_session(settings: Settings) -> None:
+    nowhere = Database(settings, url="postgresql+psycopg://nobody@127.0.0.1:9/none")
+    with pytest.raises(OperationalError):
+        await nowhere.driver_reads().fetch_one("select 1")
+    with pytest.raises(OperationalError):
+        await write(nowhere, uuid4())
+    await nowhere.close()

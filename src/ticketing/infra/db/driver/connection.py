@@ -76,6 +76,12 @@ class BoundedConnection(psycopg.AsyncConnection[Any]):
         else:
             await super().rollback()
 
+    def _deallocate(self, name: bytes | None) -> PQGen[None]:
+        # psycopg discards every prepared statement (None) after a savepoint was rolled back and after DDL.
+        if name is None:
+            self.prepared.clear()
+        yield from super()._deallocate(name)
+
     async def exchange(self, round_trip: RoundTrip) -> None:
         """Send the statements, and fill their results. Raises psycopg.Error, see `RoundTrip.exchange`."""
         # None turns prepared statements off, for poolers that give each transaction another server connection.

@@ -87,6 +87,10 @@ class PreparedStatements:
     def add(self, statement: _Statement, name: bytes) -> None:
         self._names[statement[:2]] = name
 
+    def clear(self) -> None:
+        """The connection has discarded them all."""
+        self._names.clear()
+
 
 class RoundTrip:
     """Collects statements, and exchanges them for their results."""

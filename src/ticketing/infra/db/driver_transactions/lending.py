@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
+from ticketing.infra.db.driver.errors import sqlalchemy_error
 from ticketing.infra.db.driver.round_trip import is_in_step
 from ticketing.infra.db.pipeline import DriverConnection
 
@@ -15,7 +16,10 @@ from ticketing.infra.db.pipeline import DriverConnection
 async def lend(engine: Engine) -> PoolProxiedConnection:
     """Borrow a connection. Raises SQLAlchemy's TimeoutError if none is free in time, and DBAPIError."""
     # A greenlet: the pool may have to open a connection, to wait for one, or to ping it.
-    return await greenlet_spawn(engine.raw_connection)
+    try:
+        return await greenlet_spawn(engine.raw_connection)
+    except psycopg.Error as error:
+        raise sqlalchemy_error(engine.dialect, error) from error
 
 
 def driver_connection_of(lent: PoolProxiedConnection) -> DriverConnection:
