@@ -154,7 +154,6 @@ PROVIDERS = (
             "tests/infra/system/test_outside_calls.py::"
             "test_every_client_refuses_to_be_called_while_a_transaction_is_open",
         ),
-        is_quick=True,
     ),
     Mutant(
         "a claim on a refund has expired from the start",

@@ -39,7 +39,6 @@ SEATS = (
         "The trigger refuses the second sale, and the buyer gets a server error.",
         (_HELD_IS_FREE,),
         (_TAKEN,),
-        is_quick=True,
     ),
     Mutant(
         "no trigger",

@@ -158,7 +158,14 @@ async def test_one_webhook_in_two_processes_is_applied_once(app: FastAPI, world:
 
     def webhook(payment: dict[str, Any]) -> Webhook:
         amount = payment["amount"]
-        event = (f"evt-{payment['id']}", "payment.succeeded", payment["provider_ref"], *amount.values(), {})
+        event = (
+            f"evt-{payment['id']}",
+            "payment.succeeded",
+            payment["provider_ref"],
+            amount["amount"],
+            amount["currency"],
+            {},
+        )
         return Webhook("mock", ProviderEvent(*event))
 
     # The other process takes them in the opposite order.
