@@ -1,5 +1,6 @@
 """Commands report an error in one sentence, and `ticketing up` leaves no process behind however it ends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -142,6 +143,7 @@ READS_PROC = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 def test_up_starts_restarts_what_fails_and_stops(up: RunningPlatform) -> None:
     up.wait_until_ready()
     assert up.answers()
+    _make_the_demo(up)
     for pid in (up.pids("serve --fd")[0], up.pids("--only consumers")[0], up.pids("bin/postgres")[0]):
         os.kill(pid, signal.SIGKILL)
     assert wait_for(lambda: len(up.pids("serve --fd")) == 2 and bool(up.pids("--only consumers")), 120)
@@ -155,6 +157,20 @@ def test_up_starts_restarts_what_fails_and_stops(up: RunningPlatform) -> None:
     assert up.process.wait(60) == 0, up.printed()
     assert up.running() == {}
     assert up.printed().rstrip().endswith("Stopped.")
+
+
+def _make_the_demo(up: RunningPlatform) -> None:
+    address = f"http://127.0.0.1:{up.port}"
+    made = ticketing(up.folder.parent, "seed", "--base-url", address)
+    assert made.returncode == 0, made.stderr
+    with urllib.request.urlopen(f"{address}/api/v1/events", timeout=30) as response:  # noqa: S310 (http)
+        titles = {event["title"] for event in json.load(response)["data"]}
+    assert titles == {
+        "The Winter's Tale",
+        "The Winter's Tale: matinee",
+        "Northern Lights: the reunion",
+        "Open air on the quay",
+    }
 
 
 @READS_PROC

@@ -125,7 +125,7 @@ def _create_harbour(organizer: ApiUser) -> tuple[str, str]:
     standing = {"name": "Standing floor", "price": 8000, "capacity": 2500}
     organizer.post(f"/orgs/{org}/events/{arena}/ticket-types", standing)
     _publish(organizer, org, arena, ARENA_PRICES)
-    quay = _create_event(organizer, org, "Open air on the quay", None, days=30, hour=17)
+    quay = _create_event(organizer, org, "Open air on the quay", None, timezone=place["timezone"], days=30, hour=17)
     for name, price, capacity in (("Day ticket", 2900, 800), ("Friend of the harbour", 0, 50)):
         body = {"name": name, "price": price, "capacity": capacity}
         organizer.post(f"/orgs/{org}/events/{quay}/ticket-types", body)
