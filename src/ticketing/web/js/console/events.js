@@ -130,6 +130,7 @@ function priceForm(org, event, categories, refresh) {
     labelled('console.price_for', el('select', { name: 'category' }, options(choices, categories[0] ?? ''))),
     labelled('console.capacity', input('capacity', { type: 'number', min: 1, max: 1_000_000 })),
     el('button', { class: 'button' }, t('console.price_add')),
+    price.shown,
   );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
@@ -172,6 +173,7 @@ export function newEventBox(org, refresh) {
       startsAt.field,
       labelled('console.currency', input('currency', { value: 'EUR', pattern: '[A-Z]{3}', required: true, maxlength: 3 })),
       labelled('console.max_per_buyer', input('max_per_buyer', { type: 'number', min: 1, max: 1000 })),
+      startsAt.shown,
     ),
     labelled('console.description', el('textarea', { name: 'description', maxlength: 10_000 })),
     el('div', {}, el('button', { class: 'button primary', dataset: { testid: 'event-create' } }, t('console.event_create'))),

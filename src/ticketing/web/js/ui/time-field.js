@@ -1,4 +1,4 @@
-// A form field for a time in a given zone, which the field names. Below it, the time is shown as it was read.
+// A form field for a time in a given zone, which the field names, and the line that shows how the time was read.
 
 import { formatLongDateTime, zoneLabel } from '../lib/dates.js';
 import { el, setText } from '../lib/dom.js';
@@ -10,9 +10,9 @@ import { t } from '../words/translate.js';
  * `refresh` when it changes. The form cannot be sent with a time that the zone's clock skips.
  */
 export function timeField(name, label, zone, attributes = {}) {
-  const control = el('input', { name, type: 'datetime-local', ...attributes });
+  const shown = el('output', { id: `${name}-read`, class: 'muted small-text', dataset: { testid: `${name}-read` } });
+  const control = el('input', { name, type: 'datetime-local', 'aria-describedby': shown.id, ...attributes });
   const caption = el('span');
-  const shown = el('output', { class: 'muted small-text', dataset: { testid: `${name}-read` } });
   const refresh = () => {
     const moments = control.value ? momentsOf(control.value, zone()) : [];
     const isSkipped = control.value !== '' && moments.length === 0;
@@ -25,7 +25,8 @@ export function timeField(name, label, zone, attributes = {}) {
   control.addEventListener('input', refresh);
   refresh();
   return {
-    field: el('label', { class: 'field' }, caption, control, shown),
+    field: el('label', { class: 'field' }, caption, control),
+    shown,
     refresh,
     /** The moment in RFC 3339; the first of two. Undefined for an empty field. */
     read: () => (control.value ? momentsOf(control.value, zone())[0] : undefined),
