@@ -1,5 +1,6 @@
 """Tickets as PDF."""
 
+import importlib
 import io
 import unicodedata
 from dataclasses import replace
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from fontTools.ttLib.tables import O_S_2f_2
 from pypdf import PdfReader
 
 from ticketing.modules.tickets.codes import CodeClaims, Keyring
@@ -102,3 +104,11 @@ def test_hours_name_their_half_where_clocks_go_back() -> None:
     start, end = datetime(2030, 10, 27, 0, 30, tzinfo=UTC), datetime(2030, 10, 27, 1, 30, tzinfo=UTC)
     night = replace(SEAT, starts_at=start, ends_at=end, timezone="Europe/Vienna")
     assert pdf.hours(night) == "02:30 CEST \N{EN DASH} 02:30 CET, Vienna time"
+
+
+def test_the_ranges_that_fonttools_lists_on_first_use_are_listed_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two documents at once in a new process can find the list half filled, which is an IndexError."""
+    monkeypatch.setattr(O_S_2f_2, "_unicodeStarts", [])
+    monkeypatch.setattr(O_S_2f_2, "_unicodeValues", [None])
+    importlib.reload(pdf)
+    assert len(O_S_2f_2._unicodeStarts) == len(O_S_2f_2._unicodeValues) - 1 > 100

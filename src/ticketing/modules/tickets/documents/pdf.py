@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from babel.dates import format_date
+from fontTools.ttLib.tables.O_S_2f_2 import intersectUnicodeRanges  # type: ignore[import-untyped]
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
@@ -27,6 +28,9 @@ STEP_PAGES = 10
 INK, MUTED, LINE, ACCENT = (23, 27, 33), (104, 112, 123), (219, 223, 228), (28, 86, 124)
 
 LOCALE = "en_GB"
+
+# fontTools lists the ranges at the first call, and a second call at the same moment finds the list half filled.
+intersectUnicodeRanges(())
 
 
 class Drawing:
