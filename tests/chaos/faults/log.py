@@ -14,10 +14,12 @@ from ticketing.infra.embedded.postgres import EmbeddedPostgres
 if TYPE_CHECKING:
     from tests.chaos.load.buyers import Load
 
-UNREAD = """
+_UNREAD = """
 select true from outbox_readers r join outbox o on o.xid >= r.window_from
    and (r.window_to is null or o.xid >= r.window_to or o.id > r.last_id)
- where r.road is null or r.road = 'log' limit 1"""
+ where (r.road is null or r.road = 'log')"""
+UNREAD = f"{_UNREAD} limit 1"
+UNREAD_OF_DAY = f"{_UNREAD} and o.occurred_at < current_date - 8 limit 1"
 OLD_DAY = """
 do $$ begin
     set local role ticketing_owner;
@@ -67,6 +69,9 @@ async def drop_a_day(platform: Platform, load: "Load") -> list[str]:
     """Drop a day of the log as the scheduler does, while everything reads and writes it."""
     await platform.query(OLD_DAY)
     [[day]] = await platform.query(DAY)
+    # A day is dropped once every reader has passed it. The group of emails is paced, and may have to send some first.
+    while await platform.query(UNREAD_OF_DAY):  # noqa: ASYNC110 (polls a database)
+        await asyncio.sleep(0.1)
     async with asyncio.timeout(DROP_SECONDS):
         while await platform.query(OLD_TABLES, [f"outbox_{day}", f"outbox_detached_{day}"]):
             await platform.query(STEP)  # repeated when the lock was not to be had
