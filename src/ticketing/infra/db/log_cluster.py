@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ticketing.infra import log
 from ticketing.infra.config import ConfigurationError
-from ticketing.infra.db.conninfo import conninfo_of
+from ticketing.infra.db.driver.conninfo import conninfo_of
 
 _log = log.get_logger(__name__)
 

@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import ColumnElement, Text, literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.conninfo import conninfo_of
+from ticketing.infra.db.driver.conninfo import conninfo_of
 
 #: Settings of every connection of the platform: its statements find a few rows by an index each, and join by nested
 #: loops. Scans of whole tables and joins of whole sets win only where statistics say that a table is small, and it may

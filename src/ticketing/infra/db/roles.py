@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import URL, make_url
 
 from ticketing.infra.config import ConfigurationError
-from ticketing.infra.db.conninfo import conninfo_of
+from ticketing.infra.db.driver.conninfo import conninfo_of
 from ticketing.infra.db.schema import REQUESTS, WORKERS
 
 #: Kinds of objects on which an earlier release granted rights to the log-in role itself.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from ticketing.infra.db.conninfo import conninfo_of
+from ticketing.infra.db.driver.conninfo import conninfo_of
 
 REQUESTS, WORKERS = "ticketing_requests", "ticketing_workers"
 """The groups with the rights of requests and of workers; see roles.py."""

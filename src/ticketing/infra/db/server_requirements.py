@@ -15,8 +15,8 @@ import psycopg
 
 from ticketing.infra.config import ConfigurationError
 from ticketing.infra.db import outage_log, timeouts
-from ticketing.infra.db.conninfo import conninfo_of
 from ticketing.infra.db.driver.connection import shut_down
+from ticketing.infra.db.driver.conninfo import conninfo_of
 
 VERSION_MIN = 17
 #: Rounds of the probe for a pooler: a busy pooler may by chance give a connection the same server twice.

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
@@ -26,8 +26,8 @@ from ticketing.infra.config import Settings
 from ticketing.infra.db import log_cluster, tenancy, timeouts
 from ticketing.infra.db.driver.errors import sqlalchemy_error
 from ticketing.infra.db.driver.round_trip import is_in_step
-from ticketing.infra.db.driver_transactions import DriverReads, DriverTransaction
 from ticketing.infra.db.pipeline import DriverConnection, pipelined, send_deferred
+from ticketing.infra.db.reads import DriverReads
 from ticketing.infra.redis.commit_notifications import CommitNotifier
 from ticketing.infra.system.outside_calls import transaction_scope
 
@@ -198,32 +198,15 @@ class Database:
             try:
                 await session.commit()
             finally:
-                self._notify(session.info)
-        _call_back(session.info)
-
-    @asynccontextmanager
-    async def driver_transaction(self, user_id: UUID | None = None) -> AsyncIterator[DriverTransaction]:
-        """As `transaction`, without a session and without models, at a fraction of its cost."""
-        transaction = DriverTransaction(self.engine.sync_engine, user_id)
-        try:
-            with transaction_scope(lambda: transaction.is_open):
-                yield transaction
-            try:
-                await transaction.commit()
-            finally:
-                self._notify(transaction.info)
-        finally:
-            await transaction.close()
-        _call_back(transaction.info)
+                # Also after an error or a cancellation: the server may have committed all the same.
+                if topics := session.info.get("changed_topics"):
+                    self.notify_changed(session.info.get("changed_subjects", ()), topics)
+        for callback in session.info.pop("on_commit", ()):
+            callback()
 
     def driver_reads(self, user_id: UUID | None = None) -> DriverReads:
         """Reads of `user_id`'s rows, each round trip in a transaction of its own."""
         return DriverReads(self.engine.sync_engine, user_id)
-
-    def _notify(self, info: Mapping[Any, Any]) -> None:
-        # Also after an error or a cancellation: the server may have committed all the same.
-        if topics := info.get("changed_topics"):
-            self.notify_changed(info.get("changed_subjects", ()), topics)
 
     def notify_changed(self, subject_ids: Collection[UUID], topics: Collection[str]) -> None:
         """Notify that messages of these topics were committed, and that these subjects have changed.
@@ -241,12 +224,7 @@ class Database:
         await self.engine.dispose()
 
 
-def _call_back(info: MutableMapping[Any, Any]) -> None:
-    for callback in info.pop("on_commit", ()):
-        callback()
-
-
-def on_commit(session: AsyncSession | DriverTransaction, callback: Callable[[], None]) -> None:
+def on_commit(session: AsyncSession, callback: Callable[[], None]) -> None:
     """Call `callback` after the commit. It works on this process's memory, and may neither raise nor block."""
     session.info.setdefault("on_commit", []).append(callback)
 
@@ -265,21 +243,10 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
 Db = Annotated[AsyncSession, Depends(transaction, scope="function")]
 
 
-async def driver_transaction(request: Request) -> AsyncIterator[DriverTransaction]:
-    """As `transaction`, without a session."""
-    claims = security.find_claims(request)
-    database = app_state.of(request.app).get(Database)
-    async with database.driver_transaction(claims.user_id if claims else None) as driver:
-        yield driver
-    if "changed_topics" in driver.info:
-        crash_points.at("after_commit_before_ack")
-
-
 async def driver_reads(request: Request) -> DriverReads:
-    """The request's reads, of the caller's own rows until an organization is entered."""
+    """The request's reads, of the caller's own rows."""
     claims = security.find_claims(request)
     return app_state.of(request.app).get(Database).driver_reads(claims.user_id if claims else None)
 
 
-DriverDb = Annotated[DriverTransaction, Depends(driver_transaction, scope="function")]
 ReadDb = Annotated[DriverReads, Depends(driver_reads)]

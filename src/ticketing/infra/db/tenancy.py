@@ -24,18 +24,14 @@ async def enter(session: AsyncSession, organization_id: UUID) -> None:
     await session.execute(select(func.set_config(_ORGANIZATION, str(organization_id), True)))
 
 
-#: `enter` as a statement.
-ENTER = f"select set_config('{_ORGANIZATION}', %s, true)"
-_ENTER_WITH_LIMIT = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
-#: Names the caller, the organization and the organizations shown, each of them or '', in a transaction that only reads.
-SET_FOR_READS = f"""
-select set_config('{_CALLER}', %s, true), set_config('{_ORGANIZATION}', %s, true), set_config('{_SHOWN}', %s, true),
-       set_config('transaction_read_only', 'on', true)"""
+_ENTER = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
+#: As SET_CALLER, with '' for none, in a transaction that only reads.
+SET_CALLER_OF_READS = f"select set_config('{_CALLER}', %s, true), set_config('transaction_read_only', 'on', true)"
 
 
 async def enter_on(connection: DriverConnection, organization_id: UUID, lock_seconds: float) -> None:
     """Send `enter` in a round trip, with a limit on how long each of the transaction's statements waits for a lock."""
-    await send(connection, _ENTER_WITH_LIMIT, str(organization_id), f"{int(lock_seconds * 1000)}ms")
+    await send(connection, _ENTER, str(organization_id), f"{int(lock_seconds * 1000)}ms")
 
 
 async def enter_owner_of(connection: DriverConnection, rows: str, *values: object) -> None:
@@ -60,16 +56,15 @@ async def enter_by(session: AsyncSession, look_up: str, *secrets: str) -> UUID |
 
 async def show(session: AsyncSession, organization_ids: Collection[UUID]) -> None:
     """Read the public rows of these organizations (seats, prices, plans) until the end of the transaction."""
-    await session.execute(select(func.set_config(_SHOWN, array_of(organization_ids), True)))
+    await session.execute(select(func.set_config(_SHOWN, _array(organization_ids), True)))
 
 
-#: `show` as a statement.
-SHOW = f"select set_config('{_SHOWN}', %s, true)"
+_SHOW = f"select set_config('{_SHOWN}', %s, true)"
 
 
 async def show_on(connection: DriverConnection, organization_ids: Collection[UUID]) -> None:
     """Send `show` in a round trip."""
-    await send(connection, SHOW, array_of(organization_ids))
+    await send(connection, _SHOW, _array(organization_ids))
 
 
 async def show_owners_of(connection: DriverConnection, rows: str, *values: object) -> None:
@@ -81,6 +76,5 @@ async def show_owners_of(connection: DriverConnection, rows: str, *values: objec
     await send(connection, owners, *values)
 
 
-def array_of(ids: Collection[UUID]) -> str:
-    """The value of SHOW."""
+def _array(ids: Collection[UUID]) -> str:
     return "{" + ",".join(sorted(map(str, ids))) + "}"

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, Request
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.responses import Response
 
 from ticketing.infra import app_state, crash_points, log, security
-from ticketing.infra.db import Base, Database, Db, DriverDb, DriverTransaction, statements
+from ticketing.infra.db import Base, Database, Db, statements
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import BadRequest, Conflict, Invalid, TicketingError
@@ -105,12 +105,9 @@ class Claim:
         """The claim of one step of a request that commits in several; no client can send its key."""
         return replace(self, key=f"{self.key}\n{name}")
 
-    async def store(self, session: AsyncSession | DriverTransaction, response: Response) -> None:
+    async def store(self, session: AsyncSession, response: Response) -> None:
         """Store the response in the transaction that produced it."""
         if response.status_code in _NOT_STORED_STATUSES:
-            return
-        if isinstance(session, DriverTransaction):
-            session.defer(_STORE, *self._values(response).values())
             return
         async with statements.round_trip(session) as connection:
             await send(connection, _STORE, *self._values(response).values())
@@ -166,25 +163,11 @@ async def claim(
     idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
 ) -> None:
     """Claim the key of a POST that has one. Raises what `claim_of` and `query_claim` raise; for Replay see `Route`."""
-    await _claim(request, session, idempotency_key)
-
-
-async def claim_on_driver(
-    request: Request,
-    transaction: DriverDb,
-    idempotency_key: Annotated[str | None, Header(description="1 to 255 printable characters")] = None,
-) -> None:
-    """As `claim`, for a route whose transaction is a `DriverDb`."""
-    await _claim(request, transaction, idempotency_key)
-
-
-async def _claim(request: Request, session: AsyncSession | DriverTransaction, key: str | None) -> None:
     _replay.set(None)
-    if key is None:
+    if idempotency_key is None:
         return
-    wanted = await claim_of(request, key)
-    in_one = session.round_trip() if isinstance(session, DriverTransaction) else statements.round_trip(session)
-    async with in_one as connection:
+    wanted = await claim_of(request, idempotency_key)
+    async with statements.round_trip(session) as connection:
         pending = await query_claim(connection, wanted)
     try:
         hold_claim(request, await pending.fetch())
@@ -313,8 +296,8 @@ class Route(PreparedRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         given = list(options.get("dependencies") or [])
         if "POST" in (options.get("methods") or ()):
-            if not any(d.dependency in (claim, claim_on_driver) for d in given):
-                options["dependencies"] = [Depends(_claim_for(endpoint)), *given]
+            if not any(d.dependency is claim for d in given):
+                options["dependencies"] = [Depends(claim), *given]
             endpoint = _replaying(endpoint)
         super().__init__(path, endpoint, **options)
 
@@ -329,12 +312,6 @@ class Route(PreparedRoute):
             return response
 
         return handle_once
-
-
-def _claim_for(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """The claim in the transaction that the endpoint declares."""
-    hints = get_type_hints(endpoint, include_extras=True).values()
-    return claim_on_driver if DriverDb in hints else claim
 
 
 def _replaying(endpoint: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db import DriverTransaction, new_id, statements
+from ticketing.infra.db import new_id, statements
 from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.log import Cause
 from ticketing.infra.outbox.message import Message
@@ -56,7 +56,7 @@ def message_of(message: Message, cause: Cause) -> MessageRow:
     return message_row(type(message), message.key, message.model_dump(mode="json"), cause)
 
 
-def publish(session: AsyncSession | DriverTransaction, *messages: Message, cause: Cause | None = None) -> None:
+def publish(session: AsyncSession, *messages: Message, cause: Cause | None = None) -> None:
     """Append messages in this order; they are published if and only if the transaction commits.
 
     `cause` is that of the current request or message, unless it is given.
@@ -65,9 +65,7 @@ def publish(session: AsyncSession | DriverTransaction, *messages: Message, cause
     for message in messages:
         notify_on_commit(session, message)
         row = message_of(message, cause)
-        if isinstance(session, DriverTransaction):
-            session.defer_row(APPEND, message.organization_id, row)
-        elif not statements.defer_row(session, APPEND, message.organization_id, row):
+        if not statements.defer_row(session, APPEND, message.organization_id, row):
             session.add(OutboxRow(organization_id=message.organization_id, **row))
 
 
@@ -76,7 +74,7 @@ async def append(connection: DriverConnection, organization_id: UUID, messages: 
     await send(connection, APPEND, organization_id, rows(messages))
 
 
-def notify_on_commit(session: AsyncSession | DriverTransaction, message: Message) -> None:
+def notify_on_commit(session: AsyncSession, message: Message) -> None:
     """Include a message in the transaction's commit notification (see `Database.transaction`); it needs no row."""
     session.info.setdefault("changed_topics", set()).add(message.topic)
     if (subject_id := message.subject_id) is not None:

@@ -1,1 +1,1 @@
-"""The driver's connection: its time limits, its round trips, and its errors."""
+"""The driver's connection: its address, its time limits, its round trips, and its errors."""
