@@ -13,10 +13,11 @@ from ticketing.infra.app_state import AppState
 from ticketing.infra.config import Settings, get_settings
 from ticketing.infra.db import Database
 from ticketing.infra.group_commit import GroupCommit
-from ticketing.infra.http import api_docs, error_handlers, idempotency, openapi_links, security_headers
+from ticketing.infra.http import error_handlers, idempotency, security_headers
 from ticketing.infra.http.envelope import ErrorEnvelope
 from ticketing.infra.http.gate import Gate, GateLimits, GateMiddleware
 from ticketing.infra.http.head_requests import HeadRequests
+from ticketing.infra.http.openapi import links, pages
 from ticketing.infra.http.rate_limiter import RateLimiter
 from ticketing.infra.http.request_context import RequestContext
 from ticketing.infra.http.routing import RouteTable
@@ -66,8 +67,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(module.router, prefix="/api/v1")
     for router in (payments.pages, tickets.well_known, health.router):
         app.include_router(router)
-    api_docs.install(app)
-    openapi_links.install(app)
+    pages.install(app)
+    links.install(app)
     _mount_pages(app)
     app.add_middleware(RouteTable, routes_of=app)
     app.add_middleware(reservations.FastPathHolds)

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from ticketing.infra.http import api_docs
+from ticketing.infra.http.openapi import pages
 
 
 async def test_the_docs_page_loads_everything_from_this_origin(client: httpx2.AsyncClient) -> None:
@@ -37,7 +37,7 @@ async def test_the_document_contains_streams_and_health(client: httpx2.AsyncClie
 
 async def test_the_document_is_generated_once_and_not_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     app, generated = FastAPI(openapi_url=None), list[threading.Thread]()
-    api_docs.install(app)
+    pages.install(app)
 
     def openapi() -> dict[str, str]:
         generated.append(threading.current_thread())

@@ -11,10 +11,11 @@ from uuid import uuid4
 import orjson
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ticketing.infra.app_state import AppState
 from ticketing.infra.config import Settings, get_settings
+from ticketing.infra.http.close_delimited import VERSIONS, CloseDelimited
 from ticketing.infra.http.send_timeout import SendTimeout
 from ticketing.infra.system import garbage_collection
 
@@ -98,6 +99,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._unparsed_bytes = 0
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if cycle.scope["http_version"] in VERSIONS:
+            app = CloseDelimited(app, cycle)
+        super()._start_asgi_task(cycle, app)
 
     def shutdown(self) -> None:
         """Close the connection gracefully. uvicorn would close an idle connection at once, and lose unread data."""
