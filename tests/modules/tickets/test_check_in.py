@@ -1,6 +1,7 @@
 """Check-ins at the door: one admission per ticket, and every refusal with its reason."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx2
@@ -9,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from tests.modules.tickets.ticket_sale import TicketSale, sell_tickets
+from tests.modules.tickets.ticket_sale import TicketSale, date_back, sell_tickets
 from tests.support.world import Person, World, data, refusal
 from ticketing.infra.db import new_id
 from ticketing.modules.tickets import CheckIn
@@ -49,10 +50,11 @@ async def test_an_api_key_checks_in_a_ticket(sale: TicketSale, client: httpx2.As
 
 
 async def test_a_second_scan_is_refused_with_time_and_gate_of_the_first(app: FastAPI, sale: TicketSale) -> None:
-    data(await scan(sale, sale.code, gate="North", scanned_at="2030-06-01T18:30:00Z"))
+    await date_back(app, datetime(2026, 5, 1, tzinfo=UTC))
+    data(await scan(sale, sale.code, gate="North", scanned_at="2026-06-01T18:30:00Z"))
     refused = refusal(await scan(sale, sale.code, gate="South"), 409)
     assert refused["code"] == "already_checked_in"
-    assert (refused["first_scanned_at"], refused["gate"]) == ("2030-06-01T18:30:00Z", "North")
+    assert (refused["first_scanned_at"], refused["gate"]) == ("2026-06-01T18:30:00Z", "North")
     assert await scans(app) == {"admitted": 1, "already_checked_in": 1}
 
 

@@ -1,6 +1,7 @@
 """Syncing offline scans: the earliest scan of a ticket is its admission, whatever the order of syncs."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
@@ -9,18 +10,32 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from tests.modules.tickets.ticket_sale import TicketSale, sell_tickets
+from tests.modules.tickets.ticket_sale import TicketSale, date_back, sell_tickets
 from tests.support.world import World, data, refusal
 from ticketing.modules.tickets import CheckIn
 
 
 @pytest.fixture
 async def sale(app: FastAPI, world: World) -> TicketSale:
-    return await sell_tickets(app, world, standing=3)
+    return await _sell(app, world, standing=3)
+
+
+#: The doors opened two hours ago, and the tickets were issued before that.
+OPENED_AT = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
+
+
+def at(minute: int) -> str:
+    return (OPENED_AT + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
+
+
+async def _sell(app: FastAPI, world: World, **show: Any) -> TicketSale:
+    sale = await sell_tickets(app, world, **show)
+    await date_back(app, OPENED_AT)
+    return sale
 
 
 def scan(code: str, minute: int, nonce: str, gate: str = "North") -> dict[str, str]:
-    return {"code": code, "gate": gate, "scanned_at": f"2030-06-01T18:{minute:02}:00Z", "nonce": nonce}
+    return {"code": code, "gate": gate, "scanned_at": at(minute), "nonce": nonce}
 
 
 async def sync(sale: TicketSale, *scans: dict[str, str]) -> list[dict[str, Any]]:
@@ -37,11 +52,11 @@ async def test_the_earliest_scan_is_the_admission_in_any_request_order(sale: Tic
     late, early = scan(sale.code, 40, "b", "South"), scan(sale.code, 30, "a", "North")
     results = await sync(sale, late, early)
     assert [(r["nonce"], r["result"]) for r in results] == [("b", "already_checked_in"), ("a", "admitted")]
-    assert {(r["first_scanned_at"], r["gate"]) for r in results} == {("2030-06-01T18:30:00Z", "North")}
+    assert {(r["first_scanned_at"], r["gate"]) for r in results} == {(at(30), "North")}
 
 
 async def test_the_result_does_not_depend_on_the_order_of_syncs(app: FastAPI, world: World) -> None:
-    sale = await sell_tickets(app, world, standing=6)
+    sale = await _sell(app, world, standing=6)
     for n, order in enumerate(permutations((10, 20, 30))):
         code = sale.tickets[n]["code"]
         for minute in order:
@@ -49,7 +64,7 @@ async def test_the_result_does_not_depend_on_the_order_of_syncs(app: FastAPI, wo
         results = await sync(sale, *(scan(code, minute, f"{n}-{minute}", f"Gate {minute}") for minute in (10, 20, 30)))
         assert [r["result"] for r in results] == ["admitted", "already_checked_in", "already_checked_in"]
         ticket = data(await sale.buyer.get(f"/tickets/{sale.tickets[n]['id']}"))
-        assert (ticket["status"], ticket["checked_in_at"]) == ("checked_in", "2030-06-01T18:10:00Z")
+        assert (ticket["status"], ticket["checked_in_at"]) == ("checked_in", at(10))
     assert (await sale.stats())["by_gate"] == [{"gate": "Gate 10", "checked_in": 6}]
 
 

@@ -1,12 +1,15 @@
 """A show whose tickets were sold, for the tests of tickets."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from tests.support.drain import drain
 from tests.support.world import Person, Show, World, data
+from ticketing.modules.tickets import Ticket
 
 
 @dataclass
@@ -55,3 +58,9 @@ async def sell_tickets(app: FastAPI, world: World, *seats: str, standing: int = 
         order = await world.buy(buyer, made, *(seats or ("Stalls-A-1",)))
     await drain(app)
     return TicketSale(app, world, made, buyer, order, await tickets_of(buyer, order))
+
+
+async def date_back(app: FastAPI, issued_at: datetime) -> None:
+    """Make every ticket one that was issued at this time, so that it can have been scanned since."""
+    async with app.state.worker_database.transaction() as session:
+        await session.execute(update(Ticket).values(created_at=issued_at))

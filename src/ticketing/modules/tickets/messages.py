@@ -83,3 +83,4 @@ class TicketCheckedIn(_TicketMessage):
     gate: str | None
     checked_in_at: datetime
     is_correction: bool = Field(False, description="an earlier offline scan replaced the admission sent before")
+    is_time_corrected: bool = Field(False, description="the scanner's time was impossible; this is the scan's arrival")

@@ -130,5 +130,8 @@ class CheckIn(Identified, Base):
     gate: Mapped[str | None] = mapped_column(Text)
     #: Idempotency key chosen by the scanning device: a scan that is sent twice is recorded once.
     nonce: Mapped[str | None] = mapped_column(Text)
+    #: The scanner's time within bounds, else the time of arrival (see checkin/scan_times.py).
     scanned_at: Mapped[datetime]
+    #: The scanner's time, where it was replaced by the time of arrival.
+    claimed_at: Mapped[datetime | None]
     scanned_by: Mapped[str] = mapped_column(Text)

@@ -22,16 +22,17 @@ def _tickets(user_id: UUID) -> Rows:
 
 
 def _scans(user_id: UUID) -> Rows:
-    columns = (CheckIn.organization_id, CheckIn.id, CheckIn.ticket_id, CheckIn.result, CheckIn.gate, CheckIn.scanned_at)
+    columns = (CheckIn.organization_id, CheckIn.id, CheckIn.ticket_id, CheckIn.result, CheckIn.gate)
+    times = (CheckIn.scanned_at, CheckIn.claimed_at)
     is_its = (Ticket.organization_id == CheckIn.organization_id) & (Ticket.id == CheckIn.ticket_id)
-    query = select(*columns).join(Ticket, is_its)
+    query = select(*columns, *times).join(Ticket, is_its)
     return query.where(Ticket.user_id == user_id).order_by(CheckIn.id)
 
 
 def _scans_made(user_id: UUID) -> Rows:
     columns = (CheckIn.organization_id, CheckIn.id, CheckIn.event_id, CheckIn.scanned_by, CheckIn.scanned_at)
     mine = CheckIn.scanned_by == organizations.personal_data.actor_of(user_id)
-    return select(*columns, CheckIn.result, CheckIn.gate).where(mine).order_by(CheckIn.id)
+    return select(*columns, CheckIn.claimed_at, CheckIn.result, CheckIn.gate).where(mine).order_by(CheckIn.id)
 
 
 def _devices_made(user_id: UUID) -> Rows:

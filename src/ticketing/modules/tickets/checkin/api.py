@@ -34,7 +34,11 @@ async def check_in(
     if refusal := outcome.refusal:
         # Returned, not raised: the refused scan is recorded in this transaction, which must commit.
         return error_handlers.render(refusal)
-    return envelope(CheckInOut(ticket=DoorTicketOut.of(outcome.ticket)), "Admitted")
+    return envelope(_describe(outcome), "Admitted")
+
+
+def _describe(outcome: service.CheckInOutcome) -> CheckInOut:
+    return CheckInOut(ticket=DoorTicketOut.of(outcome.ticket), is_time_corrected=outcome.is_time_corrected)
 
 
 @router.get("/stats")

@@ -1,8 +1,8 @@
 """Merge scans that were made offline: the earliest scan of a ticket is its admission.
 
 The result does not depend on the order in which devices sync: when an earlier scan arrives, it becomes the admission,
-and the later scan becomes a repeated scan. Scan times come from the devices' clocks and are only compared with each
-other.
+and the later scan becomes a repeated scan. Scan times come from the devices' clocks, within the bounds of
+scan_times.py. A scan whose time is impossible counts from its arrival and never replaces an admission.
 """
 
 import asyncio
@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict
 from ticketing.modules import events, organizations
+from ticketing.modules.tickets.checkin.scan_times import ScanTime, bound_scan_time
 from ticketing.modules.tickets.checkin.schemas import OfflineScan, ScanOut
 from ticketing.modules.tickets.checkin.service import (
     CHECK_INS,
@@ -50,6 +51,7 @@ class _Merge:
     scans: dict[str, CheckIn]
     #: The admission of each admitted ticket, by ticket id.
     admissions: dict[UUID, CheckIn]
+    arrived_at: datetime
     added: list[CheckIn] = field(default_factory=list)
 
 
@@ -67,8 +69,9 @@ async def sync_scans(
     claims = await asyncio.to_thread(_verify_all, keyring(), [scan.code for scan in scans])
     merge = await _load(session, event, {c.ticket_id for c in claims if c}, {scan.nonce for scan in scans})
     refused: dict[int, ScanOut] = {}
-    for n in sorted(range(len(scans)), key=lambda n: scans[n].scanned_at):
-        if refusal := _refuse(merge, event, scans[n], claims[n]) or _add(merge, access, scans[n], claims[n]):
+    times = [_time_of(merge, scan, claim) for scan, claim in zip(scans, claims, strict=True)]
+    for n in sorted(range(len(scans)), key=lambda n: (times[n].is_corrected, times[n].scanned_at)):
+        if refusal := _refuse(merge, event, scans[n], claims[n]) or _add(merge, access, scans[n], claims[n], times[n]):
             refused[n] = refusal
     await _write(session, merge)
     return [refused.get(n) or _result(merge, scan) for n, scan in enumerate(scans)]
@@ -94,7 +97,15 @@ async def _load(session: AsyncSession, event: events.Event, ids: set[UUID], nonc
     # These statements follow the locks, so they see what was committed while this transaction waited.
     known = {scan.nonce: scan for scan in await session.scalars(scans.where(CheckIn.nonce.in_(nonces)))}
     admitted = {scan.ticket_id: scan for scan in await session.scalars(scans.where(is_admission))}
-    return _Merge(found, {nonce: scan for nonce, scan in known.items() if nonce}, admitted)
+    arrived_at = await session.scalar(select(func.now()))
+    assert arrived_at is not None
+    return _Merge(found, {nonce: scan for nonce, scan in known.items() if nonce}, admitted, arrived_at)
+
+
+def _time_of(merge: _Merge, scan: OfflineScan, claims: CodeClaims | None) -> ScanTime:
+    ticket = merge.tickets.get(claims.ticket_id) if claims else None
+    issued_at = ticket.created_at if ticket else merge.arrived_at
+    return bound_scan_time(scan.scanned_at, issued_at, merge.arrived_at)
 
 
 def _refuse(merge: _Merge, event: events.Event, scan: OfflineScan, claims: CodeClaims | None) -> ScanOut | None:
@@ -117,7 +128,9 @@ def _refusal(scan: OfflineScan, error: InvalidCode | WrongEvent | NonceUsed | Ev
     return ScanOut(nonce=scan.nonce, result=error.code, message=error.message)
 
 
-def _add(merge: _Merge, access: organizations.Access, scan: OfflineScan, claims: CodeClaims | None) -> ScanOut | None:
+def _add(
+    merge: _Merge, access: organizations.Access, scan: OfflineScan, claims: CodeClaims | None, time: ScanTime
+) -> ScanOut | None:
     """Decide one scan. Earlier scans of the batch have been decided already."""
     assert claims is not None  # checked by _refuse
     ticket = merge.tickets[claims.ticket_id]
@@ -130,9 +143,10 @@ def _add(merge: _Merge, access: organizations.Access, scan: OfflineScan, claims:
         ticket_id=ticket.id,
         gate=scan.gate or access.gate,
         nonce=scan.nonce,
-        scanned_at=scan.scanned_at,
+        scanned_at=time.scanned_at,
+        claimed_at=time.claimed_at,
         scanned_by=access.actor,
-        result=_decide(merge, ticket, scan.scanned_at),
+        result=_decide(merge, ticket, time),
     )
     if row.result == ScanResult.ADMITTED:
         if replaced := merge.admissions.get(ticket.id):
@@ -143,11 +157,14 @@ def _add(merge: _Merge, access: organizations.Access, scan: OfflineScan, claims:
     return None
 
 
-def _decide(merge: _Merge, ticket: Ticket, scanned_at: datetime) -> ScanResult:
+def _decide(merge: _Merge, ticket: Ticket, time: ScanTime) -> ScanResult:
     if ticket.status == TicketStatus.VOIDED:
         return ScanResult.VOIDED
     first = merge.admissions.get(ticket.id)
-    return ScanResult.ADMITTED if first is None or scanned_at < first.scanned_at else ScanResult.ALREADY_CHECKED_IN
+    # By its scanner's clock, an admission may lie up to CLOCK_AHEAD_MAX in the future: an arrival before that time is
+    # not an earlier scan.
+    is_first = first is None or (not time.is_corrected and time.scanned_at < first.scanned_at)
+    return ScanResult.ADMITTED if is_first else ScanResult.ALREADY_CHECKED_IN
 
 
 async def _write(session: AsyncSession, merge: _Merge) -> None:
@@ -172,7 +189,8 @@ def _admit(session: AsyncSession, ticket: Ticket, scan: CheckIn) -> None:
     is_correction = ticket.status == TicketStatus.CHECKED_IN
     ticket.status = TicketStatus.CHECKED_IN
     ticket.checked_in_at, ticket.checked_in_gate = scan.scanned_at, scan.gate
-    outbox.publish(session, checked_in(ticket, is_correction=is_correction))
+    is_time_corrected = scan.claimed_at is not None
+    outbox.publish(session, checked_in(ticket, is_time_corrected=is_time_corrected, is_correction=is_correction))
 
 
 def _result(merge: _Merge, scan: OfflineScan) -> ScanOut:
@@ -185,6 +203,7 @@ def _result(merge: _Merge, scan: OfflineScan) -> ScanOut:
         ticket_id=recorded.ticket_id,
         first_scanned_at=first.scanned_at if first else None,
         gate=first.gate if first else None,
+        is_time_corrected=recorded.claimed_at is not None,
     )
 
 

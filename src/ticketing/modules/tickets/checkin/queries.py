@@ -41,6 +41,7 @@ async def get_stats(session: AsyncSession, organization_id: UUID, event_id: UUID
     is_inside = of_event & (Ticket.status == TicketStatus.CHECKED_IN)
     gates = select(Ticket.checked_in_gate, func.count()).where(is_inside).group_by(Ticket.checked_in_gate)
     scans = select(CheckIn.result, func.count()).where(scan_of_event, CheckIn.result != ScanResult.ADMITTED)
+    corrected = select(func.count()).where(scan_of_event, CheckIn.claimed_at.is_not(None))
     count = {row[0]: int(row[1]) for row in await session.execute(statuses)}
     inside = count.get(TicketStatus.CHECKED_IN, 0)
     return StatsOut(
@@ -52,6 +53,7 @@ async def get_stats(session: AsyncSession, organization_id: UUID, event_id: UUID
             for row in await session.execute(gates.order_by(Ticket.checked_in_gate))
         ],
         refused={row[0]: int(row[1]) for row in await session.execute(scans.group_by(CheckIn.result))},
+        corrected_times=await session.scalar(corrected) or 0,
     )
 
 

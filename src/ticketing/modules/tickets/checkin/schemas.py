@@ -18,7 +18,11 @@ Nonce = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
 
 
 class CheckInTicket(Body):
-    """A code scanned at a gate. `scanned_at` is the device's time, and defaults to now."""
+    """A code scanned at a gate. `scanned_at` is the device's time, and defaults to now.
+
+    A time before the ticket was issued, or more than two minutes ahead of the server's, is replaced by the time of
+    arrival. The response says so in `is_time_corrected`.
+    """
 
     code: Code
     gate: ShortName | None = None
@@ -27,7 +31,7 @@ class CheckInTicket(Body):
 
 
 class OfflineScan(Body):
-    """A scan that was made offline."""
+    """A scan that was made offline. `scanned_at` is bounded as for a single scan."""
 
     code: Code
     gate: ShortName | None = None
@@ -72,6 +76,8 @@ class CheckInOut(Out):
 
     result: str = "admitted"
     ticket: DoorTicketOut
+    #: `scanned_at` of this scan was impossible and was replaced by the time of arrival.
+    is_time_corrected: bool = False
 
 
 class ScanOut(Out):
@@ -84,6 +90,8 @@ class ScanOut(Out):
     #: Time and gate of the ticket's admission, by this scan or another.
     first_scanned_at: Moment | None = None
     gate: str | None = None
+    #: `scanned_at` of this scan was impossible and was replaced by the time of arrival.
+    is_time_corrected: bool = False
 
 
 class SyncOut(Out):
@@ -106,6 +114,8 @@ class StatsOut(Out):
     by_gate: list[GateOut]
     #: Refused scans, by result.
     refused: dict[str, int]
+    #: Scans whose time was impossible: some scanner's clock is wrong.
+    corrected_times: int = 0
 
 
 class OfflineTicketOut(Out):

@@ -18,6 +18,7 @@ from ticketing.infra.errors import Conflict, Invalid, TicketingError
 from ticketing.infra.http.fields import rfc3339
 from ticketing.infra.metrics import Counter
 from ticketing.modules import events, organizations
+from ticketing.modules.tickets.checkin.scan_times import ScanTime, bound_scan_time
 from ticketing.modules.tickets.checkin.schemas import CheckInTicket
 from ticketing.modules.tickets.codes import CodeClaims, InvalidCode, keyring
 from ticketing.modules.tickets.messages import TicketCheckedIn
@@ -55,10 +56,11 @@ class NonceUsed(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class CheckInOutcome:
-    """The result of a recorded scan, with its ticket."""
+    """The result of a recorded scan, with its ticket. `is_time_corrected`: its time is that of its arrival."""
 
     result: ScanResult
     ticket: Ticket
+    is_time_corrected: bool
 
     @property
     def refusal(self) -> TicketingError | None:
@@ -69,6 +71,7 @@ class CheckInOutcome:
             "ticket_id": self.ticket.id,
             "seat": self.ticket.seat_label,
             "name": self.ticket.name,
+            "is_time_corrected": self.is_time_corrected,
         }
         if self.result == ScanResult.VOIDED:
             return TicketVoided(**details)
@@ -79,12 +82,13 @@ class CheckInOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One scan of a verified code. `scanned_by` is the actor as in the audit log."""
+    """One scan of a verified code. `claimed_at` is the scanner's time; `scanned_by` the actor as in the audit log."""
 
     claims: CodeClaims
     gate: str | None
     nonce: str | None
-    scanned_at: datetime
+    claimed_at: datetime | None
+    arrived_at: datetime
     scanned_by: str
 
     @classmethod
@@ -93,7 +97,11 @@ class Scan:
         claims = keyring().read(body.code)
         now = await session.scalar(select(func.now()))
         assert now is not None
-        return cls(claims, body.gate or access.gate, body.nonce, body.scanned_at or now, access.actor)
+        return cls(claims, body.gate or access.gate, body.nonce, body.scanned_at, now, access.actor)
+
+    def time_for(self, ticket: Ticket) -> ScanTime:
+        """When this ticket was scanned, within the bounds of `bound_scan_time`."""
+        return bound_scan_time(self.claimed_at, ticket.created_at, self.arrived_at)
 
 
 async def check_in(
@@ -109,12 +117,12 @@ async def check_in(
     event = await events.get_own_event(session, access.organization_id, event_id)
     scan = await Scan.of(session, access, body)
     ticket = await _lock_scanned(session, event, scan.claims)
-    result = await _find_earlier(session, ticket, scan)
-    if result is None:
+    outcome = await _find_earlier(session, ticket, scan)
+    if outcome is None:
         check_takes_place(event)
-        result = await _decide(session, ticket, scan)
-    CHECK_INS.labels(result.value).inc()
-    return CheckInOutcome(result, ticket)
+        outcome = await _decide(session, ticket, scan)
+    CHECK_INS.labels(outcome.result.value).inc()
+    return outcome
 
 
 def check_takes_place(event: events.Event) -> None:
@@ -136,7 +144,7 @@ async def _lock_scanned(session: AsyncSession, event: events.Event, claims: Code
     return ticket
 
 
-async def _find_earlier(session: AsyncSession, ticket: Ticket, scan: Scan) -> ScanResult | None:
+async def _find_earlier(session: AsyncSession, ticket: Ticket, scan: Scan) -> CheckInOutcome | None:
     # Looked up under the ticket's lock: a concurrent repetition of the same scan waits for the first one to commit.
     if scan.nonce is None:
         return None
@@ -150,24 +158,25 @@ async def _find_earlier(session: AsyncSession, ticket: Ticket, scan: Scan) -> Sc
         return None
     if earlier.ticket_id != ticket.id:
         raise NonceUsed(field="nonce")
-    return ScanResult(earlier.result)
+    return CheckInOutcome(ScanResult(earlier.result), ticket, earlier.claimed_at is not None)
 
 
-async def _decide(session: AsyncSession, ticket: Ticket, scan: Scan) -> ScanResult:
+async def _decide(session: AsyncSession, ticket: Ticket, scan: Scan) -> CheckInOutcome:
     result = {
         TicketStatus.VOIDED: ScanResult.VOIDED,
         TicketStatus.CHECKED_IN: ScanResult.ALREADY_CHECKED_IN,
         TicketStatus.ISSUED: ScanResult.ADMITTED,
     }[TicketStatus(ticket.status)]
-    await _write(session, ticket, scan, result)
+    time = scan.time_for(ticket)
+    await _write(session, ticket, scan, time, result)
     if result == ScanResult.ADMITTED:
         ticket.status = TicketStatus.CHECKED_IN
-        ticket.checked_in_at, ticket.checked_in_gate = scan.scanned_at, scan.gate
-        outbox.publish(session, checked_in(ticket))
-    return result
+        ticket.checked_in_at, ticket.checked_in_gate = time.scanned_at, scan.gate
+        outbox.publish(session, checked_in(ticket, is_time_corrected=time.is_corrected))
+    return CheckInOutcome(result, ticket, time.is_corrected)
 
 
-async def _write(session: AsyncSession, ticket: Ticket, scan: Scan, result: ScanResult) -> None:
+async def _write(session: AsyncSession, ticket: Ticket, scan: Scan, time: ScanTime, result: ScanResult) -> None:
     row = {
         "id": new_id(),
         "organization_id": ticket.organization_id,
@@ -176,7 +185,8 @@ async def _write(session: AsyncSession, ticket: Ticket, scan: Scan, result: Scan
         "result": result,
         "gate": scan.gate,
         "nonce": scan.nonce,
-        "scanned_at": scan.scanned_at,
+        "scanned_at": time.scanned_at,
+        "claimed_at": time.claimed_at,
         "scanned_by": scan.scanned_by,
     }
     if await write_scans(session, [row]) == 0:
@@ -193,7 +203,7 @@ async def write_scans(session: AsyncSession, rows: list[dict[str, Any]]) -> int:
     return len((await session.scalars(once, rows)).all())
 
 
-def checked_in(ticket: Ticket, *, is_correction: bool = False) -> TicketCheckedIn:
+def checked_in(ticket: Ticket, *, is_time_corrected: bool, is_correction: bool = False) -> TicketCheckedIn:
     """Build the message of an admission."""
     assert ticket.checked_in_at is not None  # a constraint of the table says so
     return TicketCheckedIn(
@@ -204,4 +214,5 @@ def checked_in(ticket: Ticket, *, is_correction: bool = False) -> TicketCheckedI
         gate=ticket.checked_in_gate,
         checked_in_at=ticket.checked_in_at,
         is_correction=is_correction,
+        is_time_corrected=is_time_corrected,
     )
