@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -42,7 +43,6 @@ from ticketing.web import mount_web, render_event, render_home
 
 # In order of traffic during a rush: routes are matched one after the other.
 MODULES = (reservations, realtime, events, orders, payments, tickets, iam, organizations, venues, webhooks, privacy)
-_PAGES = realtime.PageRenderers(render_home, render_event)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -104,7 +104,8 @@ def _mount_pages(app: FastAPI) -> None:
             event = await events.find_published(session, event_id)
             return event.model_dump(mode="json") if event else None
 
-    mount_web(app, list_events=list_events, find_event=find_event)
+    site = app_state.of(app).get(Settings).base_url
+    mount_web(app, site=site, list_events=list_events, find_event=find_event)
 
 
 @asynccontextmanager
@@ -127,7 +128,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:
         state.provide(limiter)
-    async with iam.watch_revocations(database), realtime.running(state, _PAGES), long_poll.running():
+    pages = realtime.PageRenderers(
+        partial(render_home, site=settings.base_url), partial(render_event, site=settings.base_url)
+    )
+    async with iam.watch_revocations(database), realtime.running(state, pages), long_poll.running():
         yield
     await group_commit.close()
     await database.close()

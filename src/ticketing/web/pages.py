@@ -11,7 +11,8 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from ticketing.web import prerender
-from ticketing.web.shell import POLICY, SCRIPT_PAGES, render_event, render_home, shell
+from ticketing.web.sale_calendar import sale_calendar
+from ticketing.web.shell import POLICY, SCRIPT_PAGES, ScriptPage, event_url, render_event, render_home, shell
 
 ListEvents = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
 FindEvent = Callable[[str], Awaitable[Mapping[str, Any] | None]]
@@ -27,20 +28,25 @@ HEADERS = {**POLICY, "Cache-Control": "no-cache"}
 DOOR_HEADERS = {"Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"}
 
 
-def mount_web(app: FastAPI, *, list_events: ListEvents | None = None, find_event: FindEvent | None = None) -> None:
+def mount_web(
+    app: FastAPI, *, site: str, list_events: ListEvents | None = None, find_event: FindEvent | None = None
+) -> None:
     """Add the static files, the pages and the 404 page to `app`; call this after all other routes are registered.
+
+    `site`: the base URL of links to the platform.
 
     `list_events` and `find_event` return dicts in the shape of the public REST payloads. If one is missing or
     fails, its page is served without content: the script fetches the data itself and reports the error.
     """
-    pages, assets = Pages(list_events, find_event), shell().assets
+    pages, assets = Pages(site, list_events, find_event), shell().assets
     routes = app.router.routes
     routes.append(Route("/static/{version}/{path:path}", assets.serve))
     routes.append(Route("/favicon.ico", assets.serve_icon))
     routes.append(Route("/", pages.home))
     routes.append(Route("/e/{event_id}", pages.event))
-    for path, (module, title) in SCRIPT_PAGES.items():
-        routes.append(Route(path, pages.script_page(module, title)))
+    routes.append(Route("/e/{event_id}/sale.ics", pages.sale_calendar))
+    for path, page in SCRIPT_PAGES.items():
+        routes.append(Route(path, pages.script_page(page)))
     routes.append(NotFoundRoute("/{path:path}", pages.not_found))
 
 
@@ -59,7 +65,8 @@ class NotFoundRoute(Route):
 class Pages:
     """The page handlers. A page whose content is rendered here has an ETag; one that the script fills has none."""
 
-    def __init__(self, list_events: ListEvents | None, find_event: FindEvent | None) -> None:
+    def __init__(self, site: str, list_events: ListEvents | None, find_event: FindEvent | None) -> None:
+        self.site = site
         self.list_events = list_events
         self.find_event = find_event
 
@@ -68,25 +75,39 @@ class Pages:
         events: Any = await _load(self.list_events) if self.list_events else UNAVAILABLE
         if events is UNAVAILABLE:
             return _page("home", "Events")
-        return render_home(events, request.query_params.get("q", "")).respond(request)
+        return render_home(events, request.query_params.get("q", ""), site=self.site).respond(request)
 
     async def event(self, request: Request) -> Response:
-        """Serve `/e/{id}` with the event's description and prices, or the 404 page."""
-        find = self.find_event
-        if find is None:
-            return _page("event", "Event")
-        event_id = request.path_params["event_id"]
-        event = await _load(lambda: find(event_id))
+        """Serve `/e/{id}` with the event's facts, sale and prices, or the 404 page."""
+        event = await self._find(request)
         if event is None:
             return await self.not_found(request)
-        return _page("event", "Event") if event is UNAVAILABLE else render_event(event).respond(request)
+        if event is UNAVAILABLE:
+            return _page("event", "Event")
+        return render_event(event, site=self.site).respond(request)
 
-    def script_page(self, module: str, title: str) -> Callable[[Request], Awaitable[Response]]:
+    async def sale_calendar(self, request: Request) -> Response:
+        """Serve `/e/{id}/sale.ics`: the start of the sale as a calendar entry; the 404 page if it has no start."""
+        event = await self._find(request)
+        if event is UNAVAILABLE:
+            return Response(status_code=503, headers={"Retry-After": "5"})
+        if event is None or not event.get("sales_start_at"):
+            return await self.not_found(request)
+        headers = {"Content-Disposition": 'attachment; filename="sale.ics"', "Cache-Control": "no-cache"}
+        file = sale_calendar(event, event_url(self.site, str(event["id"])))
+        return Response(file, media_type="text/calendar; charset=utf-8", headers=headers)
+
+    async def _find(self, request: Request) -> Any:
+        find = self.find_event
+        event_id = request.path_params["event_id"]
+        return UNAVAILABLE if find is None else await _load(lambda: find(event_id))
+
+    def script_page(self, page: ScriptPage) -> Callable[[Request], Awaitable[Response]]:
         """Make the handler of a page whose content is private to one user and therefore rendered by script."""
 
         async def show(request: Request) -> Response:
-            response = _page(module, title)
-            response.headers.update(DOOR_HEADERS if module == "door" else {})
+            response = _page(page.module, page.title, prerender.script_page(page.title, page.need))
+            response.headers.update(DOOR_HEADERS if page.module == "door" else {})
             return response
 
         return show

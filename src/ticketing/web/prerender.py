@@ -1,6 +1,7 @@
 """Server-side HTML for pages that must be readable without JavaScript: the event list and one event.
 
-All values are escaped.
+Order, words and formats are those of the script (`js/words/en.js`), so that nothing moves when it takes over. All
+values are escaped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,16 +11,25 @@ from typing import Any
 
 from ticketing.infra.formats import currencies
 from ticketing.infra.formats.local_time import clock, to_zone, zone_label
+from ticketing.web.sales import Event, Price, Sale, list_prices, moment, sale_of
 
 SEARCH_ICON = "M11 4a7 7 0 1 0 0 14a7 7 0 0 0 0-14M16.5 16.5L21 21"
 
-Event = Mapping[str, Any]
+#: What is said of a sale; nothing while it is open.
+SALE_WORDS = {
+    Sale.CANCELLED: "This event has been cancelled. Tickets that were bought are refunded.",
+    Sale.NOT_ON_SALE: "This event is not on sale.",
+    Sale.NOT_YET: "The sale begins on {date}.",
+    Sale.OVER: "The sale for this event is over.",
+    Sale.ALL_TAKEN: "Nothing is free right now. What others hold and do not pay for comes back, and is shown here.",
+    Sale.SOLD_OUT: "This event is sold out.",
+}
 
 
 def event_list(events: Sequence[Event], query: str) -> str:
     """Render the content of the home page: the search box, then one card per event."""
     cards = "".join(_card(event) for event in events if _matches(event, query))
-    content = cards or "<p>No event matches. Try fewer or other words.</p>"
+    content = cards or '<p class="muted">No event matches. Try fewer or other words.</p>'
     return f"""
 <section class="home"><h1>What would you like to see?</h1>
 <form class="search" role="search" action="/" method="get"><label class="sr" for="q">Search events</label>
@@ -29,20 +39,30 @@ def event_list(events: Sequence[Event], query: str) -> str:
 <div class="cards" data-testid="events">{content}</div></section>"""
 
 
-def event_page(event: Event) -> str:
-    """Render one event's date, venue, prices and availability; the script replaces it with the seat map and panel."""
-    prices = "".join(
-        f"<li><span>{escape(str(kind['name']))}</span> <strong>{format_money(kind['price'])}</strong></li>"
-        for kind in event.get("ticket_types") or ()
-    )
+def event_page(event: Event, now: datetime) -> str:
+    """Render an event's facts, its sale and its prices; the script replaces them with the seat map and the panel."""
+    facts = "".join(f"<span>{fact}</span>" for fact in (_start(event), _place(event), _organizer(event)) if fact)
     text = escape(event.get("description") or "")
     description = f'<p class="about">{text}</p>' if text else ""
     return f"""
 <article class="facts-only stack" data-testid="event-facts" data-plan="{escape(str(event.get("plan_version") or ""))}">
 <header class="event-head"><h1>{escape(event["title"])}</h1>
-<p class="muted">{_start_and_zone(event)} · {_place(event)}</p></header>
-{description}<ul class="plain-prices">{prices}</ul><p>{_availability(event)}</p>
+<p class="facts muted">{facts}</p>{description}</header>
+{_sale(event, now)}{_prices(event)}
 <noscript><p>Choosing seats needs JavaScript, which is switched off in this browser.</p></noscript></article>"""
+
+
+def describe_event(event: Event) -> str:
+    """The event in one line of text, for links to its page: its description, or else when and where it takes place."""
+    parts = (_start_text(event), _place_text(event))
+    return event.get("description") or ", ".join(part for part in parts if part)
+
+
+def script_page(title: str, need: str) -> str:
+    """Render the content of a page that a script fills: its heading, and what the page needs that has no script."""
+    return f"""
+<section class="narrow stack"><h1>{escape(title)}</h1>
+<noscript><p data-testid="need">{escape(need)}</p></noscript></section>"""
 
 
 def not_found_page() -> str:
@@ -53,42 +73,101 @@ def not_found_page() -> str:
 <p><a class="button primary" href="/">See all events</a></p></section>"""
 
 
-def format_money(price: Mapping[str, Any] | None) -> str:
+def format_money(price: Mapping[str, Any]) -> str:
     """Format `{"amount": 4500, "currency": "EUR", "digits": 2}` as `€45.00`, like the page's script."""
-    return escape(currencies.format_money(price["amount"], price["currency"], "en")) if price else ""
+    return escape(currencies.format_money(price["amount"], price["currency"], "en"))
+
+
+def _sale(event: Event, now: datetime) -> str:
+    """The notice above the prices, and the calendar entry of a sale that has not begun."""
+    sale = sale_of(event, now)
+    if sale is Sale.OPEN:
+        return f"<p>{_availability(event)}</p>" if _availability(event) else ""
+    date = _long_date_time(event, "sales_start_at") if sale is Sale.NOT_YET else ""
+    words = f'<p class="closed" data-testid="closed">{escape(SALE_WORDS[sale].format(date=date))}</p>'
+    if sale is not Sale.NOT_YET:
+        return words
+    calendar = f"/e/{escape(str(event['id']))}/sale.ics"
+    return f'{words}<p><a class="button" href="{calendar}">Add the sale to your calendar</a></p>'
+
+
+def _prices(event: Event) -> str:
+    rows = "".join(_price(price) for price in list_prices(event))
+    return f'<h2>Prices</h2><ul class="plain-prices">{rows}</ul>' if rows else ""
+
+
+def _price(price: Price) -> str:
+    left = f"{price.available:,} left" if price.available else "none left"
+    amount = format_money(price.price) if price.price["amount"] else "Free"
+    return (
+        f'<li><span class="grow">{escape(price.name)}</span> <span class="muted small-text">{left}</span>'
+        f" <strong>{amount}</strong></li>"
+    )
 
 
 def _card(event: Event) -> str:
-    price = format_money(event.get("price_from"))
-    from_price = f"from {price}" if price else ""
+    when_and_where = " · ".join(part for part in (_clock_text(event), _place_text(event)) if part)
     return f"""
 <a class="card" href="/e/{escape(str(event["id"]))}" data-testid="event-card">
-<span class="date-block"><span>{_format_start(event, "%a")}</span><strong>{_format_start(event, "%-d")}</strong>
-<span>{_format_start(event, "%b")}</span></span>
+<span class="date-block"><span>{_format_start(event, "%a")}</span><strong>{_format_start(event, "%-d")}</strong><span
+>{_format_start(event, "%b")}</span></span>
 <span class="card-body"><span class="card-title">{escape(event["title"])}</span>
-<span class="muted">{_place(event)}</span>
-<span class="card-foot"><span>{from_price}</span><span class="muted">{_availability(event)}</span></span></span></a>"""
+<span class="muted">{escape(when_and_where)}</span>
+<span class="card-foot">{_price_from(event)}{_card_availability(event)}</span></span></a>"""
+
+
+def _price_from(event: Event) -> str:
+    price = event.get("price_from")
+    if not price:
+        return ""
+    return f"<strong>{f'from {format_money(price)}' if price['amount'] else 'free and up'}</strong>"
+
+
+def _card_availability(event: Event) -> str:
+    text = _availability(event)
+    if text == "Sold out":
+        return f'<span class="tag">{text}</span>'
+    return f'<span class="card-left"><span class="muted small-text">{text}</span></span>' if text else ""
 
 
 def _format_start(event: Event, pattern: str) -> str:
-    return escape(_local_start(event).strftime(pattern))
+    return escape(_local(event, "starts_at").strftime(pattern))
 
 
-def _start_and_zone(event: Event) -> str:
+def _start(event: Event) -> str:
+    starts_at = moment(event["starts_at"]).isoformat()
+    return f'<time datetime="{escape(starts_at)}">{escape(_start_text(event))}</time>'
+
+
+def _start_text(event: Event) -> str:
+    return _long_date_time(event, "starts_at")
+
+
+def _long_date_time(event: Event, field: str) -> str:
     """The zone is always named: the server does not know the reader's."""
-    start = _local_start(event)
-    return escape(f"{start:%A, %-d %B %Y} at {clock(start)} ({zone_label(event['timezone'])})")
+    local = _local(event, field)
+    return f"{local:%A, %-d %B %Y} at {clock(local)} ({zone_label(event['timezone'])})"
 
 
-def _local_start(event: Event) -> datetime:
-    starts_at = event["starts_at"]
-    instant = starts_at if isinstance(starts_at, datetime) else datetime.fromisoformat(str(starts_at))
-    return to_zone(instant, event["timezone"])
+def _clock_text(event: Event) -> str:
+    return f"{clock(_local(event, 'starts_at'))} ({zone_label(event['timezone'])})"
+
+
+def _local(event: Event, field: str) -> datetime:
+    return to_zone(moment(event[field]), event["timezone"])
 
 
 def _place(event: Event) -> str:
+    return escape(_place_text(event))
+
+
+def _place_text(event: Event) -> str:
     venue = event.get("venue") or {}
-    return escape(", ".join(part for part in (venue.get("name"), venue.get("city")) if part))
+    return ", ".join(part for part in (venue.get("name"), venue.get("city")) if part)
+
+
+def _organizer(event: Event) -> str:
+    return f"by {escape(event['organization']['name'])}"
 
 
 def _availability(event: Event) -> str:

@@ -1,27 +1,53 @@
 """The shell of every HTML page, filled with the content that is rendered on the server."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from html import escape
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 from ticketing.infra.http.caching.representations import Representations, represent
-from ticketing.web import prerender
+from ticketing.web import descriptions, prerender
 from ticketing.web.assets import FOLDER, Assets
 
-#: Pages without server-rendered content: path, module in js/pages, and title.
+_NO_SCRIPT = "needs JavaScript, which is switched off in this browser."
+
+
+class ScriptPage(NamedTuple):
+    """A page that is private to one user, and therefore filled by a script."""
+
+    #: In js/pages.
+    module: str
+    title: str
+    #: What a browser without JavaScript shows.
+    need: str
+
+
 SCRIPT_PAGES = {
-    "/o/{reference}": ("order", "Your order"),
-    "/login": ("login", "Log in"),
-    "/account/verify": ("verify-email", "Confirm your address"),
-    "/account/invitation": ("invitation", "An invitation"),
-    "/account/reset": ("reset-password", "A new password"),
-    "/me": ("me", "My tickets"),
-    "/console": ("console", "Organizer"),
-    "/door": ("door", "The door"),
+    "/o/{reference}": ScriptPage(
+        "order",
+        "Your order",
+        "This page shows an order to the buyer who logs in or names the order's e-mail address. It "
+        f"{_NO_SCRIPT} The tickets in the e-mail about the order are valid without this page.",
+    ),
+    "/login": ScriptPage(
+        "login", "Log in", f"Logging in {_NO_SCRIPT} Events and their prices can be read without an account."
+    ),
+    "/account/verify": ScriptPage("verify-email", "Confirm your address", f"Confirming an address {_NO_SCRIPT}"),
+    "/account/invitation": ScriptPage("invitation", "An invitation", f"Answering an invitation {_NO_SCRIPT}"),
+    "/account/reset": ScriptPage("reset-password", "A new password", f"Choosing a new password {_NO_SCRIPT}"),
+    "/me": ScriptPage(
+        "me",
+        "My tickets",
+        "This page shows orders and holds to the person who has logged in. It "
+        f"{_NO_SCRIPT} The tickets in the e-mails about orders are valid without this page.",
+    ),
+    "/console": ScriptPage("console", "Organizer", f"The organizer's console {_NO_SCRIPT}"),
+    "/door": ScriptPage("door", "The door", f"Checking tickets in {_NO_SCRIPT}"),
 }
-PAGE_MODULES = ("home", "event", *(module for module, _ in SCRIPT_PAGES.values()))
+PAGE_MODULES = ("home", "event", *(page.module for page in SCRIPT_PAGES.values()))
+DESCRIPTION = "Tickets with a live seat map."
 #: Characters of a search on the start page; more are ignored.
 SEARCH_LENGTH_MAX = 200
 CONTENT_TYPE = "text/html; charset=utf-8"
@@ -41,13 +67,14 @@ class Shell:
         self._template = Template((FOLDER / "index.html").read_text(encoding="utf-8"))
         self._preload_links = {module: self._links(module) for module in (None, *PAGE_MODULES)}
 
-    def fill(self, module: str | None, title: str, main: str = "", *, description: str = "") -> str:
-        """Fill the shell. `main` is HTML and inserted as is; `title` and `description` are text and escaped here."""
+    def fill(self, module: str | None, title: str, main: str = "", *, description: str = "", head: str = "") -> str:
+        """Fill the shell. `main` and `head` are HTML and inserted as is; `title` and `description` are text."""
         return self._template.substitute(
             title=f"{escape(title)} · Ticketing",
-            description=escape(description or "Tickets with a live seat map."),
+            description=escape(description or DESCRIPTION),
             assets=self.assets.prefix,
             preload=self._preload_links[module],
+            head=head,
             main=main,
         )
 
@@ -67,16 +94,32 @@ def shell() -> Shell:
     return Shell(Assets())
 
 
-def render_home(events: Sequence[Mapping[str, Any]], words: str) -> Representations:
-    """The start page: a card for each of these events that has the words. The events are payloads of the REST API."""
-    return _represent(shell().fill("home", "Events", prerender.event_list(events, words[:SEARCH_LENGTH_MAX])))
+def render_home(events: Sequence[Mapping[str, Any]], words: str, *, site: str) -> Representations:
+    """The start page: a card for each of these events that has the words. The events are payloads of the REST API.
+
+    `site`: the base URL of links to the platform.
+    """
+    main = prerender.event_list(events, words[:SEARCH_LENGTH_MAX])
+    head = descriptions.share_tags("Events", DESCRIPTION, f"{site}/")
+    return _represent(shell().fill("home", "Events", main, head=head))
 
 
-def render_event(event: Mapping[str, Any]) -> Representations:
-    """The page of an event, which is a payload of the REST API: description, prices, availability."""
-    description = str(event.get("description") or "")[:160]
-    main = prerender.event_page(event)
-    return _represent(shell().fill("event", event.get("title", "Event"), main, description=description))
+def render_event(event: Mapping[str, Any], *, site: str) -> Representations:
+    """The page of an event, which is a payload of the REST API: facts, sale, prices, and a description for programs.
+
+    `site`: the base URL of links to the platform.
+    """
+    now, url = datetime.now(UTC), event_url(site, str(event["id"]))
+    description = descriptions.shorten(prerender.describe_event(event))
+    tags = descriptions.share_tags(event["title"], description, url)
+    head = f"{tags}\n{descriptions.structured_data(event, url, now)}"
+    main = prerender.event_page(event, now)
+    return _represent(shell().fill("event", event["title"], main, description=description, head=head))
+
+
+def event_url(site: str, event_id: str) -> str:
+    """The address of an event's page."""
+    return f"{site}/e/{event_id}"
 
 
 def _represent(page: str) -> Representations:

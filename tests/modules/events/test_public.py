@@ -25,7 +25,8 @@ async def test_an_event_shows_its_ticket_types_and_availability(world: World, da
     await stage.take(show.labels[5:6], uuid4(), EARLIER)
     data(await show.tenant.admin.post(show.path("/seats/block"), {"seats": show.labels[9:]}))
     event = data(await world.client.get(f"{API}/events/{show.id}"))
-    assert event["availability"] == {"capacity": 17, "available": 11, "held": 3, "sold": 2, "blocked": 1}
+    of_seats = {"categories": {"Stalls": {"available": 4, "held": 3}}}
+    assert event["availability"] == {"capacity": 17, "available": 11, "held": 3, "sold": 2, "blocked": 1, **of_seats}
     assert event["price_from"] == {"amount": 900, "currency": "EUR", "digits": 2}
     assert event["has_seats"] is True
     assert event["organization"] == {"id": show.tenant.id, "name": "Tenant", "slug": show.tenant.slug}

@@ -128,6 +128,13 @@ class TicketTypeOut(Out):
     max_per_order: int | None
 
 
+class CategoryAvailability(Out):
+    """The seats of one category; the remainder is sold or blocked."""
+
+    available: int
+    held: int
+
+
 class Availability(Out):
     """Seats and places together; the remainder is blocked."""
 
@@ -136,6 +143,8 @@ class Availability(Out):
     held: int = 0
     sold: int = 0
     blocked: int = 0
+    #: The seats by category; without places.
+    categories: dict[str, CategoryAvailability] = Field(default_factory=dict)
 
 
 class EventOut(Out):

@@ -14,6 +14,7 @@ from ticketing.modules.events.inventory.counts import Count, SeatCounts, count_n
 from ticketing.modules.events.models import CategoryPrice, Event, TicketType
 from ticketing.modules.events.schemas import (
     Availability,
+    CategoryAvailability,
     EventOut,
     OrganizationBrief,
     TicketTypeOut,
@@ -130,4 +131,8 @@ def _add_up(seats: SeatCounts, types: Sequence[TicketTypeOut]) -> Availability:
         held=seats.held + sum(one.held or 0 for one in types),
         sold=seats.sold + sum(one.sold or 0 for one in types),
         blocked=seats.blocked,
+        categories={
+            category: CategoryAvailability(available=counts.available, held=counts.held)
+            for category, counts in sorted(seats.categories.items())
+        },
     )

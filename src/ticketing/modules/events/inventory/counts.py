@@ -1,4 +1,4 @@
-"""The numbers of available, held, sold and blocked seats of an event; a lapsed hold counts as available.
+"""The numbers of available, held, sold and blocked seats of an event, by category; a lapsed hold counts as available.
 
 A count reads every seat of the event, which takes milliseconds for an arena. Concurrent requests for one event are
 coalesced: a request that arrives during a count shares the next one. A process runs one count per event at a time, and
@@ -7,8 +7,10 @@ no client sees a state older than its request.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -24,22 +26,40 @@ RECENT_SECONDS = 1.0
 CACHED_MAX = 10_000
 
 _COUNT = f"""
-select e.event_id,
+select e.event_id, e.category,
        count(*) filter (where {FREE}) as available,
        count(*) filter (where status = 'h' and held_until > now()) as held,
        count(*) filter (where status = 's') as sold,
        count(*) filter (where status = 'b') as blocked
   from unnest(%s::uuid[], %s::uuid[]) as wanted (organization_id, event_id)
   join event_seats e on e.organization_id = wanted.organization_id and e.event_id = wanted.event_id
- group by e.event_id"""  # noqa: S608 (only constants)
+ group by e.event_id, e.category"""  # noqa: S608 (only constants)
+
+
+class CategoryCounts(NamedTuple):
+    """The seats of one category."""
+
+    available: int
+    held: int
+    sold: int
+    blocked: int
 
 
 @dataclass(frozen=True, slots=True)
 class SeatCounts:
+    """The seats of an event."""
+
     available: int = 0
     held: int = 0
     sold: int = 0
     blocked: int = 0
+    categories: Mapping[str, CategoryCounts] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, categories: Mapping[str, CategoryCounts]) -> Self:
+        """Add the categories up."""
+        available, held, sold, blocked = (sum(counts[n] for counts in categories.values()) for n in range(4))
+        return cls(available, held, sold, blocked, categories)
 
     @property
     def capacity(self) -> int:
@@ -56,8 +76,10 @@ async def count_now(session: AsyncSession, events: Sequence[Event]) -> dict[UUID
     """Count the seats as this transaction sees them, its own changes included."""
     owners = [e.organization_id for e in events], [e.id for e in events]
     found = await (await statements.execute(session, _COUNT, *owners)).fetchall()
-    counts = {event_id: SeatCounts(*numbers) for event_id, *numbers in found}
-    return {event.id: counts.get(event.id, SeatCounts()) for event in events}
+    categories: dict[UUID, dict[str, CategoryCounts]] = defaultdict(dict)
+    for event_id, category, *numbers in found:
+        categories[event_id][category] = CategoryCounts(*numbers)
+    return {event.id: SeatCounts.of(categories[event.id]) for event in events}
 
 
 async def count_shared(session: AsyncSession, events: Sequence[Event]) -> dict[UUID, SeatCounts]:

@@ -35,7 +35,7 @@ export default {
   'event.cancelled': 'This event has been cancelled. Tickets that were bought are refunded.',
   'event.draft': 'A draft: only your organization sees this page.',
   'event.not_on_sale': 'This event is not on sale.',
-  'event.not_yet': 'The sale begins on {date}. The map is live until then.',
+  'event.not_yet': 'The sale begins on {date}.',
   'event.over': 'The sale for this event is over.',
   'event.sold_out': 'Sold out for now. Seats whose hold runs out come back by themselves: this page shows them at once.',
 
