@@ -38,11 +38,14 @@ export const get = async (path, options) => (await call('GET', path, undefined, 
 export const getPage = (path, options) => call('GET', path, undefined, options);
 export const remove = async (path, body) => (await call('DELETE', path, body)).data;
 
-/** POSTs with an idempotency key, which is reused until the server has sent a final response. */
-export async function post(path, body = {}) {
+/**
+ * POSTs with an idempotency key, which is reused until the server has sent a final response. `options`: `timeout` of an
+ * attempt in ms, and `attempts`.
+ */
+export async function post(path, body = {}, options = {}) {
   const headers = { 'Idempotency-Key': keyFor(path, body) };
   try {
-    const { data } = await call('POST', path, body, { headers });
+    const { data } = await call('POST', path, body, { ...options, headers });
     forgetKey(path, body);
     return data;
   } catch (error) {
@@ -59,6 +62,7 @@ export async function getBlob(path) {
 }
 
 async function call(method, path, body, options = {}) {
+  const maxAttempts = options.attempts ?? MAX_ATTEMPTS;
   const isRepeatable = method === 'GET' || Boolean(options.headers?.['Idempotency-Key']);
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -66,7 +70,7 @@ async function call(method, path, body, options = {}) {
       if (!response.ok) throw await toApiError(response);
       return response.status === 204 ? { data: null } : await response.json();
     } catch (error) {
-      if (!(isRepeatable && error instanceof ApiError && error.isTransient && attempt < MAX_ATTEMPTS)) throw error;
+      if (!(isRepeatable && error instanceof ApiError && error.isTransient && attempt < maxAttempts)) throw error;
       await delay(Math.min(error.retryAfter * 1000 || 300 * 2 ** attempt, MAX_DELAY_MS));
     }
   }
@@ -74,13 +78,13 @@ async function call(method, path, body, options = {}) {
 
 async function sendWithToken(method, path, body, options) {
   const token = options.anonymous ? null : await accessToken(refreshTokens);
-  const response = await send(method, path, body, options.headers, token);
+  const response = await send(method, path, body, options, token);
   if (response.status !== 401 || !token) return response;
   const renewed = await renewToken(token, refreshTokens);
-  return renewed ? send(method, path, body, options.headers, renewed) : response;
+  return renewed ? send(method, path, body, options, renewed) : response;
 }
 
-async function send(method, path, body, headers = {}, token = null) {
+async function send(method, path, body, { headers = {}, timeout = TIMEOUT_MS } = {}, token = null) {
   const sentAt = Date.now();
   try {
     const response = await fetch(path.startsWith('/api/') ? path : BASE + path, {
@@ -92,7 +96,7 @@ async function send(method, path, body, headers = {}, token = null) {
         ...headers,
       },
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeout),
     });
     syncWithResponse(response, sentAt);
     return response;
@@ -109,7 +113,7 @@ async function toApiError(response) {
 async function refreshTokens(refresh_token, key) {
   const headers = { 'Idempotency-Key': key };
   for (let attempt = 1; ; attempt += 1) {
-    const response = await send('POST', '/auth/refresh', { refresh_token }, headers);
+    const response = await send('POST', '/auth/refresh', { refresh_token }, { headers });
     if (response.ok) return (await response.json()).data;
     if (response.status === 401) return null;
     // 409: another tab is using the same token with the same idempotency key; a retry gets the same response.

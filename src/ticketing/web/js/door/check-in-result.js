@@ -1,5 +1,6 @@
 // The result of a scan as the door page shows it: admitted, already inside, or the reason for a refusal.
 
+import { ApiError } from '../api/client.js';
 import { formatTime } from '../lib/dates.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { t } from '../words/translate.js';
@@ -12,7 +13,10 @@ const KIND_BY_ERROR = {
   invalid_code: 'bad',
 };
 
-/** Returns `{kind, result, title, text}` for the response or the error of a check-in, one of which is null. */
+/**
+ * Returns `{kind, result, title, text, isUnanswered}` for the response or the error of a check-in, one of which is null.
+ * `isUnanswered`: the server may or may not have recorded the scan.
+ */
 export function checkInResult(response, error, zone) {
   if (response)
     return {
@@ -28,6 +32,8 @@ export function checkInResult(response, error, zone) {
   if (error.code === 'invalid_code')
     return { kind, result: error.code, title: t('door.invalid'), text: error.message || t('door.invalid_text') };
   if (kind) return { kind, result: error.code, title: t(`door.${error.code}`), text: t(`door.${error.code}_text`) };
+  if (error instanceof ApiError && error.isTransient)
+    return { kind: 'warn', result: 'unanswered', title: t('door.failed'), text: t('door.unanswered'), isUnanswered: true };
   return { kind: 'warn', result: error.code ?? 'failed', title: t('door.failed'), text: errorMessage(error) };
 }
 

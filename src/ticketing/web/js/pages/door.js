@@ -1,18 +1,18 @@
 // /door: checks in tickets; the result is large enough to read at arm's length. Hand scanners type the code and Enter.
 
 import { ensureLogin } from '../account/login-form.js';
-import { get, getPage, post } from '../api/client.js';
-import { randomKey } from '../api/idempotency.js';
-import { checkInResult } from '../door/check-in-result.js';
+import { get, getPage } from '../api/client.js';
+import { createStats } from '../door/door-stats.js';
 import { scannerButton } from '../door/qr-scanner.js';
+import { createScans } from '../door/scans.js';
+import { createVerdict } from '../door/verdict.js';
 import { el, fill } from '../lib/dom.js';
+import { trackLatest } from '../lib/latest.js';
 import { persistentStorage } from '../lib/storage.js';
 import { options } from '../ui/form-controls.js';
-import { icon } from '../ui/icons.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-const STATS_MS = 5000;
 const GATE = 'ticketing.gate';
 
 export async function open(main) {
@@ -31,7 +31,7 @@ export async function open(main) {
   const event = el('select', { dataset: { testid: 'door-event' } });
   const checkInForm = createCheckInForm(org, event);
   org.addEventListener('change', () => loadEvents(org, event, checkInForm));
-  event.addEventListener('change', checkInForm.showStats);
+  event.addEventListener('change', checkInForm.changeEvent);
   // A scanner may send a code as soon as the field exists, so the event is selected first.
   await loadEvents(org, event, checkInForm);
   const field = (key, control) => el('label', { class: 'field' }, el('span', {}, t(key)), control);
@@ -48,31 +48,55 @@ export async function open(main) {
         field('door.event', event),
         field('door.gate', checkInForm.gate),
       ),
+      checkInForm.stats.offline.note,
       checkInForm.form,
       checkInForm.scanner,
-      checkInForm.result,
-      checkInForm.stats,
+      checkInForm.verdict.current,
+      checkInForm.verdict.earlier,
+      checkInForm.stats.line,
     ),
   );
-  setInterval(checkInForm.showStats, STATS_MS);
   // Without awaiting anything first: a later focus change would interrupt typing.
   return checkInForm.form.elements.namedItem('code').focus();
 }
 
+const beginLoading = trackLatest();
+
 async function loadEvents(org, event, checkInForm) {
+  const isLatest = beginLoading();
+  fill(event);
+  checkInForm.changeEvent();
   const { data } = await getPage(`/orgs/${org.value}/events?limit=100`);
+  if (!isLatest()) return;
   const open = data.filter(({ status }) => status === 'published');
   fill(
     event,
     open.map(({ id, title, timezone }) => el('option', { value: id, dataset: { zone: timezone } }, title)),
   );
   if (open.length === 0) showNotice(t('door.no_event'));
-  await checkInForm.showStats();
+  await checkInForm.changeEvent();
 }
 
 function createCheckInForm(org, event) {
   const gate = el('input', { value: persistentStorage.get(GATE) ?? '', maxlength: 50, dataset: { testid: 'door-gate' } });
   gate.addEventListener('change', () => persistentStorage.set(GATE, gate.value.trim()));
+  const path = () => event.value && `/orgs/${org.value}/events/${event.value}/check-ins`;
+  const [verdict, stats] = [createVerdict(), createStats(path)];
+  const scans = createScans(verdict.show);
+  const check = async (code) => {
+    if (!path()) return showNotice(t('door.no_event'));
+    const result = await scans.check(path(), code, gate.value.trim(), event.selectedOptions[0]?.dataset.zone);
+    if (result?.isUnanswered) stats.offline.show(true);
+    return stats.refresh();
+  };
+  const changeEvent = () => {
+    scans.clear();
+    return stats.reset();
+  };
+  return { gate, form: codeForm(check), scanner: scannerButton(check), verdict, stats, changeEvent };
+}
+
+function codeForm(check) {
   const code = el('input', {
     name: 'code',
     required: true,
@@ -87,47 +111,11 @@ function createCheckInForm(org, event) {
     el('label', { class: 'field' }, el('span', {}, t('door.code')), code),
     el('button', { class: 'button primary', dataset: { testid: 'check-in' } }, t('door.check')),
   );
-  const result = el('div', {
-    class: 'door-result',
-    role: 'status',
-    'aria-live': 'assertive',
-    dataset: { testid: 'check-result', result: '' },
-  });
-  const stats = el('p', { class: 'muted centred', dataset: { testid: 'door-stats' } });
-  const path = () => `/orgs/${org.value}/events/${event.value}/check-ins`;
-  const showStats = async () => {
-    const numbers = event.value ? await get(`${path()}/stats`).catch(() => null) : null;
-    if (numbers) stats.textContent = statsText(numbers);
-  };
-  const check = async (text) => {
-    const body = { code: text, ...(gate.value.trim() && { gate: gate.value.trim() }) };
-    showResult(result, await scan(path(), body, event.selectedOptions[0]?.dataset.zone));
-    showStats();
-  };
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     check(code.value.trim());
     code.value = '';
     code.focus();
   });
-  return { gate, form, result, stats, showStats, scanner: scannerButton(check) };
-}
-
-/** The nonce identifies the scan: a retried request is the same scan, a second scan of the same ticket is not. */
-async function scan(path, body, zone) {
-  try {
-    return checkInResult(await post(path, { ...body, nonce: randomKey() }), null, zone);
-  } catch (error) {
-    return checkInResult(null, error, zone);
-  }
-}
-
-function showResult(host, { kind, result, title, text }) {
-  host.className = `door-result ${kind}`;
-  host.dataset.result = result;
-  fill(host, icon(kind === 'good' ? 'check' : 'cross', 56), el('h2', {}, title), text && el('p', {}, text));
-}
-
-function statsText(numbers) {
-  return t('door.inside', { inside: numbers.checked_in ?? 0, issued: numbers.issued ?? 0 });
+  return form;
 }

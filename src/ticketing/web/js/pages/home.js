@@ -2,6 +2,7 @@
 
 import { getPage } from '../api/client.js';
 import { el, fill } from '../lib/dom.js';
+import { trackLatest } from '../lib/latest.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { eventCard } from '../ui/event-card.js';
 import { icon } from '../ui/icons.js';
@@ -55,10 +56,10 @@ function searchForm() {
 }
 
 function makeSearch(input, cards, more) {
-  let latest = 0;
+  const begin = trackLatest();
   let timer = 0;
   const load = async (cursor = null) => {
-    const request = (latest += 1);
+    const isLatest = begin();
     const query = new URLSearchParams({
       limit: '24',
       ...(input.value.trim() && { q: input.value.trim() }),
@@ -66,8 +67,7 @@ function makeSearch(input, cards, more) {
     });
     try {
       const page = await getPage(`/events?${query}`);
-      // The response to an older request must not replace that of a newer one.
-      if (request === latest) show(page, cursor);
+      if (isLatest()) show(page, cursor);
     } catch (error) {
       showNotice(errorMessage(error), { kind: 'bad' });
     }

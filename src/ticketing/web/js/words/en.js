@@ -328,6 +328,10 @@ export default {
   'door.invalid': 'Not a ticket',
   'door.invalid_text': 'This code was not issued here.',
   'door.failed': 'Not checked',
+  'door.unanswered': 'No answer came. Do not admit; scan the code again when the connection is back.',
+  'door.checking': 'Checking…',
+  'door.code_shown': 'Code {code}',
+  'door.offline': 'Offline. Codes cannot be checked until the connection is back.',
   'door.inside': ({ inside, issued }) => `${number.format(inside)} of ${number.format(issued)} inside`,
 
   'error.offline':

@@ -1,0 +1,1 @@
+"""The pages of staff: the console and the door."""
