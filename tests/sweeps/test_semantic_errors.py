@@ -44,7 +44,7 @@ INVALID_REQUESTS = (
     InvalidRequest(HOLD, {"seats": ["Nowhere-A-1"]}, 422, "seat_unknown", "seats"),
     InvalidRequest(HOLD, {"seats": ["Stalls-A-1", "Stalls-A-1"]}, 422, "invalid", "seats"),
     InvalidRequest(HOLD, {"seats": [], "items": []}, 422, "invalid", "body"),
-    InvalidRequest(HOLD, {"best_available": {"quantity": 2}}, 422, "invalid", "body"),
+    InvalidRequest(HOLD, {"best_available": {"quantity": 10}}, 422, "limit_exceeded", "best_available"),
     InvalidRequest(HOLD, {"seats": [], "items": [{"ticket_type_id": UNKNOWN, "quantity": 1}]}, 422, "invalid", "items"),
     InvalidRequest(HOLD, {"seats": [f"Stalls-A-{n}" for n in range(1, 12)]}, 422, "limit_exceeded", "seats"),
     InvalidRequest(HOLD, {"event_id": UNKNOWN}, 404, "not_found", None),

@@ -45,10 +45,10 @@ async def query_runner(database: Database) -> AsyncIterator[QueryRunner]:
 
 async def free_seats(stage: Stage) -> events.FreeSeats:
     async with query_runner(stage.database) as run_query:
-        return (await events.read_free_seats(run_query, stage.organization_id, [stage.event_id]))[stage.event_id]
+        return (await events.read_free_seats(run_query, stage.organization_id, {stage.event_id: {2}}))[stage.event_id]
 
 
-async def find(stage: Stage, quantity: int, **chosen: str) -> list[str]:
+async def find(stage: Stage, quantity: int, **chosen: Any) -> list[str]:
     seats = await free_seats(stage)
     return [seats.label(number).removeprefix("Stalls-") for number in seats.choose(quantity, **chosen)]
 
@@ -71,7 +71,7 @@ async def test_no_single_seat_is_left_over_when_it_can_be_avoided(stage: Stage) 
     await take(stage, "A-4")
     assert await find(stage, 2) == ["B-1", "B-2"], "A-1 and A-2 would leave A-3 alone"
     await take(stage, "B-1", "B-2", "B-3", "B-4", "B-5")
-    assert await find(stage, 2) == ["A-1", "A-2"], "there is nothing else"
+    assert await find(stage, 2) == ["A-2", "A-3"], "there is nothing else, and one of three stays alone"
 
 
 async def test_a_run_that_fits_exactly_is_taken(stage: Stage) -> None:
@@ -81,12 +81,25 @@ async def test_a_run_that_fits_exactly_is_taken(stage: Stage) -> None:
 
 async def test_a_group_that_fits_into_no_row_is_split_into_few_parts(stage: Stage) -> None:
     await take(stage, "A-2")
-    assert await find(stage, 6) == ["A-1", "B-1", "B-2", "B-3", "B-4", "B-5"]
+    assert await find(stage, 6) == ["A-3", "B-1", "B-2", "B-3", "B-4", "B-5"]
+
+
+async def test_the_stage_of_an_imported_plan_decides_which_row_is_best(world: World, database: Database) -> None:
+    rows = [row("A", 8), row("B", 8, 30)]
+    area = {"position": {"x": 0, "y": 100}, "width": 190, "height": 40, "text": "Bühne"}
+    assert await find(await imported(world, database, rows=rows), 2) == ["A-4", "A-5"], "the first row is in front"
+    assert await find(await imported(world, database, rows=rows, areas=[area]), 2) == ["B-4", "B-5"]
+
+
+async def test_the_focal_point_of_an_imported_plan_comes_before_its_stage(world: World, database: Database) -> None:
+    area = {"position": {"x": 0, "y": 100}, "width": 190, "height": 40, "text": "Stage"}
+    stage = await imported(world, database, {"x": 500, "y": 0}, rows=[row("A", 8), row("B", 8, 30)], areas=[area])
+    assert await find(stage, 2) == ["A-7", "A-8"]
 
 
 async def test_a_lapsed_hold_is_free(stage: Stage) -> None:
     assert await stage.take(["Stalls-A-1"], uuid4(), EARLIER)
-    assert await find(stage, 1) == ["A-1"]
+    assert len(await find(stage, 10)) == 10
 
 
 async def test_too_large_a_group_is_refused_with_the_available_seats(stage: Stage) -> None:
@@ -119,13 +132,14 @@ async def test_a_section_or_category_can_be_chosen_and_unpriced_seats_are_never_
         await find(stage, 1, section="Left")
 
 
-async def imported(world: World, database: Database, **zone: Any) -> Stage:
+async def imported(world: World, database: Database, focal_point: dict[str, float] | None = None, **zone: Any) -> Stage:
     """A show of a plan with one zone, Stalls."""
     tenant = await world.tenant()
     path = tenant.path("/venues/import?format=pretix&timezone=UTC")
     zones = [{"name": "Stalls", "position": {"x": 0, "y": 0}, **zone}]
     categories = [{"name": name} for name in ("Stalls", "Box")]
-    venue = data(await tenant.admin.post(path, plan(zones=zones, categories=categories)), 201)
+    file = plan(zones=zones, categories=categories, focal_point=focal_point)
+    venue = data(await tenant.admin.post(path, file), 201)
     show = await world.show(tenant, seats=0, publish=False, venue_id=venue["id"])
     show.venue_id = venue["id"]
     body = {"name": "All", "price": 1, "categories": ["Stalls", "Box"]}
@@ -174,7 +188,7 @@ async def test_events_are_read_together_and_those_without_seats_or_of_others_are
     foreign = Stage(database, await world.show(seats=1))
     ids = [stage.event_id for stage in (small, large, bare, foreign)]
     async with query_runner(database) as run_query:
-        found = await events.read_free_seats(run_query, small.organization_id, ids)
+        found = await events.read_free_seats(run_query, small.organization_id, dict.fromkeys(ids, (2,)))
     assert {event_id: len(seats.choose(2)) for event_id, seats in found.items()} == {
         small.event_id: 2,
         large.event_id: 2,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from json import loads
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,12 +12,13 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from tests.modules.events.test_best_seats import query_runner
 from tests.support.world import Person, Show, World, data, refusal
 from ticketing import invariants
 from ticketing.infra.errors import Overloaded, Unavailable
 from ticketing.infra.group_commit import GroupCommit, fair_queue
 from ticketing.infra.group_commit.failures import client_error
-from ticketing.modules import reservations
+from ticketing.modules import events, reservations
 from ticketing.modules.reservations.hold.batch import Batch
 from ticketing.modules.reservations.hold.batcher import Holds
 from ticketing.modules.reservations.hold.pending import HoldResponse
@@ -163,6 +165,26 @@ async def test_two_buyers_of_the_best_available_never_get_the_same_seats(app: Fa
     answers = await submit_all(app.state.get(Holds), wanted)
     assert Counter(answer.status for answer in answers) == {201: 10, 409: 2}
     assert {answer.outcome for answer in answers} == {"held", "sold_out"}
+    assert await clean(app)
+
+
+async def test_each_of_64_groups_in_one_batch_gets_the_best_of_the_rest(
+    app: FastAPI, world: World, sizes: list[int]
+) -> None:
+    show, buyer = await world.show(seats=24, rows=12), await world.person()
+    quantities = [2 + n % 5 for n in range(64)]
+    wanted = [
+        HoldRequest(UUID(buyer.id), uuid4().hex, [b"x" * 32], UUID(show.id), best_available=BestAvailable(quantity))
+        for quantity in quantities
+    ]
+    async with query_runner(app.state.worker_database) as run_query:
+        free = (await events.read_free_seats(run_query, UUID(show.tenant.id), {UUID(show.id): ()}))[UUID(show.id)]
+    answers = await submit_all(app.state.get(Holds), wanted)
+    assert max(sizes) == 64
+    for quantity, answer in zip(quantities, answers, strict=True):
+        expected = free.choose(quantity)
+        free.take(expected)
+        assert [item["seat"] for item in loads(answer.body)["data"]["items"]] == [*map(free.label, expected)]
     assert await clean(app)
 
 

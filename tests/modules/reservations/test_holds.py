@@ -121,6 +121,25 @@ async def test_the_best_available_seats_are_together(world: World) -> None:
     assert [item["seat"] for item in held["items"]] == ["Stalls-B-1", "Stalls-B-2", "Stalls-B-3", "Stalls-B-4"]
 
 
+async def test_the_best_available_seats_are_beside_the_named_ones(world: World) -> None:
+    show, buyer = await world.show(seats=12, rows=3, capacity=5), await world.person()
+    items = [{"ticket_type_id": show.area_type_id, "quantity": 1}]
+    held = await world.hold(buyer, show, "Stalls-B-4", items=items, best_available={"quantity": 2})
+    # The middle of the row is to the right.
+    assert [item["seat"] for item in held["items"]] == ["Stalls-B-4", "Stalls-B-5", "Stalls-B-6", None]
+
+
+@pytest.mark.parametrize(("named", "code"), [("Stalls-A-1", "seat_unavailable"), ("Stalls-Z-1", "seat_unknown")])
+async def test_a_named_seat_that_is_not_free_refuses_the_best_available_ones_too(
+    world: World, named: str, code: str
+) -> None:
+    show, buyer = await world.show(seats=4, rows=1), await world.person()
+    await world.hold(await world.person(), show, "Stalls-A-1")
+    body = {"event_id": show.id, "seats": [named], "best_available": {"quantity": 2}}
+    assert refusal(await buyer.post("/reservations", body), 409 if named in show.labels else 422)["code"] == code
+    assert await statuses(world, show) == "haaa"
+
+
 async def test_thirty_parallel_retries_of_one_key_make_one_reservation(app: FastAPI, world: World) -> None:
     show, buyer = await world.show(seats=4, rows=1), await world.person()
     body = {"event_id": show.id, "seats": ["Stalls-A-1"]}
@@ -295,7 +314,7 @@ BAD_BODIES: list[tuple[dict[str, object], int, str, str]] = [
         "items.0.quantity",
     ),
     ({"seats": [], "best_available": {"quantity": -1}}, 422, "invalid", "best_available.quantity"),
-    ({"best_available": {"quantity": 1}}, 422, "invalid", "body"),
+    ({"best_available": {"quantity": 10}}, 422, "limit_exceeded", "best_available.quantity"),
     ({"seatz": []}, 422, "invalid", "seatz"),
 ]
 

@@ -144,3 +144,17 @@ async def test_a_retried_request_makes_one_venue(world: World) -> None:
     assert again.content == first.content
     assert again.headers["Idempotency-Replayed"] == "true"
     assert len(data(await tenant.admin.get(tenant.path("/venues")))) == 1
+
+
+async def test_a_focal_point_is_kept_with_the_plan(world: World) -> None:
+    tenant = await world.tenant()
+    for given in ({"x": 36, "y": 0.5}, None):
+        venue = data(await tenant.admin.post(tenant.path("/venues"), {**VENUE, "focal_point": given}), 201)
+        assert (await seats_of(world, venue, tenant)).get("focal_point") == given
+
+
+@pytest.mark.parametrize("given", [{"x": 1}, {"x": 1, "y": 1e9}, {"x": "left", "y": 1}, [1, 2]])
+async def test_a_focal_point_that_is_none_is_refused(world: World, given: Any) -> None:
+    tenant = await world.tenant()
+    answer = await tenant.admin.post(tenant.path("/venues"), {**VENUE, "focal_point": given})
+    assert refusal(answer, 422)["field"].startswith("focal_point")

@@ -8,7 +8,10 @@ from ticketing.infra.http import idempotency
 
 @dataclass(frozen=True, slots=True)
 class BestAvailable:
-    """A number of seats together, the best that are free; optionally of one category or section."""
+    """A number of seats together, the best that are free; optionally of one category or section.
+
+    They come on top of the seats that the request names, and are placed beside them.
+    """
 
     quantity: int
     category: str | None = None

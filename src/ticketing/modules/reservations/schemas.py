@@ -22,7 +22,7 @@ class HoldItem(Body):
 
 
 class HoldBestAvailable(Body):
-    """The best seats that are together, optionally of one category or section."""
+    """The best seats that are together, optionally of one category or section: beside `seats`, if there are any."""
 
     quantity: int = Field(strict=True, ge=1, le=SEATS_MAX)
     category: Name | None = None
@@ -30,7 +30,7 @@ class HoldBestAvailable(Body):
 
 
 class HoldSeats(Body):
-    """Seats by label and/or quantities of ticket types, or the best available seats. All or none are held."""
+    """Seats by label, quantities of ticket types, the best available seats, or several of these: all or none."""
 
     event_id: UUID
     seats: list[Label] = Field(default=[], max_length=SEATS_MAX)
@@ -53,8 +53,6 @@ class HoldSeats(Body):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.best_available and (self.seats or self.items):
-            raise ValueError("best_available can't be combined with seats or items")
         if not (self.seats or self.items or self.best_available):
             raise ValueError("name seats, items or best_available")
         return self

@@ -36,7 +36,7 @@ class SeatingPlan(Base):
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     venue_id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
-    #: {"width", "height", "categories": [{"name", "color"}], "areas": [...]}
+    #: {"width", "height", "focal_point"?: {"x", "y"}, "categories": [{"name", "color"}], "areas": [...]}
     layout: Mapped[dict[str, Any]]
 
 

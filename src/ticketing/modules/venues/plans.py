@@ -26,6 +26,8 @@ class Draft:
 
     width: float = 0
     height: float = 0
+    #: What the audience looks at, by which the best seats are chosen; None leaves it to the stage or the first row.
+    focal_point: dict[str, float] | None = None
     categories: list[dict[str, str]] = field(default_factory=list)
     areas: list[dict[str, Any]] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
@@ -45,7 +47,8 @@ class Draft:
     def layout(self) -> dict[str, Any]:
         """The layout as stored in `SeatingPlan.layout`."""
         size = {"width": self.width, "height": self.height}
-        return {**size, "categories": self.categories, "areas": self.areas}
+        focus = {"focal_point": self.focal_point} if self.focal_point else {}
+        return {**size, **focus, "categories": self.categories, "areas": self.areas}
 
     def add_category(self, name: str, color: str | None = None) -> None:
         self.categories.append({"name": name, "color": color or _COLORS[len(self.categories) % len(_COLORS)]})

@@ -36,7 +36,8 @@ _parsing = asyncio.Semaphore(PARSING_MAX)
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "A seating plan in pretix's open JSON format: `name, size, categories, zones: [{name, position, "
-    "rows: [{row_number, position, seats: [{seat_guid, seat_number, position, category}]}], areas}]`.",
+    "rows: [{row_number, position, seats: [{seat_guid, seat_number, position, category}]}], areas}]`, and optionally "
+    "`focal_point: {x, y}`, what the audience looks at.",
     "required": ["name", "categories", "zones"],
 }
 
@@ -58,6 +59,8 @@ class Frame(Part):
 
     name: Name
     size: Size | None = None
+    #: Not in pretix's editor: what the audience looks at. Without it, the best seats are those nearest to the stage.
+    focal_point: Point | None = None
     categories: Annotated[list[Category], Field(max_length=CATEGORIES_MAX)]
     zones: Annotated[list[Any], Field(max_length=SECTIONS_MAX)]
 
@@ -112,6 +115,7 @@ def read_plan(file: bytes) -> Plan:
         raise BadRequest("The request body is not valid JSON.") from None
     frame = _check(Frame, document, "")
     draft, guids = Draft(), set[str]()
+    draft.focal_point = frame.focal_point.model_dump() if frame.focal_point else None
     for index, category in enumerate(frame.categories):
         refuse_duplicate(category.name, {c["name"] for c in draft.categories}, f"categories.{index}.name")
         draft.add_category(category.name, category.color)

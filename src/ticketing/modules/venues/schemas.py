@@ -11,6 +11,8 @@ from ticketing.modules.venues.plans import ROWS_MAX, SEATS_PER_ROW_MAX, SECTIONS
 #: ISO 3166-1 alpha-2.
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 
+Coordinate = Annotated[float, Field(ge=-1_000_000, le=1_000_000, allow_inf_nan=False)]
+
 
 class CreateRow(Body):
     """A row of seats, numbered from 1."""
@@ -25,14 +27,25 @@ class CreateSection(Body):
     rows: Annotated[list[CreateRow], Field(min_length=1, max_length=ROWS_MAX)]
 
 
+class FocalPoint(Body):
+    """What the audience looks at, in units of the plan as in the seat map: x to the right, y down."""
+
+    x: Coordinate
+    y: Coordinate
+
+
 class CreateVenue(Body):
-    """A venue described by sections, rows and numbers of seats. Without sections it has standing places only."""
+    """A venue described by sections, rows and numbers of seats. Without sections it has standing places only.
+
+    The best seats are those nearest to the `focal_point`: by default, in front of the middle of the first rows.
+    """
 
     name: Name
     city: Name | None = None
     country: Country | None = None
     timezone: Timezone
     sections: Annotated[list[CreateSection], Field(max_length=SECTIONS_MAX, default_factory=list)]
+    focal_point: FocalPoint | None = None
 
 
 class ImportOptions(Body):

@@ -35,7 +35,8 @@ async def create_venue(session: AsyncSession, access: organizations.Access, body
         organizations.QuotaExceeded: the organization has as many venues or seats as it may have.
     """
     draft = await asyncio.to_thread(draw_sections, body.sections)
-    options = ImportOptions(**body.model_dump(exclude={"sections"}))
+    draft.focal_point = body.focal_point.model_dump() if body.focal_point else None
+    options = ImportOptions(**body.model_dump(exclude={"sections", "focal_point"}))
     return await _store(session, access, body.name, options, draft)
 
 

@@ -5,37 +5,48 @@ them into one array per row of seats, and the only objects per seat are its labe
 """
 
 import asyncio
+from array import array
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, groupby, repeat, starmap
+from itertools import accumulate, chain, pairwise, starmap
+from math import hypot
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-#: Cache limits per process: plans, and seats of all plans (25 arenas; a seat takes about 200 bytes).
+from ticketing.modules.events.inventory.ranked_runs import RankedRuns, bits_of
+from ticketing.modules.events.inventory.row_runs import Row, split_rows
+from ticketing.modules.events.inventory.seat_quality import Point, focal_point, seat_costs, typical_gap
+
+#: Cache limits per process: plans, and seats of all plans (25 arenas; a seat takes about 300 bytes).
 PLANS_MAX, SEATS_MAX = 256, 400_000
+#: In units of the plan, for plans without positions: the pages draw them like this.
+SEAT_PITCH, ROW_PITCH = 24.0, 26.0
+#: In units of the plan, for plans without positions: the pages draw them like this.
+SEAT_PITCH, ROW_PITCH = 24.0, 26.0
+#: Lengths of runs that are ranked at a time, per plan (about 25 bytes per seat each).
+LENGTHS_MAX = 6
 
 #: Executes a statement, with a value for each `%s`, and returns all rows.
 RunQuery = Callable[..., Awaitable[Sequence[Sequence[Any]]]]
 PlanKey = tuple[UUID, UUID, int]
-#: A name, and the range of its bits.
-Span = tuple[str, range]
-
 
 _FLAGS = bytes(ord("1" if status == ord("a") else "0") for status in range(256))
 
 # Two rows of the same name are told apart by gaps in the numbers: within a run of consecutive numbers, the number minus
 # its rank is constant.
 PLAN_ROWS = """
-select min(number), section, array_agg(label order by number), array_agg(category order by number)
-  from (select number, section, "row", label, category,
+select min(number), section, array_agg(label order by number), array_agg(category order by number),
+       array_agg(x order by number), array_agg(y order by number)
+  from (select number, section, "row", label, category, x, y,
                number - row_number() over (partition by section, "row" order by number) as run
           from plan_seats
          where organization_id = %s and venue_id = %s and plan_version = %s) s
  group by section, "row", run
  order by min(number)"""
+_LAYOUT = "select layout from seating_plans where organization_id = %s and venue_id = %s and version = %s"
 
 
 class SeatNumbersNotConsecutive(Exception):
@@ -49,70 +60,115 @@ class PlanRow(NamedTuple):
     section: str
     labels: Sequence[str]
     categories: Sequence[str]
+    xs: Sequence[float | None]
+    ys: Sequence[float | None]
+
+    @property
+    def numbers(self) -> range:
+        return range(self.start, self.start + len(self.labels))
 
 
-@dataclass(frozen=True, slots=True)
 class SeatRows:
-    """Which seats of a plan are side by side; built by `of`.
+    """Which seats of a plan are side by side, where they are, and how good they are.
 
-    A row is a run of consecutive numbers with one row name in one section. Each seat has a bit, and between two rows
-    there is one unused bit: adjacent bits are adjacent seats.
+    A run is a series of seats of one row without an aisle. Each seat has a bit, and between two runs there is one
+    unused bit: adjacent bits are adjacent seats.
     """
 
-    #: One per seat, at the index of its number.
-    labels: tuple[str, ...]
-    categories: tuple[str, ...]
-    #: By label.
-    numbers: Mapping[str, int]
-    category_bits: Mapping[str, int]
-    section_bits: Mapping[str, int]
-    _slices: tuple[slice, ...]
-    _first_numbers: tuple[int, ...]
-    _first_bits: tuple[int, ...]
-
-    @classmethod
-    def of(cls, rows: Iterable[PlanRow]) -> "SeatRows":
-        """Build from the rows of a whole plan, in order of their numbers.
+    def __init__(self, rows: Iterable[PlanRow], layout: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """`rows` are all rows of the plan, in order of their numbers.
 
         Raises:
             SeatNumbersNotConsecutive: a row does not begin where the one before it ends.
         """
         listed = list(rows)
-        slices = tuple(_slices(listed))
-        first_bits = tuple(row.start + index for index, row in enumerate(listed))
-        labels = tuple(chain.from_iterable(row.labels for row in listed))
-        categories = list(chain.from_iterable(map(_category_runs, first_bits, listed)))
-        return cls(
-            labels,
-            tuple(chain.from_iterable(repeat(category, len(span)) for category, span in categories)),
-            {label: number for number, label in enumerate(labels)},
-            _bits_by_name(categories),
-            _bits_by_name(map(_whole, first_bits, listed)),
-            slices,
-            tuple(row.start for row in listed),
-            first_bits,
+        _check_numbers(listed)
+        #: One per seat, at the index of its number.
+        self.labels = tuple(chain.from_iterable(row.labels for row in listed))
+        self.categories = tuple(chain.from_iterable(row.categories for row in listed))
+        self.numbers = {label: number for number, label in enumerate(self.labels)}
+        #: In units of the plan, by number.
+        self.xs, self.ys = _positions(listed)
+        self._runs = list(split_rows([Row(row.section, row.numbers) for row in listed], self.xs, self.ys))
+        order = [number for run in self._runs for number in run.numbers]
+        self._order = None if order == list(range(len(order))) else order
+        self._numbers = array("i", chain.from_iterable((*run.numbers, -1) for run in self._runs))
+        self._bits = _inverse(self._numbers, len(order))
+        self._spans = list(_spans(self._runs))
+        self._slices = [slice(span.start - index, span.stop - index) for index, span in enumerate(self._spans)]
+        self.category_bits = _bits_by_name(zip(self.categories, self._bits, strict=True))
+        self.section_bits = _bits_by_name(
+            (run.section, bit) for run, span in zip(self._runs, self._spans, strict=True) for bit in span
         )
+        #: The usual distance between two seats of a row.
+        self.seat_width = typical_gap(
+            typical_gap(hypot(self.xs[b] - self.xs[a], self.ys[b] - self.ys[a]) for a, b in pairwise(run.numbers))
+            for run in self._runs
+            if len(run.numbers) > 1
+        )
+        #: The cost of all lower bits, for each bit and the end.
+        self._sums = self._add_costs(layout, len(listed[0].labels) if listed else 0)
+        self._ranked: dict[int, RankedRuns] = {}
 
     def free_bits(self, statuses: str) -> int:
         """The seats whose status, at the index of their number, is `a`."""
+        if self._order is not None:
+            statuses = "".join(map(statuses.__getitem__, self._order))
         flags = "-".join(map(statuses.__getitem__, self._slices)).encode().translate(_FLAGS)
         return int(flags[::-1], 2) if flags else 0
 
     def bit_of(self, number: int) -> int:
         """The bit of a seat number."""
-        return number + bisect_right(self._first_numbers, number) - 1
+        return self._bits[number]
 
     def number_at(self, bit: int) -> int:
         """The seat number of a bit."""
-        return bit - bisect_right(self._first_bits, bit) + 1
+        return self._numbers[bit]
+
+    def section_at(self, bit: int) -> str:
+        """The section of the seat with this bit."""
+        return self._runs[bisect_right(self._spans, bit, key=lambda span: span.start) - 1].section
+
+    def cost_at(self, bit: int) -> int:
+        """How far the seat is from being the best: see `seat_costs`."""
+        return self._sums[bit + 1] - self._sums[bit]
+
+    def middle(self, numbers: Sequence[int]) -> Point:
+        """The middle of some seats."""
+        count = len(numbers)
+        return Point(sum(self.xs[n] for n in numbers) / count, sum(self.ys[n] for n in numbers) / count)
+
+    @property
+    def ranked_lengths(self) -> frozenset[int]:
+        """The lengths for which `ranked` is quick."""
+        return frozenset(self._ranked)
+
+    def ranked(self, length: int) -> RankedRuns:
+        """All runs of a length. The first call for a length sorts all seats: 0.1 s for a stadium."""
+        if (ranked := self._ranked.get(length)) is None:
+            ranked = RankedRuns(self._spans, self._sums, length)
+            while len(self._ranked) >= LENGTHS_MAX:
+                self._ranked.pop(next(iter(self._ranked)), None)
+            self._ranked[length] = ranked
+        return ranked
+
+    def _add_costs(self, layout: Mapping[str, Any], first_row: int) -> "array[int]":
+        if not first_row:
+            return array("q", [0])
+        costs = seat_costs(self.xs, self.ys, focal_point(layout, self.xs, self.ys, first_row))
+        return array("q", accumulate((costs[n] if n >= 0 else 0 for n in self._numbers), initial=0))
 
 
 _cached: OrderedDict[PlanKey, SeatRows] = OrderedDict()
 _locks: WeakValueDictionary[PlanKey, asyncio.Lock] = WeakValueDictionary()
 
 
-async def rows_of_plan(run_query: RunQuery, organization_id: UUID, venue_id: UUID, plan_version: int) -> SeatRows:
+async def rows_of_plan(
+    run_query: RunQuery, organization_id: UUID, venue_id: UUID, plan_version: int, lengths: Iterable[int] = ()
+) -> SeatRows:
     """The rows of a plan, cached. The transaction of `run_query` must be able to see the organization's plans.
+
+    `lengths` of runs will be looked for: they are ranked off the event loop, as far as there is room.
 
     Raises:
         SeatNumbersNotConsecutive: its numbers do not follow each other.
@@ -120,14 +176,19 @@ async def rows_of_plan(run_query: RunQuery, organization_id: UUID, venue_id: UUI
     key = (organization_id, venue_id, plan_version)
     async with _locks.setdefault(key, asyncio.Lock()):
         if key not in _cached:
-            # 0.1 s for a stadium, off the event loop.
-            rows = await asyncio.to_thread(SeatRows.of, starmap(PlanRow, await run_query(PLAN_ROWS, *key)))
+            layouts = await run_query(_LAYOUT, *key)
+            found = starmap(PlanRow, await run_query(PLAN_ROWS, *key))
+            # 0.4 s for a stadium, off the event loop.
+            rows = await asyncio.to_thread(SeatRows, found, *chain.from_iterable(layouts))
             # A plan without seats is not cached: row-level security may hide the seats from this transaction only.
             if not rows.labels:
                 return rows
             _cache(key, rows)
         _cached.move_to_end(key)
-        return _cached[key]
+        rows = _cached[key]
+        for length in sorted(set(lengths) - rows.ranked_lengths)[:LENGTHS_MAX]:
+            await asyncio.to_thread(rows.ranked, length)
+        return rows
 
 
 def _cache(key: PlanKey, rows: SeatRows) -> None:
@@ -138,39 +199,41 @@ def _cache(key: PlanKey, rows: SeatRows) -> None:
         _cached.popitem(last=False)
 
 
-def _slices(rows: Iterable[PlanRow]) -> Iterator[slice]:
+def _check_numbers(rows: Iterable[PlanRow]) -> None:
     seats = 0
     for row in rows:
         if row.start != seats:
             raise SeatNumbersNotConsecutive(f"seat {row.start} comes after {seats} seats")
         seats += len(row.labels)
-        yield slice(row.start, seats)
 
 
-def _whole(first_bit: int, row: PlanRow) -> Span:
-    return row.section, range(first_bit, first_bit + len(row.labels))
+def _positions(rows: Sequence[PlanRow]) -> "tuple[array[float], array[float]]":
+    xs, ys = array("d"), array("d")
+    for index, row in enumerate(rows):
+        left = -(len(row.labels) - 1) / 2
+        xs.extend((left + place) * SEAT_PITCH if x is None else x for place, x in enumerate(row.xs))
+        ys.extend(index * ROW_PITCH if y is None else y for y in row.ys)
+    return xs, ys
 
 
-def _category_runs(first_bit: int, row: PlanRow) -> Iterator[Span]:
-    """The runs of seats of one category in a row."""
-    for category, same in groupby(row.categories):
-        stop = first_bit + sum(1 for _ in same)
-        yield category, range(first_bit, stop)
-        first_bit = stop
+def _spans(runs: Iterable[Row]) -> Iterator[range]:
+    """The bits of each run."""
+    first = 0
+    for run in runs:
+        yield range(first, first + len(run.numbers))
+        first += len(run.numbers) + 1
 
 
-def _bits_by_name(spans: Iterable[Span]) -> dict[str, int]:
-    by_name = defaultdict[str, list[range]](list)
-    for name, span in spans:
-        by_name[name].append(span)
-    return {name: _bits(its) for name, its in by_name.items()}
+def _inverse(numbers: Iterable[int], seats: int) -> "array[int]":
+    bits = array("i", bytes(array("i").itemsize * seats))
+    for bit, number in enumerate(numbers):
+        if number >= 0:
+            bits[number] = bit
+    return bits
 
 
-def _bits(spans: Sequence[range]) -> int:
-    """The integer with these bits set; the spans are in order."""
-    start = spans[0].start
-    flags = bytearray(b"0") * (spans[-1].stop - start)
-    for span in spans:
-        flags[span.start - start : span.stop - start] = b"1" * len(span)
-    # The lowest bit is the last digit.
-    return int(flags[::-1], 2) << start
+def _bits_by_name(bits: Iterable[tuple[str, int]]) -> dict[str, int]:
+    by_name = defaultdict[str, list[int]](list)
+    for name, bit in bits:
+        by_name[name].append(bit)
+    return {name: bits_of(its) for name, its in by_name.items()}

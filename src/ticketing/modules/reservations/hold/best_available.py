@@ -1,6 +1,7 @@
 """Choose the best available seats for the holds of a batch, one after the other, so that no seat is chosen twice."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 from uuid import UUID
 
@@ -23,33 +24,42 @@ async def choose_best(
     are too few seats gets none, and a `refusal` with the number of available seats.
     """
     listed = list(holds)
-    event_ids = {hold.request.event_id for hold in listed if hold.request.best_available} & sales.keys()
-    await _lock_choices(connection, event_ids)
-    free = await _read_free(connection, organization_id, event_ids)
+    quantities = defaultdict[UUID, set[int]](set)
+    for hold in listed:
+        if (best := hold.request.best_available) and hold.request.event_id in sales:
+            quantities[hold.request.event_id].add(best.quantity)
+    await _lock_choices(connection, quantities)
+    free = await _read_free(connection, organization_id, quantities)
     for hold in listed:
         if (seats := free.get(hold.request.event_id)) is not None:
-            _choose(hold, seats)
+            _choose(hold, seats, sales[hold.request.event_id])
         elif hold.request.best_available:
             hold.refusal = events.SoldOut(field="best_available", available=0)
-    chosen = [(h.request.event_id, label) for h in listed if h.request.best_available for label in h.seats]
+    chosen = [(hold.request.event_id, label) for hold in listed for label in hold.chosen]
     async with pipelined(connection):
         pending = await events.lock_seats(connection, organization_id, chosen)
     locked, _ = await pending.fetch()  # a seat lost since it was chosen makes the hold contended: it chooses again
     return locked
 
 
-def _choose(hold: PendingHold, seats: events.FreeSeats) -> None:
-    best = hold.request.best_available
-    if best is None:
-        numbers = [number for number in map(seats.number_of, hold.seats) if number is not None]
-    else:
+def _choose(hold: PendingHold, seats: events.FreeSeats, sale: events.SaleTerms) -> None:
+    """Choose seats for a hold, and take them and the ones that it names from `seats`.
+
+    A hold that will be refused takes none: it is too large, or a seat that it names is not free.
+    """
+    request = hold.request
+    named = [number for number in map(seats.number_of, request.seats) if number is not None]
+    if (best := request.best_available) is not None:
+        if request.quantity > sale.max_per_order or len(named) < len(request.seats) or not seats.are_free(named):
+            return
         try:
-            numbers = seats.choose(best.quantity, best.category, best.section)
+            numbers = seats.choose(best.quantity, best.category, best.section, beside=named)
         except events.SoldOut as error:
             hold.refusal = error
             return
-        hold.seats = tuple(map(seats.label, numbers))
-    seats.take(numbers)
+        hold.seats = (*request.seats, *map(seats.label, numbers))
+        seats.take(numbers)
+    seats.take(named)
 
 
 async def _lock_choices(connection: DriverConnection, event_ids: Iterable[UUID]) -> None:
@@ -62,9 +72,9 @@ async def _lock_choices(connection: DriverConnection, event_ids: Iterable[UUID])
 
 
 async def _read_free(
-    connection: DriverConnection, organization_id: UUID, event_ids: Iterable[UUID]
+    connection: DriverConnection, organization_id: UUID, quantities: Mapping[UUID, Set[int]]
 ) -> dict[UUID, events.FreeSeats]:
     async def run_query(query: str, *values: Any) -> list[tuple[Any, ...]]:
         return await (await send(connection, query, *values)).fetchall()
 
-    return await events.read_free_seats(run_query, organization_id, list(event_ids))
+    return await events.read_free_seats(run_query, organization_id, quantities)

@@ -94,12 +94,13 @@ class LockedInventory:
         return allowance.identity
 
     def _find_seats(self, sale: events.SaleTerms, hold: PendingHold) -> list[GrantedItem]:
-        if not hold.seats:
-            return []
         keys = [(sale.event_id, label) for label in hold.seats]
-        if hold.request.best_available and not all(map(self._is_locked, keys)):
-            raise events.SeatContended(field="best_available")  # free when they were chosen: choose again
-        self._check_free(keys)
+        named, chosen = keys[: len(hold.request.seats)], keys[len(hold.request.seats) :]
+        self._check_free(named)
+        if hold.request.best_available and not (chosen and all(map(self._is_locked, chosen))):
+            # Free when they were chosen, or none were chosen beside a seat that an earlier hold has not got: try again.
+            raise events.SeatContended(field="best_available")
+        self._check_free(chosen)
         buyer = Buyer(hold.request.event_id, hold.request.user_id)
         self.held.check_rest(buyer, ((self.seats[key].number, key[1]) for key in keys), hold.request.seats_field)
         unpriced = [key[1] for key in keys if self.seats[key].category not in sale.by_category]

@@ -21,7 +21,7 @@ class HoldResponse(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class PendingHold(Pending[HoldRequest, HoldResponse]):
-    """A request that waits for its batch. `seats` are the requested labels, or those chosen as the best available."""
+    """A request that waits for its batch. `seats` are the requested labels, and those chosen as the best available."""
 
     seats: tuple[str, ...] = ()
     #: Number of attempts that failed because another transaction had locked a seat or an allowance.
@@ -30,6 +30,11 @@ class PendingHold(Pending[HoldRequest, HoldResponse]):
     has_swept: bool = False
     #: Why the batch did not decide it: to be retried, or refused without storing the response for its key.
     refusal: TicketingError | None = None
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The labels of the seats that were chosen as the best available."""
+        return self.seats[len(self.request.seats) :]
 
     @property
     def subject_id(self) -> UUID:
