@@ -17,6 +17,8 @@ DEV_READY := .venv/.ready-to-develop
 UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export UV_CACHE_DIR
 export UV_PYTHON_DOWNLOADS := never
+# Without bytecode, each of the processes that `make run` and `make test` start compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
