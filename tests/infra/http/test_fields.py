@@ -18,6 +18,13 @@ GOOD: list[tuple[Any, object, object]] = [
     (fields.Slug, "a", "a"),
     (fields.Slug, "hall-2", "hall-2"),
     (fields.Email, "Ada@Example.COM", "Ada@example.com"),
+    (fields.Email, "e\u0301@example.com", "é@example.com"),
+    (fields.Email, "a" * 64 + "@example.com", "a" * 64 + "@example.com"),
+    (fields.Email, "e\u0301" * 32 + "@example.com", "é" * 32 + "@example.com"),
+    (fields.Name, "e\u0301" * 200, "é" * 200),
+    (fields.Label, "Cafe\u0301-A-1", "Café-A-1"),
+    (fields.LongText, "", ""),
+    (fields.SearchText, "  Mu\u0308ller ", "Müller"),
     (fields.Currency, "EUR", "EUR"),
     (fields.Timezone, "Europe/Amsterdam", "Europe/Amsterdam"),
     (fields.Timestamp, "2027-05-01T21:30:00+02:00", datetime(2027, 5, 1, 19, 30, tzinfo=UTC)),
@@ -29,6 +36,9 @@ BAD: list[tuple[Any, object]] = [
     *((fields.Slug, bad) for bad in ("", "A", "-a", "a-", "a b", "ä", "a\n", "a" * 64)),
     *((fields.Email, bad) for bad in ("", "ada", "@example.com", "a@b", "a b@example.com", "ada@example.com\n\x00")),
     *((fields.Email, bad) for bad in ("a" * 250 + "@example.com", "a@" + "b" * 250 + ".com", "x" * 1_000_000)),
+    # 64 octets before the @ and 254 in all, in UTF-8.
+    *((fields.Email, bad) for bad in ("a" * 65 + "@example.com", "é" * 33 + "@example.com")),
+    (fields.Email, "é" * 32 + "@" + ".".join(["b" * 60] * 3) + ".comx.de"),
     *((fields.Currency, bad) for bad in ("", "eur", "EURO", "ZZZ", "E\x00R", 978)),
     *((fields.Timezone, bad) for bad in ("", "Mars/Base", "../etc/passwd", "x" * 65)),
     *((fields.Timestamp, bad) for bad in ("2027-05-01", "2027-05-01T19:30:00", "tomorrow", "", None, True)),
@@ -78,6 +88,14 @@ def _accepts(adapter: TypeAdapter[Any], text: str) -> bool:
 @pytest.mark.parametrize("name", ["‍", "‌‍", "️", "́", " ", "󠄁"])  # noqa: RUF001
 def test_a_name_has_a_visible_character(kind: Any, name: str) -> None:
     assert not _accepts(TypeAdapter(kind), name)
+
+
+@pytest.mark.parametrize("kind", [fields.LongText, fields.SearchText])
+def test_a_text_is_empty_or_visible(kind: Any) -> None:
+    assert TypeAdapter(kind).validate_python(" \u2003 ") == ""
+    assert [
+        hidden for hidden in ("\u200d", "\u0301", "\ufe0f", "\u3164", "\u200b") if _accepts(TypeAdapter(kind), hidden)
+    ] == []
 
 
 @pytest.mark.parametrize(("kind", "value", "read"), GOOD, ids=lambda part: repr(part)[:30])

@@ -54,6 +54,17 @@ async def test_an_admin_renames_an_organization(world: World, database: Database
         assert [row["name"] for row in await session.scalars(text(facts))] == ["New Hall"], "once: nothing else changed"
 
 
+async def test_a_slug_is_derived_from_a_name_in_any_script(world: World) -> None:
+    ada = await world.person()
+    made = [data(await ada.post("/orgs", {"name": "Köln"}), 201)["slug"] for _ in range(7)]
+    assert made[:5] == ["koln", "koln-2", "koln-3", "koln-4", "koln-5"]
+    assert len(set(made)) == 7
+    for name in ("東京ドーム", "x" * 200):
+        slugs = {data(await ada.post("/orgs", {"name": name}), 201)["slug"] for _ in range(2)}
+        assert len(slugs) == 2
+        assert all(len(slug) <= 63 for slug in slugs)
+
+
 async def test_an_organization_cannot_take_anothers_slug(world: World) -> None:
     one, other = await world.tenant("one"), await world.tenant("other")
     assert refusal(await one.admin.patch(one.path(), {"slug": other.slug}), 409)["code"] == "slug_taken"
@@ -78,7 +89,7 @@ async def test_an_invalid_slug_is_named(world: World) -> None:
         ({"name": "", "slug": "hall"}, "name"),
         ({"name": "x" * 201, "slug": "hall"}, "name"),
         ({"name": "two\nlines", "slug": "hall"}, "name"),
-        ({"name": "Hall"}, "slug"),
+        ({"name": "Hall", "slug": ""}, "slug"),
         ({"name": "Hall", "slug": "hall", "owner": "me"}, "owner"),
         (["Hall", "hall"], "body"),
         (None, "body"),

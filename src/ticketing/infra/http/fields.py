@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from ticketing.infra.formats.currencies import DIGITS, digits_of
-from ticketing.infra.http.characters import check_line, check_text
+from ticketing.infra.http.characters import check_line, check_text, compose
 
 #: Largest amount in minor units: of a price, of the total of an order, of a payment and of a refund. It is below 2^53,
 #: the largest integer that JavaScript represents exactly.
@@ -40,24 +40,54 @@ class Out(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+#: Octets of an address and of its part before the @: RFC 5321 §4.5.3.1, with the correction of RFC 3696 (erratum 1690).
+EMAIL_OCTETS_MAX, LOCAL_PART_OCTETS_MAX = 254, 64
+
+
 def _address_only(value: object) -> object:
-    # `EmailStr` reads `Some Name <ada@example.com>` as the address in it, and one address would have endless spellings.
-    if isinstance(value, str) and any(c in value for c in "<>"):
-        raise ValueError("must be an address without a name, such as ada@example.com")
+    if isinstance(value, str):
+        # The limit in octets follows; this one keeps the parser from reading a text of any length.
+        if len(value) > EMAIL_OCTETS_MAX:
+            raise ValueError(f"must have at most {EMAIL_OCTETS_MAX} characters")
+        # `EmailStr` reads `Some Name <ada@example.com>` as the address in it: one address would have many spellings.
+        if any(c in value for c in "<>"):
+            raise ValueError("must be an address without a name, such as ada@example.com")
     return value
 
 
+def _mailable(address: str) -> str:
+    if len(address.encode()) > EMAIL_OCTETS_MAX:
+        raise ValueError(f"must have at most {EMAIL_OCTETS_MAX} octets in UTF-8")
+    if len(address.rpartition("@")[0].encode()) > LOCAL_PART_OCTETS_MAX:
+        raise ValueError(f"must have at most {LOCAL_PART_OCTETS_MAX} octets before the @")
+    return address
+
+
+# The last validator runs first: all limits and checks see the composed text.
+_composed = BeforeValidator(compose)
+
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(check_line)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(check_line), _composed
 ]
 ShortName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(check_line)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(check_line), _composed
 ]
-LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(check_text)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_line)]
+LongText = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=10_000), AfterValidator(check_text), _composed
+]
+#: What a client searches for; blank for everything.
+SearchText = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(check_text), _composed
+]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(check_line), _composed]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
 Email = Annotated[
-    EmailStr, StringConstraints(max_length=254), AfterValidator(check_line), BeforeValidator(_address_only)
+    EmailStr,
+    StringConstraints(max_length=EMAIL_OCTETS_MAX),
+    AfterValidator(check_line),
+    AfterValidator(_mailable),
+    BeforeValidator(_address_only),
+    _composed,
 ]
 _email = TypeAdapter(Email)
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import constant, tenancy
 from ticketing.infra.errors import Invalid
-from ticketing.infra.http.fields import LongText, Timestamp
+from ticketing.infra.http.fields import SearchText, Timestamp
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations, venues
 from ticketing.modules.events.models import Event, EventStatus
@@ -22,23 +22,22 @@ from ticketing.modules.events.models import Event, EventStatus
 UNLISTED_FROM = datetime(2201, 1, 1, tzinfo=UTC)
 
 Sort = Literal["starts_at", "-starts_at"]
-Words = Annotated[LongText, StringConstraints(max_length=200)]
 
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
     """`?q=&city=&from=&to=&organization=&sort=`; every parameter is optional."""
 
-    q: Annotated[Words | None, Query(description="In the title, or the venue's name or city")] = None
-    city: Annotated[Words | None, Query()] = None
+    q: Annotated[SearchText | None, Query(description="In the title, or the venue's name or city")] = None
+    city: Annotated[SearchText | None, Query()] = None
     starts_from: Annotated[Timestamp | None, Query(alias="from")] = None
     starts_before: Annotated[Timestamp | None, Query(alias="to")] = None
-    organization: Annotated[Words | None, Query(description="An id or a slug")] = None
+    organization: Annotated[SearchText | None, Query(description="An id or a slug")] = None
     sort: Annotated[Sort, Query()] = "starts_at"
 
 
 _SORTS: Mapping[str, Sort] = {sort: sort for sort in get_args(Sort)}
-_words = TypeAdapter(Words)
+_words = TypeAdapter(SearchText)
 
 
 def find_query(parameters: Mapping[str, str]) -> EventQuery | None:

@@ -1,12 +1,12 @@
 """Queries of orders. Every query checks whether the caller may see the order."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends
-from sqlalchemy import Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import Database, tenancy
@@ -15,7 +15,7 @@ from ticketing.infra.http.fields import Name, find_email
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import events, iam, organizations, reservations, venues
 from ticketing.modules.orders.models import Order, OrderLine, OrderStatus
-from ticketing.modules.orders.references import find_reference
+from ticketing.modules.orders.references import find_reference, symbols_of
 from ticketing.modules.orders.schemas import OrderEventOut, OrderOut
 
 EXPORT_PAGE_ROWS = 500
@@ -116,9 +116,15 @@ def _filtered(organization_id: UUID, filters: OrderFilter) -> Select[Order]:
     if filters.status is not None:
         query = query.where(Order.status == filters.status)
     if filters.q is not None:
-        columns = (Order.buyer_email, Order.buyer_name, Order.reference)
-        query = query.where(or_(*(column.icontains(filters.q, autoescape=True) for column in columns)))
+        query = query.where(or_(*_matches(filters.q)))
     return query
+
+
+def _matches(words: str) -> Iterator[ColumnElement[bool]]:
+    for column in (Order.buyer_email, Order.buyer_name):
+        yield column.icontains(words, autoescape=True)
+    if symbols := symbols_of(words):
+        yield func.replace(Order.reference, "-", "").contains(symbols)
 
 
 async def iterate_pages(

@@ -11,8 +11,10 @@ from ticketing.modules.organizations.models import Invitation, Member, Organizat
 
 
 class CreateOrganization(Body):
+    """Without a slug, one is derived from the name."""
+
     name: Name
-    slug: Slug
+    slug: Slug = Field(default="")
 
 
 class UpdateOrganization(Body):

@@ -1,5 +1,7 @@
 """Creating and changing tenants."""
 
+import secrets
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id, tenancy
 from ticketing.infra.errors import Conflict
+from ticketing.infra.formats import slugs
 from ticketing.modules import iam
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import MemberAdded, OrganizationCreated, OrganizationUpdated
 from ticketing.modules.organizations.models import Member, Organization, Role
 from ticketing.modules.organizations.permissions import Access
 from ticketing.modules.organizations.quotas import Quota, check_quota
+
+#: Tries for a derived slug: numbers that a person can remember, and random suffixes, which are never taken.
+SLUG_NUMBER_MAX, SLUG_SUFFIXES_MAX = 5, 3
 
 
 class SlugTaken(Conflict):
@@ -25,14 +31,10 @@ class SlugTaken(Conflict):
     code = "slug_taken"
 
 
-async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str) -> Organization:
-    """Create a tenant with the caller as its first admin. Raises SlugTaken, QuotaExceeded."""
-    organization_id = new_id()
-    await tenancy.enter(session, organization_id)
-    row = insert(Organization).values(id=organization_id, name=name, slug=slug)
-    organization = (await session.scalars(row.on_conflict_do_nothing().returning(Organization))).one_or_none()
-    if organization is None:
-        raise SlugTaken(field="slug")
+async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str = "") -> Organization:
+    """Create a tenant with the caller as its first admin. No slug: derived. Raises SlugTaken, QuotaExceeded."""
+    organization = await _insert(session, name, iter([slug]) if slug else _slugs_for(name))
+    slug = organization.slug
     ids = {"organization_id": organization.id, "user_id": user.user_id}
     await session.execute(insert(Member).values(**ids, role=Role.ORG_ADMIN, admin_accepted_at=func.now()))
     theirs = (Member.user_id == user.user_id) & Member.admin_accepted_at.is_not(None)
@@ -42,6 +44,32 @@ async def create_organization(session: AsyncSession, user: iam.Identity, name: s
     outbox.publish(session, OrganizationCreated(organization_id=organization.id, name=name, slug=slug))
     outbox.publish(session, MemberAdded(**ids, role=Role.ORG_ADMIN))
     return organization
+
+
+async def _insert(session: AsyncSession, name: str, candidates: Iterator[str]) -> Organization:
+    """Insert with the first slug that is not taken. Raises SlugTaken."""
+    organization_id = new_id()
+    await tenancy.enter(session, organization_id)
+    for slug in candidates:
+        row = insert(Organization).values(id=organization_id, name=name, slug=slug)
+        organization = (await session.scalars(row.on_conflict_do_nothing().returning(Organization))).one_or_none()
+        if organization is not None:
+            return organization
+    raise SlugTaken(field="slug")
+
+
+def _slugs_for(name: str) -> Iterator[str]:
+    """The slug of the name, then with numbers, then with random suffixes."""
+    base = slugs.slug_of(name)
+    if base:
+        yield base
+        yield from (_with_suffix(base, str(number)) for number in range(2, SLUG_NUMBER_MAX + 1))
+    for _ in range(SLUG_SUFFIXES_MAX):
+        yield _with_suffix(base or "org", secrets.token_hex(3))
+
+
+def _with_suffix(base: str, suffix: str) -> str:
+    return f"{base[: slugs.LENGTH_MAX - len(suffix) - 1].rstrip('-')}-{suffix}"
 
 
 async def update_organization(session: AsyncSession, access: Access, changes: dict[str, Any]) -> Organization:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from ticketing.infra.http.fields import LongText
 
 #: CSS colours of any syntax, without characters that could end a style declaration or an attribute.
-Color = Annotated[str, StringConstraints(pattern=r"^[#A-Za-z0-9(),.%/ -]{1,50}$")]
+Color = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[#A-Za-z0-9(),.%/ -]{1,50}$")]
 #: In units of the plan; a unit is about one pixel.
 Length = Annotated[float, Field(strict=True, ge=-1_000_000, le=1_000_000, allow_inf_nan=False)]
 Extent = Annotated[float, Field(strict=True, ge=0, le=1_000_000, allow_inf_nan=False)]

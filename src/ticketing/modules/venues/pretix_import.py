@@ -76,7 +76,7 @@ class Seat(Part):
     seat_guid: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{0,200}$")] | None = None
     seat_number: ShortName
     position: Point
-    category: str
+    category: ShortName
 
 
 class Row(Part):
@@ -166,9 +166,10 @@ def _check(model: type[PartType], raw: Any, path: str) -> PartType:
         return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join([path, *(str(part) for part in first["loc"] if part not in _BRANCHES)]).strip(".")
+        where = ".".join([path, *(str(part) for part in first["loc"] if not _is_branch(part))]).strip(".")
         raise Invalid(str(first["msg"]).removeprefix("Value error, "), field=where or "body") from None
 
 
-# Names of union branches that pydantic inserts into the path of an error. No field of the file has such a name.
-_BRANCHES = {"Caption", "constrained-str", "str", "function-after[check_text(), constrained-str]"}
+def _is_branch(part: str | int) -> bool:
+    """Whether pydantic inserted this part into the path of an error: the name of a branch of a union of types."""
+    return part in ("Caption", "str") or not str(part).replace("_", "").isalnum()

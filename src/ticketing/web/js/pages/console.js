@@ -60,13 +60,6 @@ async function drawOrganization(body, org) {
 }
 
 function newOrgBox(isOpen) {
-  const slugOf = (name) =>
-    name
-      .toLowerCase()
-      .normalize('NFKD')
-      .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-+|-+$/g, '')
-      .slice(0, 60);
   const form = el(
     'form',
     { class: 'form-grid', dataset: { testid: 'org-form' } },
@@ -77,7 +70,7 @@ function newOrgBox(isOpen) {
     submitted.preventDefault();
     const name = form.elements.namedItem('name').value.trim();
     runWithNotice(async () => {
-      const org = await post('/orgs', { name, slug: slugOf(name) });
+      const org = await post('/orgs', { name });
       persistentStorage.set(SLOT, org.id);
       location.reload();
     });

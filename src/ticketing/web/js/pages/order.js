@@ -4,7 +4,7 @@ import { ApiError, get, post } from '../api/client.js';
 import { currentUser } from '../api/session.js';
 import { goTo } from '../lib/addresses.js';
 import { el, fill } from '../lib/dom.js';
-import { knownOrder } from '../order/known-orders.js';
+import { knownOrder, usualReference } from '../order/known-orders.js';
 import { orderView } from '../order/order-view.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
@@ -15,7 +15,8 @@ const LATER_INTERVAL_MS = 4000;
 const FIRST_ATTEMPTS = 40;
 const MAX_ATTEMPTS = 500;
 
-export async function open(main, reference) {
+export async function open(main, typed) {
+  const reference = usualReference(typed);
   const host = el('section', { class: 'order narrow wide-narrow', dataset: { testid: 'order' } });
   const email = knownOrder(reference)?.email ?? currentUser()?.email ?? '';
   fill(main, host);
