@@ -14,7 +14,7 @@ from pypdf import PdfReader
 from ticketing.modules.tickets.codes import CodeClaims, Keyring
 from ticketing.modules.tickets.documents import pdf
 from ticketing.modules.tickets.documents.passes import Pass, Place
-from ticketing.modules.tickets.documents.text_layout import can_draw, visual_order
+from ticketing.modules.tickets.documents.text_layout import can_draw
 
 SEAT = Pass(
     ticket_id=UUID(int=7),
@@ -75,14 +75,6 @@ def test_names_in_many_scripts_are_printed(name: str) -> None:
     (text,) = pages(pdf.draw([replace(SEAT, holder=name)]))
     assert can_draw(name)
     assert unicodedata.normalize("NFC", name) in unicodedata.normalize("NFC", text)
-
-
-def test_right_to_left_text_is_reordered() -> None:
-    assert visual_order("שלום") == "םולש"
-    assert visual_order("Ada Byron") == "Ada Byron"
-    # Meem, hah, meem, dal: initial, medial, medial, final, and read from the right.
-    assert visual_order("محمد") == "ﺪﻤﺤﻣ"
-    assert pages(pdf.draw([replace(SEAT, holder="محمد שלום")]))
 
 
 def test_long_texts_and_missing_glyphs_still_make_one_page() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 
+from ticketing.infra.formats.directions import isolate
 from ticketing.infra.formats.local_time import is_repeated
 from ticketing.modules.tickets.documents.passes import Pass
 
@@ -47,5 +48,9 @@ def _times(p: Pass) -> dict[str, datetime]:
 
 
 def _describe(p: Pass) -> str:
-    place = f"{p.place.section}, row {p.place.row}, seat {p.place.seat}" if p.place else p.kind
+    if p.place is None:
+        place = p.kind
+    else:
+        section, row, seat = map(isolate, (p.place.section, p.place.row, p.place.seat))
+        place = f"{section}, row {row}, seat {seat}"
     return f"{place}\nOrder {p.reference}\n{p.organization}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from ticketing.infra.formats.directions import isolate
 from ticketing.infra.formats.local_time import to_zone
 
 
@@ -50,4 +51,4 @@ class Pass:
     @property
     def where(self) -> str:
         """The venue and its city on one line."""
-        return ", ".join(part for part in (self.venue, self.city) if part)
+        return ", ".join(isolate(part) for part in (self.venue, self.city) if part)

@@ -1,19 +1,18 @@
 """Tickets as PDF: one A5 page per ticket, which is also readable on a phone."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 
 from babel.dates import format_date
 from fontTools.ttLib.tables.O_S_2f_2 import intersectUnicodeRanges  # type: ignore[import-untyped]
-from fpdf import FPDF
-from fpdf.fonts import TTFFont
 
 from ticketing.infra.formats.currencies import format_money, to_decimal
 from ticketing.infra.formats.local_time import clock, zone_label
 from ticketing.modules.tickets.documents import qr
 from ticketing.modules.tickets.documents.passes import Pass
-from ticketing.modules.tickets.documents.text_layout import FAMILY, can_draw, fit, load_fonts, visual_order, width, wrap
+from ticketing.modules.tickets.documents.text_layout import Canvas, Line, can_draw, fit, wrap
 
 # Millimetres and points.
 PAGE = (148.0, 210.0)
@@ -42,13 +41,10 @@ class Drawing:
 
     def __init__(self, passes: Sequence[Pass]) -> None:
         self._left = deque(passes)
-        self._pdf = pdf = FPDF(unit="mm", format=PAGE)
+        self._pdf = pdf = Canvas(unit="mm", format=PAGE)
         pdf.set_auto_page_break(False)
-        pdf.set_margin(MARGIN)
-        pdf.c_margin = 0
         pdf.set_title(passes[0].title)
         pdf.set_lang("en")
-        load_fonts(pdf, " ".join({text for p in passes for text in _texts(p)}))
 
     def step(self) -> bool:
         """Draw up to STEP_PAGES. Returns whether pages are left."""
@@ -62,9 +58,7 @@ class Drawing:
 
     def close(self) -> None:
         """Close the font files, which a document that is not finished leaves open."""
-        for font in self._pdf.fonts.values():
-            if isinstance(font, TTFFont):
-                font.ttfont.close()
+        self._pdf.close_fonts()
 
 
 def draw(passes: Sequence[Pass]) -> bytes:
@@ -75,12 +69,7 @@ def draw(passes: Sequence[Pass]) -> bytes:
         return drawing.finish()
 
 
-def _texts(p: Pass) -> list[str]:
-    place = [p.place.section, p.place.row, p.place.seat] if p.place else []
-    return [p.organization, p.title, p.where, p.kind, p.holder, price(p), *place]
-
-
-def _draw_page(pdf: FPDF, p: Pass) -> None:
+def _draw_page(pdf: Canvas, p: Pass) -> None:
     pdf.set_fill_color(*ACCENT)
     pdf.rect(0, 0, PAGE[0], 3, style="F")
     y = _draw_event(pdf, p, 15)
@@ -91,22 +80,21 @@ def _draw_page(pdf: FPDF, p: Pass) -> None:
     _draw_code(pdf, p, 120)
 
 
-def _draw_event(pdf: FPDF, p: Pass, y: float) -> float:
+def _draw_event(pdf: Canvas, p: Pass, y: float) -> float:
     _text(pdf, MARGIN, y, p.organization, 9, MUTED)
     y += 11
-    pdf.set_font(FAMILY, "B", 22)
-    for line in wrap(pdf, p.title, ROOM, TITLE_LINES_MAX):
-        _text(pdf, MARGIN, y, line, 22, INK, bold=True)
+    for line in wrap(p.title, ROOM / em(22), TITLE_LINES_MAX, is_bold=True):
+        _line(pdf, PAGE[0] - MARGIN - line.width * em(22) if line.is_rtl else MARGIN, y, line, 22, INK)
         y += 9.5
     y -= 1
-    for line in (day(p), hours(p), p.where):
-        if line:
-            _text(pdf, MARGIN, y, line, 11.5, INK)
+    for text in (day(p), hours(p), p.where):
+        if text:
+            _text(pdf, MARGIN, y, text, 11.5, INK)
             y += 6
     return y - 6
 
 
-def _draw_place(pdf: FPDF, p: Pass, y: float) -> float:
+def _draw_place(pdf: Canvas, p: Pass, y: float) -> float:
     if p.place is None:
         _field(pdf, MARGIN, y, ROOM, "General admission", p.kind, 20)
     else:
@@ -117,7 +105,7 @@ def _draw_place(pdf: FPDF, p: Pass, y: float) -> float:
     return y + 13
 
 
-def _draw_details(pdf: FPDF, p: Pass, y: float) -> float:
+def _draw_details(pdf: Canvas, p: Pass, y: float) -> float:
     half, quarter = ROOM / 2, ROOM / 4
     _field(pdf, MARGIN, y, half, "Holder", p.holder, 11)
     _field(pdf, MARGIN + half, y, quarter, "Order", p.reference, 11)
@@ -125,7 +113,7 @@ def _draw_details(pdf: FPDF, p: Pass, y: float) -> float:
     return y + 9
 
 
-def _draw_code(pdf: FPDF, p: Pass, y: float) -> None:
+def _draw_code(pdf: Canvas, p: Pass, y: float) -> None:
     size, runs = qr.dark_runs(p.code)
     module, left = QR_SIZE / size, (PAGE[0] - QR_SIZE) / 2
     pdf.set_fill_color(0, 0, 0)
@@ -135,43 +123,41 @@ def _draw_code(pdf: FPDF, p: Pass, y: float) -> None:
     third = -(-len(p.code) // 3)
     for n in range(3):
         line = p.code[n * third : (n + 1) * third]
-        _text(pdf, PAGE[0] / 2, y + QR_SIZE + 7 + n * 2.8, line, 5.5, MUTED, align="center")
+        _text(pdf, PAGE[0] / 2, y + QR_SIZE + 7 + n * 2.8, line, 5.5, MUTED, is_centered=True)
     note = "Admits one, once. Whoever shows this code first gets in: please do not share a picture of it."
-    _text(pdf, PAGE[0] / 2, PAGE[1] - 8, note, 7, MUTED, align="center")
+    _text(pdf, PAGE[0] / 2, PAGE[1] - 8, note, 7, MUTED, is_centered=True)
 
 
-def _field(pdf: FPDF, x: float, y: float, room: float, label: str, value: str, size: float) -> None:
+def _field(pdf: Canvas, x: float, y: float, room: float, label: str, value: str, size: float) -> None:
     _text(pdf, x, y, label, 7.5, MUTED)
-    pdf.set_font(FAMILY, "B", size)
     # A long section name is shrunk before it is truncated, because visitors need it to find their seat.
-    fitting = size * (room - 3) / max(width(pdf, value), room - 3)
-    _text(pdf, x, y + size * 0.28 + 2.2, value, max(fitting, FIELD_POINTS_MIN), INK, bold=True, room=room - 2.9)
+    room -= 2.9
+    natural = fit(value, math.inf, is_bold=True).width * em(size)
+    size_fitting = max(size * min(1, room / natural), FIELD_POINTS_MIN)
+    line = fit(value, room / em(size_fitting), is_bold=True)
+    _line(pdf, x, y + size * 0.28 + 2.2, line, size_fitting, INK)
 
 
 def _text(
-    pdf: FPDF,
-    x: float,
-    y: float,
-    text: str,
-    size: float,
-    color: tuple[int, int, int],
-    *,
-    bold: bool = False,
-    room: float = ROOM,
-    align: str = "left",
+    pdf: Canvas, x: float, y: float, text: str, size: float, color: tuple[int, int, int], *, is_centered: bool = False
 ) -> None:
-    """Draw one line of text with its baseline at y."""
-    pdf.set_font(FAMILY, "B" if bold else "", size)
-    pdf.set_text_color(*color)
-    line = visual_order(fit(pdf, text, room))
-    if align == "center":
-        x -= pdf.get_string_width(line) / 2
-    # pdf.text ignores fallback fonts. A cell of height 0 puts the baseline 0.3 font sizes below its y.
-    pdf.set_xy(x, y - 0.3 * pdf.font_size)
-    pdf.cell(w=0, h=0, text=line)
+    """Draw one line of text with its baseline at y, from x or centred on x."""
+    line = fit(text, ROOM / em(size))
+    _line(pdf, x - line.width * em(size) / 2 if is_centered else x, y, line, size, color)
 
 
-def _rule(pdf: FPDF, y: float) -> float:
+def _line(pdf: Canvas, x: float, y: float, line: Line, size: float, color: tuple[int, int, int]) -> None:
+    pdf.set_fill_color(*color)
+    pdf.set_draw_color(*color)
+    pdf.write_line(line, x, y, size)
+
+
+def em(size: float) -> float:
+    """Return a font's size in mm."""
+    return size * 25.4 / 72
+
+
+def _rule(pdf: Canvas, y: float) -> float:
     pdf.set_draw_color(*LINE)
     pdf.set_line_width(0.25)
     pdf.line(MARGIN, y, PAGE[0] - MARGIN, y)
