@@ -2,6 +2,8 @@
 
 import csv
 import io
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
@@ -50,6 +52,26 @@ async def test_buyer_input_is_never_a_formula(world: World, name: str) -> None:
     await order_for(world, await world.person(), show, "Stalls-A-1", name, "=x@example.com")
     (row,) = await exported(world, show.tenant)
     assert (row["buyer_name"], row["buyer_email"]) == (f"'{name}", "'=x@example.com")
+
+
+async def test_excel_reads_local_times_and_amounts_of_the_country(world: World) -> None:
+    tenant = await world.tenant()
+    show = await world.show(tenant, rows=1, seats=1, title="Müller; =1+1")
+    order = await order_for(world, await world.person(), show, "Stalls-A-1", "José, -1")
+    event = order["event"]
+    local = datetime.fromisoformat(event["starts_at"]).astimezone(ZoneInfo(event["timezone"]))
+    for variant, separator, total in (("excel", ";", "45,00"), ("excel-point", ",", "45.00")):
+        answer = await tenant.admin.get(tenant.path("/orders.csv"), params={"variant": variant})
+        assert answer.content.startswith(b"\xef\xbb\xbfreference")
+        text = answer.content.decode("utf-8-sig")
+        (row,) = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        assert (row["event"], row["buyer_name"]) == ("Müller; '=1+1", "José, '-1")
+        assert (row["total"], row["currency"], row["quantity"]) == (total, "EUR", "1")
+        assert (row["starts_at"], row["timezone"]) == (f"{local:%Y-%m-%d %H:%M:%S}", event["timezone"])
+        assert datetime.fromisoformat(row["created_at"]).tzinfo is None
+        assert row["paid_at"] == ""
+    refused = await tenant.admin.get(tenant.path("/orders.csv"), params={"variant": "ods"})
+    assert refusal(refused, 422)["field"] == "variant"
 
 
 async def test_a_currency_without_decimals_is_written_without_decimals(world: World) -> None:

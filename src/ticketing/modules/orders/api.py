@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from ticketing.infra import app_state
 from ticketing.infra.db import Database, Db, ReadDb
+from ticketing.infra.formats.spreadsheets import CsvVariant
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.idempotency import IdempotencyKey
@@ -16,7 +17,7 @@ from ticketing.infra.http.pagination import Page
 from ticketing.modules import iam, organizations
 from ticketing.modules.orders import checkout_batch, order_rows, queries
 from ticketing.modules.orders.checkout_batch import OrderRequest
-from ticketing.modules.orders.export import write_csv
+from ticketing.modules.orders.export import export_pages
 from ticketing.modules.orders.models import Order
 from ticketing.modules.orders.queries import OrderFilterQuery
 from ticketing.modules.orders.schemas import CreateOrder, OrderOut
@@ -65,12 +66,14 @@ async def list_orders(access: Reader, filters: OrderFilterQuery, page: Page, ses
 
 
 @router.get("/orgs/{org_id}/orders.csv", response_class=StreamingResponse)
-async def export_orders(access: Exporter, filters: OrderFilterQuery, request: Request) -> StreamingResponse:
-    """Export the organization's orders as CSV, oldest first.
+async def export_orders(
+    access: Exporter, filters: OrderFilterQuery, request: Request, variant: CsvVariant = CsvVariant.STANDARD
+) -> StreamingResponse:
+    """Export the organization's orders as CSV, oldest first: for programs, or for Excel with a decimal comma or point.
 
     The request's transaction ends before the body is streamed, so each page is read in a new transaction.
     """
-    text = write_csv(app_state.of(request.app).get(Database), access.organization_id, filters)
+    text = export_pages(app_state.of(request.app).get(Database), access.organization_id, filters, variant)
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
     return StreamingResponse(text, media_type="text/csv; charset=utf-8", headers=headers)
 

@@ -18,20 +18,26 @@ export function ordersBox(org) {
     fill(table, data.length > 0 ? orderTable(data) : el('p', { class: 'muted' }, t('console.no_orders')));
   };
   search.addEventListener('change', () => runWithNotice(refresh));
-  const csv = el(
-    'button',
-    {
-      type: 'button',
-      class: 'button small',
-      onclick: () => downloadFile(`/orgs/${org.id}/orders.csv`, `orders-${org.slug}.csv`),
-    },
-    t('console.csv'),
-  );
+  const download = (variant, label) =>
+    el(
+      'button',
+      {
+        type: 'button',
+        class: 'button small',
+        dataset: { testid: `orders-${variant}` },
+        onclick: () => downloadFile(`/orgs/${org.id}/orders.csv?variant=${variant}`, `orders-${org.slug}.csv`),
+      },
+      t(label),
+    );
+  const csv = [download('standard', 'console.csv'), download(excelVariant(), 'console.excel')];
   return {
-    box: el('section', { class: 'box' }, el('div', { class: 'box-head' }, el('h2', {}, t('console.orders')), search, csv), table),
+    box: el('section', { class: 'box' }, el('div', { class: 'box-head' }, el('h2', {}, t('console.orders')), search, ...csv), table),
     refresh,
   };
 }
+
+// Excel reads numbers and separators of the reader's country, which the browser's language tells best.
+const excelVariant = () => (new Intl.NumberFormat(navigator.language).format(1.5).includes(',') ? 'excel' : 'excel-point');
 
 function orderTable(orders) {
   const head = ['order.reference', 'console.when', 'console.buyer', 'door.event', 'console.status'].map((key) =>

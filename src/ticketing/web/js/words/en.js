@@ -302,6 +302,7 @@ export default {
   'console.orders': 'Orders',
   'console.no_orders': 'No orders yet.',
   'console.csv': 'Download as CSV',
+  'console.excel': 'Download for Excel',
   'console.buyer': 'Buyer',
   'console.status': 'Status',
   'console.when': 'When',
