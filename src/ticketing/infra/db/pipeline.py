@@ -14,9 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ticketing.infra.db.driver.connection import BoundedConnection
 from ticketing.infra.db.driver.round_trip import Result, RoundTrip
+from ticketing.infra.db.driver.statement_list import StatementList
 
 #: psycopg's connection, which a pooled SQLAlchemy connection wraps.
 DriverConnection = BoundedConnection
+#: What takes statements: a connection, or a list that is sent later.
+Statements = DriverConnection | StatementList
 Cursor = Result
 
 
@@ -44,13 +47,14 @@ async def pipelined(connection: DriverConnection) -> AsyncIterator[RoundTrip]:
     await connection.exchange(round_trip)
 
 
-async def send(connection: DriverConnection, query: str, *values: Any) -> Cursor:
+async def send(connection: Statements, query: str, *values: Any) -> Cursor:
     """Execute a statement, prepared once per connection. `query` has a `%s` for each value.
 
     Inside a `pipelined` block it is sent at the end of the block, and its result can be fetched after the block.
     """
-    if (round_trip := connection.round_trip) is not None:
-        return round_trip.add(query, values)
+    if (open_round_trip := connection.round_trip) is not None:
+        return open_round_trip.add(query, values)
+    assert not isinstance(connection, StatementList)  # its round trip is always open
     round_trip = RoundTrip(connection)
     result = round_trip.add(query, values)
     await connection.exchange(round_trip)

@@ -25,9 +25,10 @@ from ticketing.infra import app_state, crash_points, security
 from ticketing.infra.config import Settings
 from ticketing.infra.db import log_cluster, tenancy, timeouts
 from ticketing.infra.db.driver.errors import sqlalchemy_error
+from ticketing.infra.db.driver.lending import lend
 from ticketing.infra.db.driver.round_trip import is_in_step
 from ticketing.infra.db.pipeline import DriverConnection, pipelined, send_deferred
-from ticketing.infra.db.reads import DriverReads
+from ticketing.infra.db.reads import DriverReads, ReadBatches
 from ticketing.infra.redis.commit_notifications import CommitNotifier
 from ticketing.infra.system.outside_calls import transaction_scope
 
@@ -184,6 +185,7 @@ class Database:
         _send_deferred_statements(self.engine.sync_engine)
         if adopts_log:
             log_cluster.check_new_connections(self.engine.sync_engine)
+        self._read_batches = ReadBatches(lambda: lend(self.engine.sync_engine))
         self._sessions = async_sessionmaker(self.engine, sync_session_class=PersonalSession, expire_on_commit=False)
 
     @asynccontextmanager
@@ -205,8 +207,8 @@ class Database:
             callback()
 
     def driver_reads(self, user_id: UUID | None = None) -> DriverReads:
-        """Reads of `user_id`'s rows, each round trip in a transaction of its own."""
-        return DriverReads(self.engine.sync_engine, user_id)
+        """Reads of `user_id`'s rows, outside of any session."""
+        return DriverReads(self.engine.sync_engine, self._read_batches, user_id)
 
     def notify_changed(self, subject_ids: Collection[UUID], topics: Collection[str]) -> None:
         """Notify that messages of these topics were committed, and that these subjects have changed.

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Uuid, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db.pipeline import DriverConnection, send
+from ticketing.infra.db.pipeline import DriverConnection, Statements, send
 
 _ORGANIZATION, _SHOWN, _CALLER = "app.organization_id", "app.shown_organizations", "app.user_id"
 
@@ -25,8 +25,11 @@ async def enter(session: AsyncSession, organization_id: UUID) -> None:
 
 
 _ENTER = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
-#: As SET_CALLER, with '' for none, in a transaction that only reads.
-SET_CALLER_OF_READS = f"select set_config('{_CALLER}', %s, true), set_config('transaction_read_only', 'on', true)"
+#: As SET_CALLER, with '' for none, in a transaction that only reads. The requests of a batch share the transaction (see
+#: reads/batches.py), so the rows that the previous one could see are hidden again.
+BEGIN_READS = f"""
+select set_config('{_CALLER}', %s, true), set_config('{_ORGANIZATION}', '', true), set_config('{_SHOWN}', '', true),
+       set_config('transaction_read_only', 'on', true)"""
 
 
 async def enter_on(connection: DriverConnection, organization_id: UUID, lock_seconds: float) -> None:
@@ -62,12 +65,12 @@ async def show(session: AsyncSession, organization_ids: Collection[UUID]) -> Non
 _SHOW = f"select set_config('{_SHOWN}', %s, true)"
 
 
-async def show_on(connection: DriverConnection, organization_ids: Collection[UUID]) -> None:
+async def show_on(connection: Statements, organization_ids: Collection[UUID]) -> None:
     """Send `show` in a round trip."""
     await send(connection, _SHOW, _array(organization_ids))
 
 
-async def show_owners_of(connection: DriverConnection, rows: str, *values: object) -> None:
+async def show_owners_of(connection: Statements, rows: str, *values: object) -> None:
     """Send `show` for the organizations that own the rows that are found; shows none without any.
 
     `rows` is the text after FROM, with a `%s` for each value. Row-level security restricts it.

@@ -179,12 +179,13 @@ async def test_statements_stay_prepared_after_a_failure(narrow: Database) -> Non
 
 
 async def test_one_round_trip_of_a_connection_at_a_time(narrow: Database) -> None:
-    async with narrow.driver_reads().round_trip() as connection:
-        result = await send(connection, "select 1")
+    async with transacting(narrow) as driver, pipelined(driver) as round_trip:
+        round_trip.commits = True
+        result = await send(driver, "select 1")
         with pytest.raises(RuntimeError, match="end of its round trip"):
             await result.fetchone()
         with pytest.raises(RuntimeError, match="is open"):
-            async with pipelined(connection):
+            async with pipelined(driver):
                 pass
 
 

@@ -104,11 +104,19 @@ class RoundTrip:
 
     def add(self, query: str, values: Sequence[Any]) -> Result:
         """Add a statement with a `%s` for each value. Raises psycopg.Error for a value that can't be sent."""
-        transformer, result = self._transformer, Result()
+        result = Result()
+        self._statements.append(self._adapted(query, values, result))
+        return result
+
+    def add_all(self, statements: Sequence[tuple[str, Sequence[Any], Result]]) -> None:
+        """Add statements, whose results are given, or none of them. Raises as `add`."""
+        self._statements += [self._adapted(*statement) for statement in statements]
+
+    def _adapted(self, query: str, values: Sequence[Any], result: Result) -> _Statement:
+        transformer = self._transformer
         parameters = transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
         types, formats = transformer.types or (), transformer.formats or ()
-        self._statements.append(_Statement(_numbered(query), types, parameters, formats, result))
-        return result
+        return _Statement(_numbered(query), types, parameters, formats, result)
 
     def exchange(self, pgconn: PGconn, prepared: PreparedStatements | None) -> PQGen[None]:
         """Send everything and fill the results; without `prepared`, no statement is prepared.
