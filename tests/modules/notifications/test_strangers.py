@@ -198,6 +198,10 @@ async def test_an_erasure_takes_confirmed_recipients_along(
         ("line\u2028break\u0085", "“line break”"),
         ("x" * 200, f"“{'x' * 59}…”"),
         ("\U000e0041tag", "“tag”"),
+        ("ערב (2027)", "“\u2068ערב (2027)\u2069”"),
+        ("نم\u200cکن", "“\u2068نم\u200cکن\u2069”"),
+        ("क्\u200dष 👩\u200d👧", "“क्\u200dष 👩\u200d👧”"),
+        ("new \U0001fae9 own \ue000", "“new \U0001fae9 own \ue000”"),
     ],
 )
 def test_an_organizers_text_is_quoted_and_bounded(written: str, shown: str) -> None:

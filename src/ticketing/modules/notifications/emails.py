@@ -153,14 +153,14 @@ def _rows(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:
     return [
         (texts.EVENT, texts.clean(first.title)),
         (texts.WHEN, texts.when(first.starts_here, first.ends_here, first.timezone)),
-        *([(texts.WHERE, texts.clean(first.where))] if first.where else []),
+        *([(texts.WHERE, texts.where(first.venue, first.city))] if first.where else []),
         (texts.ORDER, first.reference),
         *((texts.TICKETS if n == 0 else "", line) for n, line in enumerate(lines)),
     ]
 
 
 def _describe(p: tickets.Pass) -> str:
-    return texts.clean(texts.seat(p.place.section, p.place.row, p.place.seat) if p.place else p.kind)
+    return texts.seat(p.place.section, p.place.row, p.place.seat) if p.place else texts.clean(p.kind)
 
 
 async def _draw_pdf(passes: Sequence[tickets.Pass]) -> Attachment:

@@ -67,7 +67,7 @@ def _table(rows: Sequence[tuple[str, str]]) -> list[str]:
         return []
     lines = [
         f'<tr><th style="text-align:left;padding:4px 16px 4px 0;{_MUTED}">{escape(label)}</th>'
-        f'<td style="padding:4px 0">{escape(value)}</td></tr>'
+        f'<td dir="auto" style="padding:4px 0">{escape(value)}</td></tr>'
         for label, value in rows
     ]
     return ["<table>", *lines, "</table>"]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from babel.dates import format_date
 
+from ticketing.infra.formats.directions import isolate
 from ticketing.infra.formats.local_time import clock, zone_label
 
 LOCALE = "en_GB"
@@ -133,26 +134,41 @@ QUOTED_MAX, CLEAN_MAX = 60, 200
 
 
 def clean(text: str, length_max: int = CLEAN_MAX) -> str:
-    """Return an organizer's text on one line, bounded, and without characters that hide or reorder it."""
-    visible = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in _INVISIBLE)
-    line = " ".join(visible.split())
-    return line if len(line) <= length_max else f"{line[: length_max - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    """Return an organizer's text on one line, bounded, without characters that hide or reorder it, and isolated.
+
+    An Arabic or Hebrew title then leaves the order of the sentence or the subject around it as it is.
+    """
+    return isolate(_one_line(text, length_max))
 
 
 def quote(text: str) -> str:
     """Return an organizer's text in quotation marks, which it cannot close, so that it is not taken for ours."""
-    inner = clean(text, QUOTED_MAX).translate(_NO_QUOTES)
+    inner = isolate(_one_line(text, QUOTED_MAX).translate(_NO_QUOTES))
     return f"\N{LEFT DOUBLE QUOTATION MARK}{inner}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
-#: Control, format (bidi, zero width), surrogate and private characters; separators become spaces.
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
+def _one_line(text: str, length_max: int) -> str:
+    visible = "".join(c for c in text if c.isspace() or c in _JOINERS or unicodedata.category(c) not in _INVISIBLE)
+    line = " ".join(visible.split())
+    return line if len(line) <= length_max else f"{line[: length_max - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+
+
+#: Control, format (bidi, zero width) and surrogate characters; separators become spaces. Unassigned and private ones
+#: stay: programs show them as boxes, and a newer one may know them.
+_INVISIBLE = {"Cc", "Cf", "Cs"}
+#: Format characters that Persian, scripts of India, and emoji need.
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _NO_QUOTES = {ord(mark): "'" for mark in '\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"'}
 
 
 def seat(section: str, row: str, number: str) -> str:
     """`Stalls, row A, seat 12`."""
-    return f"{section}, row {row}, seat {number}"
+    return f"{clean(section)}, row {clean(row)}, seat {clean(number)}"
+
+
+def where(*parts: str | None) -> str:
+    """`Hall, Utrecht`, of the parts that are known."""
+    return ", ".join(clean(part) for part in parts if part)
 
 
 def when(start: datetime, end: datetime | None, timezone: str) -> str:
