@@ -95,9 +95,9 @@ def _gate_limits(settings: Settings) -> GateLimits:
 def _mount_pages(app: FastAPI) -> None:
     """Mount the browser's pages. They embed the API's own response bodies, so that they are readable without script."""
 
-    async def list_events() -> list[dict[str, Any]]:
+    async def list_events(words: str) -> list[dict[str, Any]]:
         async with app_state.of(app).get(Database).transaction() as session:
-            return [event.model_dump(mode="json") for event in await events.describe_upcoming(session)]
+            return [event.model_dump(mode="json") for event in await events.describe_upcoming(session, words)]
 
     async def find_event(event_id: str) -> dict[str, Any] | None:
         async with app_state.of(app).get(Database).transaction() as session:

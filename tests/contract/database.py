@@ -32,7 +32,8 @@ _QUERIES = (
           from pg_class c, aclexplode(c.relacl) g where {_TABLE} and g.grantee <> c.relowner""",
     """select format('function %s(%s) returns %s%s', p.proname, pg_get_function_arguments(p.oid),
               pg_get_function_result(p.oid), case when p.prosecdef then ' security definer' end)
-         from pg_proc p where p.pronamespace = 'public'::regnamespace""",
+         from pg_proc p where p.pronamespace = 'public'::regnamespace
+          and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')""",
     f"""select format('trigger %s %s', c.relname,
                substring(pg_get_triggerdef(t.oid) from '(?:BEFORE|AFTER|INSTEAD) .*'))
           from pg_class c join pg_trigger t on t.tgrelid = c.oid where {_TABLE} and not t.tgisinternal""",

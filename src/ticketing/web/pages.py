@@ -14,7 +14,7 @@ from ticketing.web import prerender
 from ticketing.web.sale_calendar import sale_calendar
 from ticketing.web.shell import POLICY, SCRIPT_PAGES, ScriptPage, event_url, render_event, render_home, shell
 
-ListEvents = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+ListEvents = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
 FindEvent = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
 #: Stands for data that could not be loaded; distinct from "there is none".
@@ -35,8 +35,9 @@ def mount_web(
 
     `site`: the base URL of links to the platform.
 
-    `list_events` and `find_event` return dicts in the shape of the public REST payloads. If one is missing or
-    fails, its page is served without content: the script fetches the data itself and reports the error.
+    `list_events`, which gets the words of a search, and `find_event` return dicts in the shape of the public REST
+    payloads. If one is missing or fails, its page is served without content: the script fetches the data itself and
+    reports the error.
     """
     pages, assets = Pages(site, list_events, find_event), shell().assets
     routes = app.router.routes
@@ -72,10 +73,11 @@ class Pages:
 
     async def home(self, request: Request) -> Response:
         """Serve `/` with the events as static cards."""
-        events: Any = await _load(self.list_events) if self.list_events else UNAVAILABLE
+        list_events, words = self.list_events, request.query_params.get("q", "")
+        events: Any = await _load(lambda: list_events(words)) if list_events else UNAVAILABLE
         if events is UNAVAILABLE:
             return _page("home", "Events")
-        return render_home(events, request.query_params.get("q", ""), site=self.site).respond(request)
+        return render_home(events, words, site=self.site).respond(request)
 
     async def event(self, request: Request) -> Response:
         """Serve `/e/{id}` with the event's facts, sale and prices, or the 404 page."""

@@ -28,7 +28,7 @@ SALE_WORDS = {
 
 def event_list(events: Sequence[Event], query: str) -> str:
     """Render the content of the home page: the search box, then one card per event."""
-    cards = "".join(_card(event) for event in events if _matches(event, query))
+    cards = "".join(_card(event) for event in events)
     content = cards or '<p class="muted">No event matches. Try fewer or other words.</p>'
     return f"""
 <section class="home"><h1>What would you like to see?</h1>
@@ -177,9 +177,3 @@ def _availability(event: Event) -> str:
     if not counts.get("available"):
         return "Sold out"
     return f"{counts['available']:,} of {counts['capacity']:,} left"
-
-
-def _matches(event: Event, query: str) -> bool:
-    venue = event.get("venue") or {}
-    text = " ".join(str(part or "") for part in (event["title"], venue.get("name"), venue.get("city")))
-    return query.strip().lower() in text.lower()

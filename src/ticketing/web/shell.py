@@ -95,7 +95,7 @@ def shell() -> Shell:
 
 
 def render_home(events: Sequence[Mapping[str, Any]], words: str, *, site: str) -> Representations:
-    """The start page: a card for each of these events that has the words. The events are payloads of the REST API.
+    """The start page: the words of a search, and a card for each of its events, which are payloads of the REST API.
 
     `site`: the base URL of links to the platform.
     """

@@ -19,7 +19,7 @@ begin
     end loop;
 end $$"""
 #: Everything in the schema that belongs to the superuser, for the same reasons. Sequences of identity columns, indexes
-#: and partitions' rows follow their tables; a function is altered by its signature.
+#: and partitions' rows follow their tables; a function is altered by its signature. Functions of extensions stay.
 _HAND_OVER = """
 do $$ declare thing record;
 begin
@@ -31,8 +31,9 @@ begin
            and relowner = current_user::regrole
            and not exists (select from pg_depend d where d.objid = c.oid and d.deptype in ('i', 'a') and relkind = 'S')
          union all
-        select 'routine', oid::regprocedure::text from pg_proc
+        select 'routine', oid::regprocedure::text from pg_proc p
          where pronamespace = 'public'::regnamespace and proowner = current_user::regrole
+           and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
     loop
         execute format('alter %s %s owner to %I', thing.kind, thing.name, {owner});
     end loop;

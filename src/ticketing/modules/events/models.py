@@ -59,6 +59,13 @@ class Event(Identified, Base):
         # For the policy that shows venues of published events.
         Index("ix_events_organization_id_venue_id", "organization_id", "venue_id"),
         Index("ix_events_public", "starts_at", "id", postgresql_where=text("status = 'published'")),
+        Index(
+            "ix_events_search",
+            "search_text",
+            postgresql_using="gin",
+            postgresql_ops={"search_text": "gin_trgm_ops"},
+            postgresql_where=text("status = 'published'"),
+        ),
     )
 
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organizations.id"))
@@ -66,6 +73,8 @@ class Event(Identified, Base):
     #: The plan that seats/sync copied; null until then.
     plan_version: Mapped[int | None] = mapped_column(Integer)
     title: Mapped[str] = mapped_column(Text)
+    #: A line each for the title, the venue's name and its city, without accents and case. Triggers write it.
+    search_text: Mapped[str] = mapped_column(Text, server_default="", deferred=True)
     description: Mapped[str | None] = mapped_column(Text)
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime | None]

@@ -12,7 +12,7 @@ from ticketing.modules.events.inventory.counts import Count, count_now, count_re
 from ticketing.modules.events.models import Event
 from ticketing.modules.events.queries import get_public_event
 from ticketing.modules.events.schemas import EventOut
-from ticketing.modules.events.search import EventQuery, list_published, position_of
+from ticketing.modules.events.search import EventQuery, find_query, list_published, position_of
 from ticketing.modules.events.views import describe_event, describe_events
 
 SHOWN = 50
@@ -25,8 +25,8 @@ async def render_event(session: AsyncSession, event: Event, count: Count = count
 
 async def render_list(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> bytes:
     """The response of `GET /events`. Raises Invalid for a cursor of another search."""
-    kept, cursor = page.cut(await list_published(session, wanted, page), lambda event: position_of(event, wanted.sort))
-    described = await describe_events(session, kept, count_recent)
+    kept, cursor = page.cut(await list_published(session, wanted, page), lambda listed: position_of(listed, wanted))
+    described = await describe_events(session, [listed.event for listed in kept], count_recent)
     return envelope(described, next_cursor=cursor).model_dump_json().encode()
 
 
@@ -46,10 +46,13 @@ async def render_seats(
     return envelope(seats, next_cursor=cursor).model_dump_json().encode(), lapses_in
 
 
-async def describe_upcoming(session: AsyncSession) -> list[EventOut]:
-    """The next published events, soonest first."""
-    rows = await list_published(session, EventQuery(), PageQuery(limit=SHOWN))
-    return await describe_events(session, rows[:SHOWN], count_recent)
+async def describe_upcoming(session: AsyncSession, words: str = "") -> list[EventOut]:
+    """The next published events, soonest first, or those of a search; none for a search that the API refuses."""
+    wanted = find_query({"q": words})
+    if wanted is None:
+        return []
+    rows = await list_published(session, wanted, PageQuery(limit=SHOWN))
+    return await describe_events(session, [listed.event for listed in rows[:SHOWN]], count_recent)
 
 
 async def find_published(session: AsyncSession, event_id: str) -> EventOut | None:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Integer, Select, Uuid, bindparam, column, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import constant, tenancy
@@ -16,24 +16,30 @@ from ticketing.infra.errors import Invalid
 from ticketing.infra.http.fields import SearchText, Timestamp
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations, venues
+from ticketing.modules.events.matching import match_events
 from ticketing.modules.events.models import Event, EventStatus
 
 #: Later than any start that the API accepts (see `fields.Timestamp`): events of rehearsals, which are never listed.
 UNLISTED_FROM = datetime(2201, 1, 1, tzinfo=UTC)
 
-Sort = Literal["starts_at", "-starts_at"]
+Sort = Literal["relevance", "starts_at", "-starts_at"]
 
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
     """`?q=&city=&from=&to=&organization=&sort=`; every parameter is optional."""
 
-    q: Annotated[SearchText | None, Query(description="In the title, or the venue's name or city")] = None
+    q: Annotated[SearchText | None, Query(description="Words of the title, or of the venue's name or city")] = None
     city: Annotated[SearchText | None, Query()] = None
     starts_from: Annotated[Timestamp | None, Query(alias="from")] = None
     starts_before: Annotated[Timestamp | None, Query(alias="to")] = None
     organization: Annotated[SearchText | None, Query(description="An id or a slug")] = None
-    sort: Annotated[Sort, Query()] = "starts_at"
+    sort: Annotated[Sort | None, Query(description="By default `relevance` with `q`, else `starts_at`")] = None
+
+    @property
+    def is_by_rank(self) -> bool:
+        """Whether the best matches come first. Without words, all events match alike."""
+        return bool(self.q) and self.sort in (None, "relevance")
 
 
 _SORTS: Mapping[str, Sort] = {sort: sort for sort in get_args(Sort)}
@@ -49,53 +55,94 @@ def find_query(parameters: Mapping[str, str]) -> EventQuery | None:
         q, city, organization = [_words.validate_python(parameters.get(n, "")) for n in ("q", "city", "organization")]
     except ValidationError:
         return None
-    sort = _SORTS.get(parameters.get("sort", "starts_at"))
-    if sort is None:
+    sort = _SORTS.get(parameters["sort"]) if "sort" in parameters else None
+    if sort is None and "sort" in parameters:
         return None
-    return EventQuery(q=q or None, city=city or None, organization=organization or None, sort=sort)
+    usual = "relevance" if q else "starts_at"
+    is_usual = sort in (usual, "relevance")
+    return EventQuery(
+        q=q or None, city=city or None, organization=organization or None, sort=None if is_usual else sort
+    )
 
 
-async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> list[Event]:
-    """One page plus one event, by start time. Lets the transaction read the public data of their organizations.
+class Listed(NamedTuple):
+    """An event in a list, and its rank among those that match the search."""
+
+    event: Event
+    rank: int
+
+
+async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQuery) -> list[Listed]:
+    """One page plus one event: best matches first, then by start time. Shows their organizations to the transaction.
 
     Raises:
         Invalid: the cursor belongs to another search.
     """
     is_listed = (Event.status == constant(EventStatus.PUBLISHED)) & (Event.starts_at < UNLISTED_FROM)
-    query = select(Event).where(is_listed, *_conditions(wanted))
-    is_ascending = wanted.sort == "starts_at"
-    place = tuple_(Event.starts_at, Event.id)
+    query, rank = await _search(session, wanted)
+    query = query.where(is_listed, *_conditions(wanted))
+    place = (Event.starts_at, Event.id) if rank is None else (rank, Event.starts_at, Event.id)
+    order = [each.desc() for each in place] if wanted.sort == "-starts_at" else place
     if page.after is not None:
-        last = tuple_(*_position(page.after, wanted.sort))
-        query = query.where(place > last if is_ascending else place < last)
-    order = (Event.starts_at, Event.id) if is_ascending else (Event.starts_at.desc(), Event.id.desc())
-    found = list(await session.scalars(query.order_by(*order).limit(page.limit + 1)))
-    await tenancy.show(session, {event.organization_id for event in found})
+        query = query.where(_behind(_position(page.after, wanted), wanted, rank))
+    rows = await session.execute(query.order_by(*order).limit(page.limit + 1))
+    found = [Listed(event, at) for event, at in rows]
+    await tenancy.show(session, {listed.event.organization_id for listed in found})
     return found
 
 
-def position_of(event: Event, sort: str) -> list[Any]:
+async def _search(session: AsyncSession, wanted: EventQuery) -> tuple[Select[Any], ColumnElement[int] | None]:
+    """The query of the events that match, and the rank by which they are sorted, if they are."""
+    columns: tuple[Any, Any] = (Event, literal(0))
+    unranked = select(*columns)
+    if not wanted.q:
+        return unranked, None
+    matches = await match_events(session, wanted.q)
+    if matches.ranks is None:
+        return unranked.where(*map(Event.search_text.like, matches.patterns)), None
+    ids = bindparam("ids", list(matches.ranks), ARRAY(Uuid))
+    ranked = func.unnest(ids, bindparam("ranks", [int(rank) for rank in matches.ranks.values()], ARRAY(Integer)))
+    ranks = ranked.table_valued(column("event_id", Uuid), column("rank", Integer)).render_derived()
+    query = select(Event, ranks.c.rank).join(ranks, Event.id == ranks.c.event_id)
+    return query, ranks.c.rank if wanted.is_by_rank else None
+
+
+def position_of(listed: Listed, wanted: EventQuery) -> list[Any]:
     """The cursor of the page after this event."""
-    return [sort, event.starts_at.isoformat(), str(event.id)]
+    at = [listed.event.starts_at.isoformat(), str(listed.event.id)]
+    return ["relevance", *at, listed.rank] if wanted.is_by_rank else [wanted.sort or "starts_at", *at]
 
 
-def _position(after: list[Any], sort: str) -> tuple[datetime, UUID]:
+class _Position(NamedTuple):
+    starts_at: datetime
+    event_id: UUID
+    rank: int
+
+
+def _position(after: list[Any], wanted: EventQuery) -> _Position:
     try:
-        of_sort, starts_at, event_id = after
-        if of_sort != sort:
+        of_sort, starts_at, event_id, *ranks = after
+        if of_sort != ("relevance" if wanted.is_by_rank else wanted.sort or "starts_at"):
             raise ValueError
-        return datetime.fromisoformat(starts_at), UUID(event_id)
+        (rank,) = ranks if wanted.is_by_rank else (0,)
+        return _Position(datetime.fromisoformat(starts_at), UUID(event_id), int(rank))
     except (ValueError, TypeError, AttributeError):
         raise Invalid("Use a cursor that an earlier page of this search gave.", field="cursor") from None
 
 
+def _behind(at: _Position, wanted: EventQuery, rank: ColumnElement[int] | None) -> ColumnElement[bool]:
+    place = tuple_(Event.starts_at, Event.id)
+    if wanted.sort == "-starts_at":
+        return place < tuple_(at.starts_at, at.event_id)
+    if rank is None:
+        return place > tuple_(at.starts_at, at.event_id)
+    return tuple_(rank, Event.starts_at, Event.id) > tuple_(literal(at.rank, Integer), at.starts_at, at.event_id)
+
+
 def _conditions(wanted: EventQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.q:
-        is_there = Event.venue_id.in_(venues.venue_ids(words=wanted.q))
-        conditions.append(Event.title.icontains(wanted.q, autoescape=True) | is_there)
     if wanted.city:
-        conditions.append(Event.venue_id.in_(venues.venue_ids(city=wanted.city)))
+        conditions.append(Event.venue_id.in_(venues.venue_ids_in(wanted.city)))
     if wanted.starts_from is not None:
         conditions.append(Event.starts_at >= wanted.starts_from)
     if wanted.starts_before is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends
-from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.db import Database, tenancy
@@ -121,8 +121,10 @@ def _filtered(organization_id: UUID, filters: OrderFilter) -> Select[Order]:
 
 
 def _matches(words: str) -> Iterator[ColumnElement[bool]]:
-    for column in (Order.buyer_email, Order.buyer_name):
-        yield column.icontains(words, autoescape=True)
+    buyer = func.search_fold(Order.buyer_name + " " + Order.buyer_email)
+    # Each word is folded once, not for every order.
+    folded = [select(func.search_fold(word)).scalar_subquery() for word in words.split()]
+    yield and_(*(func.strpos(buyer, word) > 0 for word in folded))
     if symbols := symbols_of(words):
         yield func.replace(Order.reference, "-", "").contains(symbols)
 

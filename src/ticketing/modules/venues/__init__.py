@@ -4,7 +4,14 @@ from ticketing.modules.venues import models
 from ticketing.modules.venues.api import router
 from ticketing.modules.venues.messages import VenueCreated
 from ticketing.modules.venues.models import SeatingPlan, Venue
-from ticketing.modules.venues.queries import find_venue, get_plan, get_venue, list_venues_by_ids, plan_seats, venue_ids
+from ticketing.modules.venues.queries import (
+    find_venue,
+    get_plan,
+    get_venue,
+    list_venues_by_ids,
+    plan_seats,
+    venue_ids_in,
+)
 
 __all__ = [
     "SeatingPlan",
@@ -16,5 +23,5 @@ __all__ = [
     "list_venues_by_ids",
     "plan_seats",
     "router",
-    "venue_ids",
+    "venue_ids_in",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.errors import NotFound
@@ -57,12 +57,8 @@ def plan_seats(organization_id: UUID, venue_id: UUID, version: int) -> Select[An
     )
 
 
-def venue_ids(*, words: str | None = None, city: str | None = None) -> Select[UUID]:
-    """Select ids of venues whose name or city contains `words` and whose city contains `city`, case-insensitive."""
-    query = select(Venue.id)
-    if words:
-        is_named = Venue.name.icontains(words, autoescape=True)
-        query = query.where(is_named | Venue.city.icontains(words, autoescape=True))
-    if city:
-        query = query.where(Venue.city.icontains(city, autoescape=True))
-    return query
+def venue_ids_in(city: str) -> Select[UUID]:
+    """Select ids of venues whose city contains this text, in any case and without accents."""
+    # Folded once, not for every venue.
+    folded = select(func.search_fold(city)).scalar_subquery()
+    return select(Venue.id).where(func.strpos(func.search_fold(Venue.city), folded) > 0)

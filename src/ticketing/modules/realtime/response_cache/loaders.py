@@ -122,7 +122,9 @@ class Loaders:
         """The start page, with all events or those of a search. Raises NotCacheable if too many searches wait."""
         began = _now()
         async with self._in_turn(target), self.database.transaction() as session:
-            upcoming = [event.model_dump(mode="json") for event in await events.describe_upcoming(session)]
+            upcoming = [
+                event.model_dump(mode="json") for event in await events.describe_upcoming(session, target.words)
+            ]
         rendered = await asyncio.to_thread(self._pages.home, upcoming, target.words)
         return CachedResponse(rendered, began + cache.TTL_SECONDS)
 
