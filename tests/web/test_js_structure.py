@@ -20,7 +20,8 @@ MIN_FILES, MAX_FILES = 2, 15
 
 #: Lowest layer first. A module imports from its own folder and from lower layers; folders of one layer are independent.
 LAYERS = (
-    {"lib", "words"},
+    {"lib"},
+    {"words"},
     {"api"},
     {"ui"},
     {"seatmap", "account", "order", "door"},
@@ -35,6 +36,11 @@ SIDE_EFFECT_IMPORT = re.compile(r"^import\s+'(?P<target>[^']+)';", re.M)
 DYNAMIC_IMPORT = re.compile(r"\bimport\('(?P<target>[^']+)'\)")
 ANY_IMPORT = re.compile(r"^import\b|^export\s*[{*]|\bimport\(", re.M)
 OPENED = re.compile(r"(?:\blocation\.(?:assign|replace)\(|\bwindow\.open\(|\blocation(?:\.href)?\s*=(?!=))(.*)")
+#: What takes a text to the page without a direction, and the only module that may do so.
+TEXTS = {
+    r"\.textContent\s*=(?!=)|createTextNode|innerHTML|insertAdjacentHTML|innerText": "lib/dom.js",
+    r"\.fillText\(|\.strokeText\(|\.join\('[^']*[·,][^']*'\)|[}·] · |· \$\{": "lib/directions.js",
+}
 OWN_PATH = re.compile(r"'/(?![/\\])")
 EXPORT = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.M)
 
@@ -157,6 +163,17 @@ def check_navigation(root: Path) -> list[str]:
     ]
 
 
+def check_texts(root: Path) -> list[str]:
+    """Check that texts reach the page, a canvas or a list of parts only by functions that know directions."""
+    return [
+        f"{name} has {found}"
+        for name in modules(root)
+        for pattern, owner in TEXTS.items()
+        if name != owner
+        for found in re.findall(pattern, (root / name).read_text(encoding="utf-8"))
+    ]
+
+
 Check = Callable[[Path], list[str]]
 CHECKS: tuple[Check, ...] = (
     check_folders,
@@ -166,6 +183,7 @@ CHECKS: tuple[Check, ...] = (
     check_direction,
     check_unused,
     check_navigation,
+    check_texts,
 )
 
 
@@ -194,6 +212,12 @@ def test_the_modules_follow_the_rules(check: Check) -> None:
         (check_navigation, "lib/open.js", "location.assign(next);\n"),
         (check_navigation, "lib/open.js", "window.open('//host');\n"),
         (check_navigation, "lib/open.js", "location.href = next;\n"),
+        (check_texts, "ui/text.js", "node.textContent = event.title;\n"),
+        (check_texts, "ui/text.js", "node.innerHTML = event.title;\n"),
+        (check_texts, "ui/text.js", "ctx.fillText(event.title, 0, 0);\n"),
+        (check_texts, "ui/text.js", "const text = [event.title, price].join(' · ');\n"),
+        (check_texts, "ui/text.js", "const text = [venue.name, venue.city].filter(Boolean).join(', ');\n"),
+        (check_texts, "ui/text.js", "const text = `${event.title} · ${price}`;\n"),
     ],
 )
 def test_each_rule_finds_its_violation(check: Check, path: str, text: str, tmp_path: Path) -> None:

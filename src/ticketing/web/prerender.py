@@ -1,7 +1,7 @@
 """Server-side HTML for pages that must be readable without JavaScript: the event list and one event.
 
 Order, words and formats are those of the script (`js/words/en.js`), so that nothing moves when it takes over. All
-values are escaped.
+values are escaped. An element with a text of an organizer has `dir="auto"`; within a longer text it is isolated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from ticketing.infra.formats import currencies
+from ticketing.infra.formats.directions import isolate
 from ticketing.infra.formats.local_time import clock, to_zone, zone_label
 from ticketing.web.sales import Event, Price, Sale, list_prices, moment, sale_of
 
@@ -34,7 +35,7 @@ def event_list(events: Sequence[Event], query: str) -> str:
 <section class="home"><h1>What would you like to see?</h1>
 <form class="search" role="search" action="/" method="get"><label class="sr" for="q">Search events</label>
 <svg class="icon" viewBox="0 0 24 24" width="20" height="20" aria-hidden="true"><path d="{SEARCH_ICON}"/></svg>
-<input id="q" name="q" type="search" data-testid="search" value="{escape(query)}">
+<input id="q" name="q" type="search" dir="auto" data-testid="search" value="{escape(query)}">
 <button class="button primary">Search</button></form>
 <div class="cards" data-testid="events">{content}</div></section>"""
 
@@ -43,10 +44,10 @@ def event_page(event: Event, now: datetime) -> str:
     """Render an event's facts, its sale and its prices; the script replaces them with the seat map and the panel."""
     facts = "".join(f"<span>{fact}</span>" for fact in (_start(event), _place(event), _organizer(event)) if fact)
     text = escape(event.get("description") or "")
-    description = f'<p class="about">{text}</p>' if text else ""
+    description = f'<p class="about" dir="auto">{text}</p>' if text else ""
     return f"""
 <article class="facts-only stack" data-testid="event-facts" data-plan="{escape(str(event.get("plan_version") or ""))}">
-<header class="event-head"><h1>{escape(event["title"])}</h1>
+<header class="event-head"><h1 dir="auto">{escape(event["title"])}</h1>
 <p class="facts muted">{facts}</p>{description}</header>
 {_sale(event, now)}{_prices(event)}
 <noscript><p>Choosing seats needs JavaScript, which is switched off in this browser.</p></noscript></article>"""
@@ -100,7 +101,7 @@ def _price(price: Price) -> str:
     left = f"{price.available:,} left" if price.available else "none left"
     amount = format_money(price.price) if price.price["amount"] else "Free"
     return (
-        f'<li><span class="grow">{escape(price.name)}</span> <span class="muted small-text">{left}</span>'
+        f'<li><span class="grow" dir="auto">{escape(price.name)}</span> <span class="muted small-text">{left}</span>'
         f" <strong>{amount}</strong></li>"
     )
 
@@ -111,7 +112,7 @@ def _card(event: Event) -> str:
 <a class="card" href="/e/{escape(str(event["id"]))}" data-testid="event-card">
 <span class="date-block"><span>{_format_start(event, "%a")}</span><strong>{_format_start(event, "%-d")}</strong><span
 >{_format_start(event, "%b")}</span></span>
-<span class="card-body"><span class="card-title">{escape(event["title"])}</span>
+<span class="card-body"><span class="card-title" dir="auto">{escape(event["title"])}</span>
 <span class="muted">{escape(when_and_where)}</span>
 <span class="card-foot">{_price_from(event)}{_card_availability(event)}</span></span></a>"""
 
@@ -163,11 +164,11 @@ def _place(event: Event) -> str:
 
 def _place_text(event: Event) -> str:
     venue = event.get("venue") or {}
-    return ", ".join(part for part in (venue.get("name"), venue.get("city")) if part)
+    return ", ".join(isolate(part) for part in (venue.get("name"), venue.get("city")) if part)
 
 
 def _organizer(event: Event) -> str:
-    return f"by {escape(event['organization']['name'])}"
+    return f"by {escape(isolate(event['organization']['name']))}"
 
 
 def _availability(event: Event) -> str:

@@ -7,6 +7,7 @@ from html import escape
 from string import Template
 from typing import Any, NamedTuple
 
+from ticketing.infra.formats.directions import isolate
 from ticketing.infra.http.caching.representations import Representations, represent
 from ticketing.web import descriptions, prerender
 from ticketing.web.assets import FOLDER, Assets
@@ -70,7 +71,7 @@ class Shell:
     def fill(self, module: str | None, title: str, main: str = "", *, description: str = "", head: str = "") -> str:
         """Fill the shell. `main` and `head` are HTML and inserted as is; `title` and `description` are text."""
         return self._template.substitute(
-            title=f"{escape(title)} · Ticketing",
+            title=f"{escape(isolate(title))} · Ticketing",
             description=escape(description or DESCRIPTION),
             assets=self.assets.prefix,
             preload=self._preload_links[module],

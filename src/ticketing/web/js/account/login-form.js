@@ -2,7 +2,7 @@
 
 import { logIn } from '../api/client.js';
 import { currentUser } from '../api/session.js';
-import { el, fill } from '../lib/dom.js';
+import { el, fill, setText } from '../lib/dom.js';
 import { clearFieldErrors, showFieldErrors } from '../ui/error-messages.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
@@ -89,7 +89,7 @@ async function submit(form, kind, done) {
     done(await logIn(kind, body));
   } catch (error) {
     if (error.code === 'second_factor_required') askForCode(form, problem);
-    problem.textContent = showFieldErrors(form, error);
+    setText(problem, showFieldErrors(form, error));
     problem.hidden = problem.textContent === '';
   } finally {
     button.disabled = false;

@@ -1,6 +1,7 @@
 // The box on /me with the organizations that the user works for or is invited to.
 
 import { get, post, remove } from '../api/client.js';
+import { joined } from '../lib/directions.js';
 import { el, fill } from '../lib/dom.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
@@ -44,7 +45,7 @@ function membershipRow({ organization, role }, userId, change) {
     if (!confirm(t('memberships.leave_sure', { name: organization.name }))) return;
     await remove(`/orgs/${organization.id}/members/${userId}`);
   };
-  return row(`${organization.name} · ${t(`role.${role}`)}`, button('leave', t('memberships.leave'), change(leave)));
+  return row(joined([organization.name, t(`role.${role}`)]), button('leave', t('memberships.leave'), change(leave)));
 }
 
 const row = (text, ...buttons) => el('div', { class: 'stack' }, el('p', {}, text), el('div', { class: 'buttons' }, buttons));

@@ -2,7 +2,7 @@
 
 import { get, post } from '../api/client.js';
 import { endSession } from '../api/session.js';
-import { el, fill } from '../lib/dom.js';
+import { el, fill, setText } from '../lib/dom.js';
 import { showFieldErrors } from '../ui/error-messages.js';
 import { downloadFile } from '../ui/file-download.js';
 import { t } from '../words/translate.js';
@@ -72,7 +72,7 @@ async function erase(form, button, problem) {
     endSession();
     location.assign('/');
   } catch (error) {
-    problem.textContent = showFieldErrors(form, error);
+    setText(problem, showFieldErrors(form, error));
     problem.hidden = problem.textContent === '';
   } finally {
     button.disabled = false;

@@ -1,7 +1,7 @@
 // The box on /me to enable and disable the second factor (TOTP): password, QR code, first code, recovery codes.
 
 import { get, post, remove } from '../api/client.js';
-import { el, fill } from '../lib/dom.js';
+import { el, fill, setText } from '../lib/dom.js';
 import { showFieldErrors } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
@@ -47,7 +47,7 @@ function form(testid, button, work, ...fields) {
     try {
       await work(Object.fromEntries(new FormData(node)));
     } catch (error) {
-      problem.textContent = showFieldErrors(node, error);
+      setText(problem, showFieldErrors(node, error));
       problem.hidden = problem.textContent === '';
     } finally {
       go.disabled = false;

@@ -1,5 +1,6 @@
 // General admission: one line per ticket type without seats, with the availability and a quantity stepper.
 
+import { joined } from '../lib/directions.js';
 import { el, setText } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { icon } from '../ui/icons.js';
@@ -50,9 +51,7 @@ function stepper(store, type) {
     );
     setText(
       left,
-      [type.price.amount === 0 ? t('free_of_charge') : formatMoney(type.price), availabilityText(available)]
-        .filter(Boolean)
-        .join(' · '),
+      joined([type.price.amount === 0 ? t('free_of_charge') : formatMoney(type.price), availabilityText(available)]),
     );
     setText(output, String(quantity()));
     minus.disabled = store.isBusy || quantity() === 0;

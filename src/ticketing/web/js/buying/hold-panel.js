@@ -2,7 +2,7 @@
 
 import { currentUser } from '../api/session.js';
 import { goTo } from '../lib/addresses.js';
-import { el } from '../lib/dom.js';
+import { el, setText } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { clearFieldErrors, showFieldErrors } from '../ui/error-messages.js';
 import '../ui/hold-countdown.js';
@@ -122,14 +122,14 @@ async function submit(store, form, button, problem) {
   problem.hidden = true;
   button.disabled = true;
   const label = button.textContent;
-  button.textContent = t('checkout.busy');
+  setText(button, t('checkout.busy'));
   try {
     goTo(await startCheckout(store.reservation, { email: email.trim(), name: name.trim() }));
   } catch (error) {
-    problem.textContent = showFieldErrors(form, error);
+    setText(problem, showFieldErrors(form, error));
     problem.hidden = problem.textContent === '';
     button.disabled = false;
-    button.textContent = label;
+    setText(button, label);
     if (error.code === 'reservation_expired') store.expire();
   }
 }

@@ -1,6 +1,7 @@
 // The panel while seats are chosen: prices as filters, best available, picked seats, and the button to hold them.
 // Every part is built once and then updated in place: a tap is lost if its button is replaced in the meantime.
 
+import { joined } from '../lib/directions.js';
 import { el, fill, setText } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { categoryClass } from '../seatmap/palette.js';
@@ -78,7 +79,7 @@ function bestAvailablePart(store) {
     'select',
     { dataset: { testid: 'best-category' } },
     el('option', { value: '' }, t('best.any')),
-    options.map(({ name, price }) => el('option', { value: name }, `${name} · ${formatMoney(price)}`)),
+    options.map(({ name, price }) => el('option', { value: name }, joined([name, formatMoney(price)]))),
   );
   const button = el(
     'button',

@@ -2,6 +2,7 @@
 
 import { get, getPage, post } from '../api/client.js';
 import { formatShortDateTime, ownZone } from '../lib/dates.js';
+import { isolate, joined } from '../lib/directions.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { isZone } from '../lib/zoned-time.js';
@@ -60,13 +61,11 @@ function eventRow(org, event, refresh) {
         el(
           'div',
           { class: 'muted small-text' },
-          [
+          joined([
             formatShortDateTime(event.starts_at, event.timezone),
             event.venue?.name,
             counts?.capacity && t('home.left', counts),
-          ]
-            .filter(Boolean)
-            .join(' · '),
+          ]),
         ),
       ),
       el(
@@ -103,7 +102,7 @@ async function drawPrices(org, eventId, body) {
     el(
       'li',
       {},
-      el('span', { class: 'grow' }, [type.name, type.categories?.join(', '), type.capacity].filter(Boolean).join(' · ')),
+      el('span', { class: 'grow' }, joined([type.name, joined(type.categories ?? [], ', '), type.capacity])),
       el('strong', {}, formatMoney(type.price)),
     );
   const refresh = () => drawPrices(org, eventId, body);
@@ -187,7 +186,7 @@ export function newEventBox(org, refresh) {
     fill(
       venue,
       options(
-        [['', t('console.no_venue')], ...venues.map(({ id, name, capacity }) => [id, `${name} (${capacity})`])],
+        [['', t('console.no_venue')], ...venues.map(({ id, name, capacity }) => [id, `${isolate(name)} (${capacity})`])],
         venues[0]?.id ?? '',
       ),
     );

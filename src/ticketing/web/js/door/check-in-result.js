@@ -2,6 +2,7 @@
 
 import { ApiError } from '../api/client.js';
 import { formatTime } from '../lib/dates.js';
+import { joined } from '../lib/directions.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { t } from '../words/translate.js';
 
@@ -38,9 +39,7 @@ export function checkInResult(response, error, zone) {
 }
 
 function ticketDetails(ticket) {
-  return [ticket?.seat?.label ?? ticket?.seat, ticket?.ticket_type?.name ?? ticket?.name, ticket?.holder_name]
-    .filter(Boolean)
-    .join(' · ');
+  return joined([ticket?.seat?.label ?? ticket?.seat, ticket?.ticket_type?.name ?? ticket?.name, ticket?.holder_name]);
 }
 
 function firstScan(error, zone) {

@@ -1,7 +1,7 @@
 // How many are inside, read every few seconds; a failed read also tells that codes cannot be checked.
 
 import { ApiError, get } from '../api/client.js';
-import { el } from '../lib/dom.js';
+import { el, setText } from '../lib/dom.js';
 import { trackLatest } from '../lib/latest.js';
 import { t } from '../words/translate.js';
 import { createOfflineNote } from './offline-note.js';
@@ -18,7 +18,7 @@ export function createStats(path) {
     let isOffline = false;
     try {
       const numbers = await get(`${path()}/stats`, { attempts: 1, timeout: REFRESH_MS });
-      if (isLatest()) line.textContent = statsText(numbers);
+      if (isLatest()) setText(line, statsText(numbers));
     } catch (error) {
       isOffline = error instanceof ApiError && error.isTransient;
     }
@@ -26,7 +26,7 @@ export function createStats(path) {
   };
   const offline = createOfflineNote(refresh);
   const reset = () => {
-    line.textContent = '';
+    setText(line, '');
     return refresh();
   };
   setInterval(refresh, REFRESH_MS);

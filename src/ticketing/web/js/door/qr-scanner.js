@@ -1,6 +1,6 @@
 // Scans QR codes with the camera where the browser has BarcodeDetector; elsewhere, codes are typed or hand-scanned.
 
-import { el } from '../lib/dom.js';
+import { el, setText } from '../lib/dom.js';
 import { icon } from '../ui/icons.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
@@ -16,7 +16,7 @@ export function scannerButton(check) {
   const toggle = async () => {
     if (stop) stop = stop();
     else stop = await startScanning(video, check).catch(() => (showNotice(t('door.camera_none')), null));
-    label.textContent = t(stop ? 'door.camera_stop' : 'door.camera');
+    setText(label, t(stop ? 'door.camera_stop' : 'door.camera'));
   };
   return el(
     'div',

@@ -1,6 +1,10 @@
-// Builds and updates elements. Nothing here parses HTML, so data cannot be interpreted as markup.
+// Builds and updates elements. Nothing here parses HTML, so data cannot be interpreted as markup. An element whose text has
+// right-to-left letters, and every control for free text, gets its direction from its content (`dir="auto"`).
+
+import { needsDirection } from './directions.js';
 
 const AS_PROPERTY = new Set(['value', 'checked', 'disabled', 'hidden', 'selected', 'open', 'required', 'readOnly']);
+const FREE_TEXT = new Set(['text', 'search', 'textarea']);
 
 /**
  * Creates an element. `class`, `dataset` and `on<event>` have their own meaning; null and undefined attributes, and
@@ -9,6 +13,7 @@ const AS_PROPERTY = new Set(['value', 'checked', 'disabled', 'hidden', 'selected
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) setAttribute(node, name, value);
+  if (FREE_TEXT.has(node.type)) node.dir ||= 'auto';
   append(node, children);
   return node;
 }
@@ -24,10 +29,15 @@ function setAttribute(node, name, value) {
   else if (value !== false) node.setAttribute(name, value === true ? '' : String(value));
 }
 
-function append(node, children) {
+/** `element`: the one in which the children end up, if `node` is a fragment. */
+function append(node, children, element = node) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    node.append(child instanceof Node ? child : String(child));
+    if (child instanceof Node) node.append(child);
+    else {
+      if (needsDirection(String(child))) element.dir ||= 'auto';
+      node.append(String(child));
+    }
   }
 }
 
@@ -35,7 +45,7 @@ function append(node, children) {
 export function fill(node, ...children) {
   const key = node.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const fragment = document.createDocumentFragment();
-  append(fragment, children);
+  append(fragment, children, node);
   node.replaceChildren(fragment);
   if (key) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
   return node;
@@ -43,7 +53,9 @@ export function fill(node, ...children) {
 
 /** Sets the text only if it differs, to avoid needless layout. */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  if (node.textContent === text) return;
+  if (needsDirection(text)) node.dir ||= 'auto';
+  node.textContent = text;
 }
 
 /** Returns a function that schedules `action` for the next animation frame, at most once per frame. */

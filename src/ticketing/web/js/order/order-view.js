@@ -1,6 +1,7 @@
 // An order: its status, one card with a QR code per ticket, and the order lines.
 
 import { formatLongDateTime } from '../lib/dates.js';
+import { joined } from '../lib/directions.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { downloadFile } from '../ui/file-download.js';
@@ -55,9 +56,7 @@ function orderHead(order, tickets) {
         {},
         el('strong', {}, order.event.title),
         el('br'),
-        [formatLongDateTime(order.event.starts_at, order.event.timezone), order.event.venue_name]
-          .filter(Boolean)
-          .join(' · '),
+        joined([formatLongDateTime(order.event.starts_at, order.event.timezone), order.event.venue_name]),
       ),
     el(
       'p',
@@ -102,12 +101,10 @@ function orderLines(order) {
       el(
         'span',
         { class: 'grow' },
-        [
+        joined([
           item.quantity > 1 ? t('held.times', { quantity: item.quantity, name: item.name }) : item.name,
           item.seat?.label ?? item.seat,
-        ]
-          .filter(Boolean)
-          .join(' · '),
+        ]),
       ),
       el('span', {}, formatMoney(item.price)),
     );

@@ -1,6 +1,7 @@
 // A ticket: its QR code in a size that scanners read well, on white in every theme, the seat, and a form to transfer it.
 
 import { post } from '../api/client.js';
+import { joined } from '../lib/directions.js';
 import { el, fill } from '../lib/dom.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { loadImage } from '../ui/file-download.js';
@@ -27,7 +28,7 @@ export function ticketCard(ticket, order) {
     el(
       'p',
       { class: 'muted' },
-      [seat && (ticket.name ?? ticket.ticket_type?.name), t(`ticket.${status}`)].filter(Boolean).join(' · '),
+      joined([seat && (ticket.name ?? ticket.ticket_type?.name), t(`ticket.${status}`)]),
     ),
     status === 'issued' && transferForm(ticket),
   );

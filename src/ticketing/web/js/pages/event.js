@@ -7,6 +7,7 @@ import { holdPanel } from '../buying/hold-panel.js';
 import { showPurchaseNotices } from '../buying/purchase-notices.js';
 import { PurchaseStore } from '../buying/purchase-store.js';
 import { selectionPanel } from '../buying/selection-panel.js';
+import { joined } from '../lib/directions.js';
 import { el, fill, oncePerFrame } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { serverNow } from '../lib/server-clock.js';
@@ -32,7 +33,7 @@ export async function open(main, eventId) {
   const isSamePlan = String(event.plan_version) === renderedPlanVersion;
   const seatmap = event.has_seats ? await (isSamePlan ? earlyPlan : fetchSeatPlan(path, event.plan_version)) : null;
   const store = new PurchaseStore(event, seatmap?.seats?.length > 0 ? new Seats(seatmap, event.ticket_types) : null);
-  document.title = `${event.title} · ${t('brand')}`;
+  document.title = joined([event.title, t('brand')]);
   const closed = salesClosedReason(event, serverNow());
   const live = drawPage(main, store, closed);
   showPurchaseNotices(store);
@@ -128,7 +129,7 @@ function tooltipLines(store, number) {
   const state = isMine ? 'mine' : STATUS_NAMES[seats.statuses[number]];
   return [
     t('seat.long', { section: seat.section, row: seat.row, seat: seats.seatName(number) }),
-    [price && formatMoney(price), seat.category, t(`state.${state}`)].filter(Boolean).join(' · '),
+    joined([price && formatMoney(price), seat.category, t(`state.${state}`)]),
     seat.view_note ?? seat.note,
   ].filter(Boolean);
 }

@@ -7,6 +7,7 @@ import { secondFactorBox } from '../account/second-factor.js';
 import { verifyEmailBox } from '../account/verify-email-box.js';
 import { get } from '../api/client.js';
 import { formatShortDateTime } from '../lib/dates.js';
+import { joined } from '../lib/directions.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
@@ -44,7 +45,7 @@ function holdCards(holds) {
         'span',
         { class: 'card-body' },
         el('strong', {}, t('me.holds')),
-        el('span', { class: 'muted' }, `${formatMoney(hold.total)} · ${t('me.pay')}`),
+        el('span', { class: 'muted' }, joined([formatMoney(hold.total), t('me.pay')])),
       ),
     );
   return holds.map(card);
@@ -66,14 +67,15 @@ function orderCard(order) {
       el(
         'span',
         { class: 'muted' },
-        [order.event?.starts_at && formatShortDateTime(order.event.starts_at, order.event.timezone), order.event?.venue_name]
-          .filter(Boolean)
-          .join(' · '),
+        joined([
+          order.event?.starts_at && formatShortDateTime(order.event.starts_at, order.event.timezone),
+          order.event?.venue_name,
+        ]),
       ),
       el(
         'span',
         { class: 'card-foot' },
-        el('span', { class: 'muted' }, `${t('me.tickets', { count })} · ${formatMoney(order.total)}`),
+        el('span', { class: 'muted' }, joined([t('me.tickets', { count }), formatMoney(order.total)])),
         el('span', { class: `tag tag-${order.status}` }, t(`status.${order.status}`)),
       ),
     ),

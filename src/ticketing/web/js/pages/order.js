@@ -3,7 +3,7 @@
 import { ApiError, get, post } from '../api/client.js';
 import { currentUser } from '../api/session.js';
 import { goTo } from '../lib/addresses.js';
-import { el, fill } from '../lib/dom.js';
+import { el, fill, setText } from '../lib/dom.js';
 import { knownOrder, usualReference } from '../order/known-orders.js';
 import { orderView } from '../order/order-view.js';
 import { errorMessage } from '../ui/error-messages.js';
@@ -112,9 +112,9 @@ function showEmailForm(host, reference) {
     try {
       const order = await find(reference, form.elements.namedItem('email').value.trim());
       if (order) return await follow(host, order, reference);
-      problem.textContent = t('order.not_found');
+      setText(problem, t('order.not_found'));
     } catch (error) {
-      problem.textContent = errorMessage(error);
+      setText(problem, errorMessage(error));
     }
     problem.hidden = false;
     return undefined;

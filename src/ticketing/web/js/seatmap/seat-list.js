@@ -1,7 +1,7 @@
 // The seats as a list by section and row, for keyboards and screen readers; complete without the map.
 // The buttons of a section are created when it is opened: an arena has 16,000 seats.
 
-import { el } from '../lib/dom.js';
+import { el, setText } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
 import { categoryClass } from './palette.js';
@@ -103,7 +103,7 @@ export class SeatList {
   #updateCounts() {
     for (const { section, left } of this.summaries) {
       const text = section.free > 0 ? t('map.left', { count: section.free }) : t('map.none_left');
-      if (left.textContent !== text) left.textContent = text;
+      setText(left, text);
     }
   }
 

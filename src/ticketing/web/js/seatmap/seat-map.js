@@ -1,5 +1,6 @@
 // The seat map on a canvas: cached tiles below, own and highlighted seats above. A frame is drawn only after a change.
 
+import { fillText } from '../lib/directions.js';
 import { oncePerFrame } from '../lib/dom.js';
 import { buildMapElements } from './map-elements.js';
 import { attachMapInput } from './map-input.js';
@@ -153,7 +154,7 @@ export class SeatMap {
     for (const { text, align, x, y } of this.shapes.rowNames) {
       if (x < box.left - pad || x > box.right + pad || y < box.top - pad || y > box.bottom + pad) continue;
       ctx.textAlign = align;
-      ctx.fillText(text, x * k + dx, y * k + dy);
+      fillText(ctx, text, x * k + dx, y * k + dy);
     }
   }
 

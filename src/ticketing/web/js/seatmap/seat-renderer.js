@@ -1,6 +1,7 @@
 // Paints seats. One path per appearance, not per seat: a tile of a thousand seats takes a handful of fills.
 // Every appearance is opaque and has the same outline, so a new status is painted over the old one.
 
+import { fillText } from '../lib/directions.js';
 import { AVAILABLE, BLOCKED, HELD, SOLD } from './seats.js';
 
 const DETAIL_PX = 2.6;
@@ -92,7 +93,7 @@ function paintNames(ctx, seats, group, { k, dx, dy }, radius, colour, font) {
   ctx.textAlign = 'center';
   ctx.textBaseline = 'middle';
   for (const number of group)
-    ctx.fillText(seats.seatName(number), seats.x[number] * k + dx, seats.y[number] * k + dy + 0.5, radius * 1.8);
+    fillText(ctx, seats.seatName(number), seats.x[number] * k + dx, seats.y[number] * k + dy + 0.5, radius * 1.8);
 }
 
 /** Paints a picked or held seat of this user: accent colour, tick, and two rings, to stand out from any neighbour. */

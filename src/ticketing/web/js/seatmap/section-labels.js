@@ -1,6 +1,7 @@
 // Draws the name and availability of each section, where there is room. A label is drawn once into a bitmap and then
 // copied: text is the most expensive thing to draw on the map.
 
+import { fillText } from '../lib/directions.js';
 import { t } from '../words/translate.js';
 
 const bitmaps = new Map();
@@ -68,7 +69,7 @@ function drawLabel(lines, palette, size) {
   ctx.textBaseline = 'middle';
   lines.forEach(({ text, font }, index) => {
     ctx.font = font;
-    ctx.fillText(text, canvas.width / 2, pad / 2 + high * (index + 0.5));
+    fillText(ctx, text, canvas.width / 2, pad / 2 + high * (index + 0.5));
   });
   return canvas;
 }

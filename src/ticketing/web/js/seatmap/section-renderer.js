@@ -1,6 +1,7 @@
 // Paints areas such as the stage, and sections at a zoom where single seats are too small; places the names of rows.
 // A section is drawn as its rows in broad strokes: unlike a hull, they follow curves, aisles and boxes.
 
+import { fillText } from '../lib/directions.js';
 import { mixColours } from './palette.js';
 
 // A gap between two seats of more than this many pitches is an aisle.
@@ -40,7 +41,7 @@ export function paintAreas(ctx, seats, palette, k, textPx = 26) {
     ctx.font = `600 ${size}px ${palette.font}`;
     ctx.textAlign = 'center';
     ctx.textBaseline = 'middle';
-    ctx.fillText(area.text, area.x + area.width / 2, area.y + area.height / 2);
+    fillText(ctx, area.text, area.x + area.width / 2, area.y + area.height / 2);
   }
 }
 

@@ -1,12 +1,14 @@
 // Messages for API errors: what happened, what did not happen, and the next step.
 
 import { ApiError } from '../api/client.js';
+import { joined } from '../lib/directions.js';
+import { el } from '../lib/dom.js';
 import { hasTranslation, t } from '../words/translate.js';
 
 export function errorMessage(error) {
   if (!(error instanceof ApiError)) return t('error.unknown', { id: '' });
   const { limit, left, counted, total, message } = error.errors[0] ?? {};
-  const seats = error.seats.join(', ');
+  const seats = joined(error.seats, ', ');
   const values = { seconds: error.retryAfter || 5, id: error.correlationId ?? '', seats, limit, left, counted, total, message };
   if (hasTranslation(`error.${error.code}`)) return t(`error.${error.code}`, values);
   const fields = error.errors.map((detail) => detail.message).filter(Boolean);
@@ -27,10 +29,7 @@ export function showFieldErrors(form, error) {
     if (!input?.setCustomValidity) rest.push(detail.message);
     else {
       input.setAttribute('aria-invalid', 'true');
-      const line = document.createElement('span');
-      line.className = 'field-error';
-      line.textContent = detail.message;
-      input.closest('label')?.append(line);
+      input.closest('label')?.append(el('span', { class: 'field-error' }, detail.message));
     }
   }
   return rest.length > 0 || !(error.errors?.length > 0) ? errorMessage(error) : '';

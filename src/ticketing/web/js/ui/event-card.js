@@ -1,6 +1,7 @@
 // An event as a card: date block, title, venue, lowest price, and a bar of the availability.
 
 import { dateBlockParts, formatTime } from '../lib/dates.js';
+import { joined } from '../lib/directions.js';
 import { el } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { t } from '../words/translate.js';
@@ -17,7 +18,7 @@ export function eventCard(event) {
       'span',
       { class: 'card-body' },
       el('span', { class: 'card-title' }, event.title),
-      el('span', { class: 'muted' }, [formatTime(event.starts_at, zone), formatVenue(event)].filter(Boolean).join(' · ')),
+      el('span', { class: 'muted' }, joined([formatTime(event.starts_at, zone), formatVenue(event)])),
       el(
         'span',
         { class: 'card-foot' },

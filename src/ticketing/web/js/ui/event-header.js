@@ -1,11 +1,12 @@
 // The header of an event page: title, date, venue, organizer and description. Matches what the server renders.
 
 import { formatLongDateTime } from '../lib/dates.js';
+import { joined } from '../lib/directions.js';
 import { el } from '../lib/dom.js';
 import { t } from '../words/translate.js';
 import { icon } from './icons.js';
 
-export const formatVenue = (event) => [event.venue?.name, event.venue?.city].filter(Boolean).join(', ');
+export const formatVenue = (event) => joined([event.venue?.name, event.venue?.city], ', ');
 
 export function eventHeader(event) {
   const details = [

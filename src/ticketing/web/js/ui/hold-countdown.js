@@ -1,6 +1,7 @@
 // <hold-countdown expires="RFC 3339" total="300">: a ring and digits that show the remaining time by the server's clock.
 // Dispatches `soon` repeatedly during the last minute, and `done` once when the time is up.
 
+import { setText } from '../lib/dom.js';
 import { serverNow } from '../lib/server-clock.js';
 import { t } from '../words/translate.js';
 
@@ -58,7 +59,7 @@ class HoldCountdown extends HTMLElement {
     const seconds = Math.round(left / 1000);
     const share = Math.min(1, left / (Number(this.getAttribute('total') || 300) * 1000));
     this.#arc.setAttribute('stroke-dashoffset', String(CIRCUMFERENCE * (1 - share)));
-    this.#digits.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+    setText(this.#digits, `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
     this.dataset.left = String(seconds);
     this.toggleAttribute('data-soon', left <= SOON_MS);
     this.#announce(seconds);

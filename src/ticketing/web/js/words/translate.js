@@ -1,6 +1,7 @@
 // Looks up the texts of the pages: t('key', {name: value}). A catalogue entry is a string with {name} placeholders, or a
-// function of the values.
+// function of the values. Each value is isolated: a name does not reorder the sentence around it.
 
+import { isolate } from '../lib/directions.js';
 import en from './en.js';
 
 const CATALOGUES = { en };
@@ -9,8 +10,9 @@ const catalogue = CATALOGUES[document.documentElement.lang] ?? en;
 export function t(key, values = {}) {
   const entry = catalogue[key] ?? en[key];
   if (entry === undefined) return key;
-  if (typeof entry === 'function') return entry(values);
-  return entry.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
+  const parts = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, isolate(value)]));
+  if (typeof entry === 'function') return entry(parts);
+  return entry.replace(/\{(\w+)\}/g, (_, name) => parts[name] ?? '');
 }
 
 export const hasTranslation = (key) => (catalogue[key] ?? en[key]) !== undefined;
