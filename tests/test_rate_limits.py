@@ -58,6 +58,8 @@ def counted(method: str, path: str, caller: str = USER, named: str = "") -> set[
         ("GET", f"/orgs/{ID}/events/{ID}/check-ins/offline-list", SCAN),
         ("GET", f"/orgs/{ID}/orders", OFFICE),
         ("POST", f"/orgs/{ID}/venues/import", OFFICE),
+        ("POST", f"/orgs/{ID}/venues/import/preview", OFFICE),
+        ("POST", f"/orgs/{ID}/venues/{ID}/plans/import", OFFICE),
         ("GET", f"/events/{ID}/availability", READ),
         ("GET", "/nothing", READ),
         ("POST", "/nothing", OFFICE),

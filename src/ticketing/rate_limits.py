@@ -147,7 +147,9 @@ def _api(segments: list[str], is_reading: bool) -> RequestPolicy:
             return RequestPolicy(SALE)
         case ["orgs", tenant, "events", event, "check-ins", *_]:
             return RequestPolicy(SCAN, tenant, event)
-        case ["orgs", tenant, "venues", "import"]:
+        case ["orgs", tenant, "venues", "import"] | ["orgs", tenant, "venues", "import", "preview"]:
+            return RequestPolicy(OFFICE, tenant, body_bytes_max=64 * MIB, is_streamed=True)
+        case ["orgs", tenant, "venues", _, "plans", "import"]:
             return RequestPolicy(OFFICE, tenant, body_bytes_max=64 * MIB, is_streamed=True)
         case ["orgs", tenant, *_]:
             return RequestPolicy(OFFICE, tenant, body_bytes_max=4 * MIB, values_max=OFFICE_VALUES_MAX)

@@ -10,7 +10,7 @@ from tests.sweeps.calls.call import build_call, examples_of, send
 from tests.sweeps.database_state import changed_tables, read_state
 from tests.sweeps.full_tenant import FullTenant
 from tests.sweeps.openapi.invalid_requests import UNSTORABLE, Mutation, mutate
-from tests.sweeps.openapi.pretix_schema import IMPORT, PLAN_SCHEMA
+from tests.sweeps.openapi.pretix_schema import IMPORTS, PLAN_SCHEMA
 from tests.sweeps.openapi.refusals import LEGAL, check
 from tests.sweeps.openapi.routes import WEBHOOK, Route, Schema, each_route
 from ticketing.modules.payments.mock import MockEvent
@@ -31,7 +31,7 @@ OTHER_MEDIA = ("text/plain", "application/x-www-form-urlencoded", "multipart/for
 
 
 #: Bodies that the document only outlines: a webhook is parsed after its signature, and a plan is an external format.
-OUTLINED = {WEBHOOK: MockEvent.model_json_schema(), IMPORT: PLAN_SCHEMA}
+OUTLINED = {WEBHOOK: MockEvent.model_json_schema(), **dict.fromkeys(IMPORTS, PLAN_SCHEMA)}
 
 
 def body_of(route: Route) -> Schema | None:

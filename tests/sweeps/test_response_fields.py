@@ -36,6 +36,9 @@ PROMISED_FIELDS = {
     "POST /orgs/{org_id}/api-keys": "id name role key",
     "POST /orgs/{org_id}/venues": "id capacity plan_version",
     "POST /orgs/{org_id}/venues/import": "id capacity plan_version",
+    "POST /orgs/{org_id}/venues/import/preview": "name capacity categories sections warnings layout",
+    "POST /orgs/{org_id}/venues/{venue_id}/plans": "id capacity plan_version",
+    "POST /orgs/{org_id}/venues/{venue_id}/plans/import": "id capacity plan_version warnings",
     "POST /orgs/{org_id}/events": "id title status starts_at currency hold_seconds max_per_order",
     "POST /orgs/{org_id}/webhooks": "id url types description enabled secret",
     "GET /orgs/{org_id}/webhooks": "id url types description enabled disabled_at disabled_because",
@@ -46,7 +49,7 @@ PROMISED_FIELDS = {
     "GET /events/{event_id}": "id title status starts_at currency venue availability",
     "GET /events/{event_id}/seats": "number label section row category status price x y version",
     "GET /events/{event_id}/seatmap": "plan_version seats categories areas",
-    "GET /events/{event_id}/availability": "version seats areas",
+    "GET /events/{event_id}/availability": "version seats areas plan_version",
     "POST /reservations": RESERVATION,
     "GET /reservations/{reservation_id}": RESERVATION,
     "GET /me/reservations": RESERVATION,
@@ -168,7 +171,7 @@ async def test_the_stream_starts_with_a_snapshot(app: FastAPI, tenant: FullTenan
     assert "content-type: text/event-stream" in viewer.headers
     assert "x-correlation-id: " in viewer.headers
     assert first.name == "snapshot"
-    assert first.data.keys() == {"version", "seats", "areas"}
+    assert first.data.keys() == {"version", "seats", "areas", "plan_version"}
     assert re.fullmatch(rf"[^:]+:{first.data['version']}", first.id)
     now = data(await tenant.buyer.get(f"/events/{tenant.show.id}/availability"))
     assert first.data["seats"] == now["seats"]

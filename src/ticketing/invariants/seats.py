@@ -49,9 +49,20 @@ INVARIANTS = (
     ),
     Invariant(
         "seats_are_numbered_from_zero",
-        "The seats of an event are numbered from 0 without gaps, in the order of the seat map.",
-        """select event_id || ' has ' || count(*) || ' from ' || min(number) || ' to ' || max(number) from event_seats
-            group by organization_id, event_id having min(number) <> 0 or max(number) <> count(*) - 1""",
+        "The seats of an event are numbered from 0 without gaps, or else exactly as its version of the plan.",
+        """select s.event_id || ' has ' || s.count || ' from ' || s.first || ' to ' || s.last
+             from (select organization_id, event_id, count(*) as count, min(number) as first, max(number) as last
+                     from event_seats group by organization_id, event_id
+                   having min(number) <> 0 or max(number) <> count(*) - 1) s
+             join events e on e.organization_id = s.organization_id and e.id = s.event_id
+            where s.count <> (select count(*) from plan_seats p
+                                join event_seats i on i.organization_id = s.organization_id
+                                     and i.event_id = s.event_id and i.number = p.number and i.label = p.label
+                               where p.organization_id = e.organization_id and p.venue_id = e.venue_id
+                                 and p.plan_version = e.plan_version)
+               or s.count <> (select count(*) from plan_seats p
+                               where p.organization_id = e.organization_id and p.venue_id = e.venue_id
+                                 and p.plan_version = e.plan_version)""",
     ),
     Invariant(
         "reservation_total_is_the_sum_of_its_items",

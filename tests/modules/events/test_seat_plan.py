@@ -30,7 +30,7 @@ async def messages(database: Database, topic: str) -> list[dict[str, Any]]:
 
 
 async def renew_plan(database: Database, venue_id: str) -> None:
-    """Give the venue a second version of its plan, with one more seat. No route does this yet."""
+    """Give the venue a second version of its plan, with one more seat."""
     columns = 'label, section, "row", seat, category, x, y'
     plan = "select organization_id, venue_id, 2"
     statements = (
@@ -63,29 +63,6 @@ async def test_a_large_plan_takes_no_more_statements_than_a_small_one(world: Wor
             assert data(await tenant.admin.post(show.path("/seats/sync")))["seats"] == rows * seats
         counts.append(len(statements))
     assert counts[0] == counts[1]
-
-
-async def test_a_new_plan_replaces_the_seats(stage: Stage, database: Database) -> None:
-    await renew_plan(database, stage.show.venue_id)
-    await stage.take(["Stalls-A-1"], uuid4(), EARLIER)
-    data(await block(stage, 2))
-    again = data(await stage.show.tenant.admin.post(stage.show.path("/seats/sync")))
-    assert again == {"seats": 5, "plan_version": 2}
-    assert await stage.letters() == "aaaaa"
-    seatmap = data(await stage.show.tenant.admin.get(f"/events/{stage.show.id}/seatmap"))
-    assert (seatmap["plan_version"], len(seatmap["seats"])) == (2, 5)
-
-
-async def test_a_new_plan_is_refused_while_seats_are_held_or_sold(stage: Stage, database: Database) -> None:
-    await renew_plan(database, stage.show.venue_id)
-    buyer = uuid4()
-    await stage.take(["Stalls-A-2"], buyer)
-    for letters in ("ahaa", "asaa"):
-        answer = await stage.show.tenant.admin.post(stage.show.path("/seats/sync"))
-        assert refusal(answer, 409)["code"] == "seats_in_use"
-        assert await stage.letters() == letters
-        if letters == "ahaa":
-            await stage.sell(buyer, [1])
 
 
 async def test_an_event_without_a_venue_has_no_seats_to_sync(world: World) -> None:

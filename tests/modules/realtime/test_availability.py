@@ -22,7 +22,7 @@ async def test_one_letter_per_seat_at_the_index_of_its_number(app: FastAPI, worl
     await world.buy(buyer, show, "Stalls-A-4")
     data(await show.tenant.admin.post(show.path("/seats/block"), {"seats": ["Stalls-A-5"]}))
     answer = data(await world.client.get(f"{API}/events/{show.id}/availability"))
-    assert answer == {"version": 0, "seats": "ahasb", "areas": {}}
+    assert answer == {"version": 0, "seats": "ahasb", "areas": {}, "plan_version": 1}
 
 
 async def test_lapsed_holds_are_available_for_seats_and_places(app: FastAPI, world: World) -> None:

@@ -213,7 +213,7 @@ async def test_a_change_whose_notification_is_lost_is_seen_within_the_lifetime(
 
 def test_every_message_about_what_pages_show_invalidates_them() -> None:
     """A new message about events, venues or organizations has to be one of FACTS, or one of these."""
-    not_shown = {"event.created", "venue.created", "organization.created"}
+    not_shown = {"event.created", "venue.created", "venue.plan_created", "organization.created"}
     people = {"member.", "invitation.", "support.", "api_key."}
     kinds = [
         kind

@@ -1,19 +1,19 @@
 """Importing seating plans from pretix: everything is kept, and errors carry the path of the field."""
 
+import json
 from typing import Any
 
-import orjson
 import pytest
 
 from tests.modules.venues.plans import plan, row, seat
 from tests.modules.venues.test_venues import seats_of
 from tests.support.world import World, data, refusal
 from ticketing.infra.errors import Invalid
-from ticketing.modules.venues.pretix_import import read_plan
+from ticketing.modules.venues.pretix import read_plan
 
 
 def read(document: dict[str, Any]) -> Any:
-    return read_plan(orjson.dumps(document)).draft
+    return read_plan(json.dumps(document).encode()).draft
 
 
 async def test_an_imported_plan_keeps_positions_categories_zones_rows_and_areas(world: World) -> None:
@@ -93,46 +93,29 @@ def with_zone(**changes: Any) -> dict[str, Any]:
     return plan(zones=[{**plan()["zones"][0], **changes}])
 
 
-AREA = {"position": {"x": 0, "y": 0}, "width": 1, "height": 1}
-
-
 @pytest.mark.parametrize(
     ("document", "field"),
     [
         (with_seat(category="Gold"), "zones.0.rows.0.seats.1.category"),
-        (with_seat(category=None), "zones.0.rows.0.seats.1.category"),
         (with_seat(position=None), "zones.0.rows.0.seats.1.position"),
         (with_seat(position={"x": 1}), "zones.0.rows.0.seats.1.position.y"),
         (with_seat(position={"x": "1", "y": 2}), "zones.0.rows.0.seats.1.position.x"),
         (with_seat(position={"x": 1e300, "y": 2}), "zones.0.rows.0.seats.1.position.x"),
-        (with_seat(seat_number="1"), "zones.0.rows.0.seats.1.seat_number"),
-        (with_seat(seat_number=""), "zones.0.rows.0.seats.1.seat_number"),
-        (with_seat(seat_number=7), "zones.0.rows.0.seats.1.seat_number"),
         (with_seat(seat_number="a\x00"), "zones.0.rows.0.seats.1.seat_number"),
-        (with_seat(seat_guid="guid-1"), "zones.0.rows.0.seats.1.seat_guid"),
-        (with_row(row_number=None), "zones.0.rows.0.row_number"),
+        (with_seat(seat_number=1.5), "zones.0.rows.0.seats.1.seat_number"),
+        (with_seat(seat_number=True), "zones.0.rows.0.seats.1.seat_number"),
+        (with_seat(seat_number="\ud800"), "zones.0.rows.0.seats.1.seat_number"),
         (with_row(seats=7), "zones.0.rows.0.seats"),
         (with_row(seats=[seat(n, seat_guid=str(n)) for n in range(1001)]), "zones.0.rows.0.seats"),
-        (
-            with_zone(rows=[row("A", 1), {**row("A", 1), "seats": [seat(1, seat_guid="x")]}]),
-            "zones.0.rows.1.seats.0.seat_number",
-        ),
         (with_zone(rows=[row(str(n), 1) for n in range(501)]), "zones.0.rows"),
         (with_zone(rows=None), "zones.0.rows"),
         (with_zone(position=None), "zones.0.position"),
         (with_zone(name="x" * 51), "zones.0.name"),
-        (with_zone(areas=[{**AREA, "shape": "star"}]), "zones.0.areas.0.shape"),
-        (with_zone(areas=[{**AREA, "shape": "circle"}]), "zones.0.areas.0"),
-        (with_zone(areas=[{**AREA, "width": -1}]), "zones.0.areas.0.width"),
-        (with_zone(areas=[{**AREA, "color": "red;} body{"}]), "zones.0.areas.0.color"),
-        (with_zone(areas=[shape("text", text={"position": {"x": 0, "y": 0}})]), "zones.0.areas.0.text.text"),
         (plan(zones=[{}] * 201), "zones"),
         (plan(zones={}), "zones"),
         (plan(zones=["Stalls"]), "zones.0"),
         (plan(categories=None), "categories"),
-        (plan(categories=[{"color": "#fff"}]), "categories.0.name"),
         (plan(categories=[{"name": "Stalls"}, {"name": "Stalls"}]), "categories.1.name"),
-        (plan(size={"width": -1, "height": 5}), "size.width"),
         (plan(name=""), "name"),
     ],
 )
@@ -147,6 +130,7 @@ async def test_a_refused_plan_creates_no_venue(world: World) -> None:
     path = tenant.path("/venues/import?format=pretix")
     assert refusal(await tenant.admin.post(path, with_seat(category="Gold")), 422)["field"].endswith("category")
     assert refusal(await tenant.admin.post(path, [1, 2]), 422)["field"] == "body"
+    assert refusal(await tenant.admin.post(path, content=b'"x"', headers={"Content-Type": "application/json"}), 422)
     assert data(await tenant.admin.get(tenant.path("/venues"))) == []
 
 

@@ -45,6 +45,11 @@ def ids(tenant: FullTenant, **more: str) -> dict[str, str]:
     return {"org_id": tenant.organization.id, **more}
 
 
+async def fresh_venue(tenant: FullTenant) -> dict[str, str]:
+    venue = await tenant.world.venue(tenant.organization, 1, 1)
+    return ids(tenant, venue_id=venue["id"])
+
+
 async def fresh_draft(tenant: FullTenant) -> dict[str, str]:
     show = await tenant.world.show(tenant.organization, rows=1, seats=3, capacity=5, publish=False)
     return ids(tenant, event_id=show.id)
@@ -183,6 +188,22 @@ async def create_venue(tenant: FullTenant) -> Call:
 async def import_venue(tenant: FullTenant) -> Call:
     query = {"format": "pretix", "name": "Cellar", "city": "Gent", "country": "BE", "timezone": "Europe/Brussels"}
     return Call(tenant.staff, ids(tenant), PLAN, query)
+
+
+@example("POST /orgs/{org_id}/venues/import/preview")
+async def preview_import(tenant: FullTenant) -> Call:
+    return Call(tenant.staff, ids(tenant), PLAN, {"format": "pretix", "name": "Cellar", "timezone": "Europe/Brussels"})
+
+
+@example("POST /orgs/{org_id}/venues/{venue_id}/plans")
+async def create_plan(tenant: FullTenant) -> Call:
+    return Call(tenant.staff, await fresh_venue(tenant), {"sections": VENUE["sections"]})
+
+
+@example("POST /orgs/{org_id}/venues/{venue_id}/plans/import")
+async def import_plan(tenant: FullTenant) -> Call:
+    # The use of an API key would be recorded before the body is read.
+    return Call(tenant.admin, await fresh_venue(tenant), PLAN, {"format": "pretix"})
 
 
 @example("POST /orgs/{org_id}/events")

@@ -37,6 +37,9 @@ DELETE /orgs/{org_id}/api-keys/{key_id} 200
 GET /orgs/{org_id}/audit-log 200
 POST /orgs/{org_id}/venues 201
 POST /orgs/{org_id}/venues/import 201
+POST /orgs/{org_id}/venues/import/preview 200
+POST /orgs/{org_id}/venues/{venue_id}/plans 201
+POST /orgs/{org_id}/venues/{venue_id}/plans/import 201
 POST /orgs/{org_id}/events 201
 PATCH /orgs/{org_id}/events/{event_id} 200
 POST /orgs/{org_id}/events/{event_id}/publish 200

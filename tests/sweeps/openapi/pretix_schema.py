@@ -2,7 +2,11 @@
 
 from tests.sweeps.openapi.routes import Schema
 
-IMPORT = "POST /orgs/{org_id}/venues/import"
+IMPORTS = (
+    "POST /orgs/{org_id}/venues/import",
+    "POST /orgs/{org_id}/venues/import/preview",
+    "POST /orgs/{org_id}/venues/{venue_id}/plans/import",
+)
 
 
 def _object(required: str, /, **properties: Schema) -> Schema:
@@ -16,19 +20,15 @@ def _list(items: Schema) -> Schema:
 _TEXT: Schema = {"type": "string", "minLength": 1}
 #: Coordinates may be integers, floats or strings: programs differ in how they write them.
 _POINT = _object("x y", x={}, y={})
-_SEAT = _object(
-    "seat_number position category",
-    seat_guid={"anyOf": [{"type": "string"}, {"type": "null"}]},
-    seat_number=_TEXT,
-    position=_POINT,
-    category=_TEXT,
-)
-_ROW = _object("row_number seats", row_number=_TEXT, position=_POINT, seats=_list(_SEAT))
-_ZONE = _object("position rows", name={"anyOf": [_TEXT, {"type": "null"}]}, position=_POINT, rows=_list(_ROW))
+#: Programs leave names empty, or write numbers.
+_PLAN_NAME: Schema = {}
+_SEAT = _object("position", seat_number=_PLAN_NAME, position=_POINT, category=_PLAN_NAME)
+_ROW = _object("seats", row_number=_PLAN_NAME, position=_POINT, seats=_list(_SEAT))
+_ZONE = _object("position rows", name=_PLAN_NAME, position=_POINT, rows=_list(_ROW))
 
 PLAN_SCHEMA = _object(
     "name categories zones",
     name=_TEXT,
-    categories=_list(_object("name", name=_TEXT)),
+    categories=_list(_object("", name=_PLAN_NAME)),
     zones=_list(_ZONE),
 )

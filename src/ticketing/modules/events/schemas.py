@@ -173,9 +173,34 @@ class EventOut(Out):
     created_at: Moment
 
 
+class LostSeatOut(Out):
+    """A held or sold seat that the venue's latest plan does not have."""
+
+    number: int
+    label: str
+    status: Literal["held", "sold"]
+
+
+class PlanChangeOut(Out):
+    """What a sync changes, in numbers of seats. It is refused if it would lose a seat or leave a category unpriced."""
+
+    is_possible: bool
+    kept: int
+    added: int
+    removed: int = Field(description="available and blocked seats that the latest plan does not have")
+    removed_blocked: int = Field(description="the blocked ones among them")
+    recategorized: int = Field(description="seats of another category; what was sold keeps its price")
+    lost_count: int
+    lost: list[LostSeatOut] = Field(description="the first 100")
+    unpriced: list[str] = Field(description="categories without a price, if the event is published")
+
+
 class SyncedOut(Out):
+    """The event's seats and their plan; with `changes`, as they would be after a sync."""
+
     seats: int
     plan_version: int
+    changes: PlanChangeOut | None = None
 
 
 class BlockedOut(Out):
@@ -196,6 +221,8 @@ class SeatOut(Out):
     x: float | None
     y: float | None
     version: int
+    row_label: str | None
+    seat_label: str | None
 
 
 class LayoutSeatOut(Out):
@@ -207,6 +234,9 @@ class LayoutSeatOut(Out):
     category: str
     x: float | None
     y: float | None
+    row_label: str | None = Field(None, description='how the row is called, such as "Reihe A"; missing for "Row A"')
+    seat_label: str | None = Field(None, description='how the seat is called; missing for "Seat 12"')
+    position: int | None = Field(None, description="place in the order of the plan; missing where it is the number")
 
 
 class CategoryOut(Out):

@@ -18,12 +18,26 @@ from ticketing.modules.events.schemas import SeatOut
 
 Status = Literal["available", "held", "sold", "blocked"]
 
-_FIELDS = ("number", "label", "section", "row", "seat", "category", "status", "x", "y", "version")
+_FIELDS = (
+    "number",
+    "label",
+    "section",
+    "row",
+    "seat",
+    "category",
+    "status",
+    "x",
+    "y",
+    "version",
+    "row_label",
+    "seat_label",
+)
 _STATUS = f"""
 case when {FREE} then 'available' when status = 'h' then 'held' when status = 's' then 'sold' else 'blocked' end"""
 
 _SELECT = """
-select e.number, e.label, p.section, p."row", p.seat, e.category, e.status, p.x, p.y, e.version, t.price_minor"""
+select e.number, e.label, p.section, p."row", p.seat, e.category, e.status, p.x, p.y, e.version,
+       p.row_label, p.seat_label, t.price_minor"""
 _PRICED = """
   left join category_prices c on c.organization_id = %s and c.event_id = %s and c.category = e.category
   left join ticket_types t on t.id = c.ticket_type_id
@@ -38,13 +52,13 @@ _ANY_SECTION = f"""
          where organization_id = %s and event_id = %s and number > %s and (%s::text is null or {_STATUS} = %s)
          order by number
          limit %s) e
-  join lateral (select section, "row", seat, x, y from plan_seats
+  join lateral (select section, "row", seat, x, y, row_label, seat_label from plan_seats
                  where organization_id = %s and venue_id = %s and plan_version = %s and number = e.number
                 offset 0) p on true{_PRICED}"""  # noqa: S608 (only constants)
 # The plan knows the section, so it leads.
 _ONE_SECTION = f"""
 {_SELECT}
-  from (select number, section, "row", seat, x, y from plan_seats
+  from (select number, section, "row", seat, x, y, row_label, seat_label from plan_seats
          where organization_id = %s and venue_id = %s and plan_version = %s and number > %s and section = %s
          order by number) p
   join lateral (select number, label, category, version, {_STATUS} as status from event_seats

@@ -3,14 +3,14 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from ticketing.infra.db import Db
 from ticketing.infra.http import idempotency
 from ticketing.infra.http.envelope import Envelope, envelope
 from ticketing.infra.http.pagination import Page
 from ticketing.modules import organizations
-from ticketing.modules.events import queries, seat_plan, service, ticket_types, views
+from ticketing.modules.events import queries, seat_plan, seat_sync, service, ticket_types, views
 from ticketing.modules.events.schemas import (
     BlockedOut,
     ChooseSeats,
@@ -89,11 +89,18 @@ async def list_ticket_types(event_id: UUID, access: Reader, session: Db) -> Enve
     return envelope((await views.describe_ticket_types(session, [event]))[event.id])
 
 
-@router.post("/{event_id}/seats/sync")
-async def sync_seats(event_id: UUID, access: Editor, session: Db) -> Envelope[SyncedOut]:
-    """Copy the venue's seating plan into the event. Idempotent."""
+@router.post("/{event_id}/seats/sync", response_model_exclude_none=True)
+async def sync_seats(
+    event_id: UUID,
+    access: Editor,
+    session: Db,
+    dry_run: Annotated[bool, Query(description="answer what would change, and change nothing")] = False,
+) -> Envelope[SyncedOut]:
+    """Give the event the seats of its venue's latest plan. Seats that both plans have keep status and owner."""
     event = await service.get_open_event(session, access, event_id)
-    seats = await seat_plan.sync_seats(session, access, event)
+    if dry_run:
+        return envelope(await seat_sync.describe_sync(session, event))
+    seats = await seat_sync.sync_seats(session, access, event)
     return envelope(SyncedOut(seats=seats, plan_version=event.plan_version or 0))
 
 

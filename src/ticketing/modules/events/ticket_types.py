@@ -91,9 +91,11 @@ async def _refuse_unknown(session: AsyncSession, event: Event, categories: list[
     if event.venue_id is None:
         raise Invalid("This event has no venue, so it has no seats to price.", field="categories")
     venue = await venues.get_venue(session, event.organization_id, event.venue_id)
-    version = event.plan_version or venue.plan_version
-    plan = await venues.get_plan(session, event.organization_id, venue.id, version)
-    known = {category["name"] for category in plan.layout["categories"]}
+    # The categories of the latest version have to be priced before the event can move to it.
+    known = set()
+    for version in {event.plan_version or venue.plan_version, venue.plan_version}:
+        plan = await venues.get_plan(session, event.organization_id, venue.id, version)
+        known |= {category["name"] for category in plan.layout["categories"]}
     if unknown := [category for category in categories if category not in known]:
         raise Invalid("The venue's plan has no such category.", field="categories", categories=unknown)
 

@@ -232,7 +232,7 @@ class Channel:
         async with asyncio.timeout(SNAPSHOT_SECONDS_MAX):
             map_ = await self._load()
         position = map_.position
-        data = {"version": position.version, "seats": map_.seats, "areas": map_.areas}
+        data = {**map_.as_payload(), "version": position.version}
         self._snapshot, self._snapshot_at = SeatEvent.event("snapshot", position, data), self._loop.time()
         # The database is authoritative, unless the stream has jumped during the query.
         if jumps == self._jumps and not self.covers(position):

@@ -30,25 +30,39 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """A map at one moment. `seats` has one status letter per seat, at the index of its number."""
+    """A map at one moment. `seats` has one status letter per seat, at the index of its number.
+
+    A number without a seat in this version of the plan has the letter `b`.
+    """
 
     position: Position
     seats: str
     areas: Areas
     #: Seconds from the start of the transaction until the first hold lapses; None without active holds.
     lapses_in_seconds: float | None = None
+    #: Of the seat map that the letters are of; None without seats.
+    plan_version: int | None = None
+
+    def as_payload(self) -> dict[str, Any]:
+        """The map as clients get it."""
+        version = self.position.version
+        return {"version": version, "seats": self.seats, "areas": self.areas, "plan_version": self.plan_version}
 
 
 _STATUS = "case when s.status = 'h' and s.held_until <= now() then 'a' else s.status end"
 
 # Ordered by the primary key, so that the statuses are concatenated as they are read.
 _MAP = f"""
-select coalesce(map.seats, ''), extract(epoch from map.lapses_at - now())::float, coalesce(e.epoch, ''),
-       coalesce(e.version, 0)
-  from (select string_agg({_STATUS}, '' order by s.number) as seats,
+select coalesce(case when map.last = map.count - 1 then map.seats
+                     else {events.padded_statuses(_STATUS, "map.last", "w.organization_id", "w.event_id")} end, ''),
+       extract(epoch from map.lapses_at - now())::float, coalesce(e.epoch, ''), coalesce(e.version, 0),
+       (select plan_version from events p where p.organization_id = w.organization_id and p.id = w.event_id)
+  from (select %s::uuid as organization_id, %s::uuid as event_id) w
+ cross join lateral
+       (select string_agg({_STATUS}, '' order by s.number) as seats, max(s.number) as last, count(*) as count,
                min(s.held_until) filter (where s.status = 'h' and s.held_until > now()) as lapses_at
-          from event_seats s where s.organization_id = %s and s.event_id = %s) map
-  left join event_streams e on e.organization_id = %s and e.event_id = %s"""  # noqa: S608 (only constants)
+          from event_seats s where s.organization_id = w.organization_id and s.event_id = w.event_id) map
+  left join event_streams e on e.organization_id = w.organization_id and e.event_id = w.event_id"""  # noqa: S608
 
 _STATUSES = f"""
 select s.event_id, s.number, {_STATUS}
@@ -72,11 +86,11 @@ async def get_availability(session: AsyncSession, organization_id: UUID, event_i
     Version and statuses come from one statement; the counters may be slightly newer, never older. Later changes come in
     a frame with a higher version.
     """
-    (found,) = await (await statements.execute(session, _MAP, *[organization_id, event_id] * 2)).fetchall()
-    seats, lapses_in_seconds, epoch, version = found
+    (found,) = await (await statements.execute(session, _MAP, organization_id, event_id)).fetchall()
+    seats, lapses_in_seconds, epoch, version, plan_version = found
     types = [t for t in await events.list_ticket_types(session, event_id) if t.capacity is not None]
     areas = await _areas(session, event_id, types) if types else {}
-    return Availability(Position(epoch, version), seats, areas, lapses_in_seconds)
+    return Availability(Position(epoch, version), seats, areas, lapses_in_seconds, plan_version)
 
 
 async def area_states(session: AsyncSession, ticket_type_ids: Collection[UUID]) -> dict[UUID, Areas]:

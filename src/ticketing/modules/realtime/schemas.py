@@ -21,3 +21,4 @@ class AvailabilityOut(Out):
     version: int
     seats: str = Field(description="One letter per seat, at the index of its number: a, h, s or b", examples=["aahsb"])
     areas: dict[UUID, AreaOut]
+    plan_version: int | None = Field(description="Of the seat map that these letters are of; load it if it has changed")

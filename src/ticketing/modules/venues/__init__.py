@@ -2,7 +2,7 @@
 
 from ticketing.modules.venues import models
 from ticketing.modules.venues.api import router
-from ticketing.modules.venues.messages import VenueCreated
+from ticketing.modules.venues.messages import VenueCreated, VenuePlanCreated
 from ticketing.modules.venues.models import SeatingPlan, Venue
 from ticketing.modules.venues.queries import (
     find_venue,
@@ -17,6 +17,7 @@ __all__ = [
     "SeatingPlan",
     "Venue",
     "VenueCreated",
+    "VenuePlanCreated",
     "find_venue",
     "get_plan",
     "get_venue",

@@ -38,10 +38,16 @@ class SeatingPlan(Base):
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
     #: {"width", "height", "focal_point"?: {"x", "y"}, "categories": [{"name", "color"}], "areas": [...]}
     layout: Mapped[dict[str, Any]]
+    seats: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class PlanSeat(Base):
-    """A seat of a plan. `number` counts from 0 in the order of the plan, with the best rows of a section first."""
+    """A seat of a plan.
+
+    In a venue's first plan, `number` counts from 0 in the order of the plan, with the best rows of a section first. A
+    later version numbers a label as all versions before it, and new labels from the next number that no version has:
+    a number never means another seat, and the numbers of a version may have gaps.
+    """
 
     __tablename__ = "plan_seats"
     __table_args__ = (
@@ -65,3 +71,8 @@ class PlanSeat(Base):
     category: Mapped[str] = mapped_column(Text)
     x: Mapped[float | None]
     y: Mapped[float | None]
+    #: How the row and the seat are called on tickets and pages; null for "Row A" and "Seat 12".
+    row_label: Mapped[str | None] = mapped_column(Text)
+    seat_label: Mapped[str | None] = mapped_column(Text)
+    #: The place in the order of the plan; null where that is the number.
+    position: Mapped[int | None] = mapped_column(Integer)

@@ -12,15 +12,20 @@ from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules.venues.models import PlanSeat, SeatingPlan, Venue
 
 
-async def find_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID) -> Venue | None:
+async def find_venue(
+    session: AsyncSession, organization_id: UUID, venue_id: UUID, *, is_locked: bool = False
+) -> Venue | None:
     """Return an organization's venue. None when it is unknown or belongs to another organization."""
-    is_it = (Venue.organization_id == organization_id) & (Venue.id == venue_id)
-    return (await session.scalars(select(Venue).where(is_it))).one_or_none()
+    query = select(Venue).where(Venue.organization_id == organization_id, Venue.id == venue_id)
+    if is_locked:
+        # Rows that refer to the venue can still be inserted.
+        query = query.with_for_update(key_share=True)
+    return (await session.scalars(query)).one_or_none()
 
 
-async def get_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID) -> Venue:
-    """Return an organization's venue. Raises NotFound."""
-    venue = await find_venue(session, organization_id, venue_id)
+async def get_venue(session: AsyncSession, organization_id: UUID, venue_id: UUID, *, is_locked: bool = False) -> Venue:
+    """Return an organization's venue, locked against changes until the transaction ends if asked. Raises NotFound."""
+    venue = await find_venue(session, organization_id, venue_id, is_locked=is_locked)
     if venue is None:
         raise NotFound
     return venue

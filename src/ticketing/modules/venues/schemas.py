@@ -1,6 +1,6 @@
 """Request and response bodies of venues."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -63,6 +63,29 @@ class ImportVenue(ImportOptions):
     format: Literal["pretix"]
 
 
+class ImportPlan(Body):
+    """The query parameters of an import into a venue."""
+
+    format: Literal["pretix"]
+
+
+class CreatePlan(Body):
+    """A new version of a venue's plan, described like that of a new venue."""
+
+    sections: Annotated[list[CreateSection], Field(max_length=SECTIONS_MAX)]
+    focal_point: FocalPoint | None = None
+
+
+class NoteOut(Out):
+    """What is to be said of a place in a file: its path, JSON pointer (RFC 6901), line and column."""
+
+    path: str
+    pointer: str
+    line: int | None
+    column: int | None
+    message: str
+
+
 class VenueOut(Out):
     id: UUID
     name: str
@@ -72,3 +95,34 @@ class VenueOut(Out):
     capacity: int
     plan_version: int
     created_at: Moment
+
+
+class ImportedVenueOut(VenueOut):
+    """A venue whose plan was imported, with what was read differently than the file has it: the first 100 places."""
+
+    warnings: list[NoteOut]
+    more_warnings: int
+
+
+class CategoryCountOut(Out):
+    name: str
+    color: str
+    seats: int
+
+
+class SectionCountOut(Out):
+    name: str
+    rows: int
+    seats: int
+
+
+class PreviewOut(Out):
+    """A file as it would be imported. `layout` has the form of an event's seat map."""
+
+    name: str
+    capacity: int
+    categories: list[CategoryCountOut]
+    sections: list[SectionCountOut]
+    warnings: list[NoteOut]
+    more_warnings: int
+    layout: dict[str, Any]

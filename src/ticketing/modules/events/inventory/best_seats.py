@@ -24,7 +24,7 @@ from ticketing.modules.events.inventory.general_admission import SoldOut
 from ticketing.modules.events.inventory.ranked_runs import bits_of, flags_of, is_set, positions_of
 from ticketing.modules.events.inventory.seat_quality import COST_SCALE
 from ticketing.modules.events.inventory.seat_rows import RunQuery, SeatRows, rows_of_plan
-from ticketing.modules.events.inventory.seats import FREE
+from ticketing.modules.events.inventory.seats import FREE, padded_statuses
 
 #: The cost of a single seat that is left over, in seats' widths.
 SINGLE_WIDTHS = 3
@@ -38,7 +38,7 @@ class FreeSeats:
     """The free seats of one event at one moment, from which several groups are chosen in turn. Does no I/O."""
 
     def __init__(self, rows: SeatRows, statuses: str, prices: Collection[str]) -> None:
-        """`statuses` has one character per seat, at the index of its number, `a` if free.
+        """`statuses` has one character per number, `a` if it is that of a free seat.
 
         `prices` are the categories that have a price.
 
@@ -54,7 +54,7 @@ class FreeSeats:
     def choose(
         self, quantity: int, category: str | None = None, section: str | None = None, beside: Sequence[int] = ()
     ) -> list[int]:
-        """The numbers of the best seats for a group, in order; they stay free until `take`.
+        """The numbers of the best seats for a group, in the order of the plan; they stay free until `take`.
 
         `beside` are the numbers of the seats that the buyer has picked, which are not chosen.
 
@@ -67,7 +67,7 @@ class FreeSeats:
         if (available := wanted.bit_count()) < quantity:
             raise SoldOut(field="best_available", available=available)
         if beside and (adjacent := self._extend(free, wanted, picked, quantity)):
-            return sorted(map(self._rows.number_at, adjacent))
+            return self._rows.in_order(map(self._rows.number_at, adjacent))
         numbers = list[int]()
         while len(numbers) < quantity:
             length, starts = _longest(wanted, quantity - len(numbers))
@@ -77,7 +77,7 @@ class FreeSeats:
             part = ((1 << length) - 1) << start
             free, wanted = free ^ part, wanted ^ part
             numbers += map(self._rows.number_at, range(start, start + length))
-        return sorted(numbers)
+        return self._rows.in_order(numbers)
 
     def take(self, numbers: Iterable[int]) -> None:
         """Mark these seats as taken; some of them may be taken already."""
@@ -163,10 +163,15 @@ class FreeSeats:
 
 # One statement for venue, version and statuses, so that no change of the plan can come between them. Ordered by the
 # primary key, so that the statuses are concatenated as they are read. Events without seats have no row.
+_FREE_OR_STATUS = f"case when {FREE} then 'a' else s.status end"
 FREE_STATUSES = f"""
 select e.id, e.venue_id, e.plan_version,
-       coalesce((select string_agg(case when {FREE} then 'a' else s.status end, '' order by s.number)
-                   from event_seats s where s.organization_id = e.organization_id and s.event_id = e.id), ''),
+       coalesce((select case when last = count - 1 then statuses
+                        else {padded_statuses(_FREE_OR_STATUS, "last", "e.organization_id", "e.id")} end
+                   from (select string_agg({_FREE_OR_STATUS}, '' order by s.number) as statuses,
+                                max(s.number) as last, count(*) as count
+                           from event_seats s where s.organization_id = e.organization_id and s.event_id = e.id) map),
+                ''),
        array(select c.category from category_prices c
               where c.organization_id = e.organization_id and c.event_id = e.id)
   from events e

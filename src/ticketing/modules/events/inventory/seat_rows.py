@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from itertools import accumulate, chain, pairwise, starmap
 from math import hypot
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -24,37 +24,40 @@ from ticketing.modules.events.inventory.seat_quality import Point, focal_point, 
 PLANS_MAX, SEATS_MAX = 256, 400_000
 #: In units of the plan, for plans without positions: the pages draw them like this.
 SEAT_PITCH, ROW_PITCH = 24.0, 26.0
-#: In units of the plan, for plans without positions: the pages draw them like this.
-SEAT_PITCH, ROW_PITCH = 24.0, 26.0
 #: Lengths of runs that are ranked at a time, per plan (about 25 bytes per seat each).
 LENGTHS_MAX = 6
 
 #: Executes a statement, with a value for each `%s`, and returns all rows.
 RunQuery = Callable[..., Awaitable[Sequence[Sequence[Any]]]]
 PlanKey = tuple[UUID, UUID, int]
+Value = TypeVar("Value")
 
 _FLAGS = bytes(ord("1" if status == ord("a") else "0") for status in range(256))
 
-# Two rows of the same name are told apart by gaps in the numbers: within a run of consecutive numbers, the number minus
-# its rank is constant.
+# A place is an index in the order of the plan. Two rows of the same name are told apart by gaps in the places: within a
+# run of consecutive places, the place minus its rank is constant.
 PLAN_ROWS = """
-select min(number), section, array_agg(label order by number), array_agg(category order by number),
-       array_agg(x order by number), array_agg(y order by number)
-  from (select number, section, "row", label, category, x, y,
-               number - row_number() over (partition by section, "row" order by number) as run
+select min(place), section, array_agg(label order by place), array_agg(category order by place),
+       array_agg(x order by place), array_agg(y order by place), array_agg(number order by place)
+  from (select number, coalesce(position, number) as place, section, "row", label, category, x, y,
+               coalesce(position, number)
+               - row_number() over (partition by section, "row" order by coalesce(position, number)) as run
           from plan_seats
          where organization_id = %s and venue_id = %s and plan_version = %s) s
  group by section, "row", run
- order by min(number)"""
+ order by min(place)"""
 _LAYOUT = "select layout from seating_plans where organization_id = %s and venue_id = %s and version = %s"
 
 
 class SeatNumbersNotConsecutive(Exception):
-    """The seats of a plan are not numbered consecutively from 0: a bug, never the client's fault."""
+    """The places of a plan's seats are not consecutive from 0: a bug, never the client's fault."""
 
 
 class PlanRow(NamedTuple):
-    """A row of seats, as `PLAN_ROWS` returns it, in order of number; `start` is the first number."""
+    """A row of seats, as `PLAN_ROWS` returns it, in order of place; `start` is the first place.
+
+    A later version of a plan has its numbers in another order, with gaps (see `venues.PlanSeat`).
+    """
 
     start: int
     section: str
@@ -62,10 +65,12 @@ class PlanRow(NamedTuple):
     categories: Sequence[str]
     xs: Sequence[float | None]
     ys: Sequence[float | None]
+    #: None where they are the places.
+    seat_numbers: Sequence[int] | None = None
 
     @property
-    def numbers(self) -> range:
-        return range(self.start, self.start + len(self.labels))
+    def numbers(self) -> Sequence[int]:
+        return self.seat_numbers or range(self.start, self.start + len(self.labels))
 
 
 class SeatRows:
@@ -76,27 +81,31 @@ class SeatRows:
     """
 
     def __init__(self, rows: Iterable[PlanRow], layout: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """`rows` are all rows of the plan, in order of their numbers.
+        """`rows` are all rows of the plan, in order of their places.
 
         Raises:
             SeatNumbersNotConsecutive: a row does not begin where the one before it ends.
         """
         listed = list(rows)
-        _check_numbers(listed)
-        #: One per seat, at the index of its number.
-        self.labels = tuple(chain.from_iterable(row.labels for row in listed))
-        self.categories = tuple(chain.from_iterable(row.categories for row in listed))
-        self.numbers = {label: number for number, label in enumerate(self.labels)}
+        _check_places(listed)
+        placed = list(chain.from_iterable(row.numbers for row in listed))
+        count = max(placed, default=-1) + 1
+        #: One per seat, at the index of its number; empty for a number that this version of the plan does not have.
+        self.labels = _scatter(placed, chain.from_iterable(row.labels for row in listed), [""] * count)
+        self.categories = _scatter(placed, chain.from_iterable(row.categories for row in listed), [""] * count)
+        self.numbers = {label: number for number, label in enumerate(self.labels) if label}
+        self._places = None if placed == list(range(count)) else {number: place for place, number in enumerate(placed)}
+        xs, ys = _positions(listed)
         #: In units of the plan, by number.
-        self.xs, self.ys = _positions(listed)
+        self.xs, self.ys = (array("d", _scatter(placed, axis, [0.0] * count)) for axis in (xs, ys))
         self._runs = list(split_rows([Row(row.section, row.numbers) for row in listed], self.xs, self.ys))
         order = [number for run in self._runs for number in run.numbers]
         self._order = None if order == list(range(len(order))) else order
         self._numbers = array("i", chain.from_iterable((*run.numbers, -1) for run in self._runs))
-        self._bits = _inverse(self._numbers, len(order))
+        self._bits = _inverse(self._numbers, count)
         self._spans = list(_spans(self._runs))
         self._slices = [slice(span.start - index, span.stop - index) for index, span in enumerate(self._spans)]
-        self.category_bits = _bits_by_name(zip(self.categories, self._bits, strict=True))
+        self.category_bits = _bits_by_name((self.categories[number], self._bits[number]) for number in placed)
         self.section_bits = _bits_by_name(
             (run.section, bit) for run, span in zip(self._runs, self._spans, strict=True) for bit in span
         )
@@ -107,7 +116,9 @@ class SeatRows:
             if len(run.numbers) > 1
         )
         #: The cost of all lower bits, for each bit and the end.
-        self._sums = self._add_costs(layout, len(listed[0].labels) if listed else 0)
+        costs = seat_costs(xs, ys, focal_point(layout, xs, ys, len(listed[0].labels))) if listed else ()
+        by_number = _scatter(placed, costs, [0] * count)
+        self._sums = array("q", accumulate((by_number[n] if n >= 0 else 0 for n in self._numbers), initial=0))
         self._ranked: dict[int, RankedRuns] = {}
 
     def free_bits(self, statuses: str) -> int:
@@ -124,6 +135,10 @@ class SeatRows:
     def number_at(self, bit: int) -> int:
         """The seat number of a bit."""
         return self._numbers[bit]
+
+    def in_order(self, numbers: Iterable[int]) -> list[int]:
+        """The seat numbers in the order of the plan."""
+        return sorted(numbers, key=None if self._places is None else self._places.__getitem__)
 
     def section_at(self, bit: int) -> str:
         """The section of the seat with this bit."""
@@ -151,12 +166,6 @@ class SeatRows:
                 self._ranked.pop(next(iter(self._ranked)), None)
             self._ranked[length] = ranked
         return ranked
-
-    def _add_costs(self, layout: Mapping[str, Any], first_row: int) -> "array[int]":
-        if not first_row:
-            return array("q", [0])
-        costs = seat_costs(self.xs, self.ys, focal_point(layout, self.xs, self.ys, first_row))
-        return array("q", accumulate((costs[n] if n >= 0 else 0 for n in self._numbers), initial=0))
 
 
 _cached: OrderedDict[PlanKey, SeatRows] = OrderedDict()
@@ -199,7 +208,14 @@ def _cache(key: PlanKey, rows: SeatRows) -> None:
         _cached.popitem(last=False)
 
 
-def _check_numbers(rows: Iterable[PlanRow]) -> None:
+def _scatter(numbers: Iterable[int], values: Iterable[Value], empty: list[Value]) -> tuple[Value, ...]:
+    """The values at the index of their number, and `empty` elsewhere."""
+    for number, value in zip(numbers, values, strict=True):
+        empty[number] = value
+    return tuple(empty)
+
+
+def _check_places(rows: Iterable[PlanRow]) -> None:
     seats = 0
     for row in rows:
         if row.start != seats:

@@ -162,7 +162,7 @@ def ttl_of(map_: Availability) -> float:
 
 def render_map(map_: Availability) -> Representations:
     """Render the response of a map, without models: they would take longer for a large map than the database."""
-    data = {"version": map_.position.version, "seats": map_.seats, "areas": map_.areas}
+    data = map_.as_payload()
     return represent(orjson.dumps({"success": True, "message": "OK", "data": data, "meta": None}))
 
 

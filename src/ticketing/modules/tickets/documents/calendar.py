@@ -51,6 +51,7 @@ def _describe(p: Pass) -> str:
     if p.place is None:
         place = p.kind
     else:
-        section, row, seat = map(isolate, (p.place.section, p.place.row, p.place.seat))
-        place = f"{section}, row {row}, seat {seat}"
+        row = isolate(p.place.row_label) if p.place.row_label else f"row {isolate(p.place.row)}"
+        seat = isolate(p.place.seat_label) if p.place.seat_label else f"seat {isolate(p.place.seat)}"
+        place = f"{isolate(p.place.section)}, {row}, {seat}"
     return f"{place}\nOrder {p.reference}\n{p.organization}"

@@ -10,11 +10,22 @@ from ticketing.infra.formats.local_time import to_zone
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The parts of a seat's label."""
+    """The parts of a seat's label, and how the venue calls the row and the seat if not "Row A" and "Seat 12"."""
 
     section: str
     row: str
     seat: str
+    row_label: str | None = None
+    seat_label: str | None = None
+
+    @property
+    def row_text(self) -> str:
+        """What stands under the heading "Row"."""
+        return self.row_label or self.row
+
+    @property
+    def seat_text(self) -> str:
+        return self.seat_label or self.seat
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,8 @@ def _draw_place(pdf: Canvas, p: Pass, y: float) -> float:
     else:
         half, quarter = ROOM / 2, ROOM / 4
         _field(pdf, MARGIN, y, half, "Section", p.place.section, 20)
-        _field(pdf, MARGIN + half, y, quarter, "Row", p.place.row, 20)
-        _field(pdf, MARGIN + half + quarter, y, quarter, "Seat", p.place.seat, 20)
+        _field(pdf, MARGIN + half, y, quarter, "Row", p.place.row_text, 20)
+        _field(pdf, MARGIN + half + quarter, y, quarter, "Seat", p.place.seat_text, 20)
     return y + 13
 
 

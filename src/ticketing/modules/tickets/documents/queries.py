@@ -55,12 +55,14 @@ class _Line(NamedTuple):
     section: str | None
     row: str | None
     seat: str | None
+    row_label: str | None
+    seat_label: str | None
 
     @property
     def place(self) -> Place | None:
         if self.section is None or self.row is None or self.seat is None:
             return None
-        return Place(self.section, self.row, self.seat)
+        return Place(self.section, self.row, self.seat, self.row_label, self.seat_label)
 
 
 _SELECT_DETAILS = """
@@ -72,7 +74,7 @@ select g.name, e.title, e.status, e.starts_at, e.ends_at, e.timezone, v.name, v.
   left join venues v on v.id = e.venue_id
  where o.id = %s"""
 _SELECT_LINES = """
-select l.position, l.price_minor, s.section, s.row, s.seat
+select l.position, l.price_minor, s.section, s.row, s.seat, s.row_label, s.seat_label
   from orders o
   join order_lines l on l.organization_id = o.organization_id and l.order_id = o.id
   join events e on e.id = o.event_id

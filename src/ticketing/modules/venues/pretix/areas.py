@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ticketing.infra.http.fields import LongText
 
+AREAS_MAX = 1_000
 #: CSS colours of any syntax, without characters that could end a style declaration or an attribute.
 Color = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[#A-Za-z0-9(),.%/ -]{1,50}$")]
 #: In units of the plan; a unit is about one pixel.
