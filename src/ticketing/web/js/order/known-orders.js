@@ -13,7 +13,7 @@ export function rememberOrder(order, email) {
  */
 export function usualReference(text) {
   const symbols = text.normalize('NFKC').replace(/[\s\p{Pd}\u2212\u00ad\u200b]/gu, '').toUpperCase();
-  return /^[2-9A-Z]{8}$/.test(symbols) ? `${symbols.slice(0, 4)}-${symbols.slice(4)}` : text;
+  return /^[2-9A-HJKMNP-Z]{8}$/.test(symbols) ? `${symbols.slice(0, 4)}-${symbols.slice(4)}` : text;
 }
 
 export const knownOrder = (reference) => tabStorage.get(`ticketing.reference.${reference}`);
