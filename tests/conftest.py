@@ -1,5 +1,6 @@
 """Fixtures with real servers: one Postgres and one Valkey per session, and a new migrated database per test."""
 
+import asyncio
 import base64
 import os
 import shutil
@@ -29,7 +30,7 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from tests.support import time_limits
+from tests.support import compiled_statements, time_limits
 from tests.support.distribution import (  # noqa: F401 (pytest finds hooks by name)
     pytest_collection_finish,
     pytest_collection_modifyitems,
@@ -95,7 +96,15 @@ def postgres(quick_folder: Path) -> Iterator[EmbeddedPostgres]:
             admit(server.url(TEMPLATE, OWNER), server.url(TEMPLATE, role), group)
         # Thousands of tests connect half a dozen times each, and checking the password is two fifths of the work.
         (server.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 trust\n")
+        asyncio.run(_share_compiled_statements(server))
         yield server
+
+
+async def _share_compiled_statements(server: EmbeddedPostgres) -> None:
+    database = Database(get_settings(), url=server.url(TEMPLATE, OWNER))
+    async with database.engine.connect():
+        compiled_statements.share(database.engine)
+    await database.close()
 
 
 @pytest.fixture(scope="session")
