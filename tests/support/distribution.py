@@ -19,7 +19,7 @@ GROUPS = {
         "crashes/test_stopped_relay.py",
         "crashes/test_over_kafka.py",
         "e2e/test_over_kafka.py",
-        "support/test_kafka_broker.py",
+        "infra/kafka/test_kafka_broker.py",
         "workers/test_lag_metrics.py",
     ),
     "platform": (

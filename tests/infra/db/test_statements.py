@@ -11,7 +11,10 @@ from tests.infra.outbox.test_reader import SeatPainted
 from ticketing.infra import outbox
 from ticketing.infra.bus import InboxRow
 from ticketing.infra.db import Database, statements
-from ticketing.infra.db.pipeline import send
+from ticketing.infra.db.driver.connection import BoundedConnection
+from ticketing.infra.db.driver.round_trip import RoundTrip
+from ticketing.infra.db.pipeline import pipelined, send
+from ticketing.infra.group_commit import batch_transaction
 from ticketing.infra.outbox import OutboxRow
 from ticketing.infra.outbox.reader import LogReader
 from ticketing.modules import reservations
@@ -212,3 +215,71 @@ async def test_each_savepoint_confines_its_failed_statement(database: Database) 
                 await fail_in_savepoint(session)
     async with database.transaction() as session:
         assert await inserted(session) == [kept]
+
+
+async def test_messages_of_a_savepoint_end_with_it(database: Database) -> None:
+    organization_id = uuid4()
+
+    async def published(session: AsyncSession) -> list[str]:
+        rows = await statements.execute(
+            session, "select payload ->> 'colour' from outbox where organization_id = %s order by id", organization_id
+        )
+        return [row[0] for row in await rows.fetchall()]
+
+    def publish(session: AsyncSession, colour: str) -> None:
+        outbox.publish(session, SeatPainted(organization_id=organization_id, seat_id=uuid4(), colour=colour))
+
+    async with database.transaction() as session:
+        await caller(session)
+        publish(session, "red")
+        async with session.begin_nested() as savepoint:
+            await caller(session)
+            publish(session, "green")
+            await savepoint.rollback()
+        publish(session, "blue")
+        publish(session, "white")
+    async with database.transaction() as session:
+        await statements.execute(session, "select set_config('app.organization_id', %s, true)", str(organization_id))
+        assert await published(session) == ["red", "blue", "white"]
+
+
+async def test_deferred_statements_and_the_commit_share_a_round_trip(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[bool] = []
+    exchange = BoundedConnection.exchange
+
+    async def counted(connection: BoundedConnection, round_trip: RoundTrip) -> None:
+        sizes.append(round_trip.commits)
+        await exchange(connection, round_trip)
+
+    monkeypatch.setattr(BoundedConnection, "exchange", counted)
+    async with database.transaction() as session:
+        await caller(session)
+        await statements.defer(session, WRITE)
+    assert sizes == [False, True]
+    async with database.transaction() as session:
+        assert len(await inserted(session)) == 1
+
+
+async def test_a_deferred_statement_that_fails_at_the_commit_raises_the_error_of_a_session(database: Database) -> None:
+    async def defer_twice() -> None:
+        async with database.transaction() as session:
+            await statements.defer(session, WRITE)
+            await statements.defer(session, WRITE)
+
+    with pytest.raises(IntegrityError):
+        await defer_twice()
+    async with database.transaction() as session:
+        assert await inserted(session) == []
+
+
+async def test_what_a_session_defers_is_committed_by_the_batch_that_it_joined(database: Database) -> None:
+    async with database.engine.connect() as pooled, batch_transaction(pooled) as driver:
+        async with AsyncSession(pooled, join_transaction_mode="rollback_only") as session:
+            await statements.defer(session, WRITE)
+        async with pipelined(driver) as round_trip:
+            round_trip.commits = True
+        assert driver.deferred == []
+    async with database.transaction() as session:
+        assert len(await inserted(session)) == 1

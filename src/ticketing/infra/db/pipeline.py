@@ -32,7 +32,9 @@ async def driver_connection(pooled: AsyncConnection) -> DriverConnection:
 
 @asynccontextmanager
 async def pipelined(connection: DriverConnection) -> AsyncIterator[RoundTrip]:
-    """Send the block's statements in one round trip at its end. Nothing is sent if the block raises.
+    """Send the block's statements in one round trip at its end, behind the deferred ones (see `statements.defer`).
+
+    Nothing is sent if the block raises.
 
     Raises:
         psycopg.Error: a statement failed; those after it have not been executed.
@@ -41,6 +43,7 @@ async def pipelined(connection: DriverConnection) -> AsyncIterator[RoundTrip]:
         raise RuntimeError("a round trip of this connection is open")
     connection.round_trip = round_trip = RoundTrip(connection)
     try:
+        _add_deferred(connection, round_trip)
         yield round_trip
     finally:
         connection.round_trip = None
@@ -55,20 +58,26 @@ async def send(connection: Statements, query: str, *values: Any) -> Cursor:
     if (open_round_trip := connection.round_trip) is not None:
         return open_round_trip.add(query, values)
     assert not isinstance(connection, StatementList)  # its round trip is always open
+    if connection.deferred:
+        async with pipelined(connection) as with_deferred:
+            return with_deferred.add(query, values)
     round_trip = RoundTrip(connection)
     result = round_trip.add(query, values)
     await connection.exchange(round_trip)
     return result
 
 
-async def send_deferred(connection: DriverConnection) -> None:
-    """Send the deferred statements (see `statements.defer`) in their order, at the start of a `pipelined` block."""
-    statements = connection.deferred.copy()
+class Rows(list[Any]):
+    """A value of a deferred statement: rows that are encoded when it is sent."""
+
+
+def _add_deferred(connection: DriverConnection, round_trip: RoundTrip) -> None:
+    deferred = connection.deferred.copy()
     connection.deferred.clear()
-    for query, values in statements:
-        await send(connection, query, *values)
+    for query, values in deferred:
+        round_trip.add(query, [rows(value) if isinstance(value, Rows) else value for value in values])
 
 
 def rows(of: Any) -> str:
     """A list of objects (UUIDs and times included) as the argument of `json_to_recordset`."""
-    return orjson.dumps(of).decode()
+    return orjson.dumps(of, default=str).decode()

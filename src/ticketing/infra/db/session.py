@@ -23,11 +23,11 @@ from uuid_utils.compat import uuid7
 
 from ticketing.infra import app_state, crash_points, security
 from ticketing.infra.config import Settings
-from ticketing.infra.db import log_cluster, tenancy, timeouts
+from ticketing.infra.db import log_cluster, statements, tenancy, timeouts
 from ticketing.infra.db.driver.errors import sqlalchemy_error
 from ticketing.infra.db.driver.lending import lend
 from ticketing.infra.db.driver.round_trip import is_in_step
-from ticketing.infra.db.pipeline import DriverConnection, pipelined, send_deferred
+from ticketing.infra.db.pipeline import DriverConnection, pipelined
 from ticketing.infra.db.reads import DriverReads, ReadBatches
 from ticketing.infra.redis.commit_notifications import CommitNotifier
 from ticketing.infra.system.outside_calls import transaction_scope
@@ -128,7 +128,7 @@ def _send_deferred_statements(engine: Engine) -> None:
 
     async def send_all(connection: DriverConnection) -> None:
         async with pipelined(connection):
-            await send_deferred(connection)
+            pass
 
     def send_first(pooled: Connection, *_: Any) -> None:
         connection: Any = pooled.connection.driver_connection
@@ -198,7 +198,7 @@ class Database:
             with transaction_scope(session.in_transaction):
                 yield session
             try:
-                await session.commit()
+                await statements.commit(session)
             finally:
                 # Also after an error or a cancellation: the server may have committed all the same.
                 if topics := session.info.get("changed_topics"):

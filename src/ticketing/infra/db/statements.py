@@ -17,11 +17,11 @@ from ticketing.infra.db.driver.errors import sqlalchemy_error
 from ticketing.infra.db.pipeline import (
     Cursor,
     DriverConnection,
+    Rows,
     driver_connection,
     pipelined,
     rows,
     send,
-    send_deferred,
 )
 
 #: Deferred statements are sent when there are this many.
@@ -43,7 +43,6 @@ async def round_trip(session: AsyncSession) -> AsyncIterator[DriverConnection]:
     session.info["rows_of_round_trip"] = last
     try:
         async with pipelined(connection):
-            await send_deferred(connection)
             yield connection
             for (query, key), added in last.items():
                 await send(connection, query, key, rows(added))
@@ -60,10 +59,6 @@ async def execute(session: AsyncSession, query: str, *values: Any) -> Cursor:
         DBAPIError: it failed, as the session itself would raise it.
     """
     connection = await _driver_connection(session)
-    if _deferred(connection):
-        async with round_trip(session) as connection:
-            cursor = await send(connection, query, *values)
-        return cursor
     try:
         return await send(connection, query, *values)
     except psycopg.Error as error:
@@ -90,17 +85,46 @@ async def defer(session: AsyncSession, query: str, *values: Any) -> None:
 def defer_row(session: AsyncSession, query: str, key: Any, row: Any) -> bool:
     """Send a row with the transaction's next statements. `query` takes a key and the `rows` that were given for it.
 
-    In an open round trip, all rows of a query and key become one of its last statements. Behind deferred statements
-    (see `defer`) the row is deferred too. Returns False, and does nothing, when there is neither.
+    In an open round trip, all rows of a query and key become one of its last statements. In a transaction that has sent
+    statements, the row is deferred (see `defer`); the statements that begin and end savepoints are statements as well,
+    so the row shares the fate of its savepoint. Returns False, and does nothing, in any other transaction.
     """
     if (last := session.info.get("rows_of_round_trip")) is not None:
         last.setdefault((query, key), []).append(row)
         return True
+    connection = _known_connection(session)
+    if connection is None:
+        return False
+    deferred = _deferred(connection)
+    if deferred and deferred[-1][0] == query and deferred[-1][1][0] == key:
+        deferred[-1][1][1].append(row)
+    else:
+        deferred.append((query, (key, Rows([row]))))
+    return True
+
+
+async def commit(session: AsyncSession) -> None:
+    """Commit the session. If statements are deferred, the commit is sent in their round trip.
+
+    Raises:
+        DBAPIError: a statement, or the commit, failed.
+    """
+    if session.new or session.dirty or session.deleted:
+        await session.flush()
+    if (connection := _known_connection(session)) is not None and _deferred(connection):
+        try:
+            async with pipelined(connection) as last:
+                last.commits = True
+        except psycopg.Error as error:
+            raise await _as_sqlalchemy_error(session, connection, error) from error
+    # The driver sends no second commit.
+    await session.commit()
+
+
+def _known_connection(session: AsyncSession) -> DriverConnection | None:
+    """The connection of the session's transaction, if a statement was sent on it."""
     known: tuple[object, DriverConnection] | None = session.info.get("driver_connection")
-    if known is not None and known[0] is _transaction(session) and (deferred := _deferred(known[1])):
-        deferred.append((query, (key, rows([row]))))
-        return True
-    return False
+    return known[1] if known is not None and known[0] is not None and known[0] is _transaction(session) else None
 
 
 def _deferred(connection: DriverConnection) -> DeferredStatements:
@@ -115,10 +139,8 @@ async def _driver_connection(session: AsyncSession) -> DriverConnection:
     """
     if session.new or session.dirty or session.deleted:
         await session.flush()
-    transaction = _transaction(session)
-    known: tuple[object, DriverConnection] | None = session.info.get("driver_connection")
-    if known is not None and known[0] is transaction and transaction is not None:
-        return known[1]
+    if (known := _known_connection(session)) is not None:
+        return known
     session.info["defers_caller"] = True
     connection = await driver_connection(await session.connection())
     # The beginning of a transaction removes the key. A transaction that had begun before has named its caller.

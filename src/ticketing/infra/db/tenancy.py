@@ -24,7 +24,8 @@ async def enter(session: AsyncSession, organization_id: UUID) -> None:
     await session.execute(select(func.set_config(_ORGANIZATION, str(organization_id), True)))
 
 
-_ENTER = f"select set_config('{_ORGANIZATION}', %s, true), set_config('lock_timeout', %s, true)"
+_ENTER = f"select set_config('{_ORGANIZATION}', %s, true)"
+_ENTER_AND_LIMIT = f"{_ENTER}, set_config('lock_timeout', %s, true)"
 #: As SET_CALLER, with '' for none, in a transaction that only reads. The requests of a batch share the transaction (see
 #: reads/batches.py), so the rows that the previous one could see are hidden again.
 BEGIN_READS = f"""
@@ -32,9 +33,12 @@ select set_config('{_CALLER}', %s, true), set_config('{_ORGANIZATION}', '', true
        set_config('transaction_read_only', 'on', true)"""
 
 
-async def enter_on(connection: DriverConnection, organization_id: UUID, lock_seconds: float) -> None:
-    """Send `enter` in a round trip, with a limit on how long each of the transaction's statements waits for a lock."""
-    await send(connection, _ENTER, str(organization_id), f"{int(lock_seconds * 1000)}ms")
+async def enter_on(connection: DriverConnection, organization_id: UUID, lock_seconds: float | None = None) -> None:
+    """Send `enter` in a round trip. `lock_seconds`: how long each statement of the transaction may wait for a lock."""
+    if lock_seconds is None:
+        await send(connection, _ENTER, str(organization_id))
+    else:
+        await send(connection, _ENTER_AND_LIMIT, str(organization_id), f"{int(lock_seconds * 1000)}ms")
 
 
 async def enter_owner_of(connection: DriverConnection, rows: str, *values: object) -> None:

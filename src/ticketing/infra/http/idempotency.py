@@ -106,11 +106,9 @@ class Claim:
         return replace(self, key=f"{self.key}\n{name}")
 
     async def store(self, session: AsyncSession, response: Response) -> None:
-        """Store the response in the transaction that produced it."""
-        if response.status_code in _NOT_STORED_STATUSES:
-            return
-        async with statements.round_trip(session) as connection:
-            await send(connection, _STORE, *self._values(response).values())
+        """Store the response in the transaction that produced it, in the round trip of its commit."""
+        if response.status_code not in _NOT_STORED_STATUSES:
+            await statements.defer(session, _STORE, *self._values(response).values())
 
     async def store_error(
         self,

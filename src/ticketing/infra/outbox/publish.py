@@ -1,7 +1,8 @@
 """The only way to append messages to the log: in the transaction of the change they describe.
 
-A message is sent with the transaction's next writes: in the open round trip, with the deferred statements, or with the
-session's flush. A batch that writes on a driver connection appends all of its rows in one statement.
+A message is sent with the transaction's next writes: in the open round trip, with the deferred statements of a
+transaction that has sent statements, or with the session's flush. A batch that writes on a driver connection appends
+all of its rows in one statement.
 """
 
 from typing import Any, TypedDict

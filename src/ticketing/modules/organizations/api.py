@@ -53,8 +53,7 @@ async def create_organization(
     body: CreateOrganization, user: iam.CurrentUser, session: Db
 ) -> Envelope[OrganizationOut]:
     """Create an organization; the caller becomes its first admin."""
-    organization = await service.create_organization(session, user, body.name, body.slug)
-    return envelope(OrganizationOut.model_validate(organization))
+    return envelope(await service.create_organization(session, user, body.name, body.slug))
 
 
 @router.get("/orgs")

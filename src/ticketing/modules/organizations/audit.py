@@ -8,9 +8,15 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
+from ticketing.infra.db import new_id, statements
 from ticketing.modules.organizations.models import AuditEntry
 from ticketing.modules.organizations.permissions import Access
 
+_APPEND = """
+insert into audit_log (id, organization_id, actor, action, subject, before, after, correlation_id, address, user_agent)
+select id, %s::uuid, actor, action, subject, before, after, correlation_id, address, user_agent
+  from json_to_recordset(%s::json) as w (id uuid, actor text, action text, subject text, before jsonb, after jsonb,
+                                         correlation_id text, address text, user_agent text)"""
 #: Entries per transaction.
 CLEAN_ROWS = 1000
 
@@ -37,19 +43,19 @@ def record_by(
     after: dict[str, Any] | None,
 ) -> None:
     """Append an entry about a change by an actor without access, such as `provider:mock`."""
-    session.add(
-        AuditEntry(
-            organization_id=organization_id,
-            actor=actor,
-            action=action,
-            subject=subject,
-            before=before,
-            after=after,
-            correlation_id=log.correlation_id.get(),
-            address=log.client_address.get() or None,
-            user_agent=log.user_agent.get() or None,
-        )
-    )
+    entry = {
+        "id": new_id(),
+        "actor": actor,
+        "action": action,
+        "subject": subject,
+        "before": before,
+        "after": after,
+        "correlation_id": log.correlation_id.get(),
+        "address": log.client_address.get() or None,
+        "user_agent": log.user_agent.get() or None,
+    }
+    if not statements.defer_row(session, _APPEND, organization_id, entry):
+        session.add(AuditEntry(organization_id=organization_id, **entry))
 
 
 async def clean_audit_log(session: AsyncSession, days: int) -> int:

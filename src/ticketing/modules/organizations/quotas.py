@@ -4,6 +4,7 @@ A row is inserted first and counted after it, under an advisory lock of its quot
 requests at once, the second counts what the first has committed. The lock comes last, so no row is waited for under it.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra.config import get_settings
+from ticketing.infra.db.pending_query import PendingQuery
+from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import TicketingError
 
 #: Selects the number that a quota limits.
@@ -62,11 +65,27 @@ async def check_quota(
     Raises:
         QuotaExceeded: with `counted` and `limit`; the caller's transaction must not commit.
     """
-    key = func.hashtextextended(f"quota:{quota.name}:{owner_id}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(_lock_of(quota, owner_id), 0))))
     # A statement of its own: its snapshot is newer than the commit of the lock's previous holder.
     if (await session.execute(count)).scalar_one() > quota.limit:
         raise quota.refusal(error)
+
+
+async def query_quota(
+    connection: DriverConnection, quota: Quota, owner_id: UUID, count: str, *values: object
+) -> PendingQuery[None]:
+    """Send what `check_quota` does, in the round trip of the insert; raises the same when it is fetched."""
+    await send(connection, "select pg_advisory_xact_lock(hashtextextended(%s, 0))", _lock_of(quota, owner_id))
+
+    def check(counted: Sequence[tuple[int]]) -> None:
+        if counted[0][0] > quota.limit:
+            raise quota.refusal()
+
+    return PendingQuery(check, await send(connection, count, *values))
+
+
+def _lock_of(quota: Quota, owner_id: UUID) -> str:
+    return f"quota:{quota.name}:{owner_id}"
 
 
 async def foresee_quota(session: AsyncSession, quota: Quota, count: Count, added: int = 0) -> None:

@@ -5,21 +5,22 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.db import new_id, tenancy
+from ticketing.infra.db import new_id, statements, tenancy
+from ticketing.infra.db.pipeline import send
 from ticketing.infra.errors import Conflict
 from ticketing.infra.formats import slugs
 from ticketing.modules import iam
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import MemberAdded, OrganizationCreated, OrganizationUpdated
-from ticketing.modules.organizations.models import Member, Organization, Role
+from ticketing.modules.organizations.models import Organization, Role
 from ticketing.modules.organizations.permissions import Access
-from ticketing.modules.organizations.quotas import Quota, check_quota
+from ticketing.modules.organizations.quotas import Quota, query_quota
+from ticketing.modules.organizations.schemas import OrganizationOut
 
 #: Tries for a derived slug: numbers that a person can remember, and random suffixes, which are never taken.
 SLUG_NUMBER_MAX, SLUG_SUFFIXES_MAX = 5, 3
@@ -31,30 +32,43 @@ class SlugTaken(Conflict):
     code = "slug_taken"
 
 
-async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str = "") -> Organization:
+_COLUMNS = ("id", "name", "slug", "buyer_data_days", "provider_refund_tickets", "created_at")
+_INSERT = f"""
+insert into organizations (id, name, slug) values (%s, %s, %s) on conflict do nothing
+returning {", ".join(_COLUMNS)}"""  # noqa: S608 (constants)
+#: Without the organization, there is no member either.
+_FIRST_ADMIN = """
+insert into members (organization_id, user_id, role, admin_accepted_at)
+select id, %s, %s, now() from organizations where id = %s"""
+_ADMINISTERED = "select count(*) from members where user_id = %s and admin_accepted_at is not null"
+
+
+async def create_organization(session: AsyncSession, user: iam.Identity, name: str, slug: str = "") -> OrganizationOut:
     """Create a tenant with the caller as its first admin. No slug: derived. Raises SlugTaken, QuotaExceeded."""
-    organization = await _insert(session, name, iter([slug]) if slug else _slugs_for(name))
-    slug = organization.slug
+    organization = await _insert(session, user, name, iter([slug]) if slug else _slugs_for(name))
     ids = {"organization_id": organization.id, "user_id": user.user_id}
-    await session.execute(insert(Member).values(**ids, role=Role.ORG_ADMIN, admin_accepted_at=func.now()))
-    theirs = (Member.user_id == user.user_id) & Member.admin_accepted_at.is_not(None)
-    await check_quota(session, Quota.ORGANIZATIONS, user.user_id, select(func.count()).where(theirs))
     access = Access(organization.id, user.actor, user.user_id, Role.ORG_ADMIN)
     record(session, access, "organization.created", f"organization:{organization.id}", None, _audited(organization))
-    outbox.publish(session, OrganizationCreated(organization_id=organization.id, name=name, slug=slug))
-    outbox.publish(session, MemberAdded(**ids, role=Role.ORG_ADMIN))
+    outbox.publish(
+        session,
+        OrganizationCreated(organization_id=organization.id, name=name, slug=organization.slug),
+        MemberAdded(**ids, role=Role.ORG_ADMIN),
+    )
     return organization
 
 
-async def _insert(session: AsyncSession, name: str, candidates: Iterator[str]) -> Organization:
-    """Insert with the first slug that is not taken. Raises SlugTaken."""
+async def _insert(session: AsyncSession, user: iam.Identity, name: str, candidates: Iterator[str]) -> OrganizationOut:
+    """Insert, with the first slug that is not taken, in one round trip. Raises SlugTaken, QuotaExceeded."""
     organization_id = new_id()
-    await tenancy.enter(session, organization_id)
     for slug in candidates:
-        row = insert(Organization).values(id=organization_id, name=name, slug=slug)
-        organization = (await session.scalars(row.on_conflict_do_nothing().returning(Organization))).one_or_none()
-        if organization is not None:
-            return organization
+        async with statements.round_trip(session) as connection:
+            await tenancy.enter_on(connection, organization_id)
+            inserted = await send(connection, _INSERT, organization_id, name, slug)
+            await send(connection, _FIRST_ADMIN, user.user_id, str(Role.ORG_ADMIN), organization_id)
+            quota = await query_quota(connection, Quota.ORGANIZATIONS, user.user_id, _ADMINISTERED, user.user_id)
+        if (row := await inserted.fetchone()) is not None:
+            await quota.fetch()
+            return OrganizationOut.model_validate(dict(zip(_COLUMNS, row, strict=True)))
     raise SlugTaken(field="slug")
 
 
@@ -96,7 +110,7 @@ async def lock_organization(session: AsyncSession, organization_id: UUID) -> Org
     return (await session.scalars(query)).one()
 
 
-def _audited(organization: Organization) -> dict[str, Any]:
+def _audited(organization: Organization | OrganizationOut) -> dict[str, Any]:
     return {
         name: getattr(organization, name) for name in ("name", "slug", "buyer_data_days", "provider_refund_tickets")
     }

@@ -31,6 +31,9 @@ PREFIX = "TK1"
 #: Upper limit for requests. A code has 173 characters.
 CODE_LENGTH_MAX = 200
 
+#: Codes kept per process, about 10 MB: a signature costs as much as the rest of a ticket's response, and never changes.
+CODES_MAX = 20_000
+
 _PAYLOAD = struct.Struct(">B16s16sH")
 _FORMAT = 1
 _KEY_ID_BYTES = 5
@@ -96,7 +99,12 @@ def keyring() -> Keyring:
 
 def code_of(ticket_id: UUID, event_id: UUID, version: int) -> str:
     """Return the present code of a ticket. A transfer increments its version."""
-    return keyring().sign(CodeClaims(ticket_id, event_id, version))
+    return _signed(keyring(), ticket_id, event_id, version)
+
+
+@lru_cache(maxsize=CODES_MAX)
+def _signed(keyring: Keyring, ticket_id: UUID, event_id: UUID, version: int) -> str:
+    return keyring.sign(CodeClaims(ticket_id, event_id, version))
 
 
 @lru_cache(maxsize=4)
