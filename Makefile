@@ -43,9 +43,9 @@ check: $(DEV_READY) ## Check style, types, structure and the tests of what has c
 	@$(PY) -m ruff format --check --quiet
 	@$(PY) -m mypy
 	@exec $(PY) -m pytest -n 2 --dist loadfile -q -rfE -m "not kafka and not browser" \
-		-p tests.support.time_budget --seconds $(CHECK_SECONDS) $(ARGS) $$($(PY) -m audits.changed_tests)
+		-p tests.support.plugins.time_budget --seconds $(CHECK_SECONDS) $(ARGS) $$($(PY) -m audits.changed_tests)
 
-# tests/support/distribution.py says which tests share a process, and which come first.
+# tests/support/plugins/distribution.py says which tests share a process, and which come first.
 test: $(DEV_READY) ## Run the tests; ARGS="tests/infra -k postgres", PROCESSES=1 for one after the other
 	@exec $(PY) -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 

@@ -31,7 +31,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.support import compiled_statements, time_limits
-from tests.support.distribution import (  # noqa: F401 (pytest finds hooks by name)
+from tests.support.plugins.distribution import (  # noqa: F401 (pytest finds hooks by name)
     pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_runtest_teardown,

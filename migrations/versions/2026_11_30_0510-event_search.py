@@ -56,7 +56,7 @@ create trigger venues_search_text after update of name, city on venues
 LOOK_UPS = """
 create function search_events(patterns text[], count_max integer) returns table (event_id uuid, found text)
     language plpgsql stable security definer rows 100
-    set search_path = pg_catalog, public, {schema}, pg_temp set plan_cache_mode = 'force_custom_plan' as $$
+    set search_path = {path} set plan_cache_mode = 'force_custom_plan' as $$
 begin
     return query select e.id, e.search_text from events e
       where e.status = 'published' and e.search_text like patterns[1] and e.search_text like all (patterns)
@@ -64,7 +64,7 @@ begin
 end $$;
 create function similar_events(phrase text, count_max integer) returns table (event_id uuid, found text)
     language plpgsql stable security definer rows 100
-    set search_path = pg_catalog, public, {schema}, pg_temp set plan_cache_mode = 'force_custom_plan'
+    set search_path = {path} set plan_cache_mode = 'force_custom_plan'
     set pg_trgm.word_similarity_threshold = 0.4 as $$
 begin
     return query select near.id, near.search_text
@@ -95,7 +95,8 @@ def upgrade() -> None:
     find_schema = "select extnamespace::regnamespace::text from pg_extension where extname = 'pg_trgm'"
     schema = op.get_bind().exec_driver_sql(find_schema).scalar_one()
     op.add_column("events", sa.Column("search_text", sa.Text(), server_default="", nullable=False))
-    for statements in (FUNCTIONS, LOOK_UPS.format(schema=schema, roles=f"{REQUESTS}, {WORKERS}")):
+    path = ", ".join(dict.fromkeys(["pg_catalog", "public", schema, "pg_temp"]))
+    for statements in (FUNCTIONS, LOOK_UPS.format(path=path, roles=f"{REQUESTS}, {WORKERS}")):
         op.execute(statements)
     with op.get_context().autocommit_block():
         op.execute(BACKFILL)

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.distribution import closing
+from tests.support.plugins.distribution import closing
 from tests.support.machine import skip_or_fail
 
 T = TypeVar("T")

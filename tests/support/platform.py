@@ -21,7 +21,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.support.distribution import closing
+from tests.support.plugins.distribution import closing
 from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import WEBHOOK_SECRET, Person, World, data
 from ticketing.infra.system.ports import free_port

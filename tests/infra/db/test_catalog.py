@@ -14,7 +14,8 @@ select p.oid::regprocedure::text, coalesce(array_to_string(p.proconfig, ';'), ''
 _OWNERS = """
 select distinct o.rolname, o.rolsuper
   from (select relowner as owner from pg_class where relnamespace = 'public'::regnamespace
-         union all select proowner from pg_proc where pronamespace = 'public'::regnamespace
+         union all select proowner from pg_proc p where pronamespace = 'public'::regnamespace
+               and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
          union all select datdba from pg_database where datname = current_database()) owned
   join pg_roles o on o.oid = owner"""
 

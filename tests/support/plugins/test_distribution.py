@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.distribution import GROUPS, group_of, rank_of
+from tests.support.plugins.distribution import GROUPS, group_of, rank_of
 
 
 @pytest.mark.parametrize(("fixture", "group"), [("platform", "platform"), ("kafka_broker", "broker")])
