@@ -31,14 +31,14 @@ import pytest
 from fastapi import FastAPI
 
 from tests.support import compiled_statements, time_limits
+from tests.support.kafka_broker import kafka_broker  # noqa: F401 (pytest finds fixtures by name)
+from tests.support.platform import platform  # noqa: F401
 from tests.support.plugins.distribution import (  # noqa: F401 (pytest finds hooks by name)
     pytest_collection_finish,
     pytest_collection_modifyitems,
     pytest_runtest_teardown,
     pytest_xdist_make_scheduler,
 )
-from tests.support.kafka_broker import kafka_broker  # noqa: F401 (pytest finds fixtures by name)
-from tests.support.platform import platform  # noqa: F401
 from tests.support.time_limits import PATIENCE_SECONDS, product_time_limits  # noqa: F401
 from tests.support.world import World
 from ticketing.infra.app_state import AppState

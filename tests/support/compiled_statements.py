@@ -1,7 +1,7 @@
 """Compiles each statement once per test process.
 
-Each test has engines of its own, and an engine caches the SQL that it compiled for its own dialect object. Compiling took
-an eighth of the processor time of tests that call the API.
+Each test has engines of its own, and an engine caches the SQL that it compiled for its own dialect object. Compiling
+took an eighth of the processor time of tests that call the API.
 """
 
 from typing import Any

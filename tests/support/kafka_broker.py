@@ -19,8 +19,8 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.plugins.distribution import closing
 from tests.support.machine import skip_or_fail
+from tests.support.plugins.distribution import closing
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
