@@ -95,7 +95,7 @@ async function send(method, path, body, { headers = {}, timeout = TIMEOUT_MS } =
         ...(token ? { Authorization: `Bearer ${token}` } : {}),
         ...headers,
       },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
       signal: AbortSignal.timeout(timeout),
     });
     syncWithResponse(response, sentAt);

@@ -26,7 +26,7 @@ export function forgetKey(path, body) {
 
 /** Two 32-bit FNV-1a hashes and the length: a body may be a seating plan of 15 MB, too large for browser storage. */
 export function fingerprint(path, body) {
-  const text = `${path} ${JSON.stringify(body)}`;
+  const text = `${path} ${JSON.stringify(body instanceof Blob ? [body.name, body.size, body.lastModified] : body)}`;
   let [a, b] = [0x811c9dc5, 0x01000193];
   for (let index = 0; index < text.length; index += 1) {
     a = Math.imul(a ^ text.charCodeAt(index), 0x01000193);

@@ -59,6 +59,10 @@ export class Seats {
       section.total += 1;
       this.section[seat.number] = section.index;
     }
+    // A later version of a plan has numbers in another order than its seats.
+    const place = (number) => this.list[number].position ?? number;
+    for (const { rows } of found.values())
+      for (const row of rows.values()) row.seats.sort((a, b) => place(a) - place(b));
     this.sections = [...found.values()].map((section) => ({ ...section, rows: [...section.rows.values()] }));
   }
 
