@@ -11,6 +11,7 @@ import { input, labelled, options, runWithNotice } from '../ui/form-controls.js'
 import { showNotice } from '../ui/notice.js';
 import { timeField } from '../ui/time-field.js';
 import { t } from '../words/translate.js';
+import { planPart } from './plan-sync.js';
 
 export function eventsBox(org) {
   const rows = el('div', { class: 'stack', dataset: { testid: 'console-events' } });
@@ -77,6 +78,7 @@ function eventRow(org, event, refresh) {
       ),
     ),
     event.status !== 'cancelled' && pricesPart(org, event),
+    event.status !== 'cancelled' && event.has_seats && planPart(org, event, refresh),
   );
 }
 

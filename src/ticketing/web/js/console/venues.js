@@ -6,13 +6,13 @@ import { el } from '../lib/dom.js';
 import { input, labelled, runWithNotice } from '../ui/form-controls.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
+import { planImport } from './plan-import.js';
 
 const MAX_ROWS = 500;
 const MAX_SEATS_PER_ROW = 1000;
 
 export function newVenueBox(org, done) {
   const lines = el('div', { class: 'stack' }, sectionLine());
-  const file = input('plan', { type: 'file', accept: '.json,application/json' });
   const form = el(
     'form',
     { class: 'stack', dataset: { testid: 'venue-form' } },
@@ -30,13 +30,12 @@ export function newVenueBox(org, done) {
       el('button', { type: 'button', class: 'button', onclick: () => lines.append(sectionLine()) }, t('console.section_add')),
       el('button', { class: 'button primary' }, t('console.venue_create')),
     ),
-    labelled('console.venue_import', file),
+    planImport(org, { label: t('console.venue_create'), path: '/venues/import', details: () => venueDetails(read(form)), done }),
   );
   form.addEventListener('submit', (submitted) => {
     submitted.preventDefault();
     runWithNotice(() => createVenue(org, form, lines, done));
   });
-  file.addEventListener('change', () => runWithNotice(() => importVenue(org, form, file, done)));
   return el('details', { class: 'box' }, el('summary', {}, t('console.new_venue')), form);
 }
 
@@ -67,22 +66,13 @@ function readSection(line) {
   return { name: value('section'), category: value('category') || value('section'), rows };
 }
 
+const read = (form) => Object.fromEntries(new FormData(form));
 const venueDetails = ({ name, city, timezone }) => ({ ...(name && { name }), ...(city && { city }), timezone });
 
 async function createVenue(org, form, lines, done) {
   const sections = [...lines.children].map(readSection).filter((section) => section.name);
-  announce(await post(`/orgs/${org.id}/venues`, { ...venueDetails(Object.fromEntries(new FormData(form))), sections }));
+  const venue = await post(`/orgs/${org.id}/venues`, { ...venueDetails(read(form)), sections });
+  showNotice(t('console.venue_created', venue), { kind: 'good' });
   form.reset();
   await done();
 }
-
-/** Sends the file as it is: the server reads every encoding, and names the line of a fault. */
-async function importVenue(org, form, file, done) {
-  const query = new URLSearchParams({ format: 'pretix', ...venueDetails(Object.fromEntries(new FormData(form))) });
-  const [plan] = file.files;
-  file.value = '';
-  announce(await post(`/orgs/${org.id}/venues/import?${query}`, plan));
-  await done();
-}
-
-const announce = (venue) => showNotice(t('console.venue_created', venue), { kind: 'good' });

@@ -4,6 +4,7 @@ import { ensureLogin } from '../account/login-form.js';
 import { get, post } from '../api/client.js';
 import { eventsBox, newEventBox } from '../console/events.js';
 import { ordersBox } from '../console/orders.js';
+import { venuesBox } from '../console/venue-list.js';
 import { newVenueBox } from '../console/venues.js';
 import { el, fill } from '../lib/dom.js';
 import { persistentStorage } from '../lib/storage.js';
@@ -55,8 +56,10 @@ async function drawOrganization(body, org) {
   const events = eventsBox(org);
   const orders = ordersBox(org);
   const event = newEventBox(org, events.refresh);
-  fill(body, events.box, event.box, newVenueBox(org, event.loadVenues), orders.box);
-  await Promise.all([events.refresh(), orders.refresh(), event.loadVenues()]);
+  const refreshVenues = () => Promise.all([venues.refresh(), event.loadVenues()]);
+  const venues = venuesBox(org, refreshVenues);
+  fill(body, events.box, event.box, venues.box, newVenueBox(org, refreshVenues), orders.box);
+  await Promise.all([events.refresh(), orders.refresh(), refreshVenues()]);
 }
 
 function newOrgBox(isOpen) {
