@@ -1,7 +1,7 @@
 """A browser window with one page and its own session, which records every problem that the browser reports."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Request, Response, expect
@@ -62,6 +62,12 @@ class Visitor:
 
     async def open(self, path: str) -> None:
         await self.page.goto(f"{self.url}{path}")
+
+    async def open_tab(self) -> Self:
+        """Another tab of the same browser, whose problems count as those of this one."""
+        tab = type(self)(self.url, self.context, await self.context.new_page(), self.problems, self.expected)
+        tab.listen()
+        return tab
 
     async def open_event(self, event_id: str) -> None:
         """Open an event's page and wait until its map or its counters are live."""

@@ -88,7 +88,7 @@ def test_every_state_of_a_sale_is_told_to_people_and_programs(
     assert sale_of(event, NOW) is sale
     offers = schema_of(event).get("offers", [])
     assert " ".join(offer["availability"].removeprefix("https://schema.org/") for offer in offers) == availability
-    notice = re.search(r'data-testid="closed">([^<]+)<', event_page(event, NOW))
+    notice = re.search(r'data-testid="closed"><p>([^<]+)<', event_page(event, NOW))
     assert (notice is None) is (sale is Sale.OPEN)
     assert ("sale.ics" in event_page(event, NOW)) is (sale is Sale.NOT_YET)
 

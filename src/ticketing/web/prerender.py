@@ -85,11 +85,11 @@ def _sale(event: Event, now: datetime) -> str:
     if sale is Sale.OPEN:
         return f"<p>{_availability(event)}</p>" if _availability(event) else ""
     date = _long_date_time(event, "sales_start_at") if sale is Sale.NOT_YET else ""
-    words = f'<p class="closed" data-testid="closed">{escape(SALE_WORDS[sale].format(date=date))}</p>'
-    if sale is not Sale.NOT_YET:
-        return words
-    calendar = f"/e/{escape(str(event['id']))}/sale.ics"
-    return f'{words}<p><a class="button" href="{calendar}">Add the sale to your calendar</a></p>'
+    words = f"<p>{escape(SALE_WORDS[sale].format(date=date))}</p>"
+    if sale is Sale.NOT_YET:
+        href = f"/e/{escape(str(event['id']))}/sale.ics"
+        words += f'<p><a class="button small" href="{href}">Add the sale to your calendar</a></p>'
+    return f'<div class="closed" data-testid="closed">{words}</div>'
 
 
 def _prices(event: Event) -> str:
@@ -125,8 +125,8 @@ def _price_from(event: Event) -> str:
 
 
 def _card_availability(event: Event) -> str:
-    text = _availability(event)
-    if text == "Sold out":
+    text, counts = _availability(event), event.get("availability") or {}
+    if text and not counts["available"]:
         return f'<span class="tag">{text}</span>'
     return f'<span class="card-left"><span class="muted small-text">{text}</span></span>' if text else ""
 
@@ -176,5 +176,5 @@ def _availability(event: Event) -> str:
     if not counts.get("capacity"):
         return ""
     if not counts.get("available"):
-        return "Sold out"
+        return "None free right now" if counts.get("held") else "Sold out"
     return f"{counts['available']:,} of {counts['capacity']:,} left"

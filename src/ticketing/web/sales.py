@@ -1,4 +1,4 @@
-"""Whether an event's tickets can be bought now, and how its prices are listed. `js/ui/sale.js` decides alike.
+"""Whether an event's tickets can be bought now, and how its prices are listed. `js/buying/sale.js` decides alike.
 
 Pages are rendered again at least once per second (decision 37), so they may depend on the clock.
 """

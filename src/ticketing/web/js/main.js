@@ -9,19 +9,31 @@
 //   lib      words                    DOM, storage, dates, money, server clock; texts
 
 import { openPage } from './pages/router.js';
-import { errorMessage } from './ui/error-messages.js';
 import { drawHeader } from './ui/header.js';
-import { showNotice } from './ui/notice.js';
+import { showLoadFailure, showWaiting } from './ui/load-failure.js';
 
 async function start() {
   const main = document.querySelector('main');
+  const rendered = [...main.childNodes].map((node) => node.cloneNode(true));
   drawHeader();
+  showWaiting(main);
+  await load(main, rendered);
+  main.dataset.ready = 'true';
+}
+
+/** Opens the page; if that fails, shows why above the content that the server has rendered, with Retry. */
+async function load(main, rendered) {
+  const content = () => rendered.map((node) => node.cloneNode(true));
+  const retry = () => {
+    main.replaceChildren(...content());
+    return load(main, rendered);
+  };
   try {
     await openPage(location.pathname, main);
   } catch (error) {
-    showNotice(errorMessage(error), { kind: 'bad' });
+    // Without the page's own modules, only a reload can help.
+    showLoadFailure(main, content(), error, error instanceof TypeError ? () => location.reload() : retry);
   }
-  main.dataset.ready = 'true';
 }
 
 start();

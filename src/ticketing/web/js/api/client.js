@@ -61,7 +61,22 @@ export async function getBlob(path) {
   return response.blob();
 }
 
-async function call(method, path, body, options = {}) {
+const repeated = new Set();
+const repeats = new EventTarget();
+
+/** Calls `listener(isWaiting)` when requests begin to be repeated because the server does not answer, and when none is. */
+export const onRepeat = (listener) => repeats.addEventListener('change', () => listener(repeated.size > 0));
+
+async function call(method, path, body, options) {
+  const request = {};
+  try {
+    return await callRepeatedly(request, method, path, body, options);
+  } finally {
+    if (repeated.delete(request)) repeats.dispatchEvent(new Event('change'));
+  }
+}
+
+async function callRepeatedly(request, method, path, body, options = {}) {
   const maxAttempts = options.attempts ?? MAX_ATTEMPTS;
   const isRepeatable = method === 'GET' || Boolean(options.headers?.['Idempotency-Key']);
   for (let attempt = 1; ; attempt += 1) {
@@ -71,6 +86,8 @@ async function call(method, path, body, options = {}) {
       return response.status === 204 ? { data: null } : await response.json();
     } catch (error) {
       if (!(isRepeatable && error instanceof ApiError && error.isTransient && attempt < maxAttempts)) throw error;
+      repeated.add(request);
+      repeats.dispatchEvent(new Event('change'));
       await delay(Math.min(error.retryAfter * 1000 || 300 * 2 ** attempt, MAX_DELAY_MS));
     }
   }

@@ -44,18 +44,13 @@ function stepper(store, type) {
   );
   const update = () => {
     const available = store.availableOf(type);
-    const max = Math.min(
-      type.max_per_order ?? store.limit,
-      available ?? store.limit,
-      quantity() + store.limit - store.pickedCount,
-    );
     setText(
       left,
       joined([type.price.amount === 0 ? t('free_of_charge') : formatMoney(type.price), availabilityText(available)]),
     );
     setText(output, String(quantity()));
-    minus.disabled = store.isBusy || quantity() === 0;
-    plus.disabled = store.isBusy || quantity() >= max;
+    minus.disabled = store.isBusy || store.isClosed || quantity() === 0;
+    plus.disabled = store.isBusy || store.isClosed || quantity() >= store.maxQuantity(type);
   };
   return { node, update };
 }

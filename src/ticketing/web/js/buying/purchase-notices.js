@@ -10,7 +10,8 @@ export function showPurchaseNotices(store) {
   store.on('picksLost', ({ detail }) => showPicksLost(store, detail.lost, false));
   store.on('refused', ({ detail }) => showNotice(detail.text, { kind: 'warn' }));
   store.on('failed', ({ detail }) => showFailed(store, detail.error));
-  store.on('expired', ({ detail }) => showExpired(store, detail.numbers));
+  store.on('expired', ({ detail }) => showEnded(store, detail.numbers, 'expired'));
+  store.on('ended', ({ detail }) => showEnded(store, detail.numbers, detail.status === 'confirmed' ? 'bought' : 'let_go'));
 }
 
 async function showFailed(store, error) {
@@ -49,11 +50,13 @@ function showPicksLost(store, lost, holdAgain) {
   });
 }
 
-function showExpired(store, numbers) {
+/** `reason` is expired, let_go or bought: by the time, or in another tab or on another device. */
+function showEnded(store, numbers, reason) {
   const free = () => numbers.filter((number) => store.seats?.canPick(number));
-  const actions =
-    numbers.length > 0 ? [{ label: t('expired.again'), run: () => store.pickSeats(free()), testid: 'try-again' }] : [];
-  showNotice(t('expired.text'), { kind: 'warn', title: t('expired.title'), actions, stays: true });
+  const again = { label: t('expired.again'), run: () => store.pickSeats(free()), testid: 'try-again' };
+  const tickets = { label: t('nav.mine'), run: () => location.assign('/me'), testid: 'see-tickets' };
+  const actions = reason === 'bought' ? [tickets] : numbers.length > 0 ? [again] : [];
+  showNotice(t(`${reason}.text`), { kind: 'warn', title: t(`${reason}.title`), actions, stays: true });
 }
 
 const format = new Intl.ListFormat(document.documentElement.lang || 'en', { type: 'conjunction' });

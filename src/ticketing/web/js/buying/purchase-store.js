@@ -3,13 +3,17 @@
 
 import { ensureLogin } from '../account/login-form.js';
 import { get, post, remove } from '../api/client.js';
+import { announceHoldChange } from '../api/hold-changes.js';
 import { currentUser } from '../api/session.js';
 import { multiplyMoney, sumMoney } from '../lib/money.js';
+import { serverNow } from '../lib/server-clock.js';
+import { HELD } from '../seatmap/seats.js';
 import { t } from '../words/translate.js';
+import { saleState, saleWords } from './sale.js';
 
 /**
  * Events: `statuses` ({changed}), `picks` ({number}), `picksLost` ({lost}), `reservation`, `expired` ({numbers}),
- * `refused` ({text}), `failed` ({error}), `filter`, `busy`, `stream` ({state}).
+ * `ended` ({status, numbers}), `refused` ({text}), `failed` ({error}), `filter`, `busy`, `stream` ({state}), `sale`.
  */
 export class PurchaseStore extends EventTarget {
   constructor(event, seats) {
@@ -23,6 +27,7 @@ export class PurchaseStore extends EventTarget {
     this.reservation = null;
     this.isBusy = false;
     this.stream = 'connecting';
+    this.sale = saleState(event, serverNow());
   }
 
   emit(name, detail) {
@@ -47,7 +52,10 @@ export class PurchaseStore extends EventTarget {
     if (areas) this.areas = { ...this.areas, ...areas };
     this.version = version;
     this.emit('statuses', { changed });
+    this.updateSale();
     this.dropLostPicks();
+    const held = new Set(this.heldNumbers);
+    if (changed.some((number) => held.has(number) && this.seats.statuses[number] !== HELD)) this.checkHold();
   }
 
   setStreamState(state) {
@@ -63,6 +71,37 @@ export class PurchaseStore extends EventTarget {
     for (const number of lost) this.picks.delete(number);
     this.emit('picks');
     this.emit('picksLost', { lost });
+  }
+
+  // — the sale —
+
+  /** Whether nothing can be bought, whatever others do with what they hold. */
+  get isClosed() {
+    return !['open', 'all_taken'].includes(this.sale);
+  }
+
+  /** The places that are available and held now; those of the event until the first live update. */
+  get #left() {
+    if (this.version === undefined) return this.event.availability;
+    const free = (this.seats?.categories ?? []).reduce((sum, category) => sum + category.free, 0);
+    const available = this.areaTypes.reduce((sum, type) => sum + (this.availableOf(type) ?? 0), free);
+    if (available > 0) return { available, held: 0 };
+    const held = this.seats?.statuses.filter((status) => status === HELD).length ?? 0;
+    return { available, held: this.areaTypes.reduce((sum, type) => sum + (type.held ?? 0), held) };
+  }
+
+  updateSale() {
+    const sale = saleState(this.event, serverNow(), this.#left);
+    if (sale === this.sale) return;
+    this.sale = sale;
+    this.emit('sale');
+  }
+
+  /** Sets how many places without seats are held: live updates have only how many are available. */
+  setPlaces(types) {
+    const held = new Map(types.map((type) => [type.id, type.held]));
+    for (const type of this.areaTypes) type.held = held.get(type.id) ?? 0;
+    this.updateSale();
   }
 
   // — picking —
@@ -88,6 +127,7 @@ export class PurchaseStore extends EventTarget {
   /** Picks or drops a seat; a refusal is reported with its reason by the `refused` event. */
   toggle(number) {
     if (this.reservation) return this.emit('refused', { text: t('refused.holding') });
+    if (this.isClosed) return this.emit('refused', { text: saleWords(this.event, this.sale) });
     if (this.picks.has(number)) this.picks.delete(number);
     else if (!this.seats.canPick(number)) return this.emit('refused', { text: this.#refusalText(number) });
     else if (this.pickedCount >= this.limit) return this.emit('refused', { text: t('refused.limit', { limit: this.limit }) });
@@ -113,6 +153,13 @@ export class PurchaseStore extends EventTarget {
   setFilter(categories) {
     this.filter = categories;
     this.emit('filter');
+  }
+
+  /** How many places of this type can be picked, besides what is picked already. */
+  maxQuantity(type) {
+    const picked = this.quantities.get(type.id) ?? 0;
+    const limits = [type.max_per_order ?? this.limit, this.availableOf(type) ?? this.limit];
+    return Math.min(...limits, picked + this.limit - this.pickedCount);
   }
 
   availableOf(type) {
@@ -152,6 +199,7 @@ export class PurchaseStore extends EventTarget {
     this.quantities.clear();
     this.setReservation(reservation);
     this.emit('picks');
+    announceHoldChange();
   }
 
   /** Shows an existing hold of this user for this event, after a reload or a return from the payment page. */
@@ -163,6 +211,19 @@ export class PurchaseStore extends EventTarget {
     const active = (reservations ?? []).filter((held) => held.event_id === this.event.id && held.status === 'active');
     active.sort((a, b) => Date.parse(b.expires_at) - Date.parse(a.expires_at));
     if (active.length > 0 && !isSuperseded()) this.setReservation(active[0]);
+  }
+
+  /** Asks the server about the hold: it may have been extended, paid or let go in another tab or on another device. */
+  async checkHold() {
+    const known = this.reservation;
+    if (!known) return this.resumeHold();
+    const held = await get(`/reservations/${known.id}`).catch(() => null);
+    if (!held || this.isBusy || this.reservation?.id !== known.id) return undefined;
+    if (held.status === 'active') return held.expires_at === known.expires_at ? undefined : this.setReservation(held);
+    if (held.status === 'expired') return this.expire();
+    const numbers = this.heldNumbers;
+    this.setReservation(null);
+    return this.emit('ended', { status: held.status, numbers });
   }
 
   setReservation(reservation) {
@@ -178,19 +239,21 @@ export class PurchaseStore extends EventTarget {
   }
 
   extend() {
-    return this.#runExclusively(async () =>
+    return this.#runExclusively(async () => {
       this.setReservation({
         ...this.reservation,
         ...(await post(`/reservations/${this.reservation.id}/extend`)),
         wasExtended: true,
-      }),
-    );
+      });
+      announceHoldChange();
+    });
   }
 
   release() {
     return this.#runExclusively(async () => {
       await remove(`/reservations/${this.reservation.id}`);
       this.setReservation(null);
+      announceHoldChange();
     });
   }
 

@@ -9,14 +9,15 @@ import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
 import { generalAdmission } from './general-admission.js';
 
-/** Returns `{node, update}`; `update()` applies the current state of the store. */
+/** Returns `{node, update}`; `update()` applies the current state of the store. A closed sale shows its prices only. */
 export function selectionPanel(store) {
+  const isOpen = !store.isClosed;
   const parts = [
     store.seats && pricesPart(store),
     store.areaTypes.length > 0 && generalAdmission(store),
-    store.seats && bestAvailablePart(store),
-    store.seats && pickedPart(store),
-    footPart(store),
+    isOpen && store.seats && bestAvailablePart(store),
+    isOpen && store.seats && pickedPart(store),
+    isOpen && footPart(store),
   ].filter(Boolean);
   const update = () => parts.forEach((part) => part.update());
   update();

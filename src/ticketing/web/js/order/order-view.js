@@ -5,13 +5,16 @@ import { joined } from '../lib/directions.js';
 import { el, fill } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
 import { downloadFile } from '../ui/file-download.js';
-import '../ui/hold-countdown.js';
 import { icon } from '../ui/icons.js';
 import { t } from '../words/translate.js';
+import { paymentWays } from './payment-ways.js';
 import { ticketCard } from './ticket-card.js';
 
-/** Returns `{show(order, tickets)}`. Existing ticket cards are reused, so that QR codes do not flicker. */
-export function orderView(host, { pay }) {
+/**
+ * Returns `{show(order, tickets, isDeclined)}`: `isDeclined` is whether its last payment was refused. Existing ticket
+ * cards are reused, so that QR codes do not flicker. `actions` are those of a pending order.
+ */
+export function orderView(host, actions) {
   const head = el('div', { class: 'stack' });
   const list = el('div', { class: 'tickets', dataset: { testid: 'tickets' } });
   const foot = el('div', { class: 'stack' });
@@ -19,16 +22,21 @@ export function orderView(host, { pay }) {
   fill(host, head, list, foot);
   let shown = '';
   return {
-    show(order, tickets) {
-      const key = `${order.status} ${tickets.map((ticket) => ticket.id + ticket.status).join()}`;
+    show(order, tickets, isDeclined = false) {
+      const key = `${order.status} ${isDeclined} ${order.expires_at} ${tickets.map((ticket) => ticket.id + ticket.status).join()}`;
       if (key === shown) return;
       shown = key;
-      fill(head, orderHead(order, tickets), order.status === 'pending' && payAgainPart(order, pay));
+      fill(
+        head,
+        orderHead(order, tickets, isDeclined),
+        order.status === 'pending' && paymentWays(order, isDeclined, actions),
+        ['expired', 'cancelled'].includes(order.status) && chooseAgain(order),
+      );
       for (const ticket of tickets) if (!cards.has(ticket.id)) cards.set(ticket.id, ticketCard(ticket, order));
       list.replaceChildren(...tickets.map((ticket) => cards.get(ticket.id)));
       fill(
         foot,
-        tickets.length > 0 && actions(order, tickets),
+        tickets.length > 0 && files(order, tickets),
         orderLines(order),
         el('p', { class: 'muted small-text' }, t('order.refund_rules')),
       );
@@ -36,19 +44,20 @@ export function orderView(host, { pay }) {
   };
 }
 
-function orderHead(order, tickets) {
+function orderHead(order, tickets, isDeclined) {
   const isReady = order.status === 'paid' && tickets.length > 0;
   const isGood = ['paid', 'partially_refunded'].includes(order.status);
-  const text = order.status === 'paid' ? (isReady ? 'paid' : 'paid_waiting') : order.status;
+  const status = isDeclined ? 'declined' : order.status;
+  const text = order.status === 'paid' ? (isReady ? 'paid' : 'paid_waiting') : status;
   return el(
     'header',
-    { class: `order-head is-${order.status}`, 'aria-live': 'polite' },
+    { class: `order-head is-${status}`, 'aria-live': 'polite' },
     el(
       'span',
       { class: 'order-mark', 'aria-hidden': 'true' },
-      icon(isGood ? 'check' : order.status === 'pending' ? 'clock' : 'cross', 28),
+      icon(isGood ? 'check' : status === 'pending' ? 'clock' : 'cross', 28),
     ),
-    el('h1', { dataset: { testid: 'order-status', status: order.status } }, t(`order.title.${order.status}`)),
+    el('h1', { dataset: { testid: 'order-status', status: order.status } }, t(`order.title.${status}`)),
     el('p', { class: 'muted' }, t(`order.text.${text}`)),
     order.event &&
       el(
@@ -68,19 +77,10 @@ function orderHead(order, tickets) {
   );
 }
 
-const payAgainPart = (order, pay) =>
-  el(
-    'p',
-    { class: 'pay-again' },
-    order.expires_at && el('hold-countdown', { expires: order.expires_at }),
-    el(
-      'button',
-      { type: 'button', class: 'button', dataset: { testid: 'pay-again' }, onclick: () => pay(order) },
-      t('order.pay'),
-    ),
-  );
+const chooseAgain = (order) =>
+  el('p', { class: 'centred' }, el('a', { class: 'button', href: `/e/${order.event_id}` }, t('order.choose_again')));
 
-function actions(order, tickets) {
+function files(order, tickets) {
   const button = (name, key, run) =>
     el('button', { type: 'button', class: 'button', dataset: { testid: `order-${name}` }, onclick: run }, icon(name), t(key));
   return el(
@@ -111,7 +111,7 @@ function orderLines(order) {
   return el(
     'section',
     { class: 'panel-part plain' },
-    el('h2', {}, t('order.bought')),
+    el('h2', {}, t(order.paid_at ? 'order.bought' : 'order.wanted')),
     el('ul', { class: 'picked' }, (order.lines ?? []).map(line)),
     el('div', { class: 'total' }, el('span', { class: 'muted' }, t('total')), el('strong', {}, formatMoney(order.total))),
   );

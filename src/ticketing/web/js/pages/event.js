@@ -2,23 +2,28 @@
 
 import { BufferedSeatStream } from '../api/buffered-seat-stream.js';
 import { get } from '../api/client.js';
+import { onHoldChange } from '../api/hold-changes.js';
 import { onSessionChange } from '../api/session.js';
 import { holdPanel } from '../buying/hold-panel.js';
+import { keepPicks } from '../buying/kept-picks.js';
 import { showPurchaseNotices } from '../buying/purchase-notices.js';
 import { PurchaseStore } from '../buying/purchase-store.js';
+import { followSale, saleNotice } from '../buying/sale-notice.js';
 import { selectionPanel } from '../buying/selection-panel.js';
 import { joined } from '../lib/directions.js';
 import { el, fill, oncePerFrame } from '../lib/dom.js';
 import { formatMoney } from '../lib/money.js';
-import { serverNow } from '../lib/server-clock.js';
 import { showTooltip, statusLegend } from '../seatmap/map-elements.js';
 import { SeatList } from '../seatmap/seat-list.js';
 import { SeatMap } from '../seatmap/seat-map.js';
 import { STATUS_NAMES, Seats } from '../seatmap/seats.js';
 import { showConnectionState } from '../ui/connection-bar.js';
-import { eventHeader, salesClosedReason } from '../ui/event-header.js';
+import { eventHeader } from '../ui/event-header.js';
 import { showNotFound } from '../ui/not-found.js';
 import { t } from '../words/translate.js';
+
+// Opened before the event is loaded, and kept when that fails, for the next try.
+let earlyStream = null;
 
 export async function open(main, eventId) {
   const path = `/events/${encodeURIComponent(eventId)}`;
@@ -26,7 +31,9 @@ export async function open(main, eventId) {
   // requested in parallel with the event.
   const renderedPlanVersion = main.querySelector('[data-plan]')?.dataset.plan;
   const earlyPlan = renderedPlanVersion ? fetchSeatPlan(path, renderedPlanVersion) : null;
-  const stream = renderedPlanVersion === undefined ? null : new BufferedSeatStream(eventId);
+  // It rejects with the event, whose error is reported.
+  earlyPlan?.catch(() => null);
+  if (renderedPlanVersion !== undefined) earlyStream ??= new BufferedSeatStream(eventId);
   const event = await findEvent(path);
   if (!event) return showNotFound(main);
   event.ticket_types ??= [];
@@ -34,11 +41,13 @@ export async function open(main, eventId) {
   const seatmap = event.has_seats ? await (isSamePlan ? earlyPlan : fetchSeatPlan(path, event.plan_version)) : null;
   const store = new PurchaseStore(event, seatmap?.seats?.length > 0 ? new Seats(seatmap, event.ticket_types) : null);
   document.title = joined([event.title, t('brand')]);
-  const closed = salesClosedReason(event, serverNow());
-  const live = drawPage(main, store, closed);
+  const live = drawPage(main, store);
   showPurchaseNotices(store);
-  connectStream(store, live, stream);
+  keepPicks(store);
+  connectStream(store, live);
+  followSale(store);
   onSessionChange(() => store.resumeHold());
+  onHoldChange(() => store.checkHold());
   return store.resumeHold();
 }
 
@@ -58,7 +67,7 @@ async function findEvent(path) {
   }
 }
 
-function drawPage(main, store, closed) {
+function drawPage(main, store) {
   const panel = el('aside', { class: 'panel', 'aria-label': t('panel.title'), dataset: { testid: 'panel' } });
   const mapHost = store.seats && el('div', { class: 'map' });
   const listHost =
@@ -73,7 +82,7 @@ function drawPage(main, store, closed) {
     'article',
     { class: store.seats ? 'event' : 'event no-map', dataset: { testid: 'event' } },
     eventHeader(store.event),
-    closed && el('p', { class: 'closed', role: 'status', dataset: { testid: 'closed' } }, closed),
+    saleNotice(store),
     store.seats && el('a', { class: 'skip', href: '#list' }, t('list.skip')),
     store.seats && el('div', { class: 'map-part' }, mapHost, statusLegend()),
     panel,
@@ -134,22 +143,23 @@ function tooltipLines(store, number) {
   ].filter(Boolean);
 }
 
-/** Shows the panel for the selection or for the hold; the panel is replaced only when the hold changes. */
+/** Shows the panel for the selection or for the hold; it is replaced only when the hold changes, or the sale opens. */
 function keepPanelCurrent(host, store) {
   let shown = null;
-  let shownReservation;
+  let shownState = '';
   const update = oncePerFrame(() => {
     const reservation = store.reservation?.id ?? null;
-    if (!shown || reservation !== shownReservation) {
+    const state = reservation ?? (store.isClosed ? 'closed' : 'choosing');
+    if (state !== shownState) {
       shown = reservation ? holdPanel(store) : selectionPanel(store);
-      shownReservation = reservation;
+      shownState = state;
       host.replaceChildren(shown.node);
-      host.dataset.phase = reservation ? 'held' : 'choosing';
+      host.dataset.phase = reservation ? 'held' : state;
       if (reservation) focusHeading(host);
     }
     shown.update();
   });
-  store.on('statuses picks filter busy stream reservation', update);
+  store.on('statuses picks filter busy stream reservation sale', update);
   update();
 }
 
@@ -161,14 +171,14 @@ function focusHeading(host) {
   heading.focus({ preventScroll: true });
 }
 
-function connectStream(store, node, stream) {
+function connectStream(store, node) {
   store.on('stream', ({ detail }) => {
     node.dataset.stream = detail.state;
     showConnectionState(detail.state);
   });
   store.on('statuses', () => (node.dataset.version = String(store.version)));
   if (store.event.status === 'draft') return showCurrentStatuses(store);
-  return (stream ?? new BufferedSeatStream(store.event.id)).connect(store);
+  return (earlyStream ?? new BufferedSeatStream(store.event.id)).connect(store);
 }
 
 /** EventSource sends no access token, which drafts require: their current statuses are loaded once. */

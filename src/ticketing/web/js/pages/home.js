@@ -31,9 +31,10 @@ export async function open(main) {
   const search = makeSearch(form.elements.namedItem('q'), cards, more);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    search();
+    search.again();
   });
-  await search();
+  // Its failure is the page's.
+  await search.first();
 }
 
 function searchForm() {
@@ -65,12 +66,12 @@ function makeSearch(input, cards, more) {
       ...(input.value.trim() && { q: input.value.trim() }),
       ...(cursor && { cursor }),
     });
-    try {
-      const page = await getPage(`/events?${query}`);
-      if (isLatest()) show(page, cursor);
-    } catch (error) {
-      showNotice(errorMessage(error), { kind: 'bad' });
-    }
+    const page = await getPage(`/events?${query}`);
+    if (isLatest()) show(page, cursor);
+  };
+  const loadOrOffer = async (cursor) => {
+    const actions = [{ label: t('load.retry'), run: () => loadOrOffer(cursor), testid: 'retry' }];
+    await load(cursor).catch((error) => showNotice(errorMessage(error), { kind: 'bad', actions }));
   };
   const show = ({ data, meta }, cursor) => {
     const eventCards = data.map(eventCard);
@@ -83,14 +84,14 @@ function makeSearch(input, cards, more) {
           : el('p', { class: 'muted', dataset: { testid: 'no-events' } }, t(input.value.trim() ? 'home.none' : 'home.empty')),
       );
     const next = meta?.next_cursor;
-    fill(more, next && el('button', { type: 'button', class: 'button', onclick: () => load(next) }, t('home.more')));
+    fill(more, next && el('button', { type: 'button', class: 'button', onclick: () => loadOrOffer(next) }, t('home.more')));
   };
   input.addEventListener('input', () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       history.replaceState(null, '', input.value.trim() ? `/?q=${encodeURIComponent(input.value.trim())}` : '/');
-      load();
+      loadOrOffer();
     }, TYPING_PAUSE_MS);
   });
-  return () => load();
+  return { first: load, again: loadOrOffer };
 }

@@ -7,7 +7,7 @@ import { t } from '../words/translate.js';
 
 export function open(main) {
   const form = loginForm(() => goTo(nextPage()));
-  fill(main, el('section', { class: 'narrow stack' }, el('h1', {}, t('login.title')), form));
+  fill(main, el('section', { class: 'narrow stack' }, el('h1', {}, t('login.title')), el('p', { class: 'muted' }, t('login.explain')), form));
 }
 
 /** The page of this site that `next` names; the home page instead of this page. */

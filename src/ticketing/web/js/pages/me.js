@@ -6,6 +6,7 @@ import { myDataBox } from '../account/my-data.js';
 import { secondFactorBox } from '../account/second-factor.js';
 import { verifyEmailBox } from '../account/verify-email-box.js';
 import { get } from '../api/client.js';
+import { onHoldChange } from '../api/hold-changes.js';
 import { formatShortDateTime } from '../lib/dates.js';
 import { joined } from '../lib/directions.js';
 import { el, fill } from '../lib/dom.js';
@@ -24,11 +25,14 @@ export async function open(main) {
     me.then(verifyEmailBox).catch(() => null),
     me.then(membershipsBox).catch(() => null),
   ]);
-  const active = (holds ?? []).filter((hold) => hold.status === 'active');
+  const held = el('div', { class: 'stack' });
+  const showHolds = (all) => fill(held, holdCards((all ?? []).filter((hold) => hold.status === 'active')));
+  showHolds(holds);
+  onHoldChange(async () => showHolds(await get('/me/reservations').catch(() => [])));
   return fill(
     host,
     emailBox,
-    active.length > 0 && holdCards(active),
+    held,
     orders.length > 0 ? orders.map(orderCard) : el('p', { class: 'muted' }, t('me.none')),
     memberships,
     secondFactorBox(),
@@ -40,7 +44,7 @@ function holdCards(holds) {
   const card = (hold) =>
     el(
       'a',
-      { class: 'card', href: `/e/${hold.event_id}` },
+      { class: 'card', href: `/e/${hold.event_id}`, dataset: { testid: 'my-hold' } },
       el(
         'span',
         { class: 'card-body' },

@@ -1,6 +1,8 @@
 // /o/{reference}: polls an order until it is paid and its tickets are issued, and shows them.
 
-import { ApiError, get, post } from '../api/client.js';
+import { ensureLogin } from '../account/login-form.js';
+import { ApiError, get, post, remove } from '../api/client.js';
+import { announceHoldChange } from '../api/hold-changes.js';
 import { currentUser } from '../api/session.js';
 import { goTo } from '../lib/addresses.js';
 import { el, fill, setText } from '../lib/dom.js';
@@ -52,14 +54,28 @@ async function orNull(load) {
 
 async function follow(host, order, reference) {
   const email = order.buyer?.email ?? knownOrder(reference)?.email ?? currentUser()?.email;
-  const view = orderView(host, { pay });
+  const view = orderView(host, { pay, release });
   const venue = (await orNull(() => get(`/events/${order.event_id}`)).catch(() => null))?.venue ?? null;
+  /** Returns whether the order is still in progress. */
+  const show = async (current) => {
+    const tickets = await ticketsOf(current);
+    const isDeclined = current.status === 'pending' && (await isLastPaymentDeclined(current));
+    view.show({ ...current, venue }, tickets, isDeclined);
+    return isInProgress(current, tickets);
+  };
+  // The page is open once the order is shown; the polls follow.
+  if (await show(order)) poll(order, show, () => reload(order, reference, email));
+}
+
+async function poll(order, show, load) {
+  let { status } = order;
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-    const tickets = await ticketsOf(order);
-    view.show({ ...order, venue }, tickets);
-    if (!isInProgress(order, tickets)) return;
     await new Promise((resolve) => setTimeout(resolve, attempt < FIRST_ATTEMPTS ? FIRST_INTERVAL_MS : LATER_INTERVAL_MS));
-    order = (await reload(order, reference, email)) ?? order;
+    const current = await load();
+    if (!current) continue;
+    if (current.status !== status) announceHoldChange();
+    status = current.status;
+    if (!(await show(current))) return;
   }
 }
 
@@ -83,7 +99,25 @@ async function ticketsOf(order) {
   return (await orNull(() => get(`/orders/${order.id}/tickets`)).catch(() => null)) ?? [];
 }
 
+/** Only the buyer who has logged in may see payments. */
+async function isLastPaymentDeclined(order) {
+  if (!currentUser()) return false;
+  const payments = (await orNull(() => get(`/orders/${order.id}/payments`)).catch(() => null)) ?? [];
+  return payments.at(-1)?.status === 'failed';
+}
+
+/** Gives the places back, which also cancels the order: the next poll shows it. */
+async function release(order) {
+  try {
+    await remove(`/reservations/${order.reservation_id}`);
+    announceHoldChange();
+  } catch (error) {
+    showNotice(errorMessage(error), { kind: 'bad' });
+  }
+}
+
 async function pay(order) {
+  if (!(await ensureLogin(t('login.to_pay')))) return;
   try {
     const payment = await post('/payments', { order_id: order.id, provider: 'mock' });
     if (payment.checkout_url) goTo(payment.checkout_url);
@@ -97,7 +131,14 @@ function showEmailForm(host, reference) {
   const form = el(
     'form',
     { class: 'stack' },
-    el('h1', {}, reference),
+    el('h1', {}, t('order.reference'), ' ', reference),
+    el(
+      'p',
+      { class: 'muted' },
+      t('order.explain'),
+      ' ',
+      el('a', { href: `/login?next=${encodeURIComponent(location.pathname)}` }, t('nav.login')),
+    ),
     el(
       'label',
       { class: 'field' },

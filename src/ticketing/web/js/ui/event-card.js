@@ -36,7 +36,7 @@ export function eventCard(event) {
 
 function availabilityBar(counts) {
   if (!counts?.capacity) return null;
-  if (!counts.available) return el('span', { class: 'tag' }, t('home.sold_out'));
+  if (!counts.available) return el('span', { class: 'tag' }, t(counts.held > 0 ? 'home.all_taken' : 'home.sold_out'));
   const share = Math.max(2, Math.round((counts.available / counts.capacity) * 100));
   const bar = el('span', { class: 'bar', 'aria-hidden': 'true' }, el('span', { class: 'bar-fill' }));
   bar.firstChild.style.width = `${share}%`;

@@ -26,15 +26,3 @@ export function eventHeader(event) {
     event.description && el('p', { class: 'about' }, event.description),
   );
 }
-
-/** Why nothing can be bought now; empty if the event is on sale. */
-export function salesClosedReason(event, now) {
-  if (event.status === 'cancelled') return t('event.cancelled');
-  if (event.status === 'draft') return t('event.draft');
-  if (event.status !== 'published') return t('event.not_on_sale');
-  if (event.sales_start_at && Date.parse(event.sales_start_at) > now)
-    return t('event.not_yet', { date: formatLongDateTime(event.sales_start_at, event.timezone) });
-  if (event.sales_end_at && Date.parse(event.sales_end_at) < now) return t('event.over');
-  if (event.availability?.capacity > 0 && event.availability.available === 0) return t('event.sold_out');
-  return '';
-}

@@ -1,0 +1,1 @@
+"""How pages look: sizes of screens, colours, directions of texts."""
