@@ -17,6 +17,7 @@ import orjson
 
 from tests.modules.venues.plans import plan
 from ticketing.infra import security
+from ticketing.infra.formats.calendar_file import Revision
 from ticketing.main import create_app
 from ticketing.modules.events.inventory.seat_rows import PlanRow, SeatRows
 from ticketing.modules.tickets.checkin.offline import _verify_all
@@ -51,6 +52,7 @@ PASS = Pass(
     currency="EUR",
     reference="7F3K-9QXM",
     code=CODE,
+    revision=Revision(0, datetime(2030, 1, 1, tzinfo=UTC)),
 )
 PLAN = orjson.dumps(plan())
 HASH = "$argon2id$v=19$m=64,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
@@ -69,7 +71,7 @@ ASYNC_FUNCTIONS: dict[str, Callable[[], Awaitable[object]]] = {
 }
 #: Called in two threads.
 FUNCTIONS: dict[str, Callable[[], object]] = {
-    "write a calendar": lambda: calendar.as_calendar(PASS, "https://example.com"),
+    "write a calendar": lambda: calendar.as_calendar([PASS], "https://example.com", "post@example.com"),
     "verify codes": lambda: _verify_all(CODES, [CODE]),
     "import a plan": lambda: pretix_import.read_plan(PLAN),
     "build the rows of a plan": lambda: SeatRows.of([PlanRow(0, "Stalls", ["A 1"], ["a"])]),

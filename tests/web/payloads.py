@@ -44,6 +44,8 @@ def event_of(**changes: Any) -> dict[str, Any]:
         "availability": counts,
         "price_from": price,
         "plan_version": 1,
+        "calendar_sequence": 0,
+        "calendar_changed_at": "2029-12-01T12:00:00Z",
         **changes,
     }
 

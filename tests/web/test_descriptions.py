@@ -18,6 +18,7 @@ from ticketing.web.shell import render_event
 
 SITE = "https://tickets.example"
 URL = f"{SITE}/e/{ID}"
+SENDER = "Tickets <post@tickets.example>"
 HOSTILE = "</script><script>alert(1)</script><!--<script> \"'&amp;${x} $$ \u2028 \U0001f3ad"
 
 #: Changes of an event, the state of its sale, and the availability of each of its offers.
@@ -179,9 +180,15 @@ def test_no_text_of_an_organizer_ends_a_block_or_an_attribute() -> None:
 
 def test_the_start_of_a_sale_is_a_calendar_entry_with_a_reminder() -> None:
     event = event_of(title="Late, show\nEND:VCALENDAR", sales_start_at="2030-10-27T01:30:00+01:00")
-    [entry] = Calendar.from_ical(sale_calendar(event, URL)).walk("VEVENT")
+    [entry] = Calendar.from_ical(sale_calendar(event, URL, SENDER)).walk("VEVENT")
     assert entry["summary"] == "Tickets on sale: Late, show\nEND:VCALENDAR"
     assert entry["dtstart"].to_ical() == b"20301027T003000Z"
     assert (entry["uid"], entry["url"]) == (f"{ID}-sale@ticketing", URL)
+    assert (str(entry["STATUS"]), entry["SEQUENCE"]) == ("CONFIRMED", 0)
+    moved = event | {"calendar_sequence": 2, "status": "cancelled"}
+    calendar = Calendar.from_ical(sale_calendar(moved, URL, SENDER))
+    [later] = calendar.walk("VEVENT")
+    assert (later["UID"], later["SEQUENCE"], str(later["STATUS"])) == (entry["UID"], 2, "CANCELLED")
+    assert str(calendar["METHOD"]) == "CANCEL"
     [alarm] = entry.walk("VALARM")
     assert alarm["trigger"].to_ical() == b"-PT10M"

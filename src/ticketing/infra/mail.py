@@ -46,7 +46,7 @@ class EmailDeferred(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to an email."""
+    """A file attached to an email. `media_type` may have parameters, as in `text/calendar; method=PUBLISH`."""
 
     content: bytes
     media_type: str
@@ -197,8 +197,10 @@ async def compose(email: OutgoingEmail, email_id: UUID, sender: str) -> EmailMes
     message.add_alternative(email.html, subtype="html")
     if email.make_attachment is not None:
         file = await email.make_attachment()
-        main, _, sub = file.media_type.partition("/")
-        message.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name)
+        media_type, *params = file.media_type.split("; ")
+        main, _, sub = media_type.partition("/")
+        named = dict(param.split("=", 1) for param in params)
+        message.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name, params=named)
     return message
 
 

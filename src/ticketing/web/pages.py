@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from ticketing.infra.config import get_settings
 from ticketing.web import prerender
 from ticketing.web.sale_calendar import sale_calendar
 from ticketing.web.shell import POLICY, SCRIPT_PAGES, ScriptPage, event_url, render_event, render_home, shell
@@ -96,7 +97,7 @@ class Pages:
         if event is None or not event.get("sales_start_at"):
             return await self.not_found(request)
         headers = {"Content-Disposition": 'attachment; filename="sale.ics"', "Cache-Control": "no-cache"}
-        file = sale_calendar(event, event_url(self.site, str(event["id"])))
+        file = sale_calendar(event, event_url(self.site, str(event["id"])), get_settings().sender)
         return Response(file, media_type="text/calendar; charset=utf-8", headers=headers)
 
     async def _find(self, request: Request) -> Any:

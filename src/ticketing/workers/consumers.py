@@ -84,9 +84,19 @@ def groups(connection: Redis, mailer: mail.Mailer) -> list[bus.AnyGroup]:
                 payments.DisputeWon: notifications.request_refund_notices,
                 payments.DisputeLost: notifications.request_refund_notices,
                 notifications.RefundNoticeRequested: notifications.compose_refund_notice,
+                notifications.EventNoticeRequested: notifications.compose_event_notice,
             },
             mailer.send,
             pace=Pace({tickets.TicketsIssued}, EMAILS_PER_SECOND, EMAILS_BURST, EMAILS_DEFERRED_SECONDS),
+        ),
+        # Apart from the emails: a request and the inbox row that prevents a second one commit together.
+        Group(
+            "event_notices",
+            {
+                events.EventUpdated: notifications.request_move_notices,
+                events.EventCancelled: notifications.request_cancellation_notices,
+                notifications.EventNoticesContinued: notifications.continue_notices,
+            },
         ),
         # One per transaction: each locks all orders of a person.
         Group(

@@ -11,7 +11,7 @@ PASS = replace(SEAT, title="ערב (2027)", venue="במת 7", city="Utrecht", pl
 
 
 def test_each_part_of_a_row_is_isolated() -> None:
-    page = Page((), "Open", "https://tickets.example/o/1", emails._rows([PASS]))
+    page = Page((), "Open", "https://tickets.example/o/1", emails.describe_passes([PASS]))
     for part in (as_text(page), as_html(page)):
         assert "\u2068ערב (2027)\u2069" in part
         assert "\u2068במת 7\u2069, Utrecht" in part

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 from xml.etree import ElementTree
 
 import pytest
@@ -9,12 +10,20 @@ import segno
 from icalendar import Calendar
 
 from tests.modules.tickets.test_pdf import SEAT
+from ticketing.infra.formats.calendar_file import Revision
 from ticketing.modules.tickets.documents import calendar as ics
 from ticketing.modules.tickets.documents import qr
+from ticketing.modules.tickets.documents.passes import Pass
+
+SITE, SENDER = "https://tickets.example", "Tickets <post@tickets.example>"
+
+
+def calendar_of(*passes: Pass) -> bytes:
+    return ics.as_calendar(passes, SITE, SENDER)
 
 
 def test_the_calendar_entry_uses_the_venues_time_zone() -> None:
-    calendar = Calendar.from_ical(ics.as_calendar(SEAT, "https://tickets.example/o/7F3K-9QXM"))
+    calendar = Calendar.from_ical(calendar_of(SEAT))
     (event,) = calendar.walk("VEVENT")
     assert event["DTSTART"].params["TZID"] == "Europe/Amsterdam"
     assert event.decoded("DTSTART").replace(tzinfo=None) == datetime(2030, 6, 1, 21)
@@ -25,14 +34,43 @@ def test_the_calendar_entry_uses_the_venues_time_zone() -> None:
 
 
 def test_importing_a_ticket_twice_makes_one_calendar_entry() -> None:
-    uids = {Calendar.from_ical(ics.as_calendar(SEAT, "")).walk("VEVENT")[0]["UID"] for _ in range(2)}
+    uids = {Calendar.from_ical(calendar_of(SEAT)).walk("VEVENT")[0]["UID"] for _ in range(2)}
     assert len(uids) == 1
 
 
 def test_a_cancelled_event_is_cancelled_in_the_calendar_too() -> None:
-    cancelled = replace(SEAT, is_event_cancelled=True, ends_at=None, venue=None, city=None, timezone="UTC")
-    (event,) = Calendar.from_ical(ics.as_calendar(cancelled, "")).walk("VEVENT")
-    assert str(event["STATUS"]) == "CANCELLED"
+    revision = Revision(3, datetime(2030, 1, 2, tzinfo=UTC), is_cancelled=True)
+    cancelled = replace(SEAT, revision=revision, ends_at=None, venue=None, city=None, timezone="UTC")
+    calendar = Calendar.from_ical(calendar_of(cancelled))
+    (event,) = calendar.walk("VEVENT")
+    assert (str(calendar["METHOD"]), str(event["STATUS"]), event["SEQUENCE"]) == ("CANCEL", "CANCELLED", 3)
+    assert event["LAST-MODIFIED"].dt == revision.changed_at
+    # RFC 5546 §3.2.5 requires these of a cancellation.
+    assert {"UID", "DTSTAMP", "ORGANIZER", "SEQUENCE"} <= set(event)
+
+
+TEXTS = [
+    "Comma, semicolon; colon: and \\ backslash",
+    "Line one\nEND:VEVENT\nBEGIN:VEVENT",
+    'Quotes "inside" and CN="x":mailto:eve@example.com',
+    "Ünïcode 🎫 " * 30,
+    "日本語の題名" * 20,
+    "x" * 200,
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_every_text_survives_folding_and_escaping(text: str) -> None:
+    hostile = replace(SEAT, title=text, organization=text, venue=text, city=None, kind=text, place=None)
+    file = calendar_of(hostile, replace(hostile, ticket_id=UUID(int=8)))
+    assert max(len(line) for line in file.split(b"\r\n")) <= 75
+    assert b"\n" not in file.replace(b"\r\n", b"")
+    events = Calendar.from_ical(file).walk("VEVENT")
+    assert [str(event["UID"]) for event in events] == [f"{UUID(int=n)}@ticketing" for n in (7, 8)]
+    for event in events:
+        assert (str(event["SUMMARY"]), str(event["LOCATION"])) == (text, text)
+        assert str(event["DESCRIPTION"]).startswith(f"{text}\nOrder")
+        assert str(event["ORGANIZER"]) == "mailto:post@tickets.example"
 
 
 def test_the_qr_svg_has_a_quiet_zone_and_scales() -> None:
@@ -63,6 +101,6 @@ def test_a_calendar_entry_keeps_its_length_where_clocks_change(
 ) -> None:
     start, end = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (starts_at, ends_at))
     show = replace(SEAT, starts_at=start, ends_at=end, timezone="Europe/Vienna")
-    [event] = Calendar.from_ical(ics.as_calendar(show, "")).walk("VEVENT")
+    [event] = Calendar.from_ical(calendar_of(show)).walk("VEVENT")
     assert (event["DTSTART"].dt, event["DTEND"].dt) == (start, end)
     assert tuple(event[name].to_ical().decode() for name in ("DTSTART", "DTEND")) == expected

@@ -11,6 +11,7 @@ import pytest
 from fontTools.ttLib.tables import O_S_2f_2
 from pypdf import PdfReader
 
+from ticketing.infra.formats.calendar_file import Revision
 from ticketing.modules.tickets.codes import CodeClaims, Keyring
 from ticketing.modules.tickets.documents import pdf
 from ticketing.modules.tickets.documents.passes import Pass, Place
@@ -32,6 +33,7 @@ SEAT = Pass(
     currency="EUR",
     reference="7F3K-9QXM",
     code=Keyring([b"k" * 32]).sign(CodeClaims(UUID(int=7), UUID(int=9), 1)),
+    revision=Revision(0, datetime(2030, 1, 1, tzinfo=UTC)),
 )
 
 

@@ -38,6 +38,9 @@ class EventUpdated(EventMessage):
     topic = "event.updated"
 
     changed: list[str] = Field(description="names of the changed fields")
+    calendar_sequence: int | None = Field(
+        None, description="the new SEQUENCE of the event's calendar files; null if they have not changed"
+    )
 
 
 class EventPublished(EventMessage):
@@ -50,6 +53,8 @@ class EventCancelled(EventMessage):
     """The event was cancelled: pending orders end, and payments are returned by refunds."""
 
     topic = "event.cancelled"
+
+    calendar_sequence: int | None = Field(None, description="the new SEQUENCE of the event's calendar files")
 
 
 class EventCompleted(EventMessage):

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -92,6 +93,10 @@ class Event(Identified, Base):
     status: Mapped[EventStatus] = mapped_column(Text, default=EventStatus.DRAFT)
     #: Null until the event is published: for drafts, cancelled ones included.
     published_at: Mapped[datetime | None]
+    #: Incremented by each change that entries in calendars have to follow: the SEQUENCE of every calendar file.
+    calendar_sequence: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    #: Time of the last such change, or of the creation.
+    calendar_changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     @property
     def is_public(self) -> bool:

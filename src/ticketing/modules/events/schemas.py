@@ -171,6 +171,9 @@ class EventOut(Out):
     ticket_types: list[TicketTypeOut]
     availability: Availability
     created_at: Moment
+    #: SEQUENCE and LAST-MODIFIED of the event's calendar files.
+    calendar_sequence: int
+    calendar_changed_at: Moment
 
 
 class LostSeatOut(Out):

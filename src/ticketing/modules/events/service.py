@@ -27,6 +27,10 @@ COMPLETED_MAX = 500
 _CHECKED = ("venue_id", "timezone", "starts_at", "ends_at", "sales_start_at", "sales_end_at")
 
 
+#: Changes that entries in people's calendars have to follow, of the event or of the start of its sale.
+_IN_CALENDARS = frozenset({"title", "venue_id", "timezone", "starts_at", "ends_at", "sales_start_at"})
+
+
 class WrongStatus(Conflict):
     """This is not possible in the event's present status."""
 
@@ -87,8 +91,9 @@ async def update_event(
         event.plan_version = None
     if changed:
         organizations.record(session, access, "event.updated", f"event:{event.id}", before, _audited(event, fields))
-        message = EventUpdated(organization_id=event.organization_id, event_id=event.id, changed=changed)
-        outbox.publish(session, message)
+        sequence = await _revise_calendars(session, event) if _IN_CALENDARS & set(changed) else None
+        ids = {"organization_id": event.organization_id, "event_id": event.id}
+        outbox.publish(session, EventUpdated(**ids, changed=changed, calendar_sequence=sequence))
     return event
 
 
@@ -115,7 +120,8 @@ async def cancel_event(session: AsyncSession, access: organizations.Access, even
         NotFound, WrongStatus: see the classes.
     """
     event = await get_open_event(session, access, event_id)
-    return await _move(session, access, event, EventStatus.CANCELLED, EventCancelled)
+    sequence = await _revise_calendars(session, event)
+    return await _move(session, access, event, EventStatus.CANCELLED, EventCancelled, calendar_sequence=sequence)
 
 
 async def complete_past_events(session: AsyncSession) -> int:
@@ -154,12 +160,22 @@ async def _move(
     event: Event,
     status: EventStatus,
     message: type[EventMessage],
+    **fields: int,
 ) -> Event:
     before, event.status = event.status, status
     change = {"status": str(before)}, {"status": str(status)}
     organizations.record(session, access, message.topic, f"event:{event.id}", *change)
-    outbox.publish(session, message(organization_id=event.organization_id, event_id=event.id))
+    outbox.publish(session, message(organization_id=event.organization_id, event_id=event.id, **fields))
     return event
+
+
+async def _revise_calendars(session: AsyncSession, event: Event) -> int:
+    """Let new calendar files replace the earlier ones; the new SEQUENCE. The caller has locked the event."""
+    event.calendar_sequence += 1
+    now = await session.scalar(select(func.now()))
+    assert now is not None
+    event.calendar_changed_at = now
+    return event.calendar_sequence
 
 
 async def _is_in_use(session: AsyncSession, event: Event) -> bool:

@@ -121,6 +121,8 @@ def _describe(
         ticket_types=list(types),
         availability=_add_up(seats, types),
         created_at=event.created_at,
+        calendar_sequence=event.calendar_sequence,
+        calendar_changed_at=event.calendar_changed_at,
     )
 
 

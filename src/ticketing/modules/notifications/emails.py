@@ -70,8 +70,8 @@ async def compose_tickets(
         return None
     has_pdf = len(passes) <= TICKETS_MAX
     explanation = texts.TICKETS_ENCLOSED if has_pdf else texts.TICKETS_ONLINE
-    link = _order_link(passes[0].reference)
-    page = Page(texts.TICKETS_TEXT, texts.TICKETS_BUTTON, link, _rows(passes), [explanation])
+    link = order_link(passes[0].reference)
+    page = Page(texts.TICKETS_TEXT, texts.TICKETS_BUTTON, link, describe_passes(passes), [explanation])
     subject = texts.TICKETS_SUBJECT.format(title=texts.quote(passes[0].title), reference=passes[0].reference)
     draw_pdf = partial(_draw_pdf, passes) if has_pdf else None
     return make_email("tickets", address, subject, page, draw_pdf)
@@ -123,7 +123,7 @@ async def compose_refund(session: AsyncSession, message: payments.RefundSucceede
     # A reason entered by staff, or at the provider, is internal. A reason of the platform is written for the buyer.
     if message.requested_by is None and message.origin == payments.RefundOrigin.PLATFORM:
         text.append(texts.REFUND_REASON.format(reason=message.reason))
-    page = Page(text, texts.REFUND_BUTTON, _order_link(order.reference))
+    page = Page(text, texts.REFUND_BUTTON, order_link(order.reference))
     return make_email("refund", order.buyer_email, texts.REFUND_SUBJECT.format(**values), page)
 
 
@@ -141,11 +141,13 @@ async def may_tell(session: AsyncSession, kind: str, user_id: UUID, address: str
     return await iam.is_own_address(session, user_id, address) or await may_send(session, kind, address)
 
 
-def _order_link(reference: str) -> str:
+def order_link(reference: str) -> str:
+    """The page of an order."""
     return f"{get_settings().base_url}/o/{reference}"
 
 
-def _rows(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:
+def describe_passes(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:
+    """Rows about the event, its time and place, and the order and places of the tickets."""
     first = passes[0]
     lines = [_describe(p) for p in passes[:TICKETS_MAX]]
     if len(passes) > TICKETS_MAX:
@@ -154,7 +156,7 @@ def _rows(passes: Sequence[tickets.Pass]) -> list[tuple[str, str]]:
         (texts.EVENT, texts.clean(first.title)),
         (texts.WHEN, texts.when(first.starts_here, first.ends_here, first.timezone)),
         *([(texts.WHERE, texts.where(first.venue, first.city))] if first.where else []),
-        (texts.ORDER, first.reference),
+        (texts.ORDER, ", ".join(dict.fromkeys(p.reference for p in passes[:TICKETS_MAX]))),
         *((texts.TICKETS if n == 0 else "", line) for n, line in enumerate(lines)),
     ]
 

@@ -72,6 +72,36 @@ REFUND_REASON = "The reason: {reason}"
 REFUND_BUTTON = "Show the order"
 
 
+class EventNotice(NamedTuple):
+    """The texts of an email about a moved or cancelled event. `enclosed` is about the calendar file."""
+
+    subject: str
+    paragraphs: tuple[str, ...]
+    enclosed: str
+
+
+MOVED = EventNotice(
+    "New time or place: {title}",
+    (
+        "the organizer has changed the time or the place of an event that you have an order or tickets for.",
+        "Tickets stay valid as they are, also those that show the former time or place.",
+    ),
+    "The enclosed file updates the event in your calendar, if you have added it there.",
+)
+CANCELLED = EventNotice(
+    "Cancelled: {title}",
+    (
+        "the organizer has cancelled an event that you have an order or tickets for. It does not take place, and its "
+        "tickets admit nobody.",
+        "This email is about the event only. A refund has an email of its own, which goes to the buyer.",
+    ),
+    "The enclosed file marks the event as cancelled in your calendar, if you have added it there.",
+)
+#: In place of the title, for an address that is not confirmed.
+UNNAMED_EVENT = "an event of your order"
+EVENT_BUTTON = "Show my tickets"
+
+
 class Notice(NamedTuple):
     """The texts of an email to an organization's admins."""
 

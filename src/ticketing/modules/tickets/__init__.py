@@ -8,9 +8,9 @@ from ticketing.modules.tickets.checkin import api as door_api
 from ticketing.modules.tickets.checkin import devices_api
 from ticketing.modules.tickets.checkin.devices import revoke_devices_of_member
 from ticketing.modules.tickets.checkin.retention import clean_check_ins
-from ticketing.modules.tickets.documents.files import draw_pdf
+from ticketing.modules.tickets.documents.files import draw_pdf, event_calendar
 from ticketing.modules.tickets.documents.passes import Pass
-from ticketing.modules.tickets.documents.queries import list_passes_of_buyer
+from ticketing.modules.tickets.documents.queries import list_passes_of_buyer, list_passes_of_recipient
 from ticketing.modules.tickets.messages import (
     DeviceMade,
     DeviceRevoked,
@@ -21,6 +21,7 @@ from ticketing.modules.tickets.messages import (
 )
 from ticketing.modules.tickets.models import CheckIn, ScanResult, Ticket, TicketStatus
 from ticketing.modules.tickets.provider_refunds import void_refunded
+from ticketing.modules.tickets.recipients import EventRecipient, list_recipients
 from ticketing.modules.tickets.service import issue_tickets, void_tickets
 
 router = APIRouter()
@@ -32,6 +33,7 @@ __all__ = [
     "CheckIn",
     "DeviceMade",
     "DeviceRevoked",
+    "EventRecipient",
     "Pass",
     "ScanResult",
     "Ticket",
@@ -42,8 +44,11 @@ __all__ = [
     "TicketsVoided",
     "clean_check_ins",
     "draw_pdf",
+    "event_calendar",
     "issue_tickets",
     "list_passes_of_buyer",
+    "list_passes_of_recipient",
+    "list_recipients",
     "personal_data",
     "revoke_devices_of_member",
     "router",

@@ -1,23 +1,41 @@
-"""A ticket's event as a calendar entry, in the event's time zone."""
+"""The event of tickets as calendar entries, in the event's time zone."""
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from ticketing.infra.formats.calendar_file import calendar_file
 from ticketing.infra.formats.directions import isolate
 from ticketing.infra.formats.local_time import is_repeated
 from ticketing.modules.tickets.documents.passes import Pass
 
+if TYPE_CHECKING:
+    import icalendar
 
-def as_calendar(p: Pass, url: str) -> bytes:
-    """Build an iCalendar file (RFC 5545) with one event. `url` is the page of the order.
 
-    The UID is derived from the ticket's id, so that importing the file twice updates one entry.
+def as_calendar(passes: Sequence[Pass], site: str, sender: str) -> bytes:
+    """Build an iCalendar file with an entry per ticket; all of them are for one event. `site` is the base URL of pages.
+
+    The UID is derived from the ticket's id, so that each file of a ticket replaces its earlier ones.
     """
+    first = passes[0]
+    year = first.starts_at.year
+    return calendar_file(
+        [_entry(p, f"{site}/o/{p.reference}") for p in passes],
+        first.revision,
+        product="tickets",
+        publisher=first.organization,
+        sender=sender,
+        years=(year - 1, year + 1),
+    )
+
+
+def _entry(p: Pass, url: str) -> "icalendar.Event":
     # Imported on first use: the import would take a tenth of a process's start-up time.
-    from icalendar import Calendar, Event
+    from icalendar import Event
 
     event = Event()
     event.add("uid", f"{p.ticket_id}@ticketing")
-    event.add("dtstamp", datetime.now(UTC))
     event.add("summary", p.title)
     for name, moment in _times(p).items():
         event.add(name, moment)
@@ -25,15 +43,7 @@ def as_calendar(p: Pass, url: str) -> bytes:
         event.add("location", p.where)
     event.add("description", _describe(p))
     event.add("url", url)
-    event.add("status", "CANCELLED" if p.is_event_cancelled else "CONFIRMED")
-    calendar = Calendar()
-    calendar.add("prodid", "-//ticketing//tickets//EN")
-    calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
-    calendar.add_component(event)
-    # Only the time zone rules of the years around the event: the default covers 1970 to 2037.
-    calendar.add_missing_timezones(date(p.starts_at.year - 1, 1, 1), date(p.starts_at.year + 2, 1, 1))
-    return bytes(calendar.to_ical())
+    return event
 
 
 def _times(p: Pass) -> dict[str, datetime]:

@@ -84,8 +84,18 @@ async def ticket_calendar(database: Database, ticket_id: UUID, viewer: iam.Ident
     """Build the calendar entry of a ticket. Raises NotFound, TicketVoided."""
     async with database.transaction(viewer.user_id) as session:
         found = await _find_pass(session, ticket_id, viewer)
-    url = f"{get_settings().base_url}/o/{found.reference}"
-    return File(calendar.as_calendar(found, url), "text/calendar; charset=utf-8", f"ticket-{found.reference}.ics")
+    return File(_calendar([found]), "text/calendar; charset=utf-8", f"ticket-{found.reference}.ics")
+
+
+def event_calendar(passes: Sequence[Pass]) -> File:
+    """Build the calendar entries of tickets for one event, for an email. The media type names the file's method."""
+    media_type = f"text/calendar; charset=utf-8; method={passes[0].revision.method}"
+    return File(_calendar(passes), media_type, "event.ics")
+
+
+def _calendar(passes: Sequence[Pass]) -> bytes:
+    settings = get_settings()
+    return calendar.as_calendar(passes, settings.base_url, settings.sender)
 
 
 async def _find_pass(session: AsyncSession, ticket_id: UUID, viewer: iam.Identity) -> Pass:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from ticketing.infra.formats.calendar_file import Revision
 from ticketing.infra.formats.directions import isolate
 from ticketing.infra.formats.local_time import to_zone
 
@@ -48,7 +49,8 @@ class Pass:
     currency: str
     reference: str
     code: str
-    is_event_cancelled: bool = False
+    #: That of the event, for calendar files.
+    revision: Revision
 
     @property
     def starts_here(self) -> datetime:

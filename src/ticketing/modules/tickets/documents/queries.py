@@ -11,6 +11,7 @@ from ticketing.infra.db import statements, tenancy
 from ticketing.infra.db.pending_query import PendingQuery
 from ticketing.infra.db.pipeline import DriverConnection, send
 from ticketing.infra.errors import NotFound
+from ticketing.infra.formats.calendar_file import Revision
 from ticketing.modules import events, orders
 from ticketing.modules.tickets.codes import code_of
 from ticketing.modules.tickets.documents.passes import Pass, Place
@@ -42,6 +43,8 @@ class _OrderDetails(NamedTuple):
     reference: str
     currency: str
     buyer_email: str
+    calendar_sequence: int
+    calendar_changed_at: datetime
 
 
 class _Line(NamedTuple):
@@ -67,7 +70,7 @@ class _Line(NamedTuple):
 
 _SELECT_DETAILS = """
 select g.name, e.title, e.status, e.starts_at, e.ends_at, e.timezone, v.name, v.city, o.reference,
-       o.currency, o.buyer_email
+       o.currency, o.buyer_email, e.calendar_sequence, e.calendar_changed_at
   from orders o
   join events e on e.id = o.event_id
   join organizations g on g.id = o.organization_id
@@ -132,6 +135,37 @@ async def list_passes_of_buyer(session: AsyncSession, order_id: UUID) -> tuple[s
     return details.buyer_email, [_pass_of(ticket, details, lines[ticket.position]) for ticket in tickets]
 
 
+_SELECT_OF_RECIPIENT = """
+select t.order_id, t.user_id = u.id, t.id, t.event_id, t.code_version, t.position, t.name, t.holder_name
+  from users u
+  join tickets t on t.organization_id = %s and t.event_id = %s and t.status <> 'voided'
+  join orders o on o.organization_id = t.organization_id and o.id = t.order_id
+ where u.id = %s and u.id in (t.user_id, o.user_id)
+   and case when o.user_id = u.id then o.buyer_email else u.email_normalized end = %s
+ order by t.order_id, t.position, t.unit"""
+
+
+async def list_passes_of_recipient(
+    session: AsyncSession, event: events.Event, user_id: UUID, address: str
+) -> list[Pass]:
+    """Return the passes that an email about the event to this address concerns; see `list_recipients`.
+
+    They are those that the person holds, or those of their orders if they hold none any more. For workers.
+    """
+    async with statements.round_trip(session) as connection:
+        found = await send(connection, _SELECT_OF_RECIPIENT, event.organization_id, event.id, user_id, address)
+    tickets = [(order_id, is_held, HeldTicket(*ticket)) for order_id, is_held, *ticket in await found.fetchall()]
+    held = [each for each in tickets if each[1]] or tickets
+    async with statements.round_trip(session) as connection:
+        pending = {order_id: await _query_order(connection, order_id) for order_id in {each[0] for each in held}}
+    found_orders = {order_id: await query.fetch() for order_id, query in pending.items()}
+    passes = []
+    for order_id, _, ticket in held:
+        details, lines = found_orders[order_id]
+        passes.append(_pass_of(ticket, details, lines[ticket.position]))
+    return passes
+
+
 def _pass_of(ticket: Ticket | HeldTicket, details: _OrderDetails, line: _Line) -> Pass:
     return Pass(
         ticket_id=ticket.id,
@@ -149,5 +183,7 @@ def _pass_of(ticket: Ticket | HeldTicket, details: _OrderDetails, line: _Line) -
         currency=details.currency,
         reference=details.reference,
         code=code_of(ticket.id, ticket.event_id, ticket.code_version),
-        is_event_cancelled=details.status == events.EventStatus.CANCELLED,
+        revision=Revision(
+            details.calendar_sequence, details.calendar_changed_at, details.status == events.EventStatus.CANCELLED
+        ),
     )
