@@ -25,7 +25,7 @@ from ticketing.modules.tickets.codes import CodeClaims, Keyring
 from ticketing.modules.tickets.documents import calendar
 from ticketing.modules.tickets.documents.drawings import Drawings
 from ticketing.modules.tickets.documents.passes import Pass, Place
-from ticketing.modules.venues import pretix_import
+from ticketing.modules.venues.pretix import reader
 from ticketing.modules.webhooks.delivery import ssrf_guard
 
 ROUNDS = 6
@@ -73,8 +73,8 @@ ASYNC_FUNCTIONS: dict[str, Callable[[], Awaitable[object]]] = {
 FUNCTIONS: dict[str, Callable[[], object]] = {
     "write a calendar": lambda: calendar.as_calendar([PASS], "https://example.com", "post@example.com"),
     "verify codes": lambda: _verify_all(CODES, [CODE]),
-    "import a plan": lambda: pretix_import.read_plan(PLAN),
-    "build the rows of a plan": lambda: SeatRows.of([PlanRow(0, "Stalls", ["A 1"], ["a"])]),
+    "import a plan": lambda: reader.read_plan(PLAN),
+    "build the rows of a plan": lambda: SeatRows([PlanRow(0, "Stalls", ["A 1"], ["a"], [None], [None], [0])]),
     "resolve a name": lambda: ssrf_guard._getaddrinfo("localhost", 443),
 }
 

@@ -173,6 +173,7 @@ LIBRARIES |= {"http.client", "ftplib", "telnetlib", "requests", "aiohttp", "anyi
 #: Files that use a name of a library and open no connection that is not guarded elsewhere.
 NO_CLIENTS = {
     "infra/embedded": "starts and probes this machine's own servers, before there is a database",
+    "infra/http/close_delimited.py": "resets a connection of a client",
     "infra/http/rate_limiter.py": "uses a client of infra/redis",
     "infra/http/server.py": "listens",
     "infra/kafka/dead_letters.py": "names of types",

@@ -9,10 +9,10 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, EmailStr, TypeAdapter, ValidationError
-from ticketing.modules.venues.pretix_import import Frame, Row, Zone
 
 from ticketing.infra.config import get_settings
 from ticketing.main import create_app
+from ticketing.modules.venues.pretix.parts import Frame, Row, Zone
 
 #: Texts that stay as they were sent, by route and by name, with the reason. Headers are opaque too.
 OPAQUE = {

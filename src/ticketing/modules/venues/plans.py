@@ -1,6 +1,6 @@
 """A seating plan under construction: seats in the plan's order, numbered from 0, and the rules of every plan.
 
-Both sources of plans (`generated_layout` and `pretix_import`) add their seats here. Errors carry the path of the
+Both sources of plans (`generated_layout` and `pretix`) add their seats here. Errors carry the path of the
 input field that is wrong.
 """
 
