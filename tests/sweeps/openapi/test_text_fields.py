@@ -31,7 +31,6 @@ OPAQUE = {
     "password": "normalized by passwords.normalize_password, which keeps all characters",
     "current_password": "as a password",
     "new_password": "as a password",
-    "seat_guid": "compared within one file",
 }
 #: Each has another form in NFC.
 DECOMPOSED = ("Cafe\u0301", "a\u0302\u0323", "\u212b", "\u1112\u1161\u11ab", "cafe\u0301@example.com")
