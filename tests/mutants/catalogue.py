@@ -35,7 +35,8 @@ MONEY = (
         (
             Edit(
                 f"{_SRC}/modules/organizations/quotas.py",
-                "    await session.execute(select(func.pg_advisory_xact_lock(key)))\n",
+                "    await session.execute(select(func.pg_advisory_xact_lock("
+                "func.hashtextextended(_lock_of(quota, owner_id), 0))))\n",
                 "",
             ),
         ),
