@@ -10,12 +10,13 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from ticketing.infra.formats.local_time import to_zone
+from ticketing.infra.formats.times import rfc3339
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -83,7 +84,7 @@ def _write(cell: Cell, form: _Form) -> str:
         case LocalTime(moment, timezone):
             if form.is_local:
                 return f"{to_zone(moment, timezone):%Y-%m-%d %H:%M:%S}"
-            return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            return rfc3339(moment)
         case str():
             return _FORMULA.sub(r"\1\2'", _CONTROL.sub("'", cell))
         case _:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from ticketing.infra.formats.currencies import DIGITS, digits_of
+from ticketing.infra.formats.times import rfc3339
 from ticketing.infra.http.characters import check_line, check_text, compose
 
 #: Largest amount in minor units: of a price, of the total of an order, of a payment and of a refund. It is below 2^53,
@@ -138,12 +139,7 @@ Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_utc)]
 
 #: A timestamp in a response: RFC 3339 in UTC.
-Moment = Annotated[datetime, PlainSerializer(lambda t: rfc3339(t), return_type=str, when_used="json")]
-
-
-def rfc3339(moment: datetime) -> str:
-    """Format as `2027-05-01T19:30:00Z`, with microseconds when they are not zero."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+Moment = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
 
 
 class Money(Out):

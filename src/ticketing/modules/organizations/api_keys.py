@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox, security
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Forbidden, Invalid, NotFound
-from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.formats.times import rfc3339
 from ticketing.modules.organizations.audit import record
 from ticketing.modules.organizations.messages import ApiKeyCreated, ApiKeyRevoked
 from ticketing.modules.organizations.models import ApiKey, Role

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra.db import Database, tenancy
 from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.infra.db.timeouts import allow_long_statements
-from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.formats.times import rfc3339
 from ticketing.modules import organizations, reservations, tickets
 from ticketing.modules.privacy.inventory import PARTS
 

@@ -13,8 +13,8 @@ from ticketing.infra.db import new_id
 from ticketing.infra.db.pipeline import DriverConnection, rows, send
 from ticketing.infra.errors import TicketingError
 from ticketing.infra.formats.currencies import digits_of
+from ticketing.infra.formats.times import rfc3339
 from ticketing.infra.http.envelope import error_body
-from ticketing.infra.http.fields import rfc3339
 from ticketing.modules import events
 from ticketing.modules.reservations.hold.inventory import GrantedItem
 from ticketing.modules.reservations.hold.pending import HoldResponse, PendingHold

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, Invalid, TicketingError
-from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.formats.times import rfc3339
 from ticketing.infra.metrics import Counter
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.checkin.scan_times import ScanTime, bound_scan_time

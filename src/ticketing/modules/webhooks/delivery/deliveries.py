@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import outbox
 from ticketing.infra.db import new_id
 from ticketing.infra.errors import Conflict, NotFound
-from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.formats.times import rfc3339
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
 from ticketing.modules.webhooks.endpoints import get_endpoint, message_key, subject

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.infra import crash_points, log, security
 from ticketing.infra.db import Database, statements
 from ticketing.infra.db.pipeline import rows
-from ticketing.infra.http.fields import rfc3339
+from ticketing.infra.formats.times import rfc3339
 from ticketing.modules.webhooks.delivery import metrics
 from ticketing.modules.webhooks.delivery.sender import ATTEMPT_SECONDS, Sender, SendResult, headers_of
 from ticketing.modules.webhooks.endpoints import disable_endpoint
