@@ -1,16 +1,12 @@
 """Responses to HTTP/1.0 requests end with their connection, or with their length, and are never sent in chunks."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.modules.realtime.live import Server, until
+from tests.modules.realtime.live import serve_as_configured
 from tests.support.time_limits import PATIENCE_SECONDS
-from ticketing.infra.http import server as http_server
-from ticketing.infra.system.ports import listen
 
 PARTS = [b"one,", b"", b"two,", b"x" * 200_000]
 WHOLE = b"".join(PARTS)
@@ -29,17 +25,6 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-@asynccontextmanager
-async def serving() -> AsyncIterator[int]:
-    with listen("127.0.0.1", 0) as listener:
-        server = Server(http_server.configure(application, lifespan="off"))
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        await until(lambda: server.started)
-        yield listener.getsockname()[1]
-        server.should_exit = server.force_exit = True
-        await running
-
-
 async def exchange(port: int, request: str, *headers: str) -> tuple[str, bytes]:
     """Send a request and read until the server closes the connection: its head, in lower case, and its body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -53,7 +38,7 @@ async def exchange(port: int, request: str, *headers: str) -> tuple[str, bytes]:
 @pytest.mark.parametrize("path", ["/stream", "/known"])
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 async def test_a_body_arrives_as_it_is_and_ends_with_the_connection(path: str, connection: str) -> None:
-    async with serving() as port:
+    async with serve_as_configured(application) as port:
         head, body = await exchange(port, f"GET {path} HTTP/1.0", f"Connection: {connection}")
     assert body == WHOLE
     assert "transfer-encoding" not in head
@@ -62,25 +47,25 @@ async def test_a_body_arrives_as_it_is_and_ends_with_the_connection(path: str, c
 
 
 async def test_head_gets_no_body() -> None:
-    async with serving() as port:
+    async with serve_as_configured(application) as port:
         head, body = await exchange(port, "HEAD /stream HTTP/1.0")
     assert (body, "transfer-encoding" in head) == (b"", False)
 
 
 async def test_http_1_1_still_gets_chunks_on_a_connection_that_stays() -> None:
-    async with serving() as port:
+    async with serve_as_configured(application) as port:
         head, body = await exchange(port, "GET /stream HTTP/1.1", "Host: x", "Connection: close")
     assert "transfer-encoding: chunked" in head
     assert body.endswith(b"0\r\n\r\n")
 
 
 async def test_an_incomplete_body_is_not_taken_for_the_whole() -> None:
-    async with serving() as port:
+    async with serve_as_configured(application) as port:
         with pytest.raises(ConnectionResetError):
             await exchange(port, "GET /broken HTTP/1.0")
 
 
 async def test_no_interim_response_is_sent() -> None:
-    async with serving() as port:
+    async with serve_as_configured(application) as port:
         head, body = await exchange(port, "POST /body HTTP/1.0", "Content-Length: 0", "Expect: 100-continue")
     assert (head.split("\r\n")[0], body) == ("http/1.1 200 ok", WHOLE)

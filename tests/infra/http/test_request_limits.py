@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -11,7 +10,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from tests.modules.realtime.live import Server, until
+from tests.modules.realtime.live import serve_as_configured
 from tests.support.machine import stretched
 from tests.support.world import API, PASSWORD, World, data, refusal
 from tests.sweeps.openapi.routes import Route, Schema, all_routes, each_route, resolve
@@ -19,7 +18,6 @@ from ticketing.infra.http import request_limits
 from ticketing.infra.http import server as http_server
 from ticketing.infra.http.error_handlers import ENTRIES_MAX
 from ticketing.infra.http.request_limits import DEPTH_MAX, has_too_many_values, is_too_deep
-from ticketing.infra.system.ports import listen
 from ticketing.rate_limits import VALUES_MAX
 
 JSON = {"Content-Type": "application/json"}
@@ -184,20 +182,6 @@ def test_the_sweep_finds_routes() -> None:
     assert len([route for route in all_routes().values() if route.body is not None]) > 20
 
 
-@asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[int]:
-    """Serve the app with the server of `ticketing serve`."""
-    with listen("127.0.0.1", 0) as listener:
-        server = Server(http_server.configure(app, loop="none", lifespan="off"))
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        await until(lambda: server.started)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = server.force_exit = True
-            await running
-
-
 async def _say(port: int, *pieces: bytes, pause: float = 0) -> bytes:
     """Send these bytes and return everything received until the connection ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -224,7 +208,7 @@ def _body(answer: bytes) -> Any:
 
 
 async def test_an_endless_request_head_is_cut_off(app: FastAPI) -> None:
-    async with served(app) as port:
+    async with serve_as_configured(app) as port:
         endless = _say(port, b"GET / HTTP/1.1\r\nHost: x\r\nX: ", *[b"x" * 16_384] * 64)
         address = _say(port, b"GET /", *[b"x" * 16_384] * 64)
         trailers = _say(
@@ -240,7 +224,7 @@ async def test_an_endless_request_head_is_cut_off(app: FastAPI) -> None:
 
 
 async def test_a_complete_but_too_large_head_gets_a_response(app: FastAPI) -> None:
-    async with served(app) as port:
+    async with serve_as_configured(app) as port:
         head = b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
         answer = await _say(port, head)
     assert answer.startswith(b"HTTP/1.1 431 ")
@@ -249,7 +233,7 @@ async def test_a_complete_but_too_large_head_gets_a_response(app: FastAPI) -> No
 
 async def test_a_connection_without_a_request_is_closed(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "HEAD_SECONDS", 0.3)
-    async with served(app) as port:
+    async with serve_as_configured(app) as port:
         begun = time.monotonic()
         assert await _say(port) == b""
         assert await _say(port, b"GET / HTTP/1.1\r\n", *[b"X: y\r\n"] * 20, pause=0.1) == b""
@@ -260,7 +244,7 @@ async def test_a_slow_body_times_out(app: FastAPI, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(request_limits, "BODY_SECONDS", 0.3)
     head = f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
     webhook = head.replace("/auth/register", "/payments/webhooks/mock")
-    async with served(app) as port:
+    async with serve_as_configured(app) as port:
         for each in (head, webhook):
             answer = await _say(port, each.encode(), *[b" "] * 20, pause=0.1)
             assert answer.startswith(b"HTTP/1.1 408 ")
@@ -271,7 +255,7 @@ async def test_a_slow_body_times_out(app: FastAPI, monkeypatch: pytest.MonkeyPat
 async def test_a_keep_alive_connection_outlives_the_head_timeout(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send several requests on one connection: each within the head timeout, all together beyond it."""
     monkeypatch.setattr(http_server, "HEAD_SECONDS", 1.5)
-    async with served(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with serve_as_configured(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         for _ in range(4):
             body = {"email": f"{time.monotonic_ns()}@example.com", "password": PASSWORD}
             data(await client.post(REGISTER, json=body), 201)

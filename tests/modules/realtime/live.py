@@ -13,7 +13,9 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from tests.support.time_limits import PATIENCE_SECONDS
+from ticketing.infra.http import server as http_server
 from ticketing.infra.outbox.reader import LogReader
+from ticketing.infra.system.ports import listen
 from ticketing.modules.realtime import SeatFrames
 
 
@@ -32,11 +34,25 @@ async def serve(app: FastAPI, send_buffer_bytes: int | None = None) -> AsyncIter
     if send_buffer_bytes is not None:  # inherited by each connection
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     listener.bind(("127.0.0.1", 0))
-    server = Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none"))
+    async with _served(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none"), listener):
+        yield listener.getsockname()[1]
+
+
+@asynccontextmanager
+async def serve_as_configured(app: Any) -> AsyncIterator[int]:
+    """As `serve`, with the server of `ticketing serve`."""
+    listener = listen("127.0.0.1", 0)
+    async with _served(http_server.configure(app, loop="none", lifespan="off"), listener):
+        yield listener.getsockname()[1]
+
+
+@asynccontextmanager
+async def _served(config: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+    server = Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     await until(lambda: server.started)
     try:
-        yield listener.getsockname()[1]
+        yield
     finally:
         server.should_exit = server.force_exit = True
         await running

@@ -1,38 +1,24 @@
 """No route and no page sends chunks to a client of HTTP/1.0, whether it succeeds or not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from uuid import uuid4
 
 from fastapi import FastAPI
 
-from tests.modules.realtime.live import Server, until
+from tests.modules.realtime.live import serve_as_configured, until
 from tests.support.time_limits import PATIENCE_SECONDS
 from tests.support.world import API
 from tests.sweeps.calls import organization, reads, sale  # noqa: F401 (imported to register the examples)
 from tests.sweeps.calls.call import Call, build_call, examples_of
 from tests.sweeps.full_tenant import FullTenant
 from tests.sweeps.openapi.routes import STREAM, all_routes
-from ticketing.infra.http import server as http_server
-from ticketing.infra.system.ports import listen
 from ticketing.modules.realtime.hub import Hub
 
 #: Pages, files and errors, which are not in the document.
 OTHERS = ("/", "/nothing", "/docs", "/openapi.json", "/static-docs/start.js", "/favicon.ico", f"{API}/x", f"{API}/me")
 #: An event that never comes: the stream does not end by itself.
 FIRST_EVENT = b"\n\n"
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[int]:
-    with listen("127.0.0.1", 0) as listener:
-        server = Server(http_server.configure(app, loop="none", lifespan="off"))
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        await until(lambda: server.started)
-        yield listener.getsockname()[1]
-        server.should_exit = server.force_exit = True
-        await running
 
 
 async def exchange(port: int, path: str, headers: Mapping[str, str], *, is_endless: bool = False) -> tuple[str, bytes]:
@@ -61,7 +47,7 @@ def problems(path: str, head: str, body: bytes) -> list[str]:
 async def test_every_read_gets_a_body_without_chunks(app: FastAPI, tenant: FullTenant) -> None:
     await until(lambda: app.state.get(Hub).is_live)
     found: list[str] = []
-    async with serving(app) as port:
+    async with serve_as_configured(app) as port:
         for name in [name for name in all_routes() if name.startswith("GET ")]:
             call = await build_call(next(examples_of(name)), tenant)
             head, body = await exchange(port, _target(call), _headers(call), is_endless=name == STREAM)
@@ -76,7 +62,7 @@ async def test_pages_files_and_errors_get_a_body_without_chunks(app: FastAPI, te
     lost = f"{API}/events/{uuid4()}"
     etag = {"If-None-Match": "*"}
     found: list[str] = []
-    async with serving(app) as port:
+    async with serve_as_configured(app) as port:
         for path in (*OTHERS, f"/events/{tenant.show.id}", lost, f"{lost}/stream", f"{event}/seats?limit=x"):
             found += problems(path, *await exchange(port, path, {"Connection": "keep-alive"}))
         # Compressed, and unchanged.
