@@ -1,7 +1,7 @@
 """Search of published events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 from uuid import UUID
@@ -37,9 +37,10 @@ class EventQuery:
     sort: Annotated[Sort | None, Query(description="By default `relevance` with `q`, else `starts_at`")] = None
 
     @property
-    def is_by_rank(self) -> bool:
-        """Whether the best matches come first. Without words, all events match alike."""
-        return bool(self.q) and self.sort in (None, "relevance")
+    def order(self) -> Sort:
+        """How the events are sorted. Without words, all match alike, and the first to start come first."""
+        wanted = self.sort or "relevance"
+        return "starts_at" if wanted == "relevance" and not self.q else wanted
 
 
 _SORTS: Mapping[str, Sort] = {sort: sort for sort in get_args(Sort)}
@@ -55,14 +56,11 @@ def find_query(parameters: Mapping[str, str]) -> EventQuery | None:
         q, city, organization = [_words.validate_python(parameters.get(n, "")) for n in ("q", "city", "organization")]
     except ValidationError:
         return None
-    sort = _SORTS.get(parameters["sort"]) if "sort" in parameters else None
-    if sort is None and "sort" in parameters:
+    if (named := parameters.get("sort")) is not None and named not in _SORTS:
         return None
-    usual = "relevance" if q else "starts_at"
-    is_usual = sort in (usual, "relevance")
-    return EventQuery(
-        q=q or None, city=city or None, organization=organization or None, sort=None if is_usual else sort
-    )
+    query = EventQuery(q=q or None, city=city or None, organization=organization or None, sort=_SORTS.get(named or ""))
+    # One spelling for each order: the response is cached by the query.
+    return replace(query, sort=query.order)
 
 
 class Listed(NamedTuple):
@@ -82,9 +80,11 @@ async def list_published(session: AsyncSession, wanted: EventQuery, page: PageQu
     query, rank = await _search(session, wanted)
     query = query.where(is_listed, *_conditions(wanted))
     place = (Event.starts_at, Event.id) if rank is None else (rank, Event.starts_at, Event.id)
-    order = [each.desc() for each in place] if wanted.sort == "-starts_at" else place
+    is_descending = wanted.order == "-starts_at"
+    order = [each.desc() for each in place] if is_descending else place
     if page.after is not None:
-        query = query.where(_behind(_position(page.after, wanted), wanted, rank))
+        last = tuple_(*_position(page.after, wanted)[-len(place) :])
+        query = query.where(tuple_(*place) < last if is_descending else tuple_(*place) > last)
     rows = await session.execute(query.order_by(*order).limit(page.limit + 1))
     found = [Listed(event, at) for event, at in rows]
     await tenancy.show(session, {listed.event.organization_id for listed in found})
@@ -104,39 +104,30 @@ async def _search(session: AsyncSession, wanted: EventQuery) -> tuple[Select[Any
     ranked = func.unnest(ids, bindparam("ranks", [int(rank) for rank in matches.ranks.values()], ARRAY(Integer)))
     ranks = ranked.table_valued(column("event_id", Uuid), column("rank", Integer)).render_derived()
     query = select(Event, ranks.c.rank).join(ranks, Event.id == ranks.c.event_id)
-    return query, ranks.c.rank if wanted.is_by_rank else None
+    return query, ranks.c.rank if wanted.order == "relevance" else None
 
 
 def position_of(listed: Listed, wanted: EventQuery) -> list[Any]:
     """The cursor of the page after this event."""
-    at = [listed.event.starts_at.isoformat(), str(listed.event.id)]
-    return ["relevance", *at, listed.rank] if wanted.is_by_rank else [wanted.sort or "starts_at", *at]
+    position = [wanted.order, listed.event.starts_at.isoformat(), str(listed.event.id)]
+    return [*position, listed.rank] if wanted.order == "relevance" else position
 
 
 class _Position(NamedTuple):
+    rank: int
     starts_at: datetime
     event_id: UUID
-    rank: int
 
 
 def _position(after: list[Any], wanted: EventQuery) -> _Position:
     try:
         of_sort, starts_at, event_id, *ranks = after
-        if of_sort != ("relevance" if wanted.is_by_rank else wanted.sort or "starts_at"):
+        if of_sort != wanted.order:
             raise ValueError
-        (rank,) = ranks if wanted.is_by_rank else (0,)
-        return _Position(datetime.fromisoformat(starts_at), UUID(event_id), int(rank))
+        (rank,) = ranks if wanted.order == "relevance" else (0,)
+        return _Position(int(rank), datetime.fromisoformat(starts_at), UUID(event_id))
     except (ValueError, TypeError, AttributeError):
         raise Invalid("Use a cursor that an earlier page of this search gave.", field="cursor") from None
-
-
-def _behind(at: _Position, wanted: EventQuery, rank: ColumnElement[int] | None) -> ColumnElement[bool]:
-    place = tuple_(Event.starts_at, Event.id)
-    if wanted.sort == "-starts_at":
-        return place < tuple_(at.starts_at, at.event_id)
-    if rank is None:
-        return place > tuple_(at.starts_at, at.event_id)
-    return tuple_(rank, Event.starts_at, Event.id) > tuple_(literal(at.rank, Integer), at.starts_at, at.event_id)
 
 
 def _conditions(wanted: EventQuery) -> list[ColumnElement[bool]]:

@@ -20,7 +20,7 @@ PAGE = "/e/"
 ADDRESS_LENGTH_MAX = 500
 #: Rows of a page of a list; see `PageQuery`.
 LIMIT = 20
-ALL_EVENTS = events.EventQuery()
+ALL_EVENTS = events.EventQuery(sort="starts_at")
 
 Parameters = dict[str, str]
 
