@@ -17,28 +17,30 @@ class TicketsEmailRequested(Message):
     order_id: UUID
 
 
-class EventNoticesContinued(Message):
-    """Further recipients are to be told that an event was moved or cancelled."""
-
-    topic: ClassVar[str] = "event_notices.continued"
+class _EventNoticeMessage(Message):
     key_field: ClassVar[str] = "event_id"
+    subject_field: ClassVar[str | None] = "event_id"
 
     event_id: UUID
     about: str = Field(description="the topic of the message about the event, such as `event.cancelled`")
+
+
+class EventNoticesContinued(_EventNoticeMessage):
+    """Further recipients are to be told that an event was moved or cancelled."""
+
+    topic: ClassVar[str] = "event_notices.continued"
+
     after_user_id: UUID | None = Field(None, description="the last recipient for whom an email was requested")
     after_order_id: UUID | None = Field(None, description="the order of that recipient, if the email is to its address")
 
 
-class EventNoticeRequested(Message):
+class EventNoticeRequested(_EventNoticeMessage):
     """A buyer or a holder of tickets is to be told that an event was moved or cancelled."""
 
     topic: ClassVar[str] = "event_notice.requested"
-    key_field: ClassVar[str] = "event_id"
 
-    event_id: UUID
     user_id: UUID
     order_id: UUID | None = Field(description="the email goes to this order's address; null: to that of the account")
-    about: str = Field(description="the topic of the message about the event, such as `event.cancelled`")
 
 
 class RefundNoticeRequested(Message):
