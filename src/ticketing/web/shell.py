@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ticketing.infra.formats.directions import isolate
 from ticketing.infra.http.caching.representations import Representations, represent
+from ticketing.infra.system import database_clock
 from ticketing.web import descriptions, prerender
 from ticketing.web.assets import FOLDER, Assets
 
@@ -110,7 +111,8 @@ def render_event(event: Mapping[str, Any], *, site: str) -> Representations:
 
     `site`: the base URL of links to the platform.
     """
-    now, url = datetime.now(UTC), event_url(site, str(event["id"]))
+    now = datetime.fromtimestamp(database_clock.now(), UTC)
+    url = event_url(site, str(event["id"]))
     description = descriptions.shorten(prerender.describe_event(event))
     tags = descriptions.share_tags(event["title"], description, url)
     head = f"{tags}\n{descriptions.structured_data(event, url, now)}"

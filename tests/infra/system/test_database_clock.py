@@ -15,13 +15,13 @@ SOURCE = Path(ticketing.__file__).parent
 #: The files that may read the wall clock, each with what it is for. A jump must not change a decision.
 READS_THE_WALL_CLOCK = {
     "demo/seed.py": "dates of the demo",
+    "infra/formats/calendar_file.py": "DTSTAMP of a calendar entry",
     "infra/kafka/dead_letters.py": "a header for people",
     "infra/log.py": "log lines",
     "infra/mail.py": "the Date of an email",
     "infra/metrics.py": "a metric; the alert is computed in the database",
     "infra/system/database_clock.py": "until the database's time is known",
     "modules/payments/mock.py": "a signature's age: providers and receivers compare wall clocks",
-    "modules/tickets/documents/calendar.py": "DTSTAMP of a calendar entry",
     "modules/webhooks/delivery/sender.py": "Retry-After as a date of the receiver's clock, at most a day",
     "modules/webhooks/feed/service.py": "the time of a cursor that reads nothing older",
     "rehearsal": "the load generator",
