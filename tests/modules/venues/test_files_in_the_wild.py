@@ -260,6 +260,13 @@ def test_all_faults_are_told_at_once_each_with_its_place() -> None:
     assert refused.value.field == faults[0]["path"]
 
 
+@pytest.mark.parametrize("name", [["Stalls"], {"en": "Stalls"}, True])
+def test_a_name_that_is_no_text_is_a_fault_beside_a_category_without_a_name(name: Any) -> None:
+    with pytest.raises(Invalid) as raised:
+        read(plan(categories=[{}, {"name": name}]))
+    assert raised.value.details["faults"][0]["path"] == "categories.1.name"
+
+
 def test_the_first_hundred_faults_are_listed_and_the_rest_is_counted() -> None:
     seats = [seat(n, "Gold") for n in range(250)]
     with pytest.raises(Invalid) as refused:

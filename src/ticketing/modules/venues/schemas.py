@@ -57,16 +57,14 @@ class ImportOptions(Body):
     timezone: Timezone = "UTC"
 
 
-class ImportVenue(ImportOptions):
-    """The query parameters of an import."""
-
-    format: Literal["pretix"]
-
-
 class ImportPlan(Body):
     """The query parameters of an import into a venue."""
 
     format: Literal["pretix"]
+
+
+class ImportVenue(ImportOptions, ImportPlan):
+    """The query parameters of an import."""
 
 
 class CreatePlan(Body):

@@ -40,8 +40,7 @@ async def create_venue(session: AsyncSession, access: organizations.Access, body
         Invalid: its field is the path of the first error in the plan.
         organizations.QuotaExceeded: the organization has as many venues or seats as it may have.
     """
-    draft = await asyncio.to_thread(draw_sections, body.sections)
-    draft.focal_point = body.focal_point.model_dump() if body.focal_point else None
+    draft = await _draw(body)
     options = ImportOptions(**body.model_dump(exclude={"sections", "focal_point"}))
     return await _store(session, access, body.name, options, draft)
 
@@ -58,8 +57,7 @@ async def create_plan(session: AsyncSession, access: organizations.Access, venue
 
     Raises what `create_venue` and `add_plan` raise.
     """
-    draft = await asyncio.to_thread(draw_sections, body.sections)
-    draft.focal_point = body.focal_point.model_dump() if body.focal_point else None
+    draft = await _draw(body)
     return await add_plan(session, access, venue_id, draft)
 
 
@@ -87,6 +85,12 @@ async def add_plan(session: AsyncSession, access: organizations.Access, venue_id
     place = {"organization_id": venue.organization_id, "venue_id": venue.id}
     outbox.publish(session, VenuePlanCreated(**place, **values))
     return venue
+
+
+async def _draw(body: CreateVenue | CreatePlan) -> Draft:
+    draft = await asyncio.to_thread(draw_sections, body.sections)
+    draft.focal_point = body.focal_point.model_dump() if body.focal_point else None
+    return draft
 
 
 async def _store(

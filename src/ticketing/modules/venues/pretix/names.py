@@ -85,7 +85,7 @@ def _tell_seats_apart(block: Block, report: Report) -> None:
         name = spot.name
         seen[name] += 1
         if seen[name] > 1:
-            spot.name = _numbered(name, seen[name], taken.__contains__)
+            spot.name = numbered(name, seen[name], taken.__contains__)
             taken.add(spot.name)
 
 
@@ -100,14 +100,14 @@ def _tell_rows_apart(
         if turn == 1:
             continue
         if turn not in names:
-            names[turn] = _numbered(block.row, turn, lambda name: (section, name) in taken)
+            names[turn] = numbered(block.row, turn, lambda name: (section, name) in taken)
             taken[section, names[turn]] = []
         message = f"Row {block.row} of {section} appears again with the same seats; this one is {names[turn]}."
         report.warnings.add(block.path, message)
         block.row = names[turn]
 
 
-def _numbered(name: str, number: int, is_taken: Callable[[str], bool]) -> str:
+def numbered(name: str, number: int, is_taken: Callable[[str], bool]) -> str:
     """`A (2)`, or with the next number whose name is not taken."""
     while is_taken(candidate := f"{name} ({number})"):
         number += 1

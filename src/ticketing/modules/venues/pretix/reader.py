@@ -8,8 +8,9 @@ the GIL, and would block the event loop even from a thread.
 
 import asyncio
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from ticketing.modules.venues.pretix import faults
 from ticketing.modules.venues.pretix.areas import AREAS_MAX, Area, Part
 from ticketing.modules.venues.pretix.faults import Report
 from ticketing.modules.venues.pretix.files import Path, read_file
-from ticketing.modules.venues.pretix.names import Block, Spot, number_unnamed, say, tell_apart
+from ticketing.modules.venues.pretix.names import Block, Spot, number_unnamed, numbered, say, tell_apart
 from ticketing.modules.venues.pretix.parts import Category, Frame, Row, Size, Tint, Zone
 
 #: Files parsed at a time in a process.
@@ -101,28 +102,19 @@ class _Reader:
                     (*path, "name"), f"{category.name or 'A category without a name'} is there twice."
                 )
                 continue
-            name = category.name or self._unnamed_category(raw)
+            name = category.name or _unnamed_category(_names_in(raw))
             if not category.name:
                 self._report.warnings.add(path, f"This category has no name; it is {name}.")
             self._categories[category.name] = name
             tint = self._decoration(Tint, {"color": category.color}, path, "This color was left out")
             self._draft.add_category(name, tint.color if tint else None)
 
-    def _unnamed_category(self, listed: list[Any]) -> str:
-        taken = {part.get("name") for part in listed if isinstance(part, dict)}
-        name, number = UNNAMED_CATEGORY, 1
-        while name in taken:
-            number += 1
-            name = f"{UNNAMED_CATEGORY} ({number})"
-        return name
-
     def _category_of(self, name: str, path: Path) -> str:
         if name not in self._categories:
             if name:
                 self._report.faults.add((*path, "category"), "There is no category of this name in `categories`.")
                 return ""
-            listed = [{"name": category["name"]} for category in self._draft.categories]
-            self._categories[""] = self._unnamed_category(listed)
+            self._categories[""] = _unnamed_category({category["name"] for category in self._draft.categories})
             self._draft.add_category(self._categories[""])
             message = f"Seats have no category, this one first; they are in {self._categories['']}."
             self._report.warnings.add(path, message)
@@ -204,13 +196,15 @@ class _Reader:
         row_called = say(block.row_said, block.row)
         for place, spot in enumerate(block.spots):
             path = ".".join(map(str, (*block.path, "seats", place, "seat_number")))
-            name, number = spot.name, 1
+            name = spot.name
             # Section A-B with row 1, and section A with row B-1, would have the same label.
-            while self._draft.has_label(label_of(block.section, block.row, name)):
-                number += 1
-                name = f"{spot.name} ({number})"
+            if self._is_taken(block, name):
+                name = numbered(name, 2, partial(self._is_taken, block))
             called = row_called, say(spot.said, name)
             self._draft.add_seat(block.section, block.row, name, spot.category, spot.x, spot.y, path, called)
+
+    def _is_taken(self, block: Block, name: str) -> bool:
+        return self._draft.has_label(label_of(block.section, block.row, name))
 
     def _measure(self, raw: Any) -> None:
         """Set the size given in the file, or else the size that the seats and areas need."""
@@ -221,6 +215,15 @@ class _Reader:
         else:
             draft.width = max([draft.width, *draft.xs])
             draft.height = max([draft.height, *draft.ys])
+
+
+def _unnamed_category(taken: Set[str]) -> str:
+    return numbered(UNNAMED_CATEGORY, 2, taken.__contains__) if UNNAMED_CATEGORY in taken else UNNAMED_CATEGORY
+
+
+def _names_in(categories: list[Any]) -> set[str]:
+    names = (part.get("name") for part in categories if isinstance(part, dict))
+    return {name for name in names if isinstance(name, str)}
 
 
 def _check(model: type[PartType], raw: Any, path: Path, report: Report) -> PartType | None:
