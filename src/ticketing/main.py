@@ -128,10 +128,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limiter = RateLimiter(redis.connect_for_limits(settings)) if settings.rate_limits == "on" else None
     if limiter is not None:
         state.provide(limiter)
-    pages = realtime.PageRenderers(
+    renderers = realtime.PageRenderers(
         partial(render_home, site=settings.base_url), partial(render_event, site=settings.base_url)
     )
-    async with iam.watch_revocations(database), realtime.running(state, pages), long_poll.running():
+    async with iam.watch_revocations(database), realtime.running(state, renderers), long_poll.running():
         yield
     await group_commit.close()
     await database.close()

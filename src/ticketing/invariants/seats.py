@@ -55,14 +55,11 @@ INVARIANTS = (
                      from event_seats group by organization_id, event_id
                    having min(number) <> 0 or max(number) <> count(*) - 1) s
              join events e on e.organization_id = s.organization_id and e.id = s.event_id
-            where s.count <> (select count(*) from plan_seats p
-                                join event_seats i on i.organization_id = s.organization_id
-                                     and i.event_id = s.event_id and i.number = p.number and i.label = p.label
-                               where p.organization_id = e.organization_id and p.venue_id = e.venue_id
-                                 and p.plan_version = e.plan_version)
-               or s.count <> (select count(*) from plan_seats p
-                               where p.organization_id = e.organization_id and p.venue_id = e.venue_id
-                                 and p.plan_version = e.plan_version)""",
+            where (s.count, s.count) <> (select count(*), count(i.number) from plan_seats p
+                                           left join event_seats i on i.organization_id = s.organization_id
+                                            and i.event_id = s.event_id and i.number = p.number and i.label = p.label
+                                          where p.organization_id = e.organization_id and p.venue_id = e.venue_id
+                                            and p.plan_version = e.plan_version)""",
     ),
     Invariant(
         "reservation_total_is_the_sum_of_its_items",
