@@ -53,7 +53,7 @@ async def test_an_event_moves_to_a_new_version_unless_it_loses_a_seat(visit: Vis
     await visitor.log_in(show.tenant.admin)
     await visitor.open("/console")
     venue_row, event = visitor.by("console-venue"), visitor.by("console-event")
-    changes = event.get_by_test_id("plan-changes")
+    changes = event.get_by_test_id("console-plan")
 
     async def offer(document: dict[str, Any]) -> None:
         await venue_row.locator("summary").click()

@@ -4,7 +4,7 @@
 import { get } from '../api/client.js';
 import { errorMessage } from '../ui/error-messages.js';
 import { showNotice } from '../ui/notice.js';
-import { t } from '../words/translate.js';
+import { listed, t } from '../words/translate.js';
 
 export function showPurchaseNotices(store) {
   store.on('picksLost', ({ detail }) => showPicksLost(store, detail.lost, false));
@@ -59,5 +59,4 @@ function showEnded(store, numbers, reason) {
   showNotice(t(`${reason}.text`), { kind: 'warn', title: t(`${reason}.title`), actions, stays: true });
 }
 
-const format = new Intl.ListFormat(document.documentElement.lang || 'en', { type: 'conjunction' });
-const listNames = (store, numbers) => format.format(numbers.map((number) => store.nameOf(number)));
+const listNames = (store, numbers) => listed(numbers.map((number) => store.nameOf(number)));

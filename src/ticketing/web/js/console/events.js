@@ -11,7 +11,8 @@ import { input, labelled, options, runWithNotice } from '../ui/form-controls.js'
 import { showNotice } from '../ui/notice.js';
 import { timeField } from '../ui/time-field.js';
 import { t } from '../words/translate.js';
-import { planPart } from './plan-sync.js';
+import { loadedDetails } from './loaded-details.js';
+import { drawChanges } from './plan-sync.js';
 
 export function eventsBox(org) {
   const rows = el('div', { class: 'stack', dataset: { testid: 'console-events' } });
@@ -77,21 +78,11 @@ function eventRow(org, event, refresh) {
         el('a', { class: 'button small', href: `/e/${event.id}` }, t('console.view')),
       ),
     ),
-    event.status !== 'cancelled' && pricesPart(org, event),
-    event.status !== 'cancelled' && event.has_seats && planPart(org, event, refresh),
+    event.status !== 'cancelled' && [
+      loadedDetails('console.prices', 'console-prices', (body) => drawPrices(org, event.id, body)),
+      event.has_seats && loadedDetails('plan.title', 'console-plan', (body) => drawChanges(org, event, body, refresh)),
+    ],
   );
-}
-
-function pricesPart(org, event) {
-  const body = el('div', { class: 'stack' });
-  const details = el(
-    'details',
-    { class: 'prices-edit', dataset: { testid: 'console-prices' } },
-    el('summary', { class: 'link' }, t('console.prices')),
-    body,
-  );
-  details.addEventListener('toggle', () => details.open && runWithNotice(() => drawPrices(org, event.id, body)));
-  return details;
 }
 
 async function drawPrices(org, eventId, body) {

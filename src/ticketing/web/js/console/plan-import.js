@@ -67,8 +67,6 @@ function drawPreview(shown, plan, save) {
 function drawMap(host, layout) {
   const seats = new Seats(layout, []);
   seats.applySnapshot('a'.repeat(seats.count));
-  const { left, top, right, bottom } = seats.bounds;
-  host.style.setProperty('--plan-ratio', String((bottom - top) / Math.max(1, right - left)));
   const lines = ({ section, row, category }, number) => [
     t('seat.long', { section, row, seat: seats.seatName(number) }),
     category,

@@ -7,19 +7,8 @@ import { runWithNotice } from '../ui/form-controls.js';
 import { showNotice } from '../ui/notice.js';
 import { t } from '../words/translate.js';
 
-export function planPart(org, event, refresh) {
-  const body = el('div', { class: 'stack', dataset: { testid: 'plan-changes' } });
-  const details = el(
-    'details',
-    { class: 'prices-edit', dataset: { testid: 'console-plan' } },
-    el('summary', { class: 'link' }, t('plan.title')),
-    body,
-  );
-  details.addEventListener('toggle', () => details.open && runWithNotice(() => drawChanges(org, event, body, refresh)));
-  return details;
-}
-
-async function drawChanges(org, event, body, refresh) {
+/** Fills `body`; `refresh` is called after the event was moved. */
+export async function drawChanges(org, event, body, refresh) {
   const path = `/orgs/${org.id}/events/${event.id}/seats/sync`;
   const { plan_version: version, changes } = await post(`${path}?dry_run=true`);
   const isSame = !(changes.added || changes.removed || changes.recategorized || changes.lost_count);

@@ -2,7 +2,7 @@
 
 import { el } from '../lib/dom.js';
 import '../ui/hold-countdown.js';
-import { t } from '../words/translate.js';
+import { listed, t } from '../words/translate.js';
 
 /** `actions` are `pay(order)` and `release(order)`. */
 export function paymentWays(order, isDeclined, { pay, release }) {
@@ -31,10 +31,8 @@ export function paymentWays(order, isDeclined, { pay, release }) {
 const button = (key, testid, style, run) =>
   el('button', { type: 'button', class: style, dataset: { testid }, onclick: run }, t(key));
 
-const list = new Intl.ListFormat(document.documentElement.lang || 'en', { type: 'conjunction' });
-
 function placesOf(order) {
   const name = (line) =>
     line.seat ?? (line.quantity > 1 ? t('held.times', { quantity: line.quantity, name: line.name }) : line.name);
-  return list.format((order.lines ?? []).map(name));
+  return listed((order.lines ?? []).map(name));
 }

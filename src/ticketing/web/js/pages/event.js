@@ -112,8 +112,6 @@ function addSeatList(host, panel, store) {
 }
 
 function drawMap(host, store) {
-  const { left, top, right, bottom } = store.seats.bounds;
-  host.style.setProperty('--plan-ratio', String((bottom - top) / Math.max(1, right - left)));
   const map = new SeatMap(host, store.seats, {
     toggle: (number) => store.toggle(number),
     point: (number, where) => showTooltip(map.elements, number < 0 ? null : tooltipLines(store, number), where),

@@ -28,6 +28,8 @@ export class SeatMap {
   constructor(host, seats, on) {
     this.seats = seats;
     this.on = on;
+    const { left, top, right, bottom } = seats.bounds;
+    host.style.setProperty('--plan-ratio', String((bottom - top) / Math.max(1, right - left)));
     this.radius = seats.pitch * RADIUS_PER_PITCH;
     this.index = new SpatialIndex(seats);
     this.shapes = new SectionShapes(seats);

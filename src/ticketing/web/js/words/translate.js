@@ -15,4 +15,9 @@ export function t(key, values = {}) {
   return entry.replace(/\{(\w+)\}/g, (_, name) => parts[name] ?? '');
 }
 
+const list = new Intl.ListFormat(document.documentElement.lang || 'en', { type: 'conjunction' });
+
+/** `A, B and C`. */
+export const listed = (names) => list.format(names);
+
 export const hasTranslation = (key) => (catalogue[key] ?? en[key]) !== undefined;
