@@ -11,6 +11,7 @@ from ticketing.infra.db.session import (
     ReadDb,
     new_id,
     on_commit,
+    transaction_time,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "new_id",
     "on_commit",
     "sqlalchemy_error",
+    "transaction_time",
 ]

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 import psycopg
 from fastapi import Depends, Request
-from sqlalchemy import Connection, DateTime, Engine, MetaData, event, func
+from sqlalchemy import Connection, DateTime, Engine, MetaData, event, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
@@ -224,6 +224,12 @@ class Database:
         if self.notifier is not None:
             await self.notifier.close()
         await self.engine.dispose()
+
+
+async def transaction_time(session: AsyncSession) -> datetime:
+    """When the transaction began, by Postgres's clock: what its statements call now()."""
+    now: datetime = (await session.execute(select(func.now()))).scalar_one()
+    return now
 
 
 def on_commit(session: AsyncSession, callback: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -97,6 +98,11 @@ class Event(Identified, Base):
     calendar_sequence: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
     #: Time of the last such change, or of the creation.
     calendar_changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """The ids of its organization and itself, as its messages have them."""
+        return {"organization_id": self.organization_id, "event_id": self.id}
 
     @property
     def is_public(self) -> bool:

@@ -1,7 +1,7 @@
 """Block seats from sale."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,7 +43,7 @@ async def block_seats(session: AsyncSession, access: organizations.Access, event
         SeatUnknown, SeatTaken: with the labels, under `seats`.
     """
     numbers = await _change(session, event, labels, is_blocking=True)
-    _announce(session, access, event, labels, SeatsBlocked(**_event_of(event), seat_numbers=numbers))
+    _announce(session, access, event, labels, SeatsBlocked(**event.ids, seat_numbers=numbers))
 
 
 async def unblock_seats(
@@ -55,7 +55,7 @@ async def unblock_seats(
         SeatUnknown, SeatNotBlocked: with the labels, under `seats`.
     """
     numbers = await _change(session, event, labels, is_blocking=False)
-    _announce(session, access, event, labels, SeatsUnblocked(**_event_of(event), seat_numbers=numbers))
+    _announce(session, access, event, labels, SeatsUnblocked(**event.ids, seat_numbers=numbers))
 
 
 async def _change(session: AsyncSession, event: Event, labels: Sequence[str], *, is_blocking: bool) -> list[int]:
@@ -78,7 +78,3 @@ def _announce(
 ) -> None:
     organizations.record(session, access, message.topic, f"event:{event.id}", None, {"seats": list(labels)})
     outbox.publish(session, message)
-
-
-def _event_of(event: Event) -> dict[str, Any]:
-    return {"organization_id": event.organization_id, "event_id": event.id}

@@ -127,8 +127,7 @@ async def sync_seats(session: AsyncSession, access: organizations.Access, event:
     await organizations.check_quota(session, quota, event.organization_id, total)
     versions = {"plan_version": before}, {"plan_version": event.plan_version, "seats": seats}
     organizations.record(session, access, "seats.synced", f"event:{event.id}", *versions)
-    place = {"organization_id": event.organization_id, "event_id": event.id}
-    outbox.publish(session, SeatsSynced(**place, seats=seats, plan_version=venue.plan_version))
+    outbox.publish(session, SeatsSynced(**event.ids, seats=seats, plan_version=venue.plan_version))
     return seats
 
 
@@ -140,8 +139,7 @@ async def describe_sync(session: AsyncSession, event: Event) -> SyncedOut:
     """
     venue = await _venue_of(session, event)
     its, plan = (event.organization_id, event.id), (event.organization_id, venue.id, venue.plan_version)
-    found = await statements.execute(session, _COUNT_CHANGES, *its, *plan)
-    changes = _Changes(*(await found.fetchall())[0])
+    changes = await _count_changes(session, its, plan)
     unpriced = []
     if event.status == EventStatus.PUBLISHED:
         listed = await statements.execute(session, _UNPRICED, *plan, *its)
@@ -164,14 +162,18 @@ async def _venue_of(session: AsyncSession, event: Event) -> venues.Venue:
 
 
 async def _refuse_losses(session: AsyncSession, its: tuple[Any, ...], plan: tuple[Any, ...]) -> None:
-    found = await statements.execute(session, _COUNT_CHANGES, *its, *plan)
-    changes = _Changes(*(await found.fetchall())[0])
+    changes = await _count_changes(session, its, plan)
     if not changes.lost_count:
         return
     lost = await _list_lost(session, its, plan)
     message = f"The venue's latest plan lacks {changes.lost_count:,} seats that are held or sold."
     listed = [seat.model_dump() for seat in lost]
     raise SeatsInUse(message, seats=[seat.label for seat in lost], lost=listed, lost_count=changes.lost_count)
+
+
+async def _count_changes(session: AsyncSession, its: tuple[Any, ...], plan: tuple[Any, ...]) -> _Changes:
+    ((*counts,),) = await (await statements.execute(session, _COUNT_CHANGES, *its, *plan)).fetchall()
+    return _Changes(*counts)
 
 
 async def _list_lost(session: AsyncSession, its: tuple[Any, ...], plan: tuple[Any, ...]) -> list[LostSeatOut]:

@@ -7,7 +7,7 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.db import constant, new_id
+from ticketing.infra.db import constant, new_id, transaction_time
 from ticketing.infra.errors import Conflict, Invalid
 from ticketing.modules import organizations, venues
 from ticketing.modules.events import queries, ticket_types
@@ -60,7 +60,7 @@ async def create_event(session: AsyncSession, access: organizations.Access, fiel
     await organizations.check_quota(session, organizations.Quota.EVENTS, event.organization_id, of_theirs)
     await organizations.check_quota(session, organizations.Quota.DRAFTS, event.organization_id, drafts)
     organizations.record(session, access, "event.created", f"event:{event.id}", None, _audited(event, fields))
-    outbox.publish(session, EventCreated(organization_id=event.organization_id, event_id=event.id, title=event.title))
+    outbox.publish(session, EventCreated(**event.ids, title=event.title))
     return event
 
 
@@ -92,8 +92,7 @@ async def update_event(
     if changed:
         organizations.record(session, access, "event.updated", f"event:{event.id}", before, _audited(event, fields))
         sequence = await _revise_calendars(session, event) if _IN_CALENDARS & set(changed) else None
-        ids = {"organization_id": event.organization_id, "event_id": event.id}
-        outbox.publish(session, EventUpdated(**ids, changed=changed, calendar_sequence=sequence))
+        outbox.publish(session, EventUpdated(**event.ids, changed=changed, calendar_sequence=sequence))
     return event
 
 
@@ -109,7 +108,7 @@ async def publish_event(session: AsyncSession, access: organizations.Access, eve
     if not await queries.list_ticket_types(session, event.id):
         raise Invalid("An event needs at least one ticket type before it is published.", field="ticket_types")
     await ticket_types.refuse_unpriced(session, event)
-    event.published_at = await session.scalar(select(func.now()))
+    event.published_at = await transaction_time(session)
     return await _move(session, access, event, EventStatus.PUBLISHED, EventPublished)
 
 
@@ -165,16 +164,14 @@ async def _move(
     before, event.status = event.status, status
     change = {"status": str(before)}, {"status": str(status)}
     organizations.record(session, access, message.topic, f"event:{event.id}", *change)
-    outbox.publish(session, message(organization_id=event.organization_id, event_id=event.id, **fields))
+    outbox.publish(session, message(**event.ids, **fields))
     return event
 
 
 async def _revise_calendars(session: AsyncSession, event: Event) -> int:
     """Let new calendar files replace the earlier ones; the new SEQUENCE. The caller has locked the event."""
     event.calendar_sequence += 1
-    now = await session.scalar(select(func.now()))
-    assert now is not None
-    event.calendar_changed_at = now
+    event.calendar_changed_at = await transaction_time(session)
     return event.calendar_sequence
 
 

@@ -50,8 +50,7 @@ async def create_ticket_type(
     await _price(session, ticket_type, categories)
     audited: dict[str, Any] = {"event_id": str(event.id), **body.model_dump(exclude_none=True)}
     organizations.record(session, access, "ticket_type.created", f"ticket_type:{ticket_type.id}", None, audited)
-    place = {"organization_id": event.organization_id, "event_id": event.id}
-    outbox.publish(session, TicketTypeCreated(**place, ticket_type_ids=[ticket_type.id]))
+    outbox.publish(session, TicketTypeCreated(**event.ids, ticket_type_ids=[ticket_type.id]))
     return ticket_type
 
 

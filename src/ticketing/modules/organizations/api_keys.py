@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox, security
-from ticketing.infra.db import new_id
+from ticketing.infra.db import new_id, transaction_time
 from ticketing.infra.errors import Forbidden, Invalid, NotFound
 from ticketing.infra.formats.times import rfc3339
 from ticketing.modules.organizations.audit import record
@@ -37,7 +37,7 @@ async def create_key(
     await lock_membership(session, access, Permission.MAKE_KEYS)
     if not access.can_grant(role):
         raise Forbidden
-    if expires_at is not None and expires_at <= (await session.execute(select(func.now()))).scalar_one():
+    if expires_at is not None and expires_at <= await transaction_time(session):
         raise Invalid("A key must expire in the future.", field="expires_at")
     prefix = secrets.token_hex(4)
     text = f"tk_{prefix}_{security.new_secret()}"

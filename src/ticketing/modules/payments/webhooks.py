@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import log
-from ticketing.infra.db import statements
+from ticketing.infra.db import statements, transaction_time
 from ticketing.infra.db.pipeline import send
 from ticketing.infra.metrics import Counter
 from ticketing.modules.payments import refunds, settlement
@@ -145,5 +145,5 @@ async def _retry(session: AsyncSession, row: PaymentEvent, pending: PendingPayme
     row.tries += 1
     row.due_at = func.now() + timedelta(seconds=2**row.tries)
     if row.tries >= TRIES_MAX:
-        row.outcome, row.processed_at = "abandoned", await session.scalar(select(func.now()))
+        row.outcome, row.processed_at = "abandoned", await transaction_time(session)
         _log.error("webhook_abandoned", **name)

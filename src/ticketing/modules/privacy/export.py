@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.infra.db import Database, tenancy
+from ticketing.infra.db import Database, tenancy, transaction_time
 from ticketing.infra.db.personal_data import Part, Rows
 from ticketing.infra.db.timeouts import allow_long_statements
 from ticketing.infra.formats.times import rfc3339
@@ -50,8 +50,7 @@ async def _write(session: AsyncSession, spool: Spool, user_id: UUID) -> None:
     await allow_long_statements(session)
     # All rows are fetched: a plan that is fast for the first tenth would read other people's rows in order of id.
     await session.execute(select(func.set_config("cursor_tuple_fraction", "1", True)))
-    now = await session.scalar(select(func.now()))
-    assert now is not None
+    now = await transaction_time(session)
     tenants = await _list_tenants(session, user_id)
     spool.write(b'{"exported_at":' + orjson.dumps(rfc3339(now)))
     for part in PARTS:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox, security
 from ticketing.infra.config import get_settings
-from ticketing.infra.db import new_id
+from ticketing.infra.db import new_id, transaction_time
 from ticketing.infra.errors import Invalid, NotFound
 from ticketing.infra.http.pagination import PageQuery
 from ticketing.modules import organizations
@@ -73,7 +73,7 @@ async def update_endpoint(
     if enabled:
         endpoint.disabled_at = endpoint.disabled_because = None
     elif endpoint.disabled_at is None:
-        endpoint.disabled_at, endpoint.disabled_because = await _now(session), "by an admin"
+        endpoint.disabled_at, endpoint.disabled_because = await transaction_time(session), "by an admin"
     if (after := audit_fields(endpoint)) != before:
         organizations.record(session, access, "webhook.updated", subject(endpoint), before, after)
         outbox.publish(session, messages.WebhookUpdated(**message_key(endpoint), enabled=enabled))
@@ -98,13 +98,13 @@ async def rotate_secret(
 async def delete_endpoint(session: AsyncSession, access: organizations.Access, webhook_id: UUID) -> None:
     """Delete an endpoint; nothing is sent to it after the commit. Raises NotFound, also if it is deleted already."""
     endpoint = await get_endpoint(session, access.organization_id, webhook_id, is_locked=True)
-    endpoint.deleted_at = await _now(session)
+    endpoint.deleted_at = await transaction_time(session)
     _record(session, access, "webhook.deleted", endpoint, audit_fields(endpoint), None, messages.WebhookDeleted)
 
 
 async def disable_endpoint(session: AsyncSession, endpoint: WebhookEndpoint, because: str) -> None:
     """Disable an endpoint whose receiver refuses or fails; nothing is sent until an admin enables it again."""
-    endpoint.disabled_at, endpoint.disabled_because = await _now(session), because
+    endpoint.disabled_at, endpoint.disabled_because = await transaction_time(session), because
     # With an admin's rights, because an admin created the endpoint.
     admin = organizations.Role.ORG_ADMIN
     access = organizations.Access(endpoint.organization_id, "system:webhooks", None, admin)
@@ -167,10 +167,6 @@ def _check(url: str, types: list[str]) -> None:
         raise Invalid(str(error), field="url") from None
     for number, each in enumerate(types):
         topic_filter.check([each], field=f"types.{number}")
-
-
-async def _now(session: AsyncSession) -> Any:
-    return (await session.execute(select(func.now()))).scalar_one()
 
 
 def _old_secret_until(endpoint: WebhookEndpoint) -> str | None:

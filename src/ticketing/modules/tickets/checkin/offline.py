@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.db import new_id
+from ticketing.infra.db import new_id, transaction_time
 from ticketing.infra.errors import Conflict
 from ticketing.modules import events, organizations
 from ticketing.modules.tickets.checkin.scan_times import ScanTime, bound_scan_time
@@ -97,8 +97,7 @@ async def _load(session: AsyncSession, event: events.Event, ids: set[UUID], nonc
     # These statements follow the locks, so they see what was committed while this transaction waited.
     known = {scan.nonce: scan for scan in await session.scalars(scans.where(CheckIn.nonce.in_(nonces)))}
     admitted = {scan.ticket_id: scan for scan in await session.scalars(scans.where(is_admission))}
-    arrived_at = await session.scalar(select(func.now()))
-    assert arrived_at is not None
+    arrived_at = await transaction_time(session)
     return _Merge(found, {nonce: scan for nonce, scan in known.items() if nonce}, admitted, arrived_at)
 
 

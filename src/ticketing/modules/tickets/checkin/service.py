@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.db import new_id
+from ticketing.infra.db import new_id, transaction_time
 from ticketing.infra.errors import Conflict, Invalid, TicketingError
 from ticketing.infra.formats.times import rfc3339
 from ticketing.infra.metrics import Counter
@@ -95,8 +95,7 @@ class Scan:
     async def of(cls, session: AsyncSession, access: organizations.Access, body: CheckInTicket) -> Self:
         """Verify the code of a request. Raises InvalidCode."""
         claims = keyring().read(body.code)
-        now = await session.scalar(select(func.now()))
-        assert now is not None
+        now = await transaction_time(session)
         return cls(claims, body.gate or access.gate, body.nonce, body.scanned_at, now, access.actor)
 
     def time_for(self, ticket: Ticket) -> ScanTime:

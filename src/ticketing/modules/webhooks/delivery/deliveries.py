@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.infra import outbox
-from ticketing.infra.db import new_id
+from ticketing.infra.db import new_id, transaction_time
 from ticketing.infra.errors import Conflict, NotFound
 from ticketing.infra.formats.times import rfc3339
 from ticketing.infra.http.pagination import PageQuery
@@ -36,7 +36,7 @@ async def send_test(session: AsyncSession, access: organizations.Access, webhook
     """Create a delivery of `webhook.test` to this endpoint only. Raises NotFound, WebhookIsDisabled."""
     endpoint = await _get_enabled(session, access, webhook_id)
     message = WebhookTest(**message_key(endpoint))
-    at = (await session.execute(select(func.now()))).scalar_one()
+    at = await transaction_time(session)
     row = insert(WebhookDelivery).values(
         organization_id=endpoint.organization_id,
         endpoint_id=endpoint.id,
@@ -58,7 +58,7 @@ async def redeliver(
     endpoint = await _get_enabled(session, access, webhook_id)
     delivery = await get_delivery(session, access.organization_id, webhook_id, message_id, is_locked=True)
     before = {"message_id": str(message_id), "status": delivery.status}
-    now = (await session.execute(select(func.now()))).scalar_one()
+    now = await transaction_time(session)
     delivery.status, delivery.due_at, delivery.tries, delivery.ended_at = DeliveryStatus.PENDING, now, 0, None
     after = {**before, "status": delivery.status, "redelivered": True}
     organizations.record(session, access, "webhook.redelivered", subject(endpoint), before, after)
